@@ -1,0 +1,1 @@
+"""Algorithms that learn a policy: Nash-DQN, DDPG and fictitious play."""

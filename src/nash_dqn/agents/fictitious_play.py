@@ -1,0 +1,264 @@
+"""Fictitious play, Algorithm 2: DDPG best responses, each against the policies found before."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from nash_dqn.agents.ddpg import DDPG, OPPONENTS, Excursions, Opponents
+from nash_dqn.agents.learner import TrainingResult
+from nash_dqn.agents.monitor import Monitor
+from nash_dqn.games.base import Observation, ObservationSpec
+from nash_dqn.games.market import Market, MarketState
+from nash_dqn.networks import ObservationNetwork
+from nash_dqn.policy import describe
+from nash_dqn.seeding import generator
+
+_BLOCK = 50  # epochs whose random numbers are drawn in one call
+
+
+class EpsilonSchedule(NamedTuple):
+    """Probability of exploring at a step, linear from ``start`` to ``end`` within each best response."""
+
+    start: float
+    end: float
+
+    def at(self, fraction: float) -> float:
+        """Value after a fraction in [0, 1] of a best response."""
+        return self.start + (self.end - self.start) * fraction
+
+
+@dataclass(frozen=True)
+class FictitiousPlayRecipe:
+    """Settings of Algorithm 2; config/README.md gives each value's source.
+
+    Attributes:
+        observation: what agents see.
+        actor_hidden: hidden layers of u(x).
+        critic_hidden: hidden layers of Q(x, u).
+        phi_hidden: hidden layers of the DeepSets phi of either.
+        iterations: best responses B.
+        first_epochs: DDPG epochs of the first best response, against agents that do not trade.
+        epochs: DDPG epochs of each later one, warm started.
+        episodes_per_epoch: fresh episodes of an epoch, used once.
+        learning_rate: of AdamW, actor and critic.
+        weight_decay: decoupled.
+        target_rate: tau, the share by which targets move towards the networks after each epoch.
+        exploration: epsilon of the epsilon-greedy exploration.
+        action_bound: trading rates are clipped to +- this, shares/hour.
+        opponents: ``"last"``: the others play agent 0's last policy (algorithm, released code); ``"average"``: in each
+            episode they all play one of the past policies, drawn uniformly, the no-trade start among them (text).
+        gradient_clip: largest gradient norm of a member's network; None for no limit.
+        divergence_factor: a member whose critic loss exceeds this multiple of its best, or is not finite, has diverged.
+        history_every: epochs between rows of the history, each a mean over them, and between divergence checks.
+    """
+
+    observation: ObservationSpec
+    actor_hidden: Sequence[int]
+    critic_hidden: Sequence[int]
+    phi_hidden: Sequence[int]
+    iterations: int
+    first_epochs: int
+    epochs: int
+    episodes_per_epoch: int
+    learning_rate: float
+    weight_decay: float
+    target_rate: float
+    exploration: EpsilonSchedule
+    action_bound: float
+    opponents: Literal["last", "average"]
+    gradient_clip: float | None
+    divergence_factor: float
+    history_every: int
+
+    @staticmethod
+    def from_dict(settings: Mapping[str, Any]) -> FictitiousPlayRecipe:
+        """Recipe from its configuration.
+
+        Raises:
+            TypeError: a key is missing or unknown.
+            ValueError: a value is not allowed.
+        """
+        return FictitiousPlayRecipe(
+            **{
+                **settings,
+                "observation": ObservationSpec(**settings["observation"]),
+                "exploration": EpsilonSchedule(**settings["exploration"]),
+            }
+        )
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of all best responses."""
+        return self.first_epochs + (self.iterations - 1) * self.epochs
+
+
+class PastPolicies:
+    """The policies the opponents may play: no trading at first, then the actor of each best response."""
+
+    def __init__(self, mode: Literal["last", "average"], bound: float) -> None:
+        self._mode, self._bound = mode, bound
+        self._actors: list[ObservationNetwork] = []
+        self._stacked: ObservationNetwork | None = None
+
+    def __len__(self) -> int:
+        return len(self._actors) + 1
+
+    def append(self, actor: ObservationNetwork) -> None:
+        """Add the policy of a best response, a network ``[K, ...]``."""
+        self._actors.append(actor)
+        self._restack()
+
+    def select(self, members: Sequence[int]) -> None:
+        """Keep only some members' policies."""
+        index = list(members)
+        self._actors = [actor.map(lambda t: t[index]) for actor in self._actors]
+        self._restack()
+
+    def _restack(self) -> None:
+        if self._mode == "average" and self._actors:
+            first, *rest = self._actors
+            self._stacked = first.map(lambda *tensors: torch.stack(tensors, 1), *rest)
+
+    def opponents(self, draws: Tensor) -> Opponents:
+        """The opponents' actions in an epoch; ``draws`` ``[K, E]`` in [0, 1) choose their policy in each episode."""
+        if not self._actors:
+            return lambda state, _: torch.zeros_like(state.inventory[..., OPPONENTS]).unsqueeze(-1)
+        if self._mode == "last":
+            last = self._actors[-1]
+            return lambda _, observation: last(observation, OPPONENTS).clamp(-self._bound, self._bound)
+        return self._mixture(draws)
+
+    def _mixture(self, draws: Tensor) -> Opponents:
+        """Each episode its own network: members and episodes together form an ensemble of K E networks."""
+        choice = (draws * len(self)).long()
+        trades = (choice > 0)[..., None, None]
+        rows = torch.arange(choice.shape[0], device=choice.device).unsqueeze(1)
+        index = (choice - 1).clamp(min=0)
+        assert self._stacked is not None
+        networks = self._stacked.map(lambda t: t[rows, index].flatten(0, 1))
+
+        def act(_: MarketState, observation: Observation) -> Tensor:
+            flat = Observation(*(None if leaf is None else leaf.flatten(0, 1).unsqueeze(1) for leaf in observation))
+            actions = networks(flat, OPPONENTS).squeeze(1).unflatten(0, choice.shape)
+            return torch.where(trades, actions.clamp(-self._bound, self._bound), torch.zeros_like(actions))
+
+        return act
+
+
+class _Noise:
+    """Each member's random numbers, drawn block by block from its own generators."""
+
+    def __init__(self, game: Market, recipe: FictitiousPlayRecipe, seeds: Sequence[int], device: torch.device) -> None:
+        self._device = device
+        episodes = recipe.episodes_per_epoch
+        self._normals = (_BLOCK, episodes, game.normals_per_episode)
+        self._steps = (_BLOCK, episodes, game.n_steps)
+        self._draws = (_BLOCK, episodes)
+        self._streams = [
+            [generator(seed, "fictitious_play", name) for name in ("environment", "explore", "target", "opponents")]
+            for seed in seeds
+        ]
+        self._block: list[Tensor] = []
+
+    def draw(self, epoch: int) -> list[Tensor]:
+        """Normals of the shocks ``[K, E, .]``, uniforms and normals of exploration ``[K, E, M]``, opponents ``[K, E]``."""
+        if epoch % _BLOCK == 0:
+            drawn = [
+                (
+                    torch.randn(self._normals, generator=environment),
+                    torch.rand(self._steps, generator=explore),
+                    torch.randn(self._steps, generator=target),
+                    torch.rand(self._draws, generator=opponents),
+                )
+                for environment, explore, target, opponents in self._streams
+            ]
+            self._block = [torch.stack(leaf, 1).to(self._device) for leaf in zip(*drawn, strict=True)]
+        return [leaf[epoch % _BLOCK] for leaf in self._block]
+
+    def select(self, members: Sequence[int]) -> None:
+        """Keep only some members' streams."""
+        self._streams = [self._streams[k] for k in members]
+        self._block = [leaf[:, list(members)] for leaf in self._block]
+
+
+class Trainer:
+    """Algorithm 2, epoch by epoch, for the members still training."""
+
+    def __init__(
+        self, game: Market, recipe: FictitiousPlayRecipe, seeds: Sequence[int], device: torch.device
+    ) -> None:
+        self.game, self.recipe = game, recipe
+        self.agent = DDPG(game, recipe, seeds, device)
+        self.past = PastPolicies(recipe.opponents, recipe.action_bound)
+        self._noise = _Noise(game, recipe, seeds, device)
+        self.done = 0
+
+    @property
+    def transitions(self) -> int:
+        """Joint transitions played so far."""
+        return self.done * self.recipe.episodes_per_epoch * self.game.n_steps
+
+    def epoch(self, fraction: float) -> Tensor:
+        """One DDPG epoch after a fraction of the current best response; returns :meth:`DDPG.update`'s statistics."""
+        normals, uniforms, targets, draws = self._noise.draw(self.done)
+        explore = uniforms < self.recipe.exploration.at(fraction)
+        excursions = Excursions(explore, targets * self.game.scales.inventory)
+        episodes = self.agent.play(self.past.opponents(draws), self.game.shocks_from_normals(normals), excursions)
+        self.done += 1
+        return self.agent.update(episodes)
+
+    def weights(self) -> dict[str, Tensor]:
+        """All weights by name, ``[K, ...]``, sharing memory."""
+        actor, critic = self.agent.actor.frozen(), self.agent.critic.frozen()
+        return {**actor.state_dict("actor"), **critic.state_dict("critic")}
+
+    def select(self, members: Sequence[int]) -> None:
+        """Keep only some members."""
+        for part in (self.agent, self.past, self._noise):
+            part.select(members)
+
+
+def train(
+    game: Market, recipe: FictitiousPlayRecipe, seeds: Sequence[int], device: torch.device | str = "cpu", **meta: Any
+) -> TrainingResult:
+    """Algorithm 2 for an ensemble, a member per seed; the policy is the actor of the last best response.
+
+    A member that diverges leaves the ensemble with its weights of the last check that found it sound, and the record
+    says so. ``meta`` (scenario, recipe, ...) goes into the metadata of the weights.
+    """
+    started = time.perf_counter()
+    trainer = Trainer(game, recipe, seeds, torch.device(device))
+    monitor = Monitor(
+        *(seeds, ("critic_loss", "reward"), recipe.total_epochs, recipe.history_every),
+        *(recipe.divergence_factor, None, trainer.weights()),
+    )
+    for iteration in range(recipe.iterations):
+        epochs = recipe.epochs if iteration else recipe.first_epochs
+        for epoch in range(epochs):
+            if not monitor.active:
+                break
+            monitor.add(trainer.epoch(epoch / max(epochs - 1, 1)))
+            if monitor.due(trainer.done):
+                columns = {"iteration": iteration, "epoch": trainer.done}
+                kept = monitor.check(trainer.done, trainer.transitions, trainer.weights, **columns)
+                if len(kept) < len(monitor.active):
+                    monitor.select(kept)
+                    trainer.select(kept)
+        trainer.past.append(trainer.agent.actor.snapshot())
+
+    record = {
+        "algorithm": "fictitious_play",
+        "config": {"game": dataclasses.asdict(game), "recipe": dataclasses.asdict(recipe)},
+        "seeds": list(seeds),
+        "wall_seconds": time.perf_counter() - started,
+        "members": monitor.record(),
+    }
+    metadata = describe("fictitious_play", recipe.observation, seeds, game.action_dim, recipe.action_bound, **meta)
+    return TrainingResult(monitor.weights(), metadata, monitor.history(), record)

@@ -1,0 +1,82 @@
+"""One network of an ensemble with its optimiser, and what a training run reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from nash_dqn.networks import ObservationNetwork
+
+
+class TrainingResult(NamedTuple):
+    """What a trainer returns.
+
+    Attributes:
+        tensors: weights by name, each ``[K, ...]``.
+        metadata: how to rebuild the policy from them.
+        history: tidy table, a row per seed and recorded iteration.
+        record: settings and outcome of the run and of each member, JSON-ready.
+    """
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+    history: pd.DataFrame
+    record: dict[str, Any]
+
+
+class Learner:
+    """An :class:`ObservationNetwork` of K members under AdamW (Adam with decoupled weight decay).
+
+    Members are independent: gradients are of the *sum* of the members' losses, each clipped by its own norm.
+    """
+
+    def __init__(
+        self, network: ObservationNetwork, learning_rate: float, weight_decay: float, gradient_clip: float | None
+    ) -> None:
+        self.network = network.map(lambda t: t.detach().clone().requires_grad_())
+        self.parameters = self.network.parameters
+        self.gradient_clip = gradient_clip
+        self.optimiser = torch.optim.AdamW(self.parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
+
+    def step(self, loss: Tensor) -> None:
+        """Minimise the sum of the members' losses by one step."""
+        gradients = torch.autograd.grad(loss, self.parameters)
+        if self.gradient_clip is not None:
+            gradients = clip_per_member(gradients, self.gradient_clip)
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        self.optimiser.step()
+
+    def select(self, members: Sequence[int]) -> None:
+        """Keep only some members, with their optimiser state."""
+        index = list(members)
+        state = [self.optimiser.state[p] for p in self.parameters]
+        self.network = self.network.map(lambda t: t.detach()[index].clone().requires_grad_())
+        self.parameters = self.network.parameters
+        group = self.optimiser.param_groups[0]
+        self.optimiser = torch.optim.AdamW(
+            self.parameters, lr=group["lr"], weight_decay=group["weight_decay"], fused=True
+        )
+        for parameter, old in zip(self.parameters, state, strict=True):
+            self.optimiser.state[parameter] = {
+                name: value.clone() if value.dim() == 0 else value[index].clone() for name, value in old.items()
+            }
+
+    def frozen(self) -> ObservationNetwork:
+        """The network without gradients, sharing memory."""
+        return self.network.map(Tensor.detach)
+
+    def snapshot(self) -> ObservationNetwork:
+        """A copy of the network without gradients."""
+        return self.network.map(lambda t: t.detach().clone())
+
+
+def clip_per_member(gradients: Sequence[Tensor], limit: float) -> list[Tensor]:
+    """Scale each member's gradient ``[K, ...]`` to a norm of at most ``limit``, over all tensors together."""
+    squares = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0)
+    factor = (limit / (squares.sqrt() + 1e-6)).clamp(max=1.0)
+    return [g * factor.view(-1, *[1] * (g.dim() - 1)) for g in gradients]

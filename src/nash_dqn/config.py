@@ -1,0 +1,433 @@
+"""Configuration: read it, check all of it before anything runs, and hand each training its settings.
+
+Every rejection is a ``ConfigError`` whose message is one line: dotted key, offending value, what is allowed.
+The library does not know where the schema lives; callers pass it.
+"""
+
+import copy
+import difflib
+import json
+import math
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError, validators
+
+__all__ = [
+    "BETA_PATTERN",
+    "ConfigError",
+    "fictitious_play_settings",
+    "format_beta",
+    "load_yaml",
+    "nash_dqn_settings",
+    "parse_beta",
+    "scenario",
+    "validate",
+]
+
+BETA_PATTERN = r"[0-9]+(?:\.[0-9]+)?(?:e-[0-9]+)?"
+"""Regular expression of a beta in a path; ``parse_beta`` is stricter (one spelling per number)."""
+
+_Schema = Mapping[str, Any]
+_Path = Iterable[str | int]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message is one line for the person who wrote it."""
+
+
+# ---------------------------------------------------------------------------------------------- reading
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML's safe loader, but a repeated key is an error (YAML would silently keep the last one)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            identity = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else None
+            if identity in seen:
+                message = f"duplicate key {_show(key.value)}, expected each key once in a mapping"
+                raise yaml.constructor.ConstructorError(problem=message, problem_mark=key.start_mark)
+            if identity is not None:
+                seen.add(identity)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:  # e.g. a date with month 13: PyYAML lets Python's own error through
+            message = f"cannot read {_show(node.value)}"
+            raise yaml.constructor.ConstructorError(problem=message, problem_mark=node.start_mark) from error
+
+
+def load_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML file whose top level is a mapping.
+
+    Raises:
+        ConfigError: the file cannot be opened, is not UTF-8 or not YAML (with line and column), repeats a key
+            within one mapping, or is no mapping.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read: {error.strerror}") from error
+    try:
+        content = yaml.load(data.decode("utf-8-sig"), Loader=_UniqueKeyLoader)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        raise ConfigError(f"{path}: line {line}, column {column}: not UTF-8, expected UTF-8 text") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ConfigError(_one_line(f"{path}: {where}{error.problem or error.context}")) from error
+    except yaml.YAMLError as error:  # a character that YAML does not allow
+        raise ConfigError(_one_line(f"{path}: not YAML: {error}")) from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: not readable: nested too deeply") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: got {_show(content)} at the top level, expected a mapping")
+    return content
+
+
+# ------------------------------------------------------------------------------------------- validation
+
+
+def validate(config: object, schema: _Schema | str | Path) -> dict[str, Any]:
+    """Check a whole configuration and return a deep copy of it with the schema's defaults filled in.
+
+    Numbers must be finite, whole numbers written as such (5.0 is refused where 5 is meant); booleans are no
+    numbers. Beyond the schema, names must refer to something that exists and sizes must agree.
+
+    Args:
+        config: what ``load_yaml`` or Snakemake read.
+        schema: a JSON schema (draft 2020-12) or the YAML file that holds it.
+
+    Raises:
+        ConfigError: at the first problem found: unknown keys come first, then missing ones, then values.
+    """
+    root: _Schema = schema if isinstance(schema, Mapping) else load_yaml(schema)
+    errors = sorted(_Validator(root).iter_errors(config), key=_priority)
+    if errors or not isinstance(config, dict):
+        _reject(errors[0], root)
+    complete: dict[str, Any] = copy.deepcopy(config)
+    _fill_defaults(complete, root, root)
+    _check_references(complete)
+    _check_sizes(complete)
+    return complete
+
+
+def _priority(error: ValidationError) -> int:
+    """Keys before values, and unknown before missing: a misspelt key leaves another one missing."""
+    if error.validator == "additionalProperties" or "propertyNames" in error.absolute_schema_path:
+        return 0
+    return 1 if error.validator == "required" else 2
+
+
+def _is_number(_: Any, value: object) -> bool:
+    # NaN and infinities fail the comparison, and so do integers too large for a float
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _is_integer(_: Any, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_Validator = validators.extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("number", _is_number).redefine(
+        "integer", _is_integer
+    ),
+)
+
+
+def _resolve(schema: _Schema, root: _Schema) -> _Schema:
+    """Follow a local reference; what stands beside it (a description, say) wins."""
+    if "$ref" not in schema:
+        return schema
+    target = root["$defs"][schema["$ref"].removeprefix("#/$defs/")]
+    return {**_resolve(target, root), **{key: value for key, value in schema.items() if key != "$ref"}}
+
+
+def _fill_defaults(value: object, schema: _Schema, root: _Schema) -> None:
+    schema = _resolve(schema, root)
+    if not isinstance(value, dict):
+        return
+    properties: Mapping[str, Any] = schema.get("properties", {})
+    for key, sub in properties.items():
+        resolved = _resolve(sub, root)
+        if key not in value and "default" in resolved:
+            value[key] = copy.deepcopy(resolved["default"])
+    for key, item in value.items():
+        _fill_defaults(item, properties.get(key) or schema["additionalProperties"], root)
+
+
+def _check_references(config: Mapping[str, Any]) -> None:
+    """Names that refer to other sections must exist there."""
+    for section in ("scenarios", "comparisons"):
+        for index, name in enumerate(config["run"][section]):
+            _check_name(("run", section, index), name, config, section)
+    for comparison, pair in config["comparisons"].items():
+        for section, name in pair.items():
+            _check_name(("comparisons", comparison, section), name, config, section)
+    _check_name(("beta_sweep", "recipe"), config["beta_sweep"]["recipe"], config, "nash_dqn")
+
+
+def _check_name(path: _Path, name: str, config: Mapping[str, Any], section: str) -> None:
+    if name not in config[section]:
+        allowed = f"a name from {section} ({', '.join(config[section])})"
+        _fail(path, name, allowed, _suggestion(name, config[section]))
+
+
+def _check_sizes(config: Mapping[str, Any]) -> None:
+    """Values that must agree with each other."""
+
+    def at_least(section: str, name: str, key: str, other: str, settings: Mapping[str, Any]) -> None:
+        if settings[key] < settings[other]:
+            allowed = f"at least {other} ({_show(settings[other])})"
+            _fail((section, name, *key.split(".")), settings[key], allowed)
+
+    for name, market in config["scenarios"].items():
+        if market["price_floor"] is not None and market["price_floor"] >= market["theta"]:
+            allowed = f"a number below theta ({_show(market['theta'])}) or null"
+            _fail(("scenarios", name, "price_floor"), market["price_floor"], allowed)
+    for name, recipe in config["nash_dqn"].items():
+        at_least("nash_dqn", name, "replay_episodes", "episodes_per_iteration", recipe)
+        at_least("nash_dqn", name, "replay_episodes", "minibatch_episodes", recipe)
+        at_least("nash_dqn", name, "iterations", "history_every", recipe)
+        if recipe["early_stopping"] is not None:
+            stopping = {f"early_stopping.{key}": value for key, value in recipe["early_stopping"].items()}
+            at_least("nash_dqn", name, "early_stopping.patience", "early_stopping.window", stopping)
+    for name, recipe in config["fictitious_play"].items():
+        at_least("fictitious_play", name, "first_epochs", "history_every", recipe)
+    inventory = config["policy_grid"]["inventory"]
+    if inventory["high"] <= inventory["low"]:
+        allowed = f"more than low ({_show(inventory['low'])})"
+        _fail(("policy_grid", "inventory", "high"), inventory["high"], allowed)
+
+
+# ------------------------------------------------------------------------------------------- error lines
+
+
+def _fail(path: _Path, value: object, allowed: str, hint: str = "") -> NoReturn:
+    raise ConfigError(f"{_dotted(path)}: got {_show(value)}, expected {allowed}{hint}")
+
+
+def _reject(error: ValidationError, root: _Schema) -> NoReturn:
+    """Turn a schema violation into one line in the reader's terms."""
+    path: list[str | int] = list(error.absolute_path)
+    value: Any = error.instance
+    schema: _Schema = error.schema
+    if "propertyNames" in error.absolute_schema_path:
+        raise ConfigError(f"{_dotted(path)}: got the name {_show(value)}, expected {_allowed(schema, root)}")
+    match error.validator:
+        case "additionalProperties":
+            known = list(schema["properties"])
+            key = next(key for key in value if key not in known)
+            hint = _suggestion(key, known)
+            raise ConfigError(
+                f"{_dotted([*path, key])}: unknown key (value {_show(value[key])}), "
+                f"expected one of {', '.join(known)}{hint}"
+            )
+        case "required":
+            key = next(key for key in schema["required"] if key not in value)
+            allowed = _allowed(schema["properties"][key], root)
+            raise ConfigError(f"{_dotted([*path, key])}: missing, expected {allowed}")
+        case "uniqueItems":
+            index = next(i for i, item in enumerate(value) if item in value[:i])
+            first = value.index(value[index])
+            allowed = f"no duplicates, but {_dotted([*path, first])} is {_show(value[first])}"
+            _fail([*path, index], value[index], allowed)
+        case _:
+            _fail(path, value, _allowed(schema, root), _hint(value, schema))
+
+
+def _allowed(schema: _Schema, root: _Schema) -> str:
+    """What a schema allows, in words: ``a number > 0 or null``."""
+    schema = _resolve(schema, root)
+    unit = f" ({schema['unit']})" if schema.get("unit", "-") not in ("-", "1") else ""
+    return _allowed_without_unit(schema, root) + unit
+
+
+def _allowed_without_unit(schema: _Schema, root: _Schema) -> str:
+    if "enum" in schema:
+        return "one of " + ", ".join(_show(value) for value in schema["enum"])
+    kind, *rest = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    or_null = " or null" if rest else ""
+    match kind:
+        case "number" | "integer":
+            signs = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
+            bounds = " and ".join(f"{sign} {schema[key]}" for key, sign in signs.items() if key in schema)
+            noun = "a number" if kind == "number" else "a whole number"
+            return f"{noun} {bounds}".rstrip() + or_null
+        case "boolean":
+            return "true or false"
+        case "string":
+            return (
+                "a name of lower-case letters, digits and underscores, starting with a letter, "
+                f"at most {schema['maxLength']} characters"
+            )
+        case "array":
+            least = schema.get("minItems", 0)
+            size = f" of at least {least}" if least else ""
+            distinct = " and no two equal" if schema.get("uniqueItems") else ""
+            items = _allowed_without_unit(_resolve(schema["items"], root), root)
+            return f"a list{size}, each {items}{distinct}"
+        case _:
+            keys = schema.get("properties")
+            content = f"with the keys {', '.join(keys)}" if keys else "with at least one name in it"
+            return f"a mapping {content}{or_null}"
+
+
+def _hint(value: object, schema: _Schema) -> str:
+    if "enum" in schema:
+        return _suggestion(value, schema["enum"])
+    kinds = schema.get("type", ())
+    wants_integer, wants_number = "integer" in kinds, "number" in kinds
+    if wants_integer and isinstance(value, float) and value.is_integer():
+        return f"; write {int(value)}, without a decimal point"
+    if (wants_integer or wants_number) and isinstance(value, float) and not math.isfinite(value):
+        return "; it must be finite"
+    if (wants_integer or wants_number) and isinstance(value, str):
+        return _text_number_hint(value, wants_integer)
+    return ""
+
+
+def _text_number_hint(text: str, whole: bool) -> str:
+    """YAML 1.1 reads 1e-3 (no point in it) as text; so is all in quotes or inside ``--config a=[1]``."""
+    try:
+        number = float(text)
+    except ValueError:
+        return ""
+    if not math.isfinite(number) or (whole and not number.is_integer()):
+        return ""
+    exact = Decimal(repr(number))
+    plain = f"{int(number)}" if whole else f"{exact:f}"
+    if "e" not in text.lower():
+        return f"; it was read as text: write {plain} without quotes, in a configuration file"
+    mantissa, exponent = f"{exact.normalize():e}".split("e")
+    scientific = f"{mantissa}{'' if '.' in mantissa else '.0'}e{exponent}"
+    return f"; it was read as text: write {plain}{'' if whole else f' or {scientific}'}"
+
+
+def _suggestion(word: object, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(str(word).lower(), list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _dotted(path: _Path) -> str:
+    """``beta_sweep.betas[1]``; the root is called ``config``."""
+    text = ""
+    for part in path:
+        if isinstance(part, int) and not isinstance(part, bool) and text:
+            text += f"[{part}]"
+        else:
+            plain = isinstance(part, str) and re.fullmatch(r"\w{1,60}", part, re.ASCII)
+            word = str(part) if plain else _show(part)
+            text += f".{word}" if text else word
+    return text or "config"
+
+
+def _show(value: object, limit: int = 60) -> str:
+    """A value as one short line; text in quotes."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except (TypeError, ValueError, RecursionError):  # keys that are no text, or an alias that contains itself
+        text = repr(value)
+    text = _one_line(text)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
+
+
+# ----------------------------------------------------------------------------------------------- betas
+
+
+def format_beta(beta: float) -> str:
+    """Beta as it stands in paths: 100 and 100.0 are ``100``, 0.5 is ``0.5``."""
+    return repr(float(beta) + 0.0).removesuffix(".0")  # + 0.0 turns -0.0 into 0.0
+
+
+def parse_beta(text: str) -> float:
+    """The beta of a path; the inverse of ``format_beta``.
+
+    Raises:
+        ConfigError: the text is not how ``format_beta`` writes a number: ``1e2``, ``100.0``, ``-1``, ``nan``.
+    """
+    if re.fullmatch(BETA_PATTERN, text) and format_beta(float(text)) == text:
+        return float(text)
+    raise ConfigError(f"beta: got {_show(text)}, expected a number >= 0 written as 100 or 0.5")
+
+
+# --------------------------------------------------------------------------------------------- settings
+
+
+def scenario(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The market ``name`` of a validated configuration, a copy; the keys are the fields of ``Market``.
+
+    Raises:
+        ConfigError: there is no such scenario.
+    """
+    return _named(config, "scenarios", name)
+
+
+def nash_dqn_settings(
+    config: Mapping[str, Any], scenario: str, recipe: str, beta: float | str
+) -> dict[str, Any]:
+    """All that determines a Nash-DQN training, in one dict.
+
+    One dict, as Snakemake compares the parameters of a job as a set of values without their names.
+
+    Args:
+        config: a validated configuration.
+        scenario: a name from ``scenarios``.
+        recipe: a name from ``nash_dqn``.
+        beta: weight of the penalty, in place of the recipe's own; text is read by ``parse_beta``.
+
+    Returns:
+        ``scenario`` and ``recipe_name`` (names), ``game`` (fields of ``Market``), ``recipe`` (the recipe with
+        beta in ``penalty``), ``seeds``, ``device``.
+
+    Raises:
+        ConfigError: unknown scenario or recipe, or a malformed beta.
+    """
+    settings = _settings(config, scenario, "nash_dqn", recipe)
+    settings["recipe"]["penalty"]["beta"] = parse_beta(beta if isinstance(beta, str) else format_beta(beta))
+    return settings
+
+
+def fictitious_play_settings(config: Mapping[str, Any], scenario: str, recipe: str) -> dict[str, Any]:
+    """All that determines a fictitious-play training; as ``nash_dqn_settings``, without a beta.
+
+    Raises:
+        ConfigError: unknown scenario or recipe.
+    """
+    return _settings(config, scenario, "fictitious_play", recipe)
+
+
+def _settings(config: Mapping[str, Any], scenario: str, section: str, recipe: str) -> dict[str, Any]:
+    return {
+        "scenario": scenario,
+        "recipe_name": recipe,
+        "game": _named(config, "scenarios", scenario),
+        "recipe": _named(config, section, recipe),
+        "seeds": list(config["seeds"]),
+        "device": config["device"],
+    }
+
+
+def _named(config: Mapping[str, Any], section: str, name: str) -> dict[str, Any]:
+    _check_name((section,), name, config, section)
+    result: dict[str, Any] = copy.deepcopy(config[section][name])
+    return result

@@ -1,0 +1,215 @@
+"""Fig. 2: trading rates on a grid of states, and how far apart two policies are.
+
+Both algorithms are drawn at the same states: a grid point's price is the price S, whatever feature a policy
+makes of it (the released code draws fictitious play at S + Y, which is not like for like when Y is not zero).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from nash_dqn.evaluation.rollout import trajectory
+from nash_dqn.games.market import Market, MarketState
+from nash_dqn.policy import Policy
+from nash_dqn.seeding import generator
+
+__all__ = ["COLUMNS", "DISTANCE_COLUMNS", "Grid", "distance", "evaluate"]
+
+COLUMNS = ("algorithm", "recipe", "seed", "impact", "price", "time", "inventory", "rate")
+DISTANCE_COLUMNS = ("policy_a", "policy_b", "seed_a", "seed_b", "states", "rms", "rms_a", "rms_b", "relative")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """States of Fig. 2: all combinations of time 0, dt, .., T - dt and the values below, other features zero.
+
+    Attributes:
+        prices: S.
+        impacts: Y.
+        inventories: the agent's own inventory, shares.
+
+    Raises:
+        ValueError: no value on an axis.
+    """
+
+    prices: Sequence[float]
+    impacts: Sequence[float]
+    inventories: Sequence[float]
+
+    def __post_init__(self) -> None:
+        """Check that every axis has values."""
+        for name in ("prices", "impacts", "inventories"):
+            if not len(getattr(self, name)):
+                raise ValueError(f"policy grid: {name} is empty, at least one value is needed")
+
+    @staticmethod
+    def from_dict(settings: Mapping[str, Any]) -> Grid:
+        """Grid from its configuration, where ``inventory`` is {low, high, points}, equally spaced."""
+        axis = settings["inventory"]
+        values = torch.linspace(axis["low"], axis["high"], axis["points"], dtype=torch.float64)
+        return Grid(settings["prices"], settings["impacts"], values.tolist())
+
+    def points(self) -> Iterator[tuple[float, float, float]]:
+        """(impact, price, inventory) in the order in which states and rates are laid out."""
+        return itertools.product(self.impacts, self.prices, self.inventories)
+
+    def states(self, game: Market) -> Iterator[MarketState]:
+        """The grid at each decision point, leaves ``[G]`` and ``[G, N]``.
+
+        Agent 1 holds the inventory in question and the others none, and everyone started with what they hold:
+        order flow, total, of the others and own, is zero.
+        """
+        impact, price, own = torch.tensor(list(self.points()), dtype=torch.float32).unbind(1)
+        inventory = torch.zeros(len(own), game.n_agents)
+        inventory[:, 0] = own
+        for step in range(game.n_steps):
+            yield MarketState(step, price, impact, inventory, inventory)
+
+
+@torch.inference_mode()
+def evaluate(game: Market, policies: Sequence[tuple[str, Policy]], grid: Grid) -> pd.DataFrame:
+    """Trading rates of agent 1 on the grid.
+
+    Args:
+        game: the game.
+        policies: pairs of a recipe's name and its policy.
+        grid: the states.
+
+    Returns:
+        Table with :data:`COLUMNS`, a row per policy, seed and state: ``time`` in hours, ``inventory`` in
+        shares, ``rate`` in shares/hour.
+    """
+    impacts, prices, inventories = zip(*grid.points(), strict=True)
+    parts = []
+    for recipe, policy in policies:
+        rates = torch.stack([rate[..., 0, 0] for rate in _on_grid(game, policy, grid)])  # [M, K, G]
+        for k, seed in enumerate(policy.seeds):
+            for step in range(game.n_steps):
+                part = {
+                    "algorithm": policy.algorithm,
+                    "recipe": recipe,
+                    "seed": seed,
+                    "impact": impacts,
+                    "price": prices,
+                    "time": step * game.dt,
+                    "inventory": inventories,
+                    "rate": rates[step, k].double().numpy(),
+                }
+                parts.append(pd.DataFrame(part, columns=list(COLUMNS)))
+    return pd.concat(parts, ignore_index=True)
+
+
+@torch.inference_mode()
+def distance(
+    game: Market, a: tuple[str, Policy], b: tuple[str, Policy], grid: Grid, visited_episodes: int, seed: int
+) -> pd.DataFrame:
+    """How far apart two algorithms' policies are, and, as a yardstick, two trainings of the same algorithm.
+
+    Between the algorithms, member k of ``a`` is compared with member k of ``b``; within an algorithm every
+    two members are, in rows with ``policy_a == policy_b``. Both policies of a pair are asked at the same
+    states.
+
+    Args:
+        game: the game.
+        a: label and policy, K members.
+        b: label and policy, K members.
+        grid: states ``"grid"``, where agent 1's rates count.
+        visited_episodes: episodes of ``"visited_a"`` and ``"visited_b"``, where every agent's rates count:
+            the states that arise when all agents follow the first or the second policy of the pair.
+        seed: of the episodes, which are the same for every pair.
+
+    Returns:
+        Table with :data:`DISTANCE_COLUMNS`: ``rms`` is the root mean square of the difference of the rates,
+        ``rms_a`` and ``rms_b`` that of either policy's rates, in shares/hour; ``relative`` = rms /
+        sqrt((rms_a^2 + rms_b^2) / 2), empty where both policies never trade.
+
+    Raises:
+        ValueError: different numbers of members, or no episode.
+    """
+    (name_a, policy_a), (name_b, policy_b) = a, b
+    members = len(policy_a.seeds)
+    if len(policy_b.seeds) != members:
+        raise ValueError(
+            f"seeds are paired one to one, got {members} of {name_a} and {len(policy_b.seeds)} of {name_b}"
+        )
+    if visited_episodes < 1:
+        raise ValueError(f"visited_episodes = {visited_episodes}: at least 1 is needed")
+    rows = _pair_rows(game, a, b, grid, visited_episodes, seed)
+    pairs = list(itertools.combinations(range(members), 2))
+    if pairs:
+        first, second = zip(*pairs, strict=True)
+        for name, policy in (a, b):
+            same = (name, policy.select(first)), (name, policy.select(second))
+            rows += _pair_rows(game, *same, grid, visited_episodes, seed)
+    return pd.DataFrame(rows, columns=list(DISTANCE_COLUMNS))
+
+
+def _pair_rows(
+    game: Market, a: tuple[str, Policy], b: tuple[str, Policy], grid: Grid, episodes: int, seed: int
+) -> list[dict[str, Any]]:
+    """Rows of member k of ``a`` against member k of ``b``, k = 1..K."""
+    (name_a, policy_a), (name_b, policy_b) = a, b
+    squares = {
+        "grid": _mean_squares(
+            (rate_a[..., 0, :], rate_b[..., 0, :])
+            for rate_a, rate_b in zip(
+                _on_grid(game, policy_a, grid), _on_grid(game, policy_b, grid), strict=True
+            )
+        ),
+        "visited_a": _mean_squares(_on_visited(game, policy_a, policy_b, episodes, seed)),
+        "visited_b": _mean_squares((y, x) for x, y in _on_visited(game, policy_b, policy_a, episodes, seed)),
+    }
+    rows = []
+    for k, (seed_a, seed_b) in enumerate(zip(policy_a.seeds, policy_b.seeds, strict=True)):
+        for states, (of_difference, of_a, of_b) in squares.items():
+            size = math.sqrt((float(of_a[k]) + float(of_b[k])) / 2)
+            rms = math.sqrt(of_difference[k])
+            rows.append(
+                {
+                    "policy_a": name_a,
+                    "policy_b": name_b,
+                    "seed_a": seed_a,
+                    "seed_b": seed_b,
+                    "states": states,
+                    "rms": rms,
+                    "rms_a": math.sqrt(of_a[k]),
+                    "rms_b": math.sqrt(of_b[k]),
+                    "relative": rms / size if size else math.nan,
+                }
+            )
+    return rows
+
+
+def _on_grid(game: Market, policy: Policy, grid: Grid) -> Iterator[Tensor]:
+    """Rates ``[K, G, N, 1]`` on the grid at each decision point."""
+    members = len(policy.seeds)
+    for state in grid.states(game):
+        step, *leaves = state
+        yield policy.act(game, MarketState(step, *(leaf.expand(members, *leaf.shape) for leaf in leaves)))
+
+
+def _on_visited(
+    game: Market, player: Policy, other: Policy, episodes: int, seed: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rates ``[K, E, N, 1]`` of both policies at each decision point of episodes played by ``player``."""
+    shocks = game.sample_shocks(episodes, generator(seed, "visited"))
+    for transition in trajectory(game, [(player, slice(None))], shocks):
+        yield transition.actions, other.act(game, transition.state)
+
+
+def _mean_squares(rates: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean squares ``[K]`` of a - b, a and b over all but members; terms of equal size ``[K, ...]``."""
+    means = [
+        torch.stack([x.double().square().flatten(1).mean(1) for x in (rate_a - rate_b, rate_a, rate_b)])
+        for rate_a, rate_b in rates
+    ]
+    of_difference, of_a, of_b = torch.stack(means).mean(0)
+    return of_difference, of_a, of_b

@@ -1,0 +1,136 @@
+"""Playing a game with fixed policies: the objective (1) by simulation.
+
+Policies are deterministic and so is the game given its shocks, so the same shocks give common random numbers:
+two profiles played on them differ by what the policies do and by nothing else.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nash_dqn.games.market import Market, MarketState, Shocks
+from nash_dqn.policy import Policy
+
+__all__ = ["Agents", "Assignment", "Transition", "play", "trajectory"]
+
+Agents = slice | Sequence[int]
+"""Some of the agents 0..N-1."""
+
+Assignment = tuple[Policy, Agents]
+"""A policy and the agents that follow it."""
+
+CHUNK = 2000
+"""Episodes x members played at a time: enough to hide the calls' overhead, few enough for a core's cache."""
+
+
+class Transition(NamedTuple):
+    """One step of a batch of episodes: the state, what the agents did there, and what it paid."""
+
+    state: MarketState
+    actions: Tensor
+    """``[K, E, N, d]``"""
+    rewards: Tensor
+    """``[K, E, N]``"""
+
+
+class _Seat(NamedTuple):
+    """A policy and neighbouring agents that follow it."""
+
+    policy: Policy
+    agents: slice
+
+
+@torch.no_grad()
+def play(game: Market, assignments: Sequence[Assignment], shocks: Shocks, *, chunk: int = CHUNK) -> Tensor:
+    """Total discounted reward sum_m gamma^m r_i, equation (1), of each member, episode and agent.
+
+    Args:
+        game: the game.
+        assignments: pairs of a policy and the agents that follow it; every agent exactly once. Member k of
+            each policy meets member k of the others; a policy of one member meets every member of the others.
+        shocks: the random numbers of E episodes, leaves ``[E]``, ``[E, N]`` and ``[E, M]``; the same for all
+            members.
+        chunk: episodes times members in memory at a time. Memory does not grow with E beyond shocks and
+            result, and the result does not depend on it, except by rounding.
+
+    Returns:
+        ``[K, E, N]``.
+
+    Raises:
+        ValueError: an agent without or with two policies, or policies whose numbers of members do not fit.
+    """
+    members = _members(assignments)
+    rows = max(1, chunk // members)
+    totals = [
+        _total_reward(game, assignments, shocks.map(lambda leaf, start=start: leaf[start : start + rows]))
+        for start in range(0, len(shocks.price), rows)
+    ]
+    return torch.cat(totals, dim=1)
+
+
+def trajectory(game: Market, assignments: Sequence[Assignment], shocks: Shocks) -> Iterator[Transition]:
+    """Play E episodes at once, step by step; arguments and errors as for :func:`play`.
+
+    Gradients are recorded unless the caller switches them off.
+    """
+    members = _members(assignments)
+    seats = _seats(assignments, game.n_agents, members)
+    shocks = shocks.map(lambda leaf: leaf.expand(members, *leaf.shape))
+    state = game.reset(shocks)
+    for _ in range(game.n_steps):
+        actions = _act(game, seats, state)
+        after, rewards = game.step(state, actions, shocks)
+        yield Transition(state, actions, rewards)
+        state = after
+
+
+def _total_reward(game: Market, assignments: Sequence[Assignment], shocks: Shocks) -> Tensor:
+    total: Tensor | None = None
+    factor = 1.0
+    for transition in trajectory(game, assignments, shocks):
+        total = transition.rewards if total is None else total.add_(transition.rewards, alpha=factor)
+        factor *= game.discount
+    assert total is not None  # a game has at least one step
+    return total
+
+
+def _act(game: Market, seats: Sequence[_Seat], state: MarketState) -> Tensor:
+    """Actions ``[K, E, N, d]``: each policy is evaluated for its own agents only."""
+    observed = {seat.policy.observation: game.observe(state, seat.policy.observation) for seat in seats}
+    actions = [policy(observed[policy.observation], agents) for policy, agents in seats]
+    return actions[0] if len(actions) == 1 else torch.cat(actions, dim=-2)
+
+
+def _members(assignments: Sequence[Assignment]) -> int:
+    """Number of members K that play side by side."""
+    counts = sorted({len(policy.seeds) for policy, _ in assignments})
+    if len(set(counts) - {1}) > 1:
+        raise ValueError(
+            f"policies of {', '.join(map(str, counts))} members cannot meet: give equal numbers, or 1"
+        )
+    return max(counts, default=0)
+
+
+def _seats(assignments: Sequence[Assignment], n_agents: int, members: int) -> list[_Seat]:
+    """Seats in the order of the agents, every policy with all members."""
+    owners: dict[int, list[int]] = {}
+    for position, (_, agents) in enumerate(assignments):
+        for agent in range(n_agents)[agents] if isinstance(agents, slice) else agents:
+            owners.setdefault(agent, []).append(position)
+    if sorted(owners) != list(range(n_agents)) or any(len(found) > 1 for found in owners.values()):
+        counts = {agent: len(owners[agent]) for agent in sorted(owners)}
+        raise ValueError(
+            f"every agent 0..{n_agents - 1} needs exactly one policy, got {counts} (agent: policies)"
+        )
+    seats = []
+    for position, group in itertools.groupby(range(n_agents), key=lambda agent: owners[agent][0]):
+        neighbours = list(group)
+        policy = assignments[position][0]
+        policy = policy if len(policy.seeds) == members else policy.select([0] * members)
+        seats.append(_Seat(policy, slice(neighbours[0], neighbours[-1] + 1)))
+    return seats

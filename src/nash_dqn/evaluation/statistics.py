@@ -1,0 +1,184 @@
+"""Intervals and tests for the comparisons: small, explicit about the unit of replication, never silent.
+
+Three units of replication occur and must not be mixed up:
+
+* a *path* (one simulated episode): its spread is averaged away inside a point;
+* a *point* (the mean of many paths, Fig. 3's unit): says how sure the simulation is about **these trained
+  policies** (``welch_test``, ``paired_test``);
+* a *seed pair* (two trainings): says what another training would have given (``pooled_test``).
+
+Functions take one-dimensional arrays and raise ``ValueError`` on values that are not finite or too few for
+the question, so that an undefined interval is always the caller's explicit decision.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+__all__ = ["Comparison", "Interval", "mean_interval", "paired_test", "pooled_test", "rms", "welch_test"]
+
+
+class Interval(NamedTuple):
+    """A mean with its two-sided Student t interval."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+class Comparison(NamedTuple):
+    """A two-sided comparison of two means; differences are ``first - second``, in the units of the values."""
+
+    test: str
+    """``welch``, ``paired`` or ``pooled``."""
+    n: int
+    """Units of replication: values per sample (welch: of the smaller sample), pairs, or seed pairs."""
+    mean_difference: float
+    low: float
+    high: float
+    """Bounds of the ``1 - alpha`` interval of the difference."""
+    statistic: float
+    """Student's t."""
+    df: float
+    """Degrees of freedom (Welch-Satterthwaite for welch)."""
+    p_value: float
+    effect_size: float
+    """Cohen's d with the root mean variance (welch), or d_z, the mean over the sd of differences."""
+    alpha: float
+
+    @property
+    def reject(self) -> bool:
+        """Whether equal means are rejected at level ``alpha``."""
+        return self.p_value < self.alpha
+
+
+def mean_interval(values: npt.ArrayLike, alpha: float = 0.05) -> Interval:
+    """Mean of independent values and its ``1 - alpha`` Student t interval.
+
+    Raises:
+        ValueError: fewer than two values, values that are not finite, or ``alpha`` outside (0, 1).
+    """
+    x = _sample(values, "values")
+    half = _quantile(alpha, len(x) - 1) * _sd(x) / math.sqrt(len(x))
+    mean = float(x.mean())
+    return Interval(mean, mean - half, mean + half, len(x))
+
+
+def welch_test(first: npt.ArrayLike, second: npt.ArrayLike, alpha: float = 0.05) -> Comparison:
+    """Welch's test: equal means of two independent samples, variances unequal (``scipy.stats.ttest_ind``).
+
+    The paper's Fig. 3 compares its histograms this way: 100 points a profile, the two profiles simulated
+    independently. The effect size is ``difference / sqrt((var_1 + var_2) / 2)``.
+
+    Raises:
+        ValueError: a sample with fewer than two values or with values that are not finite.
+    """
+    a, b = _sample(first, "first"), _sample(second, "second")
+    difference = float(a.mean() - b.mean())
+    scale = math.sqrt((_sd(a) ** 2 + _sd(b) ** 2) / 2)
+    n = min(len(a), len(b))
+    if scale == 0:
+        return _degenerate("welch", n, float(a[0] - b[0]), len(a) + len(b) - 2, alpha)
+    result = stats.ttest_ind(a, b, equal_var=False)
+    interval = result.confidence_interval(1 - _level(alpha))
+    return Comparison(
+        "welch",
+        n,
+        difference,
+        float(interval.low),
+        float(interval.high),
+        float(result.statistic),
+        float(result.df),
+        float(result.pvalue),
+        difference / scale,
+        alpha,
+    )
+
+
+def paired_test(first: npt.ArrayLike, second: npt.ArrayLike, alpha: float = 0.05) -> Comparison:
+    """Paired t test (``scipy.stats.ttest_rel``) of values that share their random numbers index by index.
+
+    The effect size is d_z, the mean difference over the standard deviation of the differences.
+
+    Raises:
+        ValueError: samples of different lengths, fewer than two pairs, or values that are not finite.
+    """
+    a, b = _sample(first, "first"), _sample(second, "second")
+    if len(a) != len(b):
+        raise ValueError(f"paired_test needs samples of equal length, got {len(a)} and {len(b)}")
+    return _one_sample("paired", a - b, alpha)
+
+
+def pooled_test(differences: npt.ArrayLike, alpha: float = 0.05) -> Comparison:
+    """One-sample t test of the mean difference where each value comes from one pair of trainings.
+
+    Args:
+        differences: [n_pairs] difference of two means, one value for each seed pair.
+        alpha: level of the test and of the interval.
+
+    The seed pair is the unit of replication, so the interval (n_pairs - 1 degrees of freedom) covers what
+    other trainings of the same algorithms would give, however precise each single difference is.
+
+    Raises:
+        ValueError: fewer than two pairs: one pair says nothing about the spread between trainings.
+    """
+    return _one_sample("pooled", _sample(differences, "differences"), alpha)
+
+
+def rms(values: npt.ArrayLike) -> float:
+    """Root mean square of all entries; raises ``ValueError`` for an empty array."""
+    x = np.asarray(values, dtype=np.float64)
+    if x.size == 0:
+        raise ValueError("rms of an empty array is undefined")
+    return float(np.sqrt(np.mean(np.square(x))))
+
+
+def _one_sample(test: str, x: npt.NDArray[np.float64], alpha: float) -> Comparison:
+    n, mean, sd = len(x), float(x.mean()), _sd(x)
+    if sd == 0:
+        return _degenerate(test, n, float(x[0]), n - 1, alpha)
+    se = sd / math.sqrt(n)
+    statistic = mean / se
+    half = _quantile(alpha, n - 1) * se
+    p_value = float(2 * stats.t.sf(abs(statistic), n - 1))
+    return Comparison(test, n, mean, mean - half, mean + half, statistic, n - 1, p_value, mean / sd, alpha)
+
+
+def _degenerate(test: str, n: int, difference: float, df: float, alpha: float) -> Comparison:
+    # No spread at all: the limit of the t test. Identical policies on common random numbers end up here.
+    _level(alpha)
+    if difference == 0:
+        return Comparison(test, n, 0.0, 0.0, 0.0, 0.0, df, 1.0, 0.0, alpha)
+    infinite = math.copysign(math.inf, difference)
+    return Comparison(test, n, difference, difference, difference, infinite, df, 0.0, infinite, alpha)
+
+
+def _sample(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
+    x = np.asarray(values, dtype=np.float64)
+    if x.ndim != 1 or len(x) < 2:
+        raise ValueError(f"{name} must be one-dimensional with at least two entries, got shape {x.shape}")
+    bad = int(np.count_nonzero(~np.isfinite(x)))
+    if bad:
+        raise ValueError(f"{name} must be finite, but {bad} of {len(x)} entries are not")
+    return x
+
+
+def _sd(x: npt.NDArray[np.float64]) -> float:
+    # Equal values have no spread; their computed mean may still be off by a rounding error.
+    return 0.0 if np.all(x == x[0]) else float(x.std(ddof=1))
+
+
+def _level(alpha: float) -> float:
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie strictly between 0 and 1, got {alpha}")
+    return alpha
+
+
+def _quantile(alpha: float, df: int) -> float:
+    return float(stats.t.ppf(1 - _level(alpha) / 2, df))

@@ -1,0 +1,1 @@
+"""Batched stochastic games and the exact solutions some of them have."""

@@ -1,0 +1,299 @@
+"""The market of section 6: N traders, one asset, permanent and transient price impact.
+
+Everything random is drawn beforehand (:class:`Shocks`), so the game itself is a deterministic, differentiable function
+of shocks and actions: the same shocks give common random numbers, and gradients flow through the actions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, get_args
+
+import torch
+from torch import Generator, Tensor
+
+from nash_dqn.games.base import Observation, ObservationSpec
+
+ImpactLaw = Literal["sqrt", "linear", "none"]
+
+# sign(v) sqrt|v| is evaluated as v / sqrt(|v| + EPS): the same to 5e-9 relative at |v| = 1 share/hour, zero at zero,
+# and with a finite slope there, which gradients through the simulator need.
+_SQRT_EPS = 1e-8
+
+
+class Shocks(NamedTuple):
+    """Every random number of a batch of episodes.
+
+    Attributes:
+        price: ``[...]`` initial price S_0.
+        impact: ``[...]`` initial transient impact Y_0.
+        inventory: ``[..., N]`` initial inventories q_0 (shares).
+        noise: ``[..., M]`` standard normal increments of the price.
+    """
+
+    price: Tensor
+    impact: Tensor
+    inventory: Tensor
+    noise: Tensor
+
+    def map(self, function) -> Shocks:  # noqa: ANN001 - any Tensor -> Tensor
+        """Apply a function to each tensor (slicing episodes, moving to a device, adding an ensemble dimension)."""
+        return Shocks(*(function(leaf) for leaf in self))
+
+
+class MarketState(NamedTuple):
+    """State at a decision point; leading dimensions ``...`` are arbitrary, such as [episodes] or [members, episodes].
+
+    Attributes:
+        step: m = 0..M; all episodes of a batch move together.
+        price: ``[...]`` S.
+        impact: ``[...]`` Y, transient impact.
+        inventory: ``[..., N]`` q.
+        initial_inventory: ``[..., N]`` q_0; order flow is q - q_0.
+    """
+
+    step: int
+    price: Tensor
+    impact: Tensor
+    inventory: Tensor
+    initial_inventory: Tensor
+
+
+class Scales(NamedTuple):
+    """Sizes by which observations and actions are divided (see :attr:`Market.scales`)."""
+
+    price: float
+    impact: float
+    flow: float
+    inventory: float
+    rate: float
+
+
+@dataclass(frozen=True)
+class Market:
+    """Parameters and dynamics of the game; symbols as in Table 1.
+
+    Attributes:
+        n_agents: N, number of traders.
+        horizon: T, hours.
+        n_steps: M, decision points; a step lasts T / M hours.
+        kappa: mean reversion of the price, 1/hour (equation 20).
+        theta: level the price reverts to.
+        sigma: volatility per square-root hour.
+        gamma: transient impact of order flow (equation 21).
+        rho: decay of the transient impact, 1/hour.
+        eta: permanent impact of order flow.
+        b1: cost of trading, per (shares/hour)^2 and hour.
+        b2: penalty on terminal inventory squared.
+        b3: running penalty on inventory squared, per hour.
+        discount: gamma_i of the general game, per step.
+        impact: law of the transient impact: ``"sqrt"`` sign(v) sqrt|v| (the paper), ``"linear"`` v, or ``"none"``.
+        price_floor: lowest price, or None for no floor.
+        initial_inventory_var: variance of q_0 (released code: 50).
+        initial_price_sd: standard deviation of S_0 about theta; None takes the released code's, whose *variance* is the
+            stationary standard deviation of the price, sigma sqrt((1 - exp(-2 kappa T)) / (2 kappa)).
+        initial_impact_sd: standard deviation of Y_0; None takes the released code's 0.5 sigma.
+
+    Raises:
+        ValueError: a parameter is outside its range.
+    """
+
+    n_agents: int
+    horizon: float
+    n_steps: int
+    kappa: float
+    theta: float
+    sigma: float
+    gamma: float
+    rho: float
+    eta: float
+    b1: float
+    b2: float
+    b3: float = 0.0
+    discount: float = 1.0
+    impact: ImpactLaw = "sqrt"
+    price_floor: float | None = 0.01
+    initial_inventory_var: float = 50.0
+    initial_price_sd: float | None = None
+    initial_impact_sd: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("n_agents", "n_steps"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} = {value!r}: allowed is an integer >= 1")
+        for name in ("horizon", "b1"):
+            self._require(name, lambda v: v > 0, "a finite number > 0")
+        for name in ("kappa", "sigma", "gamma", "rho", "eta", "b2", "b3", "initial_inventory_var"):
+            self._require(name, lambda v: v >= 0, "a finite number >= 0")
+        for name in ("initial_price_sd", "initial_impact_sd"):
+            if getattr(self, name) is not None:
+                self._require(name, lambda v: v >= 0, "a finite number >= 0, or null")
+        self._require("theta", lambda v: True, "a finite number")
+        self._require("discount", lambda v: 0 < v <= 1, "a number in (0, 1]")
+        if self.price_floor is not None:
+            self._require("price_floor", lambda v: True, "a finite number, or null")
+        if self.impact not in get_args(ImpactLaw):
+            raise ValueError(f"impact = {self.impact!r}: allowed are {', '.join(map(repr, get_args(ImpactLaw)))}")
+
+    def _require(self, name: str, allowed, text: str) -> None:  # noqa: ANN001 - float -> bool
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not allowed(value):
+            raise ValueError(f"{name} = {value!r}: allowed is {text}")
+
+    action_dim = 1
+    """Each agent's action is its trading rate nu, shares per hour."""
+
+    @property
+    def dt(self) -> float:
+        """Length of a step, hours."""
+        return self.horizon / self.n_steps
+
+    @property
+    def price_sd(self) -> float:
+        """Standard deviation of the initial price."""
+        if self.initial_price_sd is not None:
+            return self.initial_price_sd
+        if self.kappa == 0:
+            stationary = self.sigma * math.sqrt(self.horizon)  # the limit kappa -> 0
+        else:
+            stationary = self.sigma * math.sqrt(-math.expm1(-2 * self.kappa * self.horizon) / (2 * self.kappa))
+        return math.sqrt(stationary)
+
+    @property
+    def impact_sd(self) -> float:
+        """Standard deviation of the initial transient impact."""
+        return 0.5 * self.sigma if self.initial_impact_sd is None else self.initial_impact_sd
+
+    @cached_property
+    def scales(self) -> Scales:
+        """Constants that standardise observations, derived from the scenario alone.
+
+        They are the sizes a feature reaches when all agents liquidate at constant rates, v = -sum_j q_{j,0} / T:
+        inventory, flow and rate by the initial distribution; price by its initial spread, its noise over the horizon and the
+        permanent impact eta |v| T; transient impact by its initial spread and its level after T hours at sd(v).
+        A scale that would be zero (such as a deterministic start) is 1.
+        """
+        inventory = math.sqrt(self.initial_inventory_var)
+        flow = math.sqrt(self.n_agents) * inventory
+        rate = flow / self.horizon
+        relaxed = self.horizon if self.rho == 0 else -math.expm1(-self.rho * self.horizon) / self.rho
+        pressure = {"sqrt": math.sqrt(rate), "linear": rate, "none": 0.0}[self.impact]
+        impact = math.hypot(self.impact_sd, self.gamma * pressure * relaxed)
+        price = math.hypot(self.price_sd, self.sigma * math.sqrt(self.horizon), self.eta * rate * self.horizon)
+        sizes = (price, impact, flow, inventory, inventory / self.horizon)
+        return Scales(*(size if size > 0 else 1.0 for size in sizes))
+
+    def observation_size(self, spec: ObservationSpec) -> tuple[int, int]:
+        """Number of own features F and of label-invariant features I per agent (0 when inventories are private)."""
+        return 5 + spec.own_flow, int(spec.inventories == "visible")
+
+    def sample_shocks(self, episodes: int, generator: Generator) -> Shocks:
+        """Draw every random number of ``episodes`` episodes, leaves ``[E]``, ``[E]``, ``[E, N]``, ``[E, M]``."""
+        normal = torch.randn(episodes, self.normals_per_episode, generator=generator, device=generator.device)
+        return self.shocks_from_normals(normal)
+
+    @property
+    def normals_per_episode(self) -> int:
+        """Number of standard normals an episode needs."""
+        return 2 + self.n_agents + self.n_steps
+
+    def shocks_from_normals(self, normal: Tensor) -> Shocks:
+        """Shocks from standard normals ``[..., 2 + N + M]`` in the order S_0, Y_0, q_0, noise."""
+        n = self.n_agents
+        return Shocks(
+            price=self.theta + self.price_sd * normal[..., 0],
+            impact=self.impact_sd * normal[..., 1],
+            inventory=math.sqrt(self.initial_inventory_var) * normal[..., 2 : 2 + n],
+            noise=normal[..., 2 + n :],
+        )
+
+    def reset(self, shocks: Shocks) -> MarketState:
+        """State at m = 0."""
+        return MarketState(0, shocks.price, shocks.impact, shocks.inventory, shocks.inventory)
+
+    def step(self, state: MarketState, actions: Tensor, shocks: Shocks) -> tuple[MarketState, Tensor]:
+        """One step of the released code's discretisation of equations (20)-(22).
+
+        Args:
+            state: at step m < M.
+            actions: ``[..., N, 1]`` trading rates, shares/hour.
+            shocks: of the whole episode; step m uses ``noise[..., m]``.
+
+        Returns:
+            The next state and the rewards ``[..., N]``: r_i = q'_i (S' - S) - b1 nu_i^2 dt - b3 q'_i^2 dt, less b2 q'_i^2
+            in the last step. Undiscounted, they sum to (22) less the constant q_0 S_0 (mark to market).
+        """
+        dt = self.dt
+        rates = actions.squeeze(-1)
+        total = rates.sum(-1)
+        impact = self._next_impact(state.impact, total)
+        price = torch.add(self.kappa * self.theta * dt, state.price, alpha=1 - self.kappa * dt)
+        price = torch.add(price, total, alpha=self.eta * dt) + (impact - state.impact)
+        price = torch.add(price, shocks.noise.select(-1, state.step), alpha=self.sigma * math.sqrt(dt))
+        if self.price_floor is not None:
+            price = price.clamp(min=self.price_floor)
+        inventory = torch.add(state.inventory, rates, alpha=dt)
+
+        holding = inventory * (price - state.price).unsqueeze(-1)
+        penalty = self.b3 * dt + (self.b2 if state.step == self.n_steps - 1 else 0.0)
+        if penalty:
+            holding = torch.addcmul(holding, inventory, inventory, value=-penalty)
+        rewards = torch.addcmul(holding, rates, rates, value=-self.b1 * dt)
+        return MarketState(state.step + 1, price, impact, inventory, state.initial_inventory), rewards
+
+    def _next_impact(self, impact: Tensor, total: Tensor) -> Tensor:
+        """Equation (21) over one step: Y' = Y exp(-rho dt) + gamma h(v) dt, h the impact law."""
+        decayed = impact * math.exp(-self.rho * self.dt)
+        if self.impact == "none" or self.gamma == 0:
+            return decayed
+        pressure = total if self.impact == "linear" else total * torch.rsqrt(total.abs() + _SQRT_EPS)
+        return torch.add(decayed, pressure, alpha=self.gamma * self.dt)
+
+    def observe(self, state: MarketState, spec: ObservationSpec) -> Observation:
+        """Standardised observation of every agent (section 6.1), ``own`` of shape ``[..., N, F]``.
+
+        Feature order: time, price, transient impact, order flow, own inventory (, own past order flow). Time runs from -1
+        to 1 over the horizon; the others are divided by :attr:`scales`, price after theta is subtracted.
+        """
+        size, _ = self.observation_size(spec)
+        own = state.inventory.new_empty((*state.inventory.shape, size))
+        items = self.observe_into(own, state, spec)
+        return Observation(own, items)
+
+    def observe_into(self, own: Tensor, state: MarketState, spec: ObservationSpec) -> Tensor | None:
+        """Write the own features into ``own`` ``[..., N, F]`` (see :meth:`observe`); returns the items or None."""
+        inventory = state.inventory
+        flow = inventory - state.initial_inventory
+        order_flow = flow.sum(-1, keepdim=True)
+        if spec.order_flow == "others_mean":
+            order_flow = order_flow - flow
+        price = state.price if spec.price == "S" else state.price - state.impact
+        shared = (inventory.new_tensor(state.step), price.unsqueeze(-1), state.impact.unsqueeze(-1), order_flow)
+        features = [feature.expand_as(inventory) for feature in shared]
+        features += [inventory, flow] if spec.own_flow else [inventory]
+        offset, factor = self._standardisation(spec, inventory)
+        torch.addcmul(offset, torch.stack(features, -1), factor, out=own)
+        return None if spec.inventories == "private" else (inventory / self.scales.inventory).unsqueeze(-1)
+
+    def _standardisation(self, spec: ObservationSpec, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Offsets and factors ``[F]`` of the own features, of a tensor's type and on its device."""
+        key = (spec, like.dtype, like.device)
+        if key not in self._standardisations:
+            scales = self.scales
+            flow = scales.flow
+            if spec.order_flow == "others_mean":  # the sum over the others, as a mean; a lone trader's is zero
+                flow *= max(self.n_agents - 1, 1) / math.sqrt(self.n_agents)
+            units = [self.n_steps / 2, scales.price, scales.impact, flow, scales.inventory]
+            units += [scales.inventory] if spec.own_flow else []
+            factor = torch.tensor(units, dtype=torch.float64).reciprocal()
+            offset = torch.zeros_like(factor)
+            offset[0], offset[1] = -1.0, -self.theta / scales.price
+            self._standardisations[key] = tuple(leaf.to(like.dtype).to(like.device) for leaf in (offset, factor))
+        return self._standardisations[key]
+
+    @cached_property
+    def _standardisations(self) -> dict[Any, Any]:
+        return {}

@@ -1,0 +1,157 @@
+"""How every figure looks, and how it is written to disk.
+
+Figures are plain :class:`matplotlib.figure.Figure` objects without pyplot, so nothing here needs a display. Matplotlib's
+settings are process-wide all the same; :func:`style` therefore changes them only inside a ``with`` block, from the library's
+own defaults (a user's matplotlibrc has no say), and one thread at a time.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import matplotlib.style
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+MM = 1 / 25.4
+"""One millimetre in inches."""
+
+WIDTH_MM = 170.0
+"""Width of a figure across two columns of a printed page."""
+
+# seaborn's "colorblind" palette
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, BROWN, PINK, GREY, YELLOW, SKY = (
+    "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9",
+)  # fmt: skip
+PALETTE = (BLUE, ORANGE, GREEN, PURPLE, BROWN, SKY, VERMILION, PINK)
+"""Colours for series without a meaning of their own, such as seeds."""
+
+ALGORITHM_COLOURS = MappingProxyType({"nash_dqn": BLUE, "fictitious_play": ORANGE})
+ALGORITHM_NAMES = MappingProxyType({"nash_dqn": "Nash-DQN", "fictitious_play": "FP"})
+DIVERGED = VERMILION
+"""Colour of whatever marks a diverged training."""
+
+SMALL = 6.5
+"""Size of notes and of crowded tick labels (points)."""
+
+FORMATS = (".pdf", ".png")
+# No dates and no versions: the same table gives the same bytes.
+_METADATA: dict[str, dict[str, Any]] = {
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    ".png": {"Software": None},
+}
+
+_RC: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "mathtext.fontset": "dejavusans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "figure.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.minor.size": 1.5,
+    "ytick.minor.size": 1.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "legend.frameon": False,
+    "figure.dpi": 100,
+    "savefig.dpi": 300,
+    "pdf.fonttype": 42,  # whole TrueType outlines, embedded; the default Type 3 is refused by some publishers
+}
+
+_lock = threading.RLock()
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in the project's style inside the ``with`` block; matplotlib's settings are as before afterwards."""
+    with _lock, matplotlib.style.context(["default", _RC]):
+        yield
+
+
+def new_figure(height_mm: float, *, width_mm: float = WIDTH_MM, layout: str | None = "constrained") -> Figure:
+    """Return an empty figure of the given size (millimetres) with its own off-screen canvas."""
+    figure = Figure(figsize=(width_mm * MM, height_mm * MM), layout=layout)  # type: ignore[arg-type]
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def letter(index: int) -> str:
+    """Return the letter of panel ``index`` (0 is a) in parentheses.
+
+    Raises:
+        ValueError: if the index lies outside a to z.
+    """
+    if not 0 <= index < 26:
+        raise ValueError(f"panel index {index}: panels are lettered a to z, so it must lie in 0..25")
+    return f"({chr(ord('a') + index)})"
+
+
+def title_panel(axes: Axes, index: int, title: str, *, pad: float | None = None, left: float = 0.0) -> None:
+    """Title a panel ``(a) title``: ``pad`` points above it, from ``left`` (0 is its left end, in axes widths)."""
+    axes.set_title(f"{letter(index)} {title}", loc="left", pad=pad, x=left)
+
+
+def number(value: float, decimals: int) -> str:
+    """Return the value with so many decimals and a typographic minus sign, the way the axes print it."""
+    return f"{value:.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def compact(value: float, digits: int = 3) -> str:
+    """Return the value to so many significant digits with a typographic minus sign; 1.2e+09 for what is too long."""
+    text = f"{value:#.{digits}g}"
+    return text.rstrip(".").replace("-", "\N{MINUS SIGN}")
+
+
+def save(figure: Figure, paths: Iterable[Path | str]) -> None:
+    """Write the figure to each path, in the format its suffix names, and close it.
+
+    Every file is first written in full beside its target and only then moved into place, so that an interrupted or failed run
+    leaves nothing half-written. The same figure always gives the same bytes (with one version of matplotlib).
+
+    Raises:
+        ValueError: if there is no path, or one whose suffix is neither .pdf nor .png.
+        OSError: if a file cannot be written.
+    """
+    targets = [Path(path) for path in paths]
+    if not targets:
+        raise ValueError("no path to save the figure to")
+    for target in targets:
+        if target.suffix not in FORMATS:
+            raise ValueError(f"{target}: a figure can be saved as {' or '.join(FORMATS)}, not '{target.suffix}'")
+    staged: list[tuple[Path, Path]] = []
+    try:
+        with style():
+            # Lay out once: otherwise each file's layout would start from where the file before it left off.
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
+            for target in targets:
+                temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+                staged.append((temporary, target))
+                figure.savefig(temporary, format=target.suffix[1:], metadata=_METADATA[target.suffix])
+        for temporary, target in staged:
+            temporary.replace(target)
+    finally:
+        for temporary, _ in staged:
+            temporary.unlink(missing_ok=True)
+        figure.clear()

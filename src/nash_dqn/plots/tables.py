@@ -1,0 +1,102 @@
+"""Reading the tables behind the figures: what must be there, or one clear line about what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from pandas import DataFrame, Series
+from scipy.stats import t as student_t
+
+
+def require_columns(table: DataFrame, name: str, columns: Iterable[str]) -> None:
+    """Check that the table has rows and these columns.
+
+    Raises:
+        ValueError: naming the table, the missing columns and those there are.
+    """
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise ValueError(f"{name}: column {', '.join(missing)} is missing; there are {', '.join(map(str, table.columns))}")
+    if table.empty:
+        raise ValueError(f"{name}: the table has no rows")
+
+
+def only(table: DataFrame, name: str, column: str) -> Any:
+    """Return the one value that the column holds.
+
+    Raises:
+        ValueError: if it holds more than one.
+    """
+    values = sorted(table[column].unique())
+    if len(values) != 1:
+        raise ValueError(f"{name}: {column} must be the same in every row; found {', '.join(map(str, values))}")
+    return values[0]
+
+
+def select(table: DataFrame, name: str, **values: Any) -> DataFrame:
+    """Return the rows where each named column has the given value.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    rows = table
+    for column, value in values.items():
+        rows = rows[rows[column] == value]
+    if rows.empty:
+        wanted = ", ".join(f"{column}={value}" for column, value in values.items())
+        raise ValueError(f"{name}: no row with {wanted}")
+    return rows
+
+
+def grid(table: DataFrame, name: str, keys: Sequence[str], value: str) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the sorted levels of each key and the values as an array with one axis a key, [len(levels), ...].
+
+    Raises:
+        ValueError: if a combination of levels is missing or stands twice.
+    """
+    twice = table.duplicated(list(keys))
+    if twice.any():
+        row = table.loc[twice, list(keys)].iloc[0]
+        raise ValueError(f"{name}: more than one row with {_combination(row)}")
+    levels = [np.sort(table[key].unique()) for key in keys]
+    shape = tuple(len(level) for level in levels)
+    values = np.empty(shape)
+    filled = np.zeros(shape, dtype=bool)
+    where = tuple(np.searchsorted(level, table[key]) for level, key in zip(levels, keys, strict=True))
+    values[where] = table[value]
+    filled[where] = True
+    if not filled.all():
+        gap = np.argwhere(~filled)[0]
+        row = Series({key: level[at] for key, level, at in zip(keys, levels, gap, strict=True)})
+        raise ValueError(f"{name}: no row with {_combination(row)}")
+    return levels, values
+
+
+def require_bool(table: DataFrame, name: str, column: str) -> None:
+    """Check that the column holds True and False and nothing else.
+
+    Raises:
+        ValueError: if it does not.
+    """
+    if table[column].dtype != bool:
+        raise ValueError(f"{name}: {column} must hold True or False; its type is {table[column].dtype}")
+
+
+def t_interval(values: Sequence[float] | np.ndarray, confidence: float) -> tuple[float, float]:
+    """Return Student's interval for the mean of independent values; nan, nan for fewer than two.
+
+    Args:
+        values: the sample, [n].
+        confidence: coverage in (0, 1).
+    """
+    sample = np.asarray(values, dtype=float)
+    if sample.size < 2:
+        return float("nan"), float("nan")
+    half = student_t.ppf((1 + confidence) / 2, sample.size - 1) * sample.std(ddof=1) / np.sqrt(sample.size)
+    return float(sample.mean() - half), float(sample.mean() + half)
+
+
+def _combination(row: Series) -> str:
+    return ", ".join(f"{key}={value}" for key, value in row.items())

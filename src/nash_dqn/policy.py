@@ -1,0 +1,108 @@
+"""What training leaves behind: an observation -> action map for each seed, and its file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nash_dqn.artifacts import ArtifactError, read_tensors
+from nash_dqn.games.base import Observation, ObservationSpec
+from nash_dqn.games.market import Market, MarketState
+from nash_dqn.networks import MLP, ObservationNetwork
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Deterministic Markov policies of K ensemble members, one per seed.
+
+    Attributes:
+        network: observation -> action ``[K, ..., N, d]``.
+        observation: what the policy sees.
+        seeds: training seed of each member.
+        algorithm: ``"nash_dqn"`` or ``"fictitious_play"``.
+        bound: actions are clipped to +-bound; None for no bound.
+        meta: where it comes from (scenario, recipe, ...).
+    """
+
+    network: ObservationNetwork
+    observation: ObservationSpec
+    seeds: Sequence[int]
+    algorithm: str
+    bound: float | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, observation: Observation, agents: slice = slice(None)) -> Tensor:
+        """Actions of the agents of a slice: leaves ``[K, B..., N, F]`` -> ``[K, B..., n, d]``."""
+        action = self.network(observation, agents)
+        return action if self.bound is None else action.clamp(-self.bound, self.bound)
+
+    def act(self, game: Market, state: MarketState, agents: slice = slice(None)) -> Tensor:
+        """Actions ``[K, B..., n, d]`` at states with leaves ``[K, B...]``."""
+        return self(game.observe(state, self.observation), agents)
+
+    def select(self, members: Sequence[int]) -> Policy:
+        """The policy of some members, in that order."""
+        index = list(members)
+        return dataclasses.replace(
+            self, network=self.network.map(lambda t: t[index]), seeds=[self.seeds[k] for k in index]
+        )
+
+    def member(self, k: int) -> Policy:
+        """The policy of one member, K = 1."""
+        return self.select([k])
+
+    def to(self, device: torch.device | str) -> Policy:
+        """The same policy on a device."""
+        return dataclasses.replace(self, network=self.network.map(lambda t: t.to(device)))
+
+
+def mu_network(advantage: ObservationNetwork, action_dim: int) -> ObservationNetwork:
+    """The part of the advantage network that computes mu: the last layer's first d columns (views, not copies)."""
+    *weights, weight = advantage.sigma.weights
+    *biases, bias = advantage.sigma.biases
+    head = MLP([*weights, weight[..., :action_dim]], [*biases, bias[..., :action_dim]])
+    return ObservationNetwork(advantage.phi, head)
+
+
+def describe(
+    algorithm: str, observation: ObservationSpec, seeds: Sequence[int], action_dim: int, bound: float | None, **meta: Any
+) -> dict[str, str]:
+    """Metadata with which :func:`load_policy` rebuilds a policy from a weights file."""
+    policy = {
+        "algorithm": algorithm,
+        "observation": dataclasses.asdict(observation),
+        "seeds": list(seeds),
+        "action_dim": action_dim,
+        "bound": bound,
+        "meta": meta,
+    }
+    return {"policy": json.dumps(policy, sort_keys=True)}
+
+
+def load_policy(path: str | Path) -> Policy:
+    """Read the policy from a weights file that :mod:`nash_dqn.agents` wrote.
+
+    Raises:
+        ArtifactError: the file is missing, damaged, or holds no policy.
+    """
+    tensors, metadata = read_tensors(path)
+    try:
+        description = json.loads(metadata["policy"])
+        spec = ObservationSpec(**description["observation"])
+        if description["algorithm"] == "nash_dqn":
+            advantage = ObservationNetwork.from_state_dict(tensors, "advantage")
+            network = mu_network(advantage, description["action_dim"])
+        else:
+            network = ObservationNetwork.from_state_dict(tensors, "actor")
+        return Policy(
+            network, spec, description["seeds"], description["algorithm"], description["bound"], description["meta"]
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path}: holds no policy ({error!r}); rebuild it by deleting it and running snakemake") from error

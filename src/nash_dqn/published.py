@@ -1,0 +1,132 @@
+"""The numbers this project is compared with, each with its source and how well it is known.
+
+Three kinds of number stand here and must not be mixed up:
+
+* read off the paper's pictures (``reading``): the uncertainty is that of the reading and says nothing about the
+  spread between trainings, of which the paper shows exactly one;
+* measured by simulating the weights the authors released (``standard error``): the uncertainty is one standard error over
+  simulated paths, again for one trained set of weights;
+* quoted from such a measurement without an error (``rounding``): the uncertainty is half a unit of the last digit.
+
+The paper is P. Casgrain, B. Ning and S. Jaimungal, "Deep Q-Learning for Nash Equilibria: Nash-DQN", Applied Mathematical
+Finance 29(1), 2022, 62-78.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, TypeVar
+
+Key = TypeVar("Key")
+UncertaintyKind = Literal["reading", "standard error", "rounding"]
+
+
+@dataclass(frozen=True)
+class Published:
+    """One number to compare with.
+
+    Attributes:
+        value: the number, in the units of the quantity it is filed under.
+        uncertainty: half-width of the reading or rounding error, or one standard error, in the same units.
+        kind: which of these ``uncertainty`` is.
+        source: where the number comes from.
+    """
+
+    value: float
+    uncertainty: float
+    kind: UncertaintyKind
+    source: str
+
+    def interval(self) -> tuple[float, float]:
+        """Return what the number may be: 95 % (1.96 standard errors), or the whole reading or rounding error."""
+        half = self.uncertainty * (1.96 if self.kind == "standard error" else 1.0)
+        return self.value - half, self.value + half
+
+
+def _table(
+    values: Mapping[Key, float], uncertainty: float, kind: UncertaintyKind, source: str
+) -> Mapping[Key, Published]:
+    return MappingProxyType({key: Published(value, uncertainty, kind, source) for key, value in values.items()})
+
+
+FIG1_LOSS: Mapping[float, Published] = _table(
+    {0.0: 86.0, 1.0: 79.8, 10.0: 59.5, 25.0: 55.2, 50.0: 54.8, 75.0: 55.9, 100.0: 53.7, 500.0: 57.3},
+    uncertainty=0.2,
+    kind="reading",
+    source="the paper's Fig 1, digitised, ±0.2; one training a point",
+)
+"""Loss by the weight beta of the regulariser (23): squared errors (17) summed over ten episodes x ten steps x five agents,
+averaged over 1,000 simulated episodes. The paper does not say what is summed; the sum is what its scale fits."""
+
+FIG1_BEST_BETA = 100.0
+"""The weight the paper calls optimal, and trains with."""
+
+FIG2_IMPACTS: tuple[float, ...] = (-0.2, 0.0, 0.2)
+"""Transient impact Y of the three columns of Fig 2 (price units)."""
+
+FIG2_PRICES: tuple[float, ...] = (9.5, 9.75, 10.0, 10.25, 10.5)
+"""Price of the five heat maps in each panel of Fig 2."""
+
+FIG2_RATE_LIMIT = 10.0
+"""End of Fig 2's diverging colour scale, from -10 to 10 shares/hour."""
+
+FIG3_BINS = 20
+"""Bins of each histogram in Fig 3."""
+
+FIG3_POINTS = 100
+"""Points in each histogram of Fig 3, each the mean of ``FIG3_PATHS`` simulated total rewards of agent 1."""
+
+FIG3_PATHS = 1000
+"""Simulated paths behind each point of Fig 3."""
+
+FIG3_ALPHA = 0.05
+"""Level of the tests of equal means that the paper reports as not rejecting."""
+
+FIG3_MEANS: Mapping[str, Published] = _table(
+    {"all_fp": -1.349, "first_nash": -1.375, "first_fp": -1.325, "all_nash": -1.342},
+    uncertainty=0.003,
+    kind="reading",
+    source="the paper's Fig 3, digitised, ±0.003; one training of each algorithm",
+)
+"""Mean total reward of agent 1 by profile of policies (currency units)."""
+
+RELEASED_WEIGHTS_MEANS: Mapping[str, Published] = _table(
+    {"all_fp": -1.360, "first_nash": -1.400, "first_fp": -1.320, "all_nash": -1.343},
+    uncertainty=0.009,
+    kind="standard error",
+    source="the authors' released weights, simulated independently at the released parameters, 100 x 1,000 paths a profile",
+)
+"""As ``FIG3_MEANS``, from the authors' weights."""
+
+RELEASED_WEIGHTS_PAIRED_PATHS = 200_000
+"""Common paths behind ``RELEASED_WEIGHTS_PAIRED``."""
+
+RELEASED_WEIGHTS_PAIRED: Mapping[str, Published] = _table(
+    {"first_nash-all_fp": -0.0307, "first_fp-all_nash": 0.0300},
+    uncertainty=0.0003,
+    kind="standard error",
+    source="the authors' released weights, simulated independently at the released parameters, paired on 200,000 common paths",
+)
+"""Difference of agent 1's mean total reward between two profiles (currency units). The paper's unpaired points
+(standard deviation about 0.09 each) are too noisy to show differences of this size."""
+
+RELEASED_WEIGHTS_EXPLOITABILITY: Mapping[tuple[str, str], Published] = _table(
+    {
+        ("fictitious_play", "same_observation"): 0.076,
+        ("nash_dqn", "same_observation"): 0.096,
+        ("fictitious_play", "own_flow"): 0.109,
+        ("nash_dqn", "own_flow"): 0.127,
+    },
+    uncertainty=0.0005,
+    kind="rounding",
+    source="a trained best response to the authors' released weights, at the released parameters; a lower bound",
+)
+"""What one deviating agent gains (currency units), by (algorithm, what the deviator sees): the policies' own observation, or
+that and its own past order flow."""
+
+EQUILIBRIUM_VALUE = Published(
+    -1.35, 0.005, "rounding", "an equilibrium at the released parameters that a deviator exploits by less than 0.001"
+)
+"""An agent's expected total reward near equilibrium at the released parameters (currency units)."""

@@ -1,0 +1,29 @@
+"""What holds for every test: one thread, no window, and no use of a global random state."""
+
+import os
+import pickle
+from collections.abc import Iterator
+
+os.environ.setdefault("MPLBACKEND", "Agg")  # before anything imports matplotlib
+
+import numpy as np
+import pytest
+import torch
+
+torch.set_num_threads(
+    1
+)  # the suite itself runs on all cores; threads that spin would slow it many times over
+
+
+def _global_states() -> tuple[bytes, bytes]:
+    return torch.get_rng_state().numpy().tobytes(), pickle.dumps(np.random.get_state())  # noqa: NPY002
+
+
+@pytest.fixture(autouse=True)
+def _no_global_random_numbers() -> Iterator[None]:
+    """Fail a test that draws from (or seeds) a global generator: earlier tests would sway it."""
+    torch_before, numpy_before = _global_states()
+    yield
+    torch_after, numpy_after = _global_states()
+    assert torch_after == torch_before, "the test used torch's global generator"
+    assert numpy_after == numpy_before, "the test used NumPy's global generator"

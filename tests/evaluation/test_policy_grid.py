@@ -1,0 +1,174 @@
+"""Fig. 2's grid and the distance of policies, on policies whose rates are known."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nash_dqn.evaluation.policy_grid import COLUMNS, DISTANCE_COLUMNS, Grid, distance, evaluate
+from nash_dqn.evaluation.rollout import trajectory
+from nash_dqn.games.base import ObservationSpec
+from nash_dqn.games.market import Market
+from nash_dqn.policy import Policy
+from nash_dqn.seeding import generator
+
+GRID = Grid(prices=[9.5, 10.0], impacts=[-0.2, 0.0, 0.2], inventories=[-10.0, 0.0, 4.0, 10.0])
+CODE_SPEC = ObservationSpec(price="S-Y", order_flow="others_mean", own_flow=True)
+A = [[0.3, -1.0, 0.5, -0.7, -3.0], [-0.2, 0.4, 0.1, 0.3, -2.0], [0.1, 0.1, 0.2, 0.0, -1.0]]
+B = [[0.1, 1.5, -0.4, 0.6, -1.0, 0.3], [0.2, -0.3, 0.7, -0.5, -4.0, 0.2], [0.1, 0.2, 0.3, 0.4, -2.0, -0.1]]
+
+Linear = Callable[..., Policy]
+
+
+# --- evaluate ---------------------------------------------------------------------------------------
+
+
+def test_rates_are_those_of_the_labelled_states(market: Market, linear: Linear) -> None:
+    text, code = linear(A), linear(B, spec=CODE_SPEC, algorithm="fictitious_play")
+    table = evaluate(market, [("paper", text), ("last", code)], GRID)
+    assert tuple(table.columns) == COLUMNS
+    assert len(table) == 2 * 3 * market.n_steps * 2 * 3 * 4
+    assert not table.duplicated(list(COLUMNS[:-1])).any()
+    assert sorted(set(table["time"])) == [0.0, 0.5, 1.0, 1.5]
+    assert set(zip(table["algorithm"], table["recipe"], strict=True)) == {
+        ("nash_dqn", "paper"),
+        ("fictitious_play", "last"),
+    }
+    scales = market.scales
+    time = 2 * table["time"] / market.horizon - 1
+    for algorithm, weights in (("nash_dqn", A), ("fictitious_play", B)):
+        for k, w in enumerate(weights):
+            # Like for like: the label is the price S for both, also where a policy is given S - Y.
+            price = table["price"] - (table["impact"] if algorithm == "fictitious_play" else 0)
+            expected = (
+                w[0] * time
+                + w[1] * (price - market.theta) / scales.price
+                + w[2] * table["impact"] / scales.impact
+                + w[4] * table["inventory"] / scales.inventory
+            )
+            rows = (table["algorithm"] == algorithm) & (table["seed"] == k + 1)
+            assert table[rows]["rate"].to_numpy() == pytest.approx(expected[rows].to_numpy(), abs=1e-4)
+
+
+@pytest.mark.parametrize("feature", [3, 5])
+def test_no_order_has_flown(market: Market, linear: Linear, feature: int) -> None:
+    for flow in ("total", "others_mean"):
+        spec = ObservationSpec(order_flow=flow, own_flow=True)
+        weights = [0.0] * 6
+        weights[feature] = 1.0
+        assert (evaluate(market, [("x", linear([weights], spec=spec))], GRID)["rate"] == 0).all()
+
+
+def test_nobody_else_holds_anything(market: Market, linear: Linear) -> None:
+    # The sixth input of this policy is the mean of the others' inventories.
+    policy = linear([[0.0] * 5 + [1.0]], spec=ObservationSpec(inventories="visible"))
+    assert (evaluate(market, [("x", policy)], GRID)["rate"] == 0).all()
+
+
+def test_grid_from_its_configuration() -> None:
+    settings = {
+        "prices": [10],
+        "impacts": [0],
+        "inventory": {"low": -10, "high": 10, "points": 41},
+        "seed": 1,
+    }
+    grid = Grid.from_dict(settings)
+    assert grid.inventories == np.linspace(-10, 10, 41).tolist()
+    with pytest.raises(ValueError, match="impacts is empty"):
+        Grid([1.0], [], [1.0])
+
+
+# --- distance ---------------------------------------------------------------------------------------
+
+
+def test_distance_of_constant_policies(market: Market, linear: Linear) -> None:
+    a, b = linear([[0.0] * 5] * 2, [3.0, 1.0]), linear([[0.0] * 5] * 2, [-1.0, 1.0])
+    table = distance(market, ("a", a), ("b", b), GRID, visited_episodes=4, seed=1)
+    assert tuple(table.columns) == DISTANCE_COLUMNS
+    keyed = table.set_index(["policy_a", "policy_b", "seed_a", "seed_b"])
+    for index, rms, rms_a, rms_b in (
+        (("a", "b", 1, 1), 4.0, 3.0, 1.0),
+        (("a", "b", 2, 2), 0.0, 1.0, 1.0),
+        (("a", "a", 1, 2), 2.0, 3.0, 1.0),
+        (("b", "b", 1, 2), 2.0, 1.0, 1.0),
+    ):
+        rows = keyed.loc[[index]]
+        assert rows["states"].tolist() == ["grid", "visited_a", "visited_b"]
+        assert rows["rms"].to_numpy() == pytest.approx(rms)
+        assert rows["rms_a"].to_numpy() == pytest.approx(rms_a)
+        assert rows["rms_b"].to_numpy() == pytest.approx(rms_b)
+        assert rows["relative"].to_numpy() == pytest.approx(rms / math.sqrt((rms_a**2 + rms_b**2) / 2))
+    assert len(table) == 4 * 3
+
+
+def test_every_two_trainings_are_compared_once(market: Market, linear: Linear) -> None:
+    table = distance(market, ("a", linear(A)), ("b", linear(B, spec=CODE_SPEC)), GRID, 2, seed=1)
+    pairs = table.groupby(["policy_a", "policy_b"])[["seed_a", "seed_b"]].apply(
+        lambda rows: sorted(set(rows.itertuples(index=False, name=None)))
+    )
+    assert pairs["a", "b"] == [(1, 1), (2, 2), (3, 3)]
+    assert pairs["a", "a"] == pairs["b", "b"] == [(1, 2), (1, 3), (2, 3)]
+
+
+def test_grid_distance_is_that_of_the_table(market: Market, linear: Linear) -> None:
+    a, b = linear(A), linear(B, spec=CODE_SPEC, algorithm="fictitious_play")
+    rates = evaluate(market, [("x", a), ("x", b)], GRID)
+    wide = rates.pivot(
+        index=["impact", "price", "time", "inventory"], columns=["algorithm", "seed"], values="rate"
+    )
+    table = distance(market, ("a", a), ("b", b), GRID, 2, seed=1)
+    grid = table[table["states"] == "grid"].set_index(["policy_a", "policy_b", "seed_a", "seed_b"])
+    for index, x, y in (
+        (("a", "b", 2, 2), ("nash_dqn", 2), ("fictitious_play", 2)),
+        (("b", "b", 1, 3), ("fictitious_play", 1), ("fictitious_play", 3)),
+    ):
+        expected = float(np.sqrt(((wide[x] - wide[y]) ** 2).mean()))
+        assert grid.loc[index, "rms"] == pytest.approx(expected, rel=1e-5)
+        assert grid.loc[index, "rms_b"] == pytest.approx(float(np.sqrt((wide[y] ** 2).mean())), rel=1e-5)
+
+
+def test_visited_states_are_those_of_the_named_policy(market: Market, linear: Linear) -> None:
+    a, b = linear(A[:1]), linear(B[:1], spec=CODE_SPEC)
+    table = distance(market, ("a", a), ("b", b), GRID, 8, seed=1).set_index("states")
+    shocks = market.sample_shocks(8, generator(1, "visited"))
+    for states, player, other, own in (("visited_a", a, b, "rms_a"), ("visited_b", b, a, "rms_b")):
+        visited = [step.state for step in trajectory(market, [(player, slice(None))], shocks)]
+        difference = [(player.act(market, state) - other.act(market, state)).numpy() for state in visited]
+        rates = [player.act(market, state).numpy() for state in visited]
+        assert table.loc[states, "rms"] == pytest.approx(
+            float(np.sqrt(np.mean(np.square(difference)))), rel=1e-5
+        )
+        assert table.loc[states, own] == pytest.approx(float(np.sqrt(np.mean(np.square(rates)))), rel=1e-5)
+
+
+def test_distance_is_symmetric(market: Market, linear: Linear) -> None:
+    a, b = ("a", linear(A)), ("b", linear(B, spec=CODE_SPEC))
+    one, other = distance(market, a, b, GRID, 4, seed=1), distance(market, b, a, GRID, 4, seed=1)
+    one = one[one["policy_a"] == "a"][lambda t: t["policy_b"] == "b"].set_index(["seed_a", "states"])
+    other = other[other["policy_a"] == "b"][lambda t: t["policy_b"] == "a"].set_index(["seed_a", "states"])
+    for here, there in (("grid", "grid"), ("visited_a", "visited_b"), ("visited_b", "visited_a")):
+        for seed in (1, 2, 3):
+            assert one.loc[(seed, here), "rms"] == other.loc[(seed, there), "rms"]
+            assert one.loc[(seed, here), "rms_a"] == other.loc[(seed, there), "rms_b"]
+
+
+def test_policies_that_never_trade_have_no_relative_distance(market: Market, linear: Linear) -> None:
+    idle = linear([[0.0] * 5])
+    table = distance(market, ("a", idle), ("b", idle), GRID, 2, seed=1)
+    assert (table["rms"] == 0).all()
+    assert table["relative"].isna().all()
+
+
+def test_one_training_has_no_yardstick(market: Market, linear: Linear) -> None:
+    table = distance(market, ("a", linear(A[:1])), ("b", linear(A[1:2])), GRID, 2, seed=1)
+    pd.testing.assert_series_equal(table["policy_a"], pd.Series(["a"] * 3), check_names=False)
+    assert (table["policy_b"] == "b").all()
+
+
+def test_what_cannot_be_compared(market: Market, linear: Linear) -> None:
+    with pytest.raises(ValueError, match="got 3 of a and 2 of b"):
+        distance(market, ("a", linear(A)), ("b", linear(A[:2])), GRID, 2, seed=1)
+    with pytest.raises(ValueError, match="visited_episodes = 0"):
+        distance(market, ("a", linear(A)), ("b", linear(A)), GRID, 0, seed=1)

@@ -1,0 +1,180 @@
+"""Play against a plain loop over one episode at a time, and what must hold of any simulation."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from nash_dqn.evaluation.rollout import play, trajectory
+from nash_dqn.games.base import ObservationSpec
+from nash_dqn.games.market import Market, Shocks
+from nash_dqn.policy import Policy
+from nash_dqn.seeding import generator
+
+ALL = slice(None)
+TEXT = [[0.3, -1.0, 0.5, -0.7, -3.0], [-0.2, 0.4, 0.1, 0.3, -2.0]]
+CODE = [[0.1, 1.5, -0.4, 0.6, -1.0, 0.8], [0.2, -0.3, 0.7, -0.5, -4.0, -0.6]]
+CODE_SPEC = ObservationSpec(price="S-Y", order_flow="others_mean", own_flow=True)
+VISIBLE = ObservationSpec(inventories="visible")
+
+Linear = Callable[..., Policy]
+
+
+def shocks_of(game: Market, episodes: int, seed: int = 1) -> Shocks:
+    return game.sample_shocks(episodes, generator(seed, "test"))
+
+
+def plain_episode(
+    game: Market, rules: list[tuple[list[float], ObservationSpec]], shocks: Shocks
+) -> list[float]:
+    """Total discounted rewards of one episode in plain Python, section 6 with the released code's steps."""
+    n, dt = game.n_agents, game.horizon / game.n_steps
+    price, impact = float(shocks.price), float(shocks.impact)
+    start = [float(q) for q in shocks.inventory]
+    held, totals = list(start), [0.0] * n
+    scales = game.scales
+    for m in range(game.n_steps):
+        flows = [held[i] - start[i] for i in range(n)]
+        rates = []
+        for i, (weights, spec) in enumerate(rules):
+            seen_price = price if spec.price == "S" else price - impact
+            if spec.order_flow == "total":
+                flow = sum(flows) / scales.flow
+            else:
+                # The mean of N - 1 flows, in units of the sum's scale over N.
+                flow = (sum(flows) - flows[i]) / (n - 1) / (scales.flow / math.sqrt(n))
+            features = [
+                2 * m / game.n_steps - 1,
+                (seen_price - game.theta) / scales.price,
+                impact / scales.impact,
+            ]
+            features += [flow, held[i] / scales.inventory]
+            if spec.own_flow:
+                features.append(flows[i] / scales.inventory)
+            rates.append(sum(w * x for w, x in zip(weights, features, strict=True)))
+        total = sum(rates)
+        next_impact = impact * math.exp(-game.rho * dt)
+        next_impact += game.gamma * math.copysign(math.sqrt(abs(total)), total) * dt
+        next_price = (
+            price + (game.kappa * (game.theta - price) + game.eta * total) * dt + (next_impact - impact)
+        )
+        next_price = max(next_price + game.sigma * math.sqrt(dt) * float(shocks.noise[m]), 0.01)
+        for i in range(n):
+            held[i] += rates[i] * dt
+            reward = (
+                held[i] * (next_price - price) - game.b1 * rates[i] ** 2 * dt - game.b3 * held[i] ** 2 * dt
+            )
+            if m == game.n_steps - 1:
+                reward -= game.b2 * held[i] ** 2
+            totals[i] += game.discount**m * reward
+        price, impact = next_price, next_impact
+    return totals
+
+
+def test_play_agrees_with_a_plain_loop(market: Market, linear: Linear) -> None:
+    # Two policies that observe different features, the second agent's between the others'.
+    text, code = linear(TEXT), linear(CODE, spec=CODE_SPEC)
+    shocks = shocks_of(market, 5)
+    rewards = play(market, [(text, [0, 2]), (code, [1])], shocks)
+    assert rewards.shape == (2, 5, 3)
+    for k in range(2):
+        rules = [(TEXT[k], ObservationSpec()), (CODE[k], CODE_SPEC), (TEXT[k], ObservationSpec())]
+        for e in range(5):
+            expected = plain_episode(market, rules, shocks.map(lambda leaf, e=e: leaf[e]))
+            assert rewards[k, e].tolist() == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("spec", [ObservationSpec(), CODE_SPEC, VISIBLE])
+def test_how_agents_are_grouped_does_not_matter(
+    market: Market, linear: Linear, spec: ObservationSpec
+) -> None:
+    policy = linear([row[: 6 if spec != ObservationSpec() else 5] for row in CODE], spec=spec)
+    shocks = shocks_of(market, 20)
+    expected = play(market, [(policy, ALL)], shocks)
+    for groups in ([[0], slice(1, None)], [[2, 0], [1]], [[0], [1], [2]], [[], ALL]):
+        torch.testing.assert_close(play(market, [(policy, group) for group in groups], shocks), expected)
+
+
+def test_a_policy_acts_for_its_own_agents_only(market: Market, linear: Linear) -> None:
+    constant = linear([[0.0] * 5], [7.0])
+    idle = linear([[0.0] * 5])
+    (first, *_) = trajectory(market, [(constant, [1]), (idle, [0, 2])], shocks_of(market, 3))
+    assert first.actions[0, :, :, 0].tolist() == [[0.0, 7.0, 0.0]] * 3
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 7, 64])
+def test_chunks_do_not_matter(market: Market, linear: Linear, chunk: int) -> None:
+    policy, shocks = linear(TEXT), shocks_of(market, 10)
+    torch.testing.assert_close(
+        play(market, [(policy, ALL)], shocks, chunk=chunk),
+        play(market, [(policy, ALL)], shocks, chunk=10_000),
+    )
+
+
+def test_members_play_as_if_alone(market: Market, linear: Linear) -> None:
+    text, code, shocks = linear(TEXT), linear(CODE, spec=CODE_SPEC), shocks_of(market, 20)
+    together = play(market, [(text, [0]), (code, [1, 2])], shocks)
+    for k in range(2):
+        alone = play(market, [(text.member(k), [0]), (code.member(k), [1, 2])], shocks)
+        torch.testing.assert_close(together[k : k + 1], alone)
+
+
+def test_one_member_meets_every_member_of_the_others(market: Market, linear: Linear) -> None:
+    text, code, shocks = linear(TEXT), linear(CODE[:1], spec=CODE_SPEC), shocks_of(market, 20)
+    rewards = play(market, [(text, [0]), (code, [1, 2])], shocks)
+    torch.testing.assert_close(rewards, play(market, [(text, [0]), (code.select([0, 0]), [1, 2])], shocks))
+
+
+def test_common_random_numbers(market: Market, linear: Linear) -> None:
+    text, slightly = linear(TEXT[:1]), linear([[w * 1.01 for w in TEXT[0]]])
+    shocks, other = shocks_of(market, 500), shocks_of(market, 500, seed=2)
+    base = play(market, [(text, ALL)], shocks)
+    assert torch.equal(play(market, [(text, ALL)], shocks), base)
+    common = play(market, [(slightly, [0]), (text, [1, 2])], shocks) - base
+    independent = play(market, [(slightly, [0]), (text, [1, 2])], other) - base
+    assert common[..., 0].std() < 0.05 * independent[..., 0].std()
+
+
+def test_rewards_follow_agents_that_change_places(market: Market, linear: Linear) -> None:
+    policy, shocks, order = linear(CODE, spec=CODE_SPEC), shocks_of(market, 20), [2, 0, 1]
+    moved = shocks._replace(inventory=shocks.inventory[:, order])
+    torch.testing.assert_close(
+        play(market, [(policy, ALL)], moved),
+        play(market, [(policy, ALL)], shocks)[..., order],
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
+def test_later_rewards_count_less(market: Market, linear: Linear) -> None:
+    policy, shocks = linear(TEXT), shocks_of(market, 4)
+    steps = [transition.rewards for transition in trajectory(market, [(policy, ALL)], shocks)]
+    expected = sum(0.9**m * reward for m, reward in enumerate(steps))
+    torch.testing.assert_close(play(market, [(policy, ALL)], shocks), expected)
+    undiscounted = dataclasses.replace(market, discount=1.0)
+    torch.testing.assert_close(play(undiscounted, [(policy, ALL)], shocks), sum(steps))
+
+
+def test_gradients_flow_through_a_trajectory_but_not_through_play(market: Market, linear: Linear) -> None:
+    policy, other, shocks = linear(TEXT[:1]), linear(TEXT[1:]), shocks_of(market, 4)
+    weight = policy.network.sigma.weights[0].requires_grad_()
+    assert not play(market, [(policy, ALL)], shocks).requires_grad
+    steps = trajectory(market, [(policy, [0]), (other, [1, 2])], shocks)
+    torch.stack([transition.rewards for transition in steps])[..., 0].sum().backward()
+    assert weight.grad is not None
+    assert (weight.grad != 0).all()
+
+
+@pytest.mark.parametrize("agents", [([0], [1]), ([0, 1], [1, 2]), ([0, 1, 2], [3]), (ALL, [0])])
+def test_every_agent_needs_one_policy(market: Market, linear: Linear, agents: tuple[Any, Any]) -> None:
+    policy = linear(TEXT)
+    with pytest.raises(ValueError, match=r"every agent 0\.\.2 needs exactly one policy"):
+        play(market, [(policy, group) for group in agents], shocks_of(market, 2))
+
+
+def test_numbers_of_members_must_fit(market: Market, linear: Linear) -> None:
+    with pytest.raises(ValueError, match="policies of 2, 3 members cannot meet"):
+        play(market, [(linear(TEXT), [0]), (linear([*TEXT, TEXT[0]]), [1, 2])], shocks_of(market, 2))

@@ -1,0 +1,137 @@
+"""The digest changes with the code a script runs, and with nothing else."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[1] / "workflow" / "code_digest.py"
+
+FILES = {
+    "workflow/scripts/job.py": "from _shared import log\nfrom pkg.room import worker\n",
+    "workflow/scripts/_shared.py": "import sys\n",
+    "workflow/scripts/other.py": "import pkg.unrelated\n",
+    "src/pkg/__init__.py": "",
+    "src/pkg/base.py": "import json\n",
+    "src/pkg/late.py": "LATE = 1\n",
+    "src/pkg/typed.py": "class Typed: ...\n",
+    "src/pkg/unrelated.py": "from pkg import base\n",
+    "src/pkg/room/__init__.py": "",
+    "src/pkg/room/helper.py": "HELP = 1\n",
+    "src/pkg/room/deep/__init__.py": "",
+    "src/pkg/room/deep/leaf.py": "from ... import late\n",
+    "src/pkg/room/worker.py": (
+        "from typing import TYPE_CHECKING\n"
+        "from ..base import json\n"
+        "from . import helper\n"
+        "if TYPE_CHECKING:\n"
+        "    from pkg.typed import Typed\n"
+        "def work():\n"
+        "    import pkg.room.deep.leaf\n"
+    ),
+}
+CLOSURE = {
+    "scripts/job.py",
+    "scripts/_shared.py",
+    "pkg/__init__.py",
+    "pkg/base.py",
+    "pkg/late.py",
+    "pkg/typed.py",
+    "pkg/room/__init__.py",
+    "pkg/room/helper.py",
+    "pkg/room/deep/__init__.py",
+    "pkg/room/deep/leaf.py",
+    "pkg/room/worker.py",
+}
+
+
+@pytest.fixture(scope="module")
+def module() -> ModuleType:
+    """``workflow/code_digest.py``, which is no part of the package."""
+    spec = importlib.util.spec_from_file_location("code_digest", SOURCE)
+    assert spec is not None and spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A small checkout whose script reaches modules by every kind of import statement."""
+    for name, text in FILES.items():
+        path = tmp_path / "checkout" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "checkout"
+
+
+def digest_of(module: ModuleType, tree: Path) -> str:
+    digest: str = module.digest(module.import_closure(tree / "workflow/scripts/job.py", tree / "src/pkg"))
+    return digest
+
+
+def test_closure_follows_every_kind_of_import(module: ModuleType, tree: Path) -> None:
+    closure = module.import_closure(tree / "workflow/scripts/job.py", tree / "src/pkg")
+    assert set(closure) == CLOSURE
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_digest_changes_with_the_closure_alone(module: ModuleType, tree: Path, name: str) -> None:
+    before = digest_of(module, tree)
+    path = tree / name
+    path.write_text(path.read_text() + "# a comment\n")
+    inside = name.removeprefix("workflow/").removeprefix("src/") in CLOSURE
+    assert (digest_of(module, tree) != before) == inside
+
+
+def test_digest_survives_a_moved_checkout_times_and_line_endings(module: ModuleType, tree: Path) -> None:
+    before = digest_of(module, tree)
+    moved = tree.parent / "elsewhere" / "clone"
+    shutil.copytree(tree, moved)
+    for path in moved.rglob("*.py"):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+        os.utime(path, (0, 0))
+    assert digest_of(module, moved) == before
+
+
+def test_moving_text_between_files_changes_the_digest(module: ModuleType, tree: Path) -> None:
+    before = digest_of(module, tree)
+    (tree / "src/pkg/late.py").write_text("")
+    (tree / "src/pkg/room/__init__.py").write_text(FILES["src/pkg/late.py"])
+    assert digest_of(module, tree) != before
+
+
+def test_import_cycles_end(module: ModuleType, tree: Path) -> None:
+    (tree / "src/pkg/base.py").write_text("from pkg.room import worker\n")
+    assert set(module.import_closure(tree / "workflow/scripts/job.py", tree / "src/pkg")) == CLOSURE
+
+
+def test_an_import_that_leads_nowhere_is_named(module: ModuleType, tree: Path) -> None:
+    (tree / "src/pkg/base.py").write_text("from pkg.missing import anything\n")
+    with pytest.raises(ModuleNotFoundError, match=r"base\.py: imports pkg\.missing"):
+        digest_of(module, tree)
+
+
+@pytest.mark.parametrize("call", ["importlib.import_module('pkg.late')", "__import__('pkg.late')"])
+def test_dynamic_imports_are_refused(module: ModuleType, tree: Path, call: str) -> None:
+    (tree / "src/pkg/base.py").write_text(f"import importlib\n{call}\n")
+    with pytest.raises(ValueError, match=r"base\.py:2: .* cannot be followed"):
+        digest_of(module, tree)
+
+
+def test_a_missing_script_is_named(module: ModuleType, tree: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"absent\.py"):
+        module.import_closure(tree / "workflow/scripts/absent.py", tree / "src/pkg")
+
+
+def test_installed_package_is_the_one_hashed(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every script of the workflow has a digest, and it is found from any working directory."""
+    scripts = sorted(path.name for path in (SOURCE.parent / "scripts").glob("[a-z]*.py"))
+    monkeypatch.chdir("/")
+    digests = {module.code_digest(f"workflow/scripts/{name}") for name in scripts}
+    assert len(digests) == len(scripts) > 0

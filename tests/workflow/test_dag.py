@@ -1,0 +1,344 @@
+"""The workflow end to end on a copy of the repository, and what each kind of edit makes again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+COPIED = ("workflow", "config", "src", ".test/config", "environment.yml")
+SCENARIOS = 2  # of the smoke run's configuration
+
+# What a change of the training code of every policy makes again: jobs by rule, of the smoke run.
+EVERYTHING = {
+    "all": 1,
+    "train_fictitious_play": 2 * SCENARIOS,
+    "train_nash_dqn": 3 * SCENARIOS,
+    "beta_sweep": SCENARIOS,
+    "policy_grid": SCENARIOS,
+    "policy_distance": SCENARIOS,
+    "cross_play": SCENARIOS,
+    "cross_play_tests": SCENARIOS,
+    "claims": 1,
+    "plot_beta_sweep": SCENARIOS,
+    "plot_policies": SCENARIOS,
+    "plot_other_policies": SCENARIOS,
+    "plot_cross_play": SCENARIOS,
+    "plot_training_curves": SCENARIOS,
+}
+
+
+class Checkout:
+    """A copy of the repository that runs its own package at the sizes of the smoke configuration."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.run_directory = root / ".test"
+
+    @classmethod
+    def copy_repository(cls, root: Path) -> Checkout:
+        """A copy without any result."""
+        for name in COPIED:
+            source, target = REPOSITORY / name, root / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            else:
+                shutil.copy2(source, target)
+        return cls(root)
+
+    def copy(self, root: Path) -> Checkout:
+        """A copy with all results, somewhere else."""
+        return Checkout(Path(shutil.copytree(self.root, root, symlinks=True)))
+
+    def snakemake(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "snakemake", "--directory", ".test", "--cores", "2", *arguments]
+        own = {"PYTHONPATH": str(self.root / "src"), "XDG_CACHE_HOME": str(self.root / "cache")}
+        return subprocess.run(
+            command,
+            cwd=self.root,
+            env={**os.environ, **own, **environment},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """Jobs a dry run announces, by rule; none where nothing is to be done."""
+        dry = self.snakemake("--dry-run", *arguments)
+        assert dry.returncode == 0, dry.stdout
+        if "Nothing to be done" in dry.stdout:
+            return {}
+        (table,) = re.findall(r"^Job stats:\njob +count\n-+ +-+\n(.*?)^total +\d+$", dry.stdout, re.M | re.S)
+        return {rule: int(count) for rule, count in (line.split() for line in table.splitlines())}
+
+    def edit(self, name: str, change: Callable[[str], str]) -> None:
+        path = self.root / name
+        before = path.read_text()
+        after = change(before)
+        assert after != before, f"the edit of {name} changes nothing"
+        path.write_text(after)
+
+    def configure(self, change: Callable[[dict[str, Any]], object]) -> None:
+        path = self.run_directory / "config" / "config.yaml"
+        config = yaml.safe_load(path.read_text())
+        change(config)
+        path.write_text(yaml.safe_dump(config, sort_keys=False))
+
+    def results(self) -> dict[str, tuple[str, int]]:
+        """Digest and modification time of every result and figure."""
+        files = [path for top in ("results", "figures") for path in (self.run_directory / top).rglob("*")]
+        return {
+            path.relative_to(self.run_directory).as_posix(): (
+                hashlib.sha256(path.read_bytes()).hexdigest(),
+                path.stat().st_mtime_ns,
+            )
+            for path in files
+            if path.is_file()
+        }
+
+
+def comment(text: str) -> str:
+    return f"{text}\n# a comment\n"
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, str]:
+    """A copy in which the smoke run has been made once, and what Snakemake printed."""
+    checkout = Checkout.copy_repository(tmp_path_factory.mktemp("smoke") / "checkout")
+    run = checkout.snakemake()
+    assert run.returncode == 0, run.stdout
+    return checkout, run.stdout
+
+
+@pytest.fixture
+def finished(smoke_run: tuple[Checkout, str], tmp_path: Path) -> Checkout:
+    """A copy of the finished smoke run, in another place, to be edited."""
+    return smoke_run[0].copy(tmp_path / "checkout")
+
+
+def test_smoke_run_makes_every_table_and_figure(smoke_run: tuple[Checkout, str]) -> None:
+    checkout, _ = smoke_run
+    made = checkout.results()
+    assert all((checkout.run_directory / name).stat().st_size > 0 for name in made)
+    trainings = [
+        *(f"nash_dqn/{name}" for name in ("paper/beta_0", "paper/beta_100", "released/beta_50")),
+        *(f"fictitious_play/{name}" for name in ("last", "average")),
+    ]
+    tables = ["beta_sweep", "policy_grid", "policy_distance", "cross_play", "cross_play_tests"]
+    figures = ["fig1_beta_sweep", "fig2_policies", "fig2_policies_released", "fig3_cross_play"]
+    figures += ["training_curves"]
+    expected = {"results/claims.csv"}
+    for scenario in ("table1", "released"):
+        expected |= {
+            f"results/{scenario}/{training}/{name}"
+            for training in trainings
+            for name in ("weights.safetensors", "history.csv", "run.json")
+        }
+        expected |= {f"results/{scenario}/{name}.csv" for name in tables}
+        expected |= {f"figures/{scenario}/{name}.{suffix}" for name in figures for suffix in ("pdf", "png")}
+    assert set(made) == expected
+
+
+def test_longest_jobs_start_first(smoke_run: tuple[Checkout, str]) -> None:
+    started = re.findall(r"^Job \d+: (Train \S+)", smoke_run[1], re.M)
+    assert started == ["Train fictitious"] * 2 * SCENARIOS + ["Train Nash-DQN,"] * 3 * SCENARIOS
+
+
+def test_records_name_their_setting(smoke_run: tuple[Checkout, str]) -> None:
+    results = smoke_run[0].run_directory / "results"
+    record = json.loads((results / "released/nash_dqn/paper/beta_0/run.json").read_text())
+    assert record["config"]["game"]["kappa"] == 0.5
+    assert record["config"]["recipe"]["penalty"]["beta"] == 0
+    assert [member["seed"] for member in record["members"]] == record["seeds"] == [1, 2]
+
+
+def test_second_run_has_nothing_to_do(smoke_run: tuple[Checkout, str]) -> None:
+    checkout, _ = smoke_run
+    before = checkout.results()
+    again = checkout.snakemake()
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout
+    assert checkout.results() == before
+
+
+def test_moving_and_touching_the_checkout_makes_nothing_again(finished: Checkout) -> None:
+    for name in COPIED:
+        for path in [finished.root / name, *(finished.root / name).rglob("*")]:
+            path.touch()
+    assert finished.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("src/nash_dqn/games/market.py", EVERYTHING),
+        ("workflow/scripts/_job.py", EVERYTHING),
+        ("src/nash_dqn/plots/fig1_beta_sweep.py", {"all": 1, "plot_beta_sweep": SCENARIOS}),
+        ("workflow/scripts/plot_cross_play.py", {"all": 1, "plot_cross_play": SCENARIOS}),
+        ("src/nash_dqn/evaluation/claims.py", {"all": 1, "claims": 1}),
+        ("src/nash_dqn/bench.py", {}),
+        ("workflow/rules/figures.smk", {}),
+        ("workflow/report/fig1_beta_sweep.rst", {}),
+        ("environment.yml", {}),
+    ],
+)
+def test_editing_code_makes_again_what_runs_it(
+    finished: Checkout, name: str, expected: dict[str, int]
+) -> None:
+    finished.edit(name, comment)
+    assert finished.planned() == expected
+
+
+def test_editing_the_training_of_one_algorithm_spares_the_other(finished: Checkout) -> None:
+    finished.edit("src/nash_dqn/agents/fictitious_play.py", comment)
+    spared = {"train_nash_dqn", "beta_sweep", "plot_beta_sweep"}
+    assert finished.planned() == {rule: count for rule, count in EVERYTHING.items() if rule not in spared}
+
+
+def test_new_beta_trains_it_alone(finished: Checkout) -> None:
+    finished.configure(lambda config: config["beta_sweep"].update(betas=[0, 7.5, 100]))
+    assert finished.planned() == {
+        "all": 1,
+        "train_nash_dqn": SCENARIOS,
+        "beta_sweep": SCENARIOS,
+        "plot_beta_sweep": SCENARIOS,
+        "claims": 1,
+    }
+
+
+def test_new_level_of_the_tests_makes_them_again(finished: Checkout) -> None:
+    finished.configure(lambda config: config["cross_play"].update(alpha=0.01))
+    assert finished.planned() == {
+        "all": 1,
+        "cross_play_tests": SCENARIOS,
+        "plot_cross_play": SCENARIOS,
+        "claims": 1,
+    }
+
+
+def test_swapped_values_are_noticed(finished: Checkout) -> None:
+    """Snakemake compares params as a set of values: two scalars that change places would go unseen."""
+    finished.configure(lambda config: config["cross_play"].update(points=20, paths=5))
+    expected = {"all": 1, "cross_play": SCENARIOS, "cross_play_tests": SCENARIOS}
+    assert finished.planned() == {**expected, "plot_cross_play": SCENARIOS, "claims": 1}
+
+
+def test_new_scenario_value_spares_the_other_scenario(finished: Checkout) -> None:
+    finished.configure(lambda config: config["scenarios"]["table1"].update(sigma=0.02))
+    shared = {"all", "claims"}
+    assert finished.planned() == {
+        rule: count if rule in shared else count // SCENARIOS for rule, count in EVERYTHING.items()
+    }
+
+
+def test_unused_entries_and_comments_make_nothing_again(finished: Checkout) -> None:
+    def add_unused(config: dict[str, Any]) -> None:
+        config["scenarios"]["unused"] = {**config["scenarios"]["table1"], "kappa": 0.9}
+        config["nash_dqn"]["unused"] = {**config["nash_dqn"]["paper"], "iterations": 77}
+        config["comparisons"]["unused"] = {"nash_dqn": "unused", "fictitious_play": "last"}
+
+    finished.configure(add_unused)
+    finished.edit(".test/config/config.yaml", comment)
+    assert finished.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "line"),
+    [
+        ("points: 5", "point: 5", r"cross_play\.point: unknown key .* did you mean 'points'\?"),
+        (
+            "iterations: 40",
+            "iterations: forty",
+            r"nash_dqn\.paper\.iterations: got \"forty\", expected a whole",
+        ),
+        (
+            "{nash_dqn: paper",
+            "{nash_dqn: papr",
+            r"comparisons\.paper\.nash_dqn: got \"papr\", expected a name",
+        ),
+        ("seeds: [1, 2]", "seeds: [1, 2", r"config/config\.yaml: line \d+, column \d+: "),
+        (
+            "device: cpu",
+            "device: cpu\ndevice: cpu",
+            r"config/config\.yaml: line \d+, column 1: duplicate key",
+        ),
+    ],
+)
+def test_wrong_configuration_is_one_line_and_harms_nothing(
+    finished: Checkout, right: str, wrong: str, line: str
+) -> None:
+    before = finished.results()
+    finished.edit(".test/config/config.yaml", lambda text: text.replace(right, wrong, 1))
+    run = finished.snakemake()
+    assert run.returncode != 0
+    *head, message = run.stdout.splitlines()
+    assert re.fullmatch(rf"Error.*{line}.*", message)
+    assert len(head) == 1  # which profile is used
+    assert finished.results() == before
+
+
+def test_unknown_targets_are_refused(finished: Checkout) -> None:
+    run = finished.snakemake("results/table1/nash_dqn/papr/beta_100/weights.safetensors")
+    assert run.returncode != 0
+    assert "No rule to produce results/table1/nash_dqn/papr/beta_100/weights.safetensors" in run.stdout
+
+
+def test_failure_is_told_on_the_terminal_and_in_the_log_and_spares_the_rest(finished: Checkout) -> None:
+    weights = finished.run_directory / "results/table1/fictitious_play/last/weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    other = finished.run_directory / "figures/released/fig1_beta_sweep.png"
+    other.unlink()
+    run = finished.snakemake("results/table1/cross_play.csv", "figures/released/fig1_beta_sweep.png")
+    assert run.returncode != 0
+    log = (finished.run_directory / "logs/table1/cross_play.log").read_text()
+    message = r"ArtifactError: results/table1/fictitious_play/last/weights\.safetensors: not a complete"
+    assert re.search(message, log)
+    assert re.search(rf"^{message}.*\(see logs/table1/cross_play\.log\)$", run.stdout, re.M)
+    assert other.exists()
+
+
+def test_training_again_gives_the_same_bytes(finished: Checkout) -> None:
+    folder = "results/table1/nash_dqn/released/beta_50"
+    before = finished.results()
+    run = finished.snakemake("--force", f"{folder}/weights.safetensors")
+    assert run.returncode == 0, run.stdout
+    for name in ("weights.safetensors", "history.csv"):  # run.json holds the time it took
+        assert finished.results()[f"{folder}/{name}"][0] == before[f"{folder}/{name}"][0]
+
+
+def test_cache_between_workflows_knows_the_code(smoke_run: tuple[Checkout, str], tmp_path: Path) -> None:
+    cache = tmp_path / "shared"
+    cache.mkdir()
+    target = "results/table1/nash_dqn/released/beta_50/weights.safetensors"
+
+    def train(name: str, edited: bool) -> str:
+        checkout = Checkout.copy_repository(tmp_path / name)
+        if edited:
+            checkout.edit("src/nash_dqn/agents/nash_dqn.py", comment)
+        run = checkout.snakemake("--cache", "--", target, SNAKEMAKE_OUTPUT_CACHE=str(cache))
+        assert run.returncode == 0, run.stdout
+        weights = smoke_run[0].run_directory / target
+        assert (checkout.run_directory / target).read_bytes() == weights.read_bytes()
+        return run.stdout
+
+    assert "Moving output file" in train("first", edited=False)
+    assert "Moving output file" not in train("second", edited=False)
+    assert "Moving output file" in train("third", edited=True)
+
+
+def test_lint_is_clean(smoke_run: tuple[Checkout, str]) -> None:
+    lint = smoke_run[0].snakemake("--lint")
+    assert lint.returncode == 0, lint.stdout
+    assert "Congratulations, your workflow is in a good condition!" in lint.stdout

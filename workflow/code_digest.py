@@ -1,0 +1,126 @@
+"""Content hash of the code a rule runs: editing a module reruns the rules that use it, and only those.
+
+Snakemake follows a rule's script but not the modules that script imports. Each rule therefore carries this
+digest among its params: it changes with the content of the script or of any module of ``nash_dqn`` that the
+script imports, directly or not, and with nothing else (no time stamps, absolute paths or unrelated modules).
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+_PACKAGE = "nash_dqn"
+_REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@cache
+def code_digest(script: str) -> str:
+    """Digest of ``script`` (path from the repository's root) and of everything it imports from ``nash_dqn``.
+
+    The package is looked up the way the job will find it: it need not lie in this checkout.
+
+    Raises:
+        ModuleNotFoundError: the package is not installed, or an import of one of its modules leads nowhere.
+        ValueError: a module imports dynamically, which cannot be followed.
+    """
+    spec = find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"package {_PACKAGE} is not installed: pip install -e {_REPOSITORY}")
+    return digest(import_closure(_REPOSITORY / script, Path(spec.origin).parent))
+
+
+def digest(files: dict[str, Path]) -> str:
+    r"""Hash of names and contents; every line ending counts as ``\n``, whatever the checkout made of it."""
+    total = hashlib.sha256()
+    for name, path in sorted(files.items()):
+        content = path.read_bytes().replace(b"\r\n", b"\n")
+        total.update(f"{name} {len(content)}\n".encode())
+        total.update(content)
+    return total.hexdigest()
+
+
+def import_closure(script: Path, package: Path) -> dict[str, Path]:
+    """The script and every file it imports from ``package`` or from its own folder, directly or not.
+
+    All import statements count, also those inside functions and under ``if TYPE_CHECKING``. Importing
+    ``a.b.c`` runs ``a/__init__.py`` and ``a/b/__init__.py``, so these count too.
+
+    Args:
+        script: the file to start from.
+        package: folder of the package, holding its ``__init__.py``.
+
+    Returns:
+        Names that do not tell where the checkout lies (``nash_dqn/games/market.py``, ``scripts/claims.py``)
+        to paths.
+
+    Raises:
+        ModuleNotFoundError: an import of the package leads to no file.
+        ValueError: a file imports dynamically, which cannot be followed.
+    """
+    scripts = script.parent
+    files = {f"{scripts.name}/{script.name}": script}
+    todo = [(script, "")]
+    while todo:
+        importer, parent = todo.pop()
+        for module, certain in _imports(importer, parent):
+            top = module.partition(".")[0]
+            own = top == package.name
+            if not own and not (scripts / f"{top}.py").is_file():
+                continue  # the standard library or an installed dependency
+            root = package.parent if own else scripts
+            path = _source(root, module)
+            if path is None:
+                if certain:
+                    raise ModuleNotFoundError(f"{importer}: imports {module}, which has no source file")
+                continue  # `from a import b` where b is no module but a name in a
+            name = path.relative_to(root if own else root.parent).as_posix()
+            if name not in files:
+                files[name] = path
+                todo.append((path, module if path.name == "__init__.py" else module.rpartition(".")[0]))
+    return files
+
+
+def _imports(path: Path, parent: str) -> Iterator[tuple[str, bool]]:
+    """Dotted names a file imports, packages before their modules, and whether each is a module for certain.
+
+    ``parent`` is the package that relative imports of this file start from.
+    """
+    for node in ast.walk(ast.parse(path.read_bytes(), filename=str(path))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _with_parents(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                steps = parent.split(".")
+                package = ".".join(steps[: len(steps) - node.level + 1])
+                base = f"{package}.{base}" if base else package
+            yield from _with_parents(base)
+            for alias in node.names:
+                yield f"{base}.{alias.name}", False
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func).rpartition(".")[2]
+            if called in ("import_module", "__import__"):
+                raise ValueError(
+                    f"{path}:{node.lineno}: {called}() cannot be followed, use an import statement"
+                )
+
+
+def _with_parents(module: str) -> Iterator[tuple[str, bool]]:
+    steps = module.split(".")
+    for length in range(1, len(steps) + 1):
+        yield ".".join(steps[:length]), True
+
+
+def _source(root: Path, module: str) -> Path | None:
+    """File of a dotted module name below ``root``, or None."""
+    path = root.joinpath(*module.split("."))
+    for candidate in (path / "__init__.py", path.with_suffix(".py")):
+        if candidate.is_file():
+            return candidate
+    return None

@@ -1,0 +1,30 @@
+"""Rewards of agent 1 when the two policies of each comparison play each other (Fig. 3)."""
+
+from _job import log_to
+
+log_to(snakemake.log[0])
+
+import pandas as pd
+
+from nash_dqn.artifacts import write_csv
+from nash_dqn.evaluation.cross_play import evaluate
+from nash_dqn.games.market import Market
+from nash_dqn.policy import load_policy
+from nash_dqn.runtime import configure_process
+
+configure_process()
+settings = snakemake.params.settings
+pairs = zip(settings["comparisons"], snakemake.input.nash_dqn, snakemake.input.fictitious_play, strict=True)
+tables = {
+    (settings["scenario"], comparison): evaluate(
+        Market(**settings["game"]),
+        load_policy(nash_dqn),
+        load_policy(fictitious_play),
+        settings["points"],
+        settings["paths"],
+        settings["seed"],
+    )
+    for comparison, nash_dqn, fictitious_play in pairs
+}
+names = ["scenario", "comparison"]
+write_csv(snakemake.output[0], pd.concat(tables, names=names).reset_index(names))
