@@ -140,9 +140,7 @@ def test_broken_json_is_named(tmp_path: Path, content: bytes) -> None:
 
 def test_tables_read_back_bit_for_bit(tmp_path: Path) -> None:
     values = np.array([0.1, 1 / 3, -1e-300, 5e300, math.nan, 2.0**-52])
-    table = pd.DataFrame(
-        {"name": ["NA", "none", "1-1", "nan", "null", "a,b"], "value": values, "count": range(6)}
-    )
+    table = pd.DataFrame({"name": ["NA", "none", "1-1", "nan", "null", "a,b"], "value": values, "count": range(6)})
     write_csv(tmp_path / "t.csv", table)
     read = read_table(tmp_path / "t.csv", ["name", "value", "count"])
     assert read["name"].tolist() == table["name"].tolist()

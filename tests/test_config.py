@@ -372,7 +372,7 @@ BAD: list[tuple[str, object, list[str]]] = [
     (
         f"{NASH}.minibatch_episodes",
         2000,
-        ["replay_episodes: got 1000, expected at least minibatch_episodes (2000)"],
+        ["replay_episodes: got 10, expected at least minibatch_episodes (2000)"],
     ),
     (f"{NASH}.iterations", 50, [f"{NASH}.iterations: got 50, expected at least history_every (100)"]),
     (

@@ -1,7 +1,8 @@
 """The locally linear-quadratic advantage: equation (10) in general and (15) under label invariance.
 
-Both are pure functions of delta = u - mu(x) and of the matrices at x. Neither has a term linear in an agent's own delta_i
-alone, and both are strictly concave in it, so delta = 0, i.e. u = mu(x), is the Nash point of Q = V + A: equation (12).
+Both are pure functions of delta = u - mu(x) and of the matrices at x. Neither has a term linear in an agent's own
+delta_i alone, and both are strictly concave in it, so delta = 0, i.e. u = mu(x), is the Nash point of Q = V + A:
+equation (12).
 """
 
 from __future__ import annotations
@@ -85,9 +86,7 @@ def label_invariant_advantage(delta: Tensor, parameters: AdvantageParameters) ->
     return (others * psi).sum(-1) - own_term - cross_term - others_term
 
 
-def general_advantage(
-    own: Tensor, others: Tensor, cholesky: Tensor, p12: Tensor, p22: Tensor, psi: Tensor
-) -> Tensor:
+def general_advantage(own: Tensor, others: Tensor, cholesky: Tensor, p12: Tensor, p22: Tensor, psi: Tensor) -> Tensor:
     """Equation (10) for one agent: A_i = -(delta_i, delta_-i)^T P_i (delta_i, delta_-i) + delta_-i . Psi_i.
 
     Args:

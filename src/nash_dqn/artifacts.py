@@ -46,9 +46,7 @@ __all__ = [
 FORMAT = "nash_dqn/1"
 """Value of the metadata key ``format`` of every weights file this package writes and reads."""
 
-_HEADER_LENGTH = (
-    8  # safetensors: a little-endian uint64, then a JSON header of that many bytes, then the data
-)
+_HEADER_LENGTH = 8  # safetensors: a little-endian uint64, then a JSON header of that many bytes, then the data
 
 
 class ArtifactError(ValueError):
@@ -137,9 +135,7 @@ def read_table(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
     try:
         table = pd.read_csv(io.BytesIO(data), keep_default_na=False, na_values=[""])
     except ValueError as error:  # pandas' EmptyDataError and ParserError, and bytes that are no UTF-8
-        raise ArtifactError(
-            f"{path}: not a CSV table ({_one_line(error)}); delete it and make it again"
-        ) from None
+        raise ArtifactError(f"{path}: not a CSV table ({_one_line(error)}); delete it and make it again") from None
     absent = [name for name in columns if name not in table.columns]
     if absent:
         raise ArtifactError(

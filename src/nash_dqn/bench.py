@@ -112,7 +112,8 @@ def bench_nash_dqn(game: Market, recipe: nash_dqn.NashDQNRecipe, members: int, c
             trainer.iterate()
 
     ours, floor = _paired(real, _iterations(products, count), rounds)
-    return Row("Nash-DQN iteration", members, *(1e3 * t / count / members for t in (ours, floor)), AUTHORS_MS["nash_dqn"])
+    unit = 1e3 / (count * members)
+    return Row("Nash-DQN iteration", members, ours * unit, floor * unit, AUTHORS_MS["nash_dqn"])
 
 
 def bench_fictitious_play(
@@ -140,7 +141,8 @@ def bench_fictitious_play(
 
     ours, floor = _paired(real, _iterations(products, count), rounds)
     name = f"DDPG epoch ({recipe.opponents})"
-    return Row(name, members, *(1e3 * t / count / members for t in (ours, floor)), AUTHORS_MS["fictitious_play"])
+    unit = 1e3 / (count * members)
+    return Row(name, members, ours * unit, floor * unit, AUTHORS_MS["fictitious_play"])
 
 
 def bench_cross_play(game: Market, recipe: nash_dqn.NashDQNRecipe, episodes: int, rounds: int) -> Row:
@@ -175,10 +177,7 @@ def rows(config: dict[str, Any], scenario: str, quick: bool) -> list[Row]:
     for settings in config["fictitious_play"].values():
         recipe_fp = fictitious_play.FictitiousPlayRecipe.from_dict(settings)
         for members in (len(config["seeds"]), 8):
-            row = bench_fictitious_play(game, recipe_fp, members, count, rounds)
-            if recipe_fp.opponents == "average":  # the opponents' products are the same in number
-                row = row._replace(name="DDPG epoch (average)")
-            result.append(row)
+            result.append(bench_fictitious_play(game, recipe_fp, members, count, rounds))
     first = nash_dqn.NashDQNRecipe.from_dict(next(iter(config["nash_dqn"].values())))
     result.append(bench_cross_play(game, first, 2_000 if quick else 10_000, rounds))
     return result
@@ -206,7 +205,9 @@ def main() -> None:
     config = configuration.load_yaml(arguments.config)
     print(table(rows(config, arguments.scenario, arguments.quick)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"\nOne thread; medians, ours and floor timed in turn; per model (K side by side). Peak memory {peak:.0f} MiB.")
+    print(
+        f"\nOne thread; medians, ours and floor timed in turn; per model (K side by side). Peak memory {peak:.0f} MiB."
+    )
 
 
 if __name__ == "__main__":

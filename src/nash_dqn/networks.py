@@ -68,8 +68,8 @@ class MLP(NamedTuple):
 class ObservationNetwork(NamedTuple):
     """DeepSets of equation (16), sigma(own, pool_j phi(item_j)), for all agents at once.
 
-    Agent i pools over the others, j != i: the sum over all less its own, which is O(N) in time and memory. The pool is the
-    mean, i.e. (16)'s sum over a constant, so that inputs stay of order one for any N.
+    Agent i pools over the others, j != i: the sum over all less its own, which is O(N) in time and memory. The pool is
+    the mean, i.e. (16)'s sum over a constant, so that inputs stay of order one for any N.
 
     Attributes:
         phi: network of one item, or None where nothing is label-invariant.
@@ -97,9 +97,7 @@ class ObservationNetwork(NamedTuple):
         sigma = MLP.create([own_size + pooled, *hidden, out_size], generators)
         return ObservationNetwork(phi, sigma)
 
-    def __call__(
-        self, observation: Observation, agents: slice = slice(None), action: Tensor | None = None
-    ) -> Tensor:
+    def __call__(self, observation: Observation, agents: slice = slice(None), action: Tensor | None = None) -> Tensor:
         """Leaves ``[K, B..., N, F]`` and ``[K, B..., N, I]`` -> ``[K, B..., n, out]`` for the n agents of a slice.
 
         ``action`` ``[K, B..., n, d]`` is one more input of sigma (for a critic Q(x, u)).
@@ -149,7 +147,8 @@ class ObservationNetwork(NamedTuple):
         """
 
         def part(name: str) -> MLP | None:
-            weights, biases = [], []
+            weights: list[Tensor] = []
+            biases: list[Tensor] = []
             while (key := f"{prefix}.{name}.{len(weights)}") + ".weight" in tensors:
                 weights.append(tensors[key + ".weight"])
                 biases.append(tensors[key + ".bias"])

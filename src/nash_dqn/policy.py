@@ -72,7 +72,12 @@ def mu_network(advantage: ObservationNetwork, action_dim: int) -> ObservationNet
 
 
 def describe(
-    algorithm: str, observation: ObservationSpec, seeds: Sequence[int], action_dim: int, bound: float | None, **meta: Any
+    algorithm: str,
+    observation: ObservationSpec,
+    seeds: Sequence[int],
+    action_dim: int,
+    bound: float | None,
+    **meta: Any,
 ) -> dict[str, str]:
     """Metadata with which :func:`load_policy` rebuilds a policy from a weights file."""
     policy = {
@@ -105,4 +110,5 @@ def load_policy(path: str | Path) -> Policy:
             network, spec, description["seeds"], description["algorithm"], description["bound"], description["meta"]
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path}: holds no policy ({error!r}); rebuild it by deleting it and running snakemake") from error
+        wrong = f"holds no policy ({error!r})"
+        raise ArtifactError(f"{path}: {wrong}; rebuild it by deleting it and running snakemake") from error

@@ -4,12 +4,12 @@ Three kinds of number stand here and must not be mixed up:
 
 * read off the paper's pictures (``reading``): the uncertainty is that of the reading and says nothing about the
   spread between trainings, of which the paper shows exactly one;
-* measured by simulating the weights the authors released (``standard error``): the uncertainty is one standard error over
-  simulated paths, again for one trained set of weights;
+* measured by simulating the weights the authors released (``standard error``): the uncertainty is one standard error
+  over simulated paths, again for one trained set of weights;
 * quoted from such a measurement without an error (``rounding``): the uncertainty is half a unit of the last digit.
 
-The paper is P. Casgrain, B. Ning and S. Jaimungal, "Deep Q-Learning for Nash Equilibria: Nash-DQN", Applied Mathematical
-Finance 29(1), 2022, 62-78.
+The paper is P. Casgrain, B. Ning and S. Jaimungal, "Deep Q-Learning for Nash Equilibria: Nash-DQN", Applied
+Mathematical Finance 29(1), 2022, 62-78.
 """
 
 from __future__ import annotations
@@ -57,8 +57,9 @@ FIG1_LOSS: Mapping[float, Published] = _table(
     kind="reading",
     source="the paper's Fig 1, digitised, ±0.2; one training a point",
 )
-"""Loss by the weight beta of the regulariser (23): squared errors (17) summed over ten episodes x ten steps x five agents,
-averaged over 1,000 simulated episodes. The paper does not say what is summed; the sum is what its scale fits."""
+"""Loss by the weight beta of the regulariser (23): squared errors (17) summed over ten episodes x ten steps x five
+agents, averaged over 1,000 simulated episodes. The paper does not say what is summed; the sum is what its scale
+fits."""
 
 FIG1_BEST_BETA = 100.0
 """The weight the paper calls optimal, and trains with."""
@@ -96,7 +97,7 @@ RELEASED_WEIGHTS_MEANS: Mapping[str, Published] = _table(
     {"all_fp": -1.360, "first_nash": -1.400, "first_fp": -1.320, "all_nash": -1.343},
     uncertainty=0.009,
     kind="standard error",
-    source="the authors' released weights, simulated independently at the released parameters, 100 x 1,000 paths a profile",
+    source="the authors' released weights, simulated independently at the released parameters, 100 x 1,000 paths each",
 )
 """As ``FIG3_MEANS``, from the authors' weights."""
 
@@ -107,7 +108,7 @@ RELEASED_WEIGHTS_PAIRED: Mapping[str, Published] = _table(
     {"first_nash-all_fp": -0.0307, "first_fp-all_nash": 0.0300},
     uncertainty=0.0003,
     kind="standard error",
-    source="the authors' released weights, simulated independently at the released parameters, paired on 200,000 common paths",
+    source="the authors' released weights, simulated independently at the released parameters, 200,000 common paths",
 )
 """Difference of agent 1's mean total reward between two profiles (currency units). The paper's unpaired points
 (standard deviation about 0.09 each) are too noisy to show differences of this size."""
@@ -123,8 +124,8 @@ RELEASED_WEIGHTS_EXPLOITABILITY: Mapping[tuple[str, str], Published] = _table(
     kind="rounding",
     source="a trained best response to the authors' released weights, at the released parameters; a lower bound",
 )
-"""What one deviating agent gains (currency units), by (algorithm, what the deviator sees): the policies' own observation, or
-that and its own past order flow."""
+"""What one deviating agent gains (currency units), by (algorithm, what the deviator sees): the policies' own
+observation, or that and its own past order flow."""
 
 EQUILIBRIUM_VALUE = Published(
     -1.35, 0.005, "rounding", "an equilibrium at the released parameters that a deviator exploits by less than 0.001"

@@ -13,9 +13,9 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 def configure_process() -> None:
     """Prepare this process for training or evaluation: call once at its start.
 
-    One torch thread: the tensors here are too small to share, and spinning threads on busy cores cost far more than they
-    give. And glibc is told to keep freed blocks: by default each temporary over 128 KiB goes back to the system and
-    page-faults when taken again, which nearly doubles the time of a training iteration.
+    One torch thread: the tensors here are too small to share, and spinning threads on busy cores cost far more than
+    they give. And glibc is told to keep freed blocks: by default each temporary over 128 KiB goes back to the system
+    and page-faults when taken again, which nearly doubles the time of a training iteration.
     """
     torch.set_num_threads(1)
     if platform.libc_ver()[0] == "glibc":

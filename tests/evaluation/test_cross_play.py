@@ -169,9 +169,7 @@ def test_each_seed_pair_is_tested_in_either_design() -> None:
             row = one(table, f"{deviation}-{base}", f"{seed}-{seed}", "welch")
             x, y = (rewards[seed, profile, "independent"] for profile in (deviation, base))
             expected = stats.ttest_ind(x, y, equal_var=False)
-            assert (row["statistic"], row["p_value"], row["df"]) == pytest.approx(
-                tuple(expected) + (expected.df,)
-            )
+            assert (row["statistic"], row["p_value"], row["df"]) == pytest.approx(tuple(expected) + (expected.df,))
             assert row["n"] == 6
             row = one(table, f"{deviation}-{base}", f"{seed}-{seed}", "paired")
             x, y = (rewards[seed, profile, "common"] for profile in (deviation, base))
@@ -185,8 +183,7 @@ def test_pooled_tests_count_seed_pairs_not_points() -> None:
     for test, design in (("welch", "independent"), ("paired", "common")):
         row = one(table, "first_nash-all_fp", "pooled", test)
         differences = [
-            np.mean(rewards[s, "first_nash", design]) - np.mean(rewards[s, "all_fp", design])
-            for s in (1, 2, 3)
+            np.mean(rewards[s, "first_nash", design]) - np.mean(rewards[s, "all_fp", design]) for s in (1, 2, 3)
         ]
         expected = stats.ttest_1samp(differences, 0)
         assert (row["n"], row["df"]) == (3, 2)

@@ -115,9 +115,7 @@ def test_every_two_trainings_are_compared_once(market: Market, linear: Linear) -
 def test_grid_distance_is_that_of_the_table(market: Market, linear: Linear) -> None:
     a, b = linear(A), linear(B, spec=CODE_SPEC, algorithm="fictitious_play")
     rates = evaluate(market, [("x", a), ("x", b)], GRID)
-    wide = rates.pivot(
-        index=["impact", "price", "time", "inventory"], columns=["algorithm", "seed"], values="rate"
-    )
+    wide = rates.pivot(index=["impact", "price", "time", "inventory"], columns=["algorithm", "seed"], values="rate")
     table = distance(market, ("a", a), ("b", b), GRID, 2, seed=1)
     grid = table[table["states"] == "grid"].set_index(["policy_a", "policy_b", "seed_a", "seed_b"])
     for index, x, y in (
@@ -137,9 +135,7 @@ def test_visited_states_are_those_of_the_named_policy(market: Market, linear: Li
         visited = [step.state for step in trajectory(market, [(player, slice(None))], shocks)]
         difference = [(player.act(market, state) - other.act(market, state)).numpy() for state in visited]
         rates = [player.act(market, state).numpy() for state in visited]
-        assert table.loc[states, "rms"] == pytest.approx(
-            float(np.sqrt(np.mean(np.square(difference)))), rel=1e-5
-        )
+        assert table.loc[states, "rms"] == pytest.approx(float(np.sqrt(np.mean(np.square(difference)))), rel=1e-5)
         assert table.loc[states, own] == pytest.approx(float(np.sqrt(np.mean(np.square(rates)))), rel=1e-5)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from nash_dqn.evaluation.rollout import play, trajectory
+from nash_dqn.evaluation.rollout import Agents, play, trajectory
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market, Shocks
 from nash_dqn.policy import Policy
@@ -27,9 +27,7 @@ def shocks_of(game: Market, episodes: int, seed: int = 1) -> Shocks:
     return game.sample_shocks(episodes, generator(seed, "test"))
 
 
-def plain_episode(
-    game: Market, rules: list[tuple[list[float], ObservationSpec]], shocks: Shocks
-) -> list[float]:
+def plain_episode(game: Market, rules: list[tuple[list[float], ObservationSpec]], shocks: Shocks) -> list[float]:
     """Total discounted rewards of one episode in plain Python, section 6 with the released code's steps."""
     n, dt = game.n_agents, game.horizon / game.n_steps
     price, impact = float(shocks.price), float(shocks.impact)
@@ -58,15 +56,11 @@ def plain_episode(
         total = sum(rates)
         next_impact = impact * math.exp(-game.rho * dt)
         next_impact += game.gamma * math.copysign(math.sqrt(abs(total)), total) * dt
-        next_price = (
-            price + (game.kappa * (game.theta - price) + game.eta * total) * dt + (next_impact - impact)
-        )
+        next_price = price + (game.kappa * (game.theta - price) + game.eta * total) * dt + (next_impact - impact)
         next_price = max(next_price + game.sigma * math.sqrt(dt) * float(shocks.noise[m]), 0.01)
         for i in range(n):
             held[i] += rates[i] * dt
-            reward = (
-                held[i] * (next_price - price) - game.b1 * rates[i] ** 2 * dt - game.b3 * held[i] ** 2 * dt
-            )
+            reward = held[i] * (next_price - price) - game.b1 * rates[i] ** 2 * dt - game.b3 * held[i] ** 2 * dt
             if m == game.n_steps - 1:
                 reward -= game.b2 * held[i] ** 2
             totals[i] += game.discount**m * reward
@@ -83,18 +77,17 @@ def test_play_agrees_with_a_plain_loop(market: Market, linear: Linear) -> None:
     for k in range(2):
         rules = [(TEXT[k], ObservationSpec()), (CODE[k], CODE_SPEC), (TEXT[k], ObservationSpec())]
         for e in range(5):
-            expected = plain_episode(market, rules, shocks.map(lambda leaf, e=e: leaf[e]))
+            expected = plain_episode(market, rules, Shocks(*(leaf[e] for leaf in shocks)))
             assert rewards[k, e].tolist() == pytest.approx(expected, rel=1e-4, abs=1e-4)
 
 
 @pytest.mark.parametrize("spec", [ObservationSpec(), CODE_SPEC, VISIBLE])
-def test_how_agents_are_grouped_does_not_matter(
-    market: Market, linear: Linear, spec: ObservationSpec
-) -> None:
+def test_how_agents_are_grouped_does_not_matter(market: Market, linear: Linear, spec: ObservationSpec) -> None:
     policy = linear([row[: 6 if spec != ObservationSpec() else 5] for row in CODE], spec=spec)
     shocks = shocks_of(market, 20)
     expected = play(market, [(policy, ALL)], shocks)
-    for groups in ([[0], slice(1, None)], [[2, 0], [1]], [[0], [1], [2]], [[], ALL]):
+    groupings: list[list[Agents]] = [[[0], slice(1, None)], [[2, 0], [1]], [[0], [1], [2]], [[], ALL]]
+    for groups in groupings:
         torch.testing.assert_close(play(market, [(policy, group) for group in groups], shocks), expected)
 
 

@@ -25,9 +25,7 @@ def test_interval_by_hand() -> None:
 
 def test_interval_of_another_level() -> None:
     # t(0.95, 2) = 2.919986
-    assert mean_interval([1.0, 2.0, 3.0], alpha=0.1).high - 2 == pytest.approx(
-        2.919986 / math.sqrt(3), rel=1e-6
-    )
+    assert mean_interval([1.0, 2.0, 3.0], alpha=0.1).high - 2 == pytest.approx(2.919986 / math.sqrt(3), rel=1e-6)
 
 
 def test_paired_on_students_sleep_data() -> None:
@@ -62,9 +60,7 @@ def test_tests_agree_with_scipy_on_unequal_sizes_and_levels() -> None:
     )
     assert (welch.low, welch.high) == pytest.approx(tuple(expected.confidence_interval(0.99)))
     assert welch.n == 12
-    assert welch.effect_size == pytest.approx(
-        (a.mean() - b.mean()) / np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
-    )
+    assert welch.effect_size == pytest.approx((a.mean() - b.mean()) / np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2))
 
     paired, expected = paired_test(a[:12], b, 0.01), stats.ttest_rel(a[:12], b)
     assert (paired.statistic, paired.p_value) == pytest.approx((expected.statistic, expected.pvalue))

@@ -56,7 +56,7 @@ class Excursions(NamedTuple):
 
 
 Opponents = Callable[[MarketState, Observation], Tensor]
-"""Actions ``[K, E, N - 1, d]`` of agents 1..N-1 at a state, which the learner's specification shows as an observation."""
+"""Actions ``[K, E, N - 1, d]`` of agents 1..N-1 at a state, shown as an observation by the learner's specification."""
 
 
 class DDPG:

@@ -32,6 +32,11 @@ class Episodes(NamedTuple):
         """Observations of all steps."""
         return Observation(self.own, self.items)
 
+    def map(self, function: Callable[[Tensor], Tensor]) -> Episodes:
+        """Apply a function to each tensor."""
+        items = None if self.items is None else function(self.items)
+        return Episodes(function(self.own), items, function(self.actions), function(self.rewards))
+
 
 Act = Callable[[MarketState, Observation, Tensor], None]
 """Writes every agent's action ``[K, E, N, d]`` at a state, seen as an observation, into the tensor given last."""
@@ -51,11 +56,11 @@ def play_episodes(game: Market, spec: ObservationSpec, act: Act, shocks: Shocks)
         state = game.reset(shocks)
         for m in range(game.n_steps):
             item = game.observe_into(own[m], state, spec)
-            if items is not None:
+            if items is not None and item is not None:
                 items[m] = item
             act(state, Observation(own[m], item), actions[m])
             state, rewards[m] = game.step(state, actions[m], shocks)
-    return Episodes(*(None if leaf is None else leaf.movedim(0, 2).contiguous() for leaf in (own, items, actions, rewards)))
+    return Episodes(own, items, actions, rewards).map(lambda leaf: leaf.movedim(0, 2).contiguous())
 
 
 class Replay:
@@ -70,14 +75,11 @@ class Replay:
     def add(self, episodes: Episodes) -> None:
         """Store E episodes over the oldest."""
         if self._store is None:
-            empty = (
-                None if leaf is None else leaf.new_empty(leaf.shape[0], self.capacity, *leaf.shape[2:]) for leaf in episodes
-            )
-            self._store = Episodes(*empty)
+            self._store = episodes.map(lambda leaf: leaf.new_empty(leaf.shape[0], self.capacity, *leaf.shape[2:]))
         count = episodes.own.shape[1]
         slots = (self._next + torch.arange(count, device=episodes.own.device)) % self.capacity
         for store, leaf in zip(self._store, episodes, strict=True):
-            if store is not None:
+            if store is not None and leaf is not None:
                 store[:, slots] = leaf
         self._next = (self._next + count) % self.capacity
         self.size = min(self.size + count, self.capacity)
@@ -88,12 +90,12 @@ class Replay:
             raise ValueError("replay is empty: add episodes before sampling")
         slots = (uniforms * self.size).long()
         rows = torch.arange(slots.shape[0], device=slots.device).unsqueeze(1)
-        return Episodes(*(None if leaf is None else leaf[rows, slots] for leaf in self._store))
+        return self._store.map(lambda leaf: leaf[rows, slots])
 
     def select(self, members: Sequence[int]) -> None:
         """Keep only some members' episodes."""
         if self._store is not None:
-            self._store = Episodes(*(None if leaf is None else leaf[list(members)] for leaf in self._store))
+            self._store = self._store.map(lambda leaf: leaf[list(members)])
 
 
 def next_values(values: Tensor) -> Tensor:

@@ -145,7 +145,7 @@ class PastPolicies:
         networks = self._stacked.map(lambda t: t[rows, index].flatten(0, 1))
 
         def act(_: MarketState, observation: Observation) -> Tensor:
-            flat = Observation(*(None if leaf is None else leaf.flatten(0, 1).unsqueeze(1) for leaf in observation))
+            flat = observation.map(lambda leaf: leaf.flatten(0, 1).unsqueeze(1))
             actions = networks(flat, OPPONENTS).squeeze(1).unflatten(0, choice.shape)
             return torch.where(trades, actions.clamp(-self._bound, self._bound), torch.zeros_like(actions))
 
@@ -168,7 +168,9 @@ class _Noise:
         self._block: list[Tensor] = []
 
     def draw(self, epoch: int) -> list[Tensor]:
-        """Normals of the shocks ``[K, E, .]``, uniforms and normals of exploration ``[K, E, M]``, opponents ``[K, E]``."""
+        """Normals of the shocks ``[K, E, .]``, uniforms and normals of exploration ``[K, E, M]``, opponents' uniforms
+        ``[K, E]``.
+        """
         if epoch % _BLOCK == 0:
             drawn = [
                 (
@@ -191,9 +193,7 @@ class _Noise:
 class Trainer:
     """Algorithm 2, epoch by epoch, for the members still training."""
 
-    def __init__(
-        self, game: Market, recipe: FictitiousPlayRecipe, seeds: Sequence[int], device: torch.device
-    ) -> None:
+    def __init__(self, game: Market, recipe: FictitiousPlayRecipe, seeds: Sequence[int], device: torch.device) -> None:
         self.game, self.recipe = game, recipe
         self.agent = DDPG(game, recipe, seeds, device)
         self.past = PastPolicies(recipe.opponents, recipe.action_bound)
@@ -231,7 +231,8 @@ def train(
     """Algorithm 2 for an ensemble, a member per seed; the policy is the actor of the last best response.
 
     A member that diverges leaves the ensemble with its weights of the last check that found it sound, and the record
-    says so. ``meta`` (scenario, recipe, ...) goes into the metadata of the weights.
+    says so. ``meta`` (scenario, recipe, ...) goes into the record and the metadata of the
+    weights.
     """
     started = time.perf_counter()
     trainer = Trainer(game, recipe, seeds, torch.device(device))
@@ -255,6 +256,8 @@ def train(
 
     record = {
         "algorithm": "fictitious_play",
+        **meta,
+        "device": str(device),
         "config": {"game": dataclasses.asdict(game), "recipe": dataclasses.asdict(recipe)},
         "seeds": list(seeds),
         "wall_seconds": time.perf_counter() - started,

@@ -44,7 +44,7 @@ class Learner:
 
     def step(self, loss: Tensor) -> None:
         """Minimise the sum of the members' losses by one step."""
-        gradients = torch.autograd.grad(loss, self.parameters)
+        gradients: Sequence[Tensor] = torch.autograd.grad(loss, self.parameters)
         if self.gradient_clip is not None:
             gradients = clip_per_member(gradients, self.gradient_clip)
         for parameter, gradient in zip(self.parameters, gradients, strict=True):

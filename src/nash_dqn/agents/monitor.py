@@ -81,16 +81,14 @@ class Monitor:
         """Whether a check is due after ``done`` iterations."""
         return done % self._every == 0 or done == self._total
 
-    def check(
-        self, done: int, transitions: int, weights: Callable[[], dict[str, Tensor]], **columns: Any
-    ) -> list[int]:
+    def check(self, done: int, transitions: int, weights: Callable[[], dict[str, Tensor]], **columns: Any) -> list[int]:
         """Record a row of history per active member and return the positions of those that go on.
 
         ``columns`` are added to the rows as they are.
         """
         since = (done - 1) % self._every + 1
         recent = torch.stack(self._recent).double().cpu()
-        self._recent = self._recent[len(self._recent) - self._overlap :] if self._overlap else []
+        self._recent = self._recent[-self._overlap :] if self._overlap else []
         means = recent[-since:].mean(0)
         current = weights()
         kept = []

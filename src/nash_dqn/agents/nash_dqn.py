@@ -67,7 +67,8 @@ class NashDQNRecipe:
         weight_decay: decoupled.
         exploration: sigma_b, standard deviation of the exploration noise, shares/hour.
         penalty: on psi, equation (23).
-        target_refresh: iterations between copies of the value network to the target network; None for no target network.
+        target_refresh: iterations between copies of the value network to the target network; None for no target
+            network.
         gradient_clip: largest gradient norm of a member's network; None for no limit.
         early_stopping: None to run all iterations.
         divergence_factor: a member whose mean loss exceeds this multiple of its best, or is not finite, has diverged.
@@ -157,7 +158,7 @@ class _Noise:
         self._block: list[Tensor] = []
 
     def draw(self, iteration: int) -> list[Tensor]:
-        """Normals of the shocks ``[K, E, .]`` and of exploration ``[K, E, M, N, d]``, and replay uniforms ``[K, E]``."""
+        """Normals of the shocks ``[K, E, .]`` and of exploration ``[K, E, M, N, d]``, replay uniforms ``[K, E]``."""
         if iteration % _BLOCK == 0:
             drawn = [
                 (
@@ -221,7 +222,7 @@ class NashDQN:
         return torch.stack((loss, penalty, parameters.psi.abs().flatten(1).mean(1))).detach()
 
     def _target(self, episodes: Episodes, values: Tensor) -> Tensor:
-        """r + gamma V(x'), V the target network or, without one, the given values."""
+        """Target r + gamma V(x'), V the target network or, without one, the given values."""
         if self.target is not None:
             with torch.no_grad():
                 values = self.target(episodes.observation).squeeze(-1)
@@ -293,7 +294,8 @@ def train(
     """Algorithm 1 for an ensemble, a member per seed.
 
     A member that stops early or diverges leaves the ensemble; a diverged one keeps its weights of the last check that
-    found it sound, and the record says so. ``meta`` (scenario, recipe, ...) goes into the metadata of the weights.
+    found it sound, and the record says so. ``meta`` (scenario, recipe, ...) goes into the record and the metadata of the
+    weights.
     """
     started = time.perf_counter()
     trainer = Trainer(game, recipe, seeds, torch.device(device))
@@ -313,6 +315,8 @@ def train(
 
     record = {
         "algorithm": "nash_dqn",
+        **meta,
+        "device": str(device),
         "config": {"game": dataclasses.asdict(game), "recipe": dataclasses.asdict(recipe)},
         "seeds": list(seeds),
         "wall_seconds": time.perf_counter() - started,

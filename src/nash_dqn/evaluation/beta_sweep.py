@@ -31,8 +31,8 @@ def evaluate(
     """Un-regularised loss (17) of every member over fresh episodes, and its standard error.
 
     All agents play mu plus Gaussian noise of the given standard deviation, that of the end of training: without noise
-    the loss says nothing about A, which vanishes at mu. Every member meets the same random numbers. The normalisation is
-    the published axis': squared errors summed over agents, steps and :data:`LOSS_EPISODES` episodes.
+    the loss says nothing about A, which vanishes at mu. Every member meets the same random numbers. The normalisation
+    is the published axis': squared errors summed over agents, steps and :data:`LOSS_EPISODES` episodes.
 
     Args:
         game: the game.
@@ -66,7 +66,7 @@ def evaluate(
 def table(
     results: Sequence[tuple[float, Tensor, Tensor]], records: Sequence[Mapping[str, Any]], **columns: Any
 ) -> pd.DataFrame:
-    """A row per beta and seed; ``results`` holds beta with what :func:`evaluate` returns, ``records`` the run records."""
+    """A row per beta and seed; ``results`` holds beta with what :func:`evaluate` returns, ``records`` run records."""
     rows = []
     for (beta, losses, errors), record in zip(results, records, strict=True):
         for member, loss, error in zip(record["members"], losses.tolist(), errors.tolist(), strict=True):

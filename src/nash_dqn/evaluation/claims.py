@@ -91,9 +91,7 @@ def claims(
         Table with :data:`COLUMNS`. ``seeds`` counts trainings, or pairs of them, behind ``ours``.
     """
     rows = []
-    for scenario in pd.unique(
-        pd.concat([t["scenario"] for t in (beta_sweep, policy_distance, cross_play, tests)])
-    ):
+    for scenario in pd.unique(pd.concat([t["scenario"] for t in (beta_sweep, policy_distance, cross_play, tests)])):
         sweep, distances, rewards, tested = (
             t[t["scenario"] == scenario] for t in (beta_sweep, policy_distance, cross_play, tests)
         )
@@ -110,9 +108,7 @@ def _fig1(sweep: pd.DataFrame) -> Iterator[_Row]:
     """Losses by beta, and the two claims on them."""
     if sweep.empty:
         return
-    usable = sweep.assign(
-        loss=sweep["loss"].where(~sweep["diverged"].astype(bool) & np.isfinite(sweep["loss"]))
-    )
+    usable = sweep.assign(loss=sweep["loss"].where(~sweep["diverged"].astype(bool) & np.isfinite(sweep["loss"])))
     losses = usable.pivot(index="seed", columns="beta", values="loss")
     for beta in losses.columns:
         estimate = _estimate(losses[beta].dropna())
@@ -187,14 +183,10 @@ def _fig2(comparison: str, distances: pd.DataFrame) -> Iterator[_Row]:
         none = math.nan
         yield _row(claim, f"{where}RMS rate difference, shares/hour", none, estimate, verdict)
         expected = _Estimate(yardstick, none, none, estimate.seeds)
-        yield _row(
-            claim, f"{where}RMS rate difference expected from training noise, shares/hour", none, expected
-        )
+        yield _row(claim, f"{where}RMS rate difference expected from training noise, shares/hour", none, expected)
         for (name, values), size in zip(trainings.items(), sizes, strict=True):
             of_name = _Estimate(size, none, none, estimate.seeds if len(values) else 0)
-            yield _row(
-                claim, f"{where}RMS rate difference of two trainings of {name}, shares/hour", none, of_name
-            )
+            yield _row(claim, f"{where}RMS rate difference of two trainings of {name}, shares/hour", none, of_name)
         relative = _estimate(_by_pair(between, states, "relative"))
         yield _row(claim, f"{where}RMS rate difference relative to the rates", none, relative)
 
@@ -211,9 +203,7 @@ def _fig3(comparison: str, rewards: pd.DataFrame, tests: pd.DataFrame) -> Iterat
     for profile in PROFILES:
         part = independent[independent["profile"] == profile]
         # A point that is not finite must not be skipped, as pandas would.
-        means = part.groupby(["seed_nash", "seed_fp"])["reward"].apply(
-            lambda values: float(np.mean(values.to_numpy()))
-        )
+        means = part.groupby(["seed_nash", "seed_fp"])["reward"].apply(lambda values: float(np.mean(values.to_numpy())))
         quantity = f"{comparison}: mean reward of agent 1, {profile}"
         yield _row("Fig 3: rewards", quantity, FIG3_MEANS[profile].value, _estimate(means))
 
@@ -235,9 +225,7 @@ def _fig3(comparison: str, rewards: pd.DataFrame, tests: pd.DataFrame) -> Iterat
                 elif share > 0.5:
                     verdict = "does not hold"
                 claim = "Fig 3: equal means not rejected"
-                yield _row(
-                    claim, f"{name}share of seed pairs that reject, Welch's test", 0.0, shares, verdict
-                )
+                yield _row(claim, f"{name}share of seed pairs that reject, Welch's test", 0.0, shares, verdict)
                 published = FIG3_MEANS[deviation].value - FIG3_MEANS[base].value
                 yield _row(claim, f"{name}mean difference, independent random numbers", published, pooled)
             else:
@@ -265,8 +253,6 @@ def _estimate(values: pd.Series, alpha: float = ALPHA) -> _Estimate:
     return _Estimate(*mean_interval(x, alpha))
 
 
-def _row(
-    claim: str, quantity: str, published: float, estimate: _Estimate, verdict: Verdict = "reported"
-) -> _Row:
+def _row(claim: str, quantity: str, published: float, estimate: _Estimate, verdict: Verdict = "reported") -> _Row:
     mean, low, high, seeds = estimate
     return _Row(claim, quantity, published, mean, low, high, seeds, verdict)

@@ -105,9 +105,7 @@ def evaluate(game: Market, nash: Policy, fp: Policy, points: int, paths: int, se
         ValueError: different numbers of members, or fewer than one point or two paths.
     """
     if len(nash.seeds) != len(fp.seeds):
-        raise ValueError(
-            f"seeds are paired one to one, got {len(nash.seeds)} of Nash-DQN and {len(fp.seeds)} of FP"
-        )
+        raise ValueError(f"seeds are paired one to one, got {len(nash.seeds)} of Nash-DQN and {len(fp.seeds)} of FP")
     if points < 1 or paths < 2:
         raise ValueError(f"points = {points}, paths = {paths}: at least 1 point of 2 paths is needed")
     first, others = [0], slice(1, None)
@@ -188,9 +186,7 @@ def _point(
         block_mean = rewards.mean(1)
         shift = block_mean - mean
         squares = (
-            squares
-            + (rewards - block_mean.unsqueeze(1)).square().sum(1)
-            + shift**2 * (count * size / (count + size))
+            squares + (rewards - block_mean.unsqueeze(1)).square().sum(1) + shift**2 * (count * size / (count + size))
         )
         mean = mean + shift * (size / (count + size))
         count += size
@@ -207,9 +203,7 @@ def _first_agent_rewards(
         yield play(game, profile, shocks)[..., 0].double()
 
 
-def _row(
-    pair: str, scope: str, test: str, n: int, difference: float, result: Comparison | None
-) -> dict[str, Any]:
+def _row(pair: str, scope: str, test: str, n: int, difference: float, result: Comparison | None) -> dict[str, Any]:
     """A row of the table; the test's numbers are empty where it is undefined."""
     names = ("low", "high", "statistic", "df", "p_value", "effect_size")
     return {

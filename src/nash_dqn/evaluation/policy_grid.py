@@ -74,7 +74,7 @@ class Grid:
             yield MarketState(step, price, impact, inventory, inventory)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def evaluate(game: Market, policies: Sequence[tuple[str, Policy]], grid: Grid) -> pd.DataFrame:
     """Trading rates of agent 1 on the grid.
 
@@ -107,7 +107,7 @@ def evaluate(game: Market, policies: Sequence[tuple[str, Policy]], grid: Grid) -
     return pd.concat(parts, ignore_index=True)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def distance(
     game: Market, a: tuple[str, Policy], b: tuple[str, Policy], grid: Grid, visited_episodes: int, seed: int
 ) -> pd.DataFrame:
@@ -160,9 +160,7 @@ def _pair_rows(
     squares = {
         "grid": _mean_squares(
             (rate_a[..., 0, :], rate_b[..., 0, :])
-            for rate_a, rate_b in zip(
-                _on_grid(game, policy_a, grid), _on_grid(game, policy_b, grid), strict=True
-            )
+            for rate_a, rate_b in zip(_on_grid(game, policy_a, grid), _on_grid(game, policy_b, grid), strict=True)
         ),
         "visited_a": _mean_squares(_on_visited(game, policy_a, policy_b, episodes, seed)),
         "visited_b": _mean_squares((y, x) for x, y in _on_visited(game, policy_b, policy_a, episodes, seed)),

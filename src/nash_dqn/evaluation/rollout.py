@@ -24,7 +24,7 @@ Agents = slice | Sequence[int]
 Assignment = tuple[Policy, Agents]
 """A policy and the agents that follow it."""
 
-CHUNK = 2000
+CHUNK = 4000
 """Episodes x members played at a time: enough to hide the calls' overhead, few enough for a core's cache."""
 
 
@@ -64,13 +64,13 @@ def play(game: Market, assignments: Sequence[Assignment], shocks: Shocks, *, chu
     Raises:
         ValueError: an agent without or with two policies, or policies whose numbers of members do not fit.
     """
-    members = _members(assignments)
-    rows = max(1, chunk // members)
-    totals = [
-        _total_reward(game, assignments, shocks.map(lambda leaf, start=start: leaf[start : start + rows]))
-        for start in range(0, len(shocks.price), rows)
-    ]
-    return torch.cat(totals, dim=1)
+    members, episodes = _members(assignments), len(shocks.price)
+    rows = max(1, chunk // max(members, 1))
+    totals = shocks.inventory.new_empty(members, episodes, game.n_agents)
+    for start in range(0, episodes, rows):
+        part = slice(start, start + rows)
+        totals[:, part] = _total_reward(game, assignments, Shocks(*(leaf[part] for leaf in shocks)))
+    return totals
 
 
 def trajectory(game: Market, assignments: Sequence[Assignment], shocks: Shocks) -> Iterator[Transition]:
@@ -110,9 +110,7 @@ def _members(assignments: Sequence[Assignment]) -> int:
     """Number of members K that play side by side."""
     counts = sorted({len(policy.seeds) for policy, _ in assignments})
     if len(set(counts) - {1}) > 1:
-        raise ValueError(
-            f"policies of {', '.join(map(str, counts))} members cannot meet: give equal numbers, or 1"
-        )
+        raise ValueError(f"policies of {', '.join(map(str, counts))} members cannot meet: give equal numbers, or 1")
     return max(counts, default=0)
 
 
@@ -124,9 +122,7 @@ def _seats(assignments: Sequence[Assignment], n_agents: int, members: int) -> li
             owners.setdefault(agent, []).append(position)
     if sorted(owners) != list(range(n_agents)) or any(len(found) > 1 for found in owners.values()):
         counts = {agent: len(owners[agent]) for agent in sorted(owners)}
-        raise ValueError(
-            f"every agent 0..{n_agents - 1} needs exactly one policy, got {counts} (agent: policies)"
-        )
+        raise ValueError(f"every agent 0..{n_agents - 1} needs exactly one policy, got {counts} (agent: policies)")
     seats = []
     for position, group in itertools.groupby(range(n_agents), key=lambda agent: owners[agent][0]):
         neighbours = list(group)

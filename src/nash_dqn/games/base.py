@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
@@ -24,13 +25,18 @@ class Observation(NamedTuple):
     own: Tensor
     items: Tensor | None
 
+    def map(self, function: Callable[[Tensor], Tensor]) -> Observation:
+        """Apply a function to each tensor."""
+        return Observation(function(self.own), None if self.items is None else function(self.items))
+
 
 @dataclass(frozen=True)
 class ObservationSpec:
     """Which features a policy is given; a property of the policy, so that different ones can meet in one game.
 
     Attributes:
-        price: ``"S"``, the price (text, section 6.1), or ``"S-Y"``, the price less the transient impact (released code).
+        price: ``"S"``, the price (text, section 6.1), or ``"S-Y"``, the price less the transient impact (released
+            code).
         order_flow: ``"total"``, sum_j (q_j - q_{j,0}) over all agents (text), or ``"others_mean"``, the mean over the
             others (released code).
         own_flow: also the agent's own past order flow, q_i - q_{i,0}.

@@ -7,6 +7,7 @@ of shocks and actions: the same shocks give common random numbers, and gradients
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, get_args
@@ -38,7 +39,7 @@ class Shocks(NamedTuple):
     inventory: Tensor
     noise: Tensor
 
-    def map(self, function) -> Shocks:  # noqa: ANN001 - any Tensor -> Tensor
+    def map(self, function: Callable[[Tensor], Tensor]) -> Shocks:
         """Apply a function to each tensor (slicing episodes, moving to a device, adding an ensemble dimension)."""
         return Shocks(*(function(leaf) for leaf in self))
 
@@ -138,9 +139,10 @@ class Market:
         if self.impact not in get_args(ImpactLaw):
             raise ValueError(f"impact = {self.impact!r}: allowed are {', '.join(map(repr, get_args(ImpactLaw)))}")
 
-    def _require(self, name: str, allowed, text: str) -> None:  # noqa: ANN001 - float -> bool
+    def _require(self, name: str, allowed: Callable[[float], bool], text: str) -> None:
         value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not allowed(value):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or not allowed(value):
             raise ValueError(f"{name} = {value!r}: allowed is {text}")
 
     action_dim = 1
@@ -172,9 +174,9 @@ class Market:
         """Constants that standardise observations, derived from the scenario alone.
 
         They are the sizes a feature reaches when all agents liquidate at constant rates, v = -sum_j q_{j,0} / T:
-        inventory, flow and rate by the initial distribution; price by its initial spread, its noise over the horizon and the
-        permanent impact eta |v| T; transient impact by its initial spread and its level after T hours at sd(v).
-        A scale that would be zero (such as a deterministic start) is 1.
+        inventory, flow and rate by the initial distribution; price by its initial spread, its noise over the horizon
+        and the permanent impact eta |v| T; transient impact by its initial spread and its level after T hours at
+        sd(v). A scale that would be zero (such as a deterministic start) is 1.
         """
         inventory = math.sqrt(self.initial_inventory_var)
         flow = math.sqrt(self.n_agents) * inventory
@@ -223,8 +225,8 @@ class Market:
             shocks: of the whole episode; step m uses ``noise[..., m]``.
 
         Returns:
-            The next state and the rewards ``[..., N]``: r_i = q'_i (S' - S) - b1 nu_i^2 dt - b3 q'_i^2 dt, less b2 q'_i^2
-            in the last step. Undiscounted, they sum to (22) less the constant q_0 S_0 (mark to market).
+            The next state and the rewards ``[..., N]``: r_i = q'_i (S' - S) - b1 nu_i^2 dt - b3 q'_i^2 dt, less
+            b2 q'_i^2 in the last step. Undiscounted, they sum to (22) less the constant q_0 S_0 (mark to market).
         """
         dt = self.dt
         rates = actions.squeeze(-1)
@@ -255,16 +257,21 @@ class Market:
     def observe(self, state: MarketState, spec: ObservationSpec) -> Observation:
         """Standardised observation of every agent (section 6.1), ``own`` of shape ``[..., N, F]``.
 
-        Feature order: time, price, transient impact, order flow, own inventory (, own past order flow). Time runs from -1
-        to 1 over the horizon; the others are divided by :attr:`scales`, price after theta is subtracted.
+        Feature order: time, price, transient impact, order flow, own inventory (, own past order flow). Time runs from
+        -1 to 1 over the horizon; the others are divided by :attr:`scales`, price after theta is subtracted.
         """
-        size, _ = self.observation_size(spec)
-        own = state.inventory.new_empty((*state.inventory.shape, size))
-        items = self.observe_into(own, state, spec)
-        return Observation(own, items)
+        return Observation(torch.addcmul(*self._own_features(state, spec)), self._items(state, spec))
 
     def observe_into(self, own: Tensor, state: MarketState, spec: ObservationSpec) -> Tensor | None:
-        """Write the own features into ``own`` ``[..., N, F]`` (see :meth:`observe`); returns the items or None."""
+        """Write the own features into ``own`` ``[..., N, F]``, without gradients; returns the items or None.
+
+        The same as :meth:`observe`, less the memory for a result.
+        """
+        torch.addcmul(*self._own_features(state, spec), out=own)
+        return self._items(state, spec)
+
+    def _own_features(self, state: MarketState, spec: ObservationSpec) -> tuple[Tensor, Tensor, Tensor]:
+        """Offset, raw features and factor, whose offset + features * factor are the standardised own features."""
         inventory = state.inventory
         flow = inventory - state.initial_inventory
         order_flow = flow.sum(-1, keepdim=True)
@@ -275,8 +282,11 @@ class Market:
         features = [feature.expand_as(inventory) for feature in shared]
         features += [inventory, flow] if spec.own_flow else [inventory]
         offset, factor = self._standardisation(spec, inventory)
-        torch.addcmul(offset, torch.stack(features, -1), factor, out=own)
-        return None if spec.inventories == "private" else (inventory / self.scales.inventory).unsqueeze(-1)
+        return offset, torch.stack(features, -1), factor
+
+    def _items(self, state: MarketState, spec: ObservationSpec) -> Tensor | None:
+        """One label-invariant item per agent, its standardised inventory, where inventories are visible."""
+        return None if spec.inventories == "private" else (state.inventory / self.scales.inventory).unsqueeze(-1)
 
     def _standardisation(self, spec: ObservationSpec, like: Tensor) -> tuple[Tensor, Tensor]:
         """Offsets and factors ``[F]`` of the own features, of a tensor's type and on its device."""

@@ -8,12 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import FixedFormatter, FixedLocator
 from matplotlib.transforms import ScaledTranslation, Transform
 from pandas import DataFrame
 
-from nash_dqn.plots.style import BLUE, DIVERGED, ORANGE, SMALL, new_figure, style, title_panel
-from nash_dqn.plots.tables import grid, only, require_bool, require_columns, t_interval
+from nash_dqn.evaluation.statistics import mean_interval
+from nash_dqn.plots.style import BLUE, DIVERGED, ORANGE, SMALL, new_figure, scale_log, style, title_panel
+from nash_dqn.plots.tables import grid, only, require_columns, truths
 from nash_dqn.published import FIG1_LOSS, Published
 
 TABLE = "beta_sweep"
@@ -24,7 +25,7 @@ LOG_ABOVE = 10.0
 """Losses that differ by more than this factor are drawn on a logarithmic axis."""
 
 SPLIT_ABOVE = 0.5
-"""Where the gap between the two curves would fill more than this share of a common axis, each gets a panel of its own."""
+"""If the gap between the two curves filled more than this share of a common axis, each gets its own panel."""
 
 _LINEAR_WIDTH = 0.5  # of the symlog axis between 0 and 1, in decades
 _LABEL_GAP = 0.07  # smallest distance of two labelled betas, in decades
@@ -35,12 +36,13 @@ def plot(
 ) -> Figure:
     """Draw the loss against beta: each seed, their mean, its Student interval, and the paper's curve.
 
-    Where the two curves lie far apart, the paper's moves to a panel below, with a scale of its own. Trainings that diverged are marked at the upper edge with their number, and are in neither the mean nor its interval.
+    Where the two curves lie far apart, the paper's moves to a panel below, with a scale of its own. Trainings that
+    diverged are marked at the upper edge with their number, and are in neither the mean nor its interval.
 
     Args:
-        beta_sweep: columns scenario, recipe, beta, seed, loss, episodes, diverged; one scenario and recipe, every beta with the
-            same seeds. ``loss`` is the Bellman error (17) summed over ten episodes, averaged over ``episodes``, without the
-            regulariser.
+        beta_sweep: columns scenario, recipe, beta, seed, loss, episodes, diverged; one scenario and recipe, every
+            beta with the same seeds. ``loss`` is the Bellman error (17) summed over ten episodes, averaged over
+            ``episodes``, without the regulariser.
         published: the paper's losses by beta.
         confidence: coverage of the interval.
 
@@ -49,19 +51,22 @@ def plot(
             training that did not diverge is not finite.
     """
     require_columns(beta_sweep, TABLE, COLUMNS)
-    require_bool(beta_sweep, TABLE, "diverged")
+    if truths(beta_sweep, TABLE, "diverged").isna().any():
+        raise ValueError(f"{TABLE}: diverged must not be empty")
     scenario, recipe, episodes = (only(beta_sweep, TABLE, column) for column in ("scenario", "recipe", "episodes"))
     (betas, seeds), loss = grid(beta_sweep, TABLE, ("beta", "seed"), "loss")
     diverged = grid(beta_sweep, TABLE, ("beta", "seed"), "diverged")[1].astype(bool)
     bad = np.argwhere(~diverged & ~np.isfinite(loss))
     if len(bad):
         beta, seed = betas[bad[0][0]], seeds[bad[0][1]]
-        raise ValueError(f"{TABLE}: loss at beta={beta}, seed={seed} is not finite, but the training is not marked as diverged")
+        raise ValueError(
+            f"{TABLE}: loss at beta={beta}, seed={seed} is not finite, but the training is not marked as diverged"
+        )
 
     kept = np.where(diverged, np.nan, loss)
     samples = [row[~lost] for row, lost in zip(loss, diverged, strict=True)]
     means = np.array([sample.mean() if sample.size else np.nan for sample in samples])
-    intervals = np.array([t_interval(sample, confidence) for sample in samples])
+    intervals = np.array([_interval(sample, confidence) for sample in samples])
     ours = kept[np.isfinite(kept)]
     theirs = np.array([point.value for point in published.values()])
 
@@ -74,7 +79,7 @@ def plot(
         _draw_published(lower, published, shift=0 if split else -4)
         _scale_loss(upper, ours if split else np.concatenate([ours, theirs]), intervals)
         _mark_diverged(upper, betas, diverged)
-        _scale_beta(rows, sorted({*map(float, betas), *map(float, published)}))
+        _scale_beta(list(rows), sorted({*map(float, betas), *map(float, published)}))
         lower.set_xlabel(r"weight $\beta$ of the regulariser")
         setting = f"scenario {scenario}, recipe {recipe}; {episodes:,} simulated episodes a point"
         pad = 14 if diverged.any() else 6  # room for the numbers of diverged seeds
@@ -90,6 +95,14 @@ def plot(
             handles=_legend(len(seeds), confidence, bool(diverged.any())), loc="outside lower center", ncols=3
         )
     return figure
+
+
+def _interval(sample: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Return the interval of the mean, nan for fewer than two seeds: one training says nothing about another."""
+    if len(sample) < 2:
+        return np.nan, np.nan
+    interval = mean_interval(sample, 1 - confidence)
+    return interval.low, interval.high
 
 
 def _is_log(points: np.ndarray) -> bool:
@@ -120,14 +133,22 @@ def _draw_seeds(axes: Axes, betas: np.ndarray, losses: np.ndarray, means: np.nda
 def _draw_published(axes: Axes, published: Mapping[float, Published], shift: float) -> None:
     points = sorted(published.items())
     axes.plot(
-        [beta for beta, _ in points], [point.value for _, point in points], "s--", ms=3, lw=1, color=ORANGE, gid="published",
+        [beta for beta, _ in points],
+        [point.value for _, point in points],
+        "s--",
+        ms=3,
+        lw=1,
+        color=ORANGE,
+        gid="published",
         transform=_shifted(axes, shift),
-    )  # fmt: skip
+    )
 
 
 def _shifted(axes: Axes, points: float) -> Transform:
     """Return data coordinates drawn so many points to the right, for what would otherwise lie on top of each other."""
-    return axes.transData + ScaledTranslation(points / 72, 0, axes.get_figure(root=True).dpi_scale_trans)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return axes.transData + ScaledTranslation(points / 72, 0, figure.dpi_scale_trans)
 
 
 def _mark_diverged(axes: Axes, betas: np.ndarray, diverged: np.ndarray) -> None:
@@ -137,9 +158,16 @@ def _mark_diverged(axes: Axes, betas: np.ndarray, diverged: np.ndarray) -> None:
             edge = axes.get_xaxis_transform()
             axes.plot([beta], [1.0], "x", ms=5, mew=1.5, color=DIVERGED, transform=edge, clip_on=False, gid="diverged")
             axes.annotate(
-                f"{lost.sum()} of {lost.size}", (beta, 1.0), xycoords=edge, xytext=(0, 4), textcoords="offset points",
-                ha="center", va="bottom", fontsize=SMALL, color=DIVERGED,
-            )  # fmt: skip
+                f"{lost.sum()} of {lost.size}",
+                (beta, 1.0),
+                xycoords=edge,
+                xytext=(0, 4),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                fontsize=SMALL,
+                color=DIVERGED,
+            )
 
 
 def _scale_loss(axes: Axes, points: np.ndarray, intervals: np.ndarray) -> None:
@@ -148,11 +176,8 @@ def _scale_loss(axes: Axes, points: np.ndarray, intervals: np.ndarray) -> None:
         return
     ends = np.concatenate([points, intervals[np.isfinite(intervals)]])
     if _is_log(points):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_major_formatter(ScalarFormatter())
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        low, high = max(ends.min(), points.min() / 2) if ends.min() > 0 else points.min() / 2, ends.max()
+        low, high = max(ends.min(), points.min() / 2), ends.max()
+        scale_log(axes, low, high)
         axes.set_ylim(low / 1.15, high * 1.15)
     else:
         low, high = max(ends.min(), min(0.0, points.min())), ends.max()
@@ -190,7 +215,9 @@ def _legend(seeds: int, confidence: float, diverged: bool) -> list[Line2D]:
             Line2D([], [], color=BLUE, marker="o", ms=2.5, mfc="none", mew=0.7, ls="", label="one seed"),
             Line2D([], [], color=BLUE, marker="|", ms=8, ls="", label=f"{confidence:.0%} interval of the mean (t)"),
         ]
-    handles.append(Line2D([], [], color=ORANGE, marker="s", ms=3, ls="--", lw=1, label="published (digitised, one run)"))
+    handles.append(
+        Line2D([], [], color=ORANGE, marker="s", ms=3, ls="--", lw=1, label="published (digitised, one run)")
+    )
     if diverged:
         handles.append(Line2D([], [], color=DIVERGED, marker="x", ls="", label="diverged (left out of mean, interval)"))
     return handles

@@ -40,7 +40,8 @@ _NOTE_CHARACTERS = 134
 class _Rates:
     """One algorithm's trading rates (shares/hour) on the grid.
 
-    ``rates`` is [seeds, impacts, prices, times, inventories] of the seeds drawn; ``omitted`` says which seeds are not, and why.
+    ``rates`` is [seeds, impacts, prices, times, inventories] of the seeds drawn; ``omitted`` says which seeds are
+    not, and why.
     """
 
     seeds: list[int]
@@ -67,25 +68,26 @@ def plot(
 ) -> Figure:
     """Draw both algorithms' policies by impact, price, time and inventory: means over seeds, and their difference.
 
-    Panels follow the paper's Fig 2: Nash-DQN above fictitious play (FP), one column for each transient impact Y, heat maps side
-    by side for each price; a third row shows the difference on a colour scale of its own. Dashed lines are where the mean rate
-    over seeds is zero, thin lines the same for each seed. Root-mean-square distances stand below.
+    Panels follow the paper's Fig 2: Nash-DQN above fictitious play (FP), one column for each transient impact Y, heat
+    maps side by side for each price; a third row shows the difference on a colour scale of its own. Dashed lines are
+    where the mean rate over seeds is zero, thin lines the same for each seed. Root-mean-square distances stand below.
 
     Args:
         policy_grid: columns scenario, algorithm, recipe, seed, impact (price units), price, time (hours),
             inventory (shares), rate (shares/hour); one scenario. Rows of other recipes are ignored.
-        policy_distance: columns comparison, policy_a, policy_b, seed_a, seed_b, states (grid, visited_a or visited_b), rms
-            (shares/hour), relative. A policy's name begins with ``nash_dqn`` or ``fictitious_play``. Rows of other comparisons
-            are ignored; rows between seeds of one algorithm, where there are any, give the yardstick.
+        policy_distance: columns comparison, policy_a, policy_b, seed_a, seed_b, states (grid, visited_a or
+            visited_b), rms (shares/hour), relative. A policy's name begins with ``nash_dqn`` or ``fictitious_play``.
+            Rows of other comparisons are ignored; rows between seeds of one algorithm, where there are any, give the
+            yardstick.
         comparison: which comparison's distances to quote.
         nash_dqn: recipe of the upper row.
         fictitious_play: recipe of the middle row.
-        diverged: seeds by algorithm (``nash_dqn``, ``fictitious_play``) whose training diverged. They are left out, as are
-            seeds with a rate that is not finite, and named below the figure.
+        diverged: seeds by algorithm (``nash_dqn``, ``fictitious_play``) whose training diverged. They are left out,
+            as are seeds with a rate that is not finite, and named below the figure.
 
     Raises:
-        ValueError: if a column, a recipe or a combination of grid levels is missing or stands twice, the two algorithms'
-            grids differ, or no seed of an algorithm is left.
+        ValueError: if a column, a recipe or a combination of grid levels is missing or stands twice, the two
+            algorithms' grids differ, or no seed of an algorithm is left.
     """
     require_columns(policy_grid, GRID, GRID_COLUMNS)
     require_columns(policy_distance, DISTANCE, DISTANCE_COLUMNS)
@@ -123,12 +125,23 @@ def plot(
         if max(len(rates.seeds) for rates in (nash, fp)) > 1:
             lines.append(Line2D([], [], color="k", lw=0.4, label="rate of one seed is zero"))
         figure.legend(
-            handles=lines, loc="upper left", bbox_to_anchor=(left, 1 - maps / height), ncols=2, borderaxespad=0, borderpad=0
+            handles=lines,
+            loc="upper left",
+            bbox_to_anchor=(left, 1 - maps / height),
+            ncols=2,
+            borderaxespad=0,
+            borderpad=0,
         )
         figure.text(
-            4 / WIDTH_MM, 1 - (maps + _LEGEND) / height, "\n".join(notes),
-            ha="left", va="top", fontsize=SMALL, linespacing=1.25, gid="notes",
-        )  # fmt: skip
+            4 / WIDTH_MM,
+            1 - (maps + _LEGEND) / height,
+            "\n".join(notes),
+            ha="left",
+            va="top",
+            fontsize=SMALL,
+            linespacing=1.25,
+            gid="notes",
+        )
     return figure
 
 
@@ -159,7 +172,14 @@ def _round_up(value: float) -> float:
 
 
 def _draw_row(
-    figure: Figure, row: int, levels: _Rates, title: str, mean: np.ndarray, each: np.ndarray | None, colours: str, end: float
+    figure: Figure,
+    row: int,
+    levels: _Rates,
+    title: str,
+    mean: np.ndarray,
+    each: np.ndarray | None,
+    colours: str,
+    end: float,
 ) -> QuadMesh:
     width, height = figure.get_size_inches() / MM
     panels, maps = mean.shape[:2]
@@ -205,8 +225,9 @@ def _draw_map(
     axes.set_xticks(ends := times[[0, -1]] if len(times) > 1 else times, [f"{time:g}" for time in ends], fontsize=6)
     if len(ends) > 1:
         # Labels of neighbouring maps would touch if they were centred on their ticks.
-        for label, side in zip(axes.get_xticklabels(), ("left", "right"), strict=True):
-            label.set_horizontalalignment(side)
+        first, last = axes.get_xticklabels()
+        first.set_horizontalalignment("left")
+        last.set_horizontalalignment("right")
     axes.tick_params(axis="x", pad=1.5)
     return mesh
 
@@ -225,7 +246,7 @@ def _colour_bar(figure: Figure, mesh: QuadMesh, first: int, last: int, label: st
     left = width - _RIGHT + _BAR_GAP
     axes = figure.add_axes((left / width, bottom / height, _BAR_WIDTH / width, (top - bottom) / height))
     bar = figure.colorbar(mesh, cax=axes, extend="both" if beyond else "neither", extendfrac=0.03)
-    bar.outline.set_linewidth(0.6)  # type: ignore[operator]
+    bar.outline.set_linewidth(0.6)
     bar.set_label(label, labelpad=2)
     bar.locator = MaxNLocator(nbins=4, steps=[1, 2, 5, 10])
     bar.update_ticks()
@@ -242,10 +263,13 @@ def _notes(distance: DataFrame, comparison: str, rates: Mapping[str, _Rates]) ->
     first, second = (names[only(between, DISTANCE, column)] for column in ("policy_a", "policy_b"))
     where = ("on the grid shown", f"on states {first} visits", f"on states {second} visits")
     distances = [
-        f"{place} {_spread(select(between, DISTANCE, states=states))}" for place, states in zip(where, STATES, strict=True)
+        f"{place} {_spread(select(between, DISTANCE, states=states))}"
+        for place, states in zip(where, STATES, strict=True)
     ]
     pairs = len(between[["seed_a", "seed_b"]].drop_duplicates())
-    seeds = "; ".join(f"{name} seed{_s(drawn.seeds)} {', '.join(map(str, drawn.seeds))}" for name, drawn in rates.items())
+    seeds = "; ".join(
+        f"{name} seed{_s(drawn.seeds)} {', '.join(map(str, drawn.seeds))}" for name, drawn in rates.items()
+    )
     paragraphs = [
         f"Means over {seeds}. Bottom row: difference of the two means, on a colour scale of its own.",
         *(f"Not drawn: {name} {_list(drawn.omitted)}." for name, drawn in rates.items() if drawn.omitted),
@@ -275,4 +299,5 @@ def _name(policy: str) -> str:
 def _spread(rows: DataFrame) -> str:
     rms, relative = rows["rms"], rows["relative"]
     ends = f" [{compact(rms.min())}, {compact(rms.max())}]" if len(rows) > 1 else ""
-    return f"{compact(rms.mean())}{ends} ({relative.mean():.0%})"
+    share = f" ({relative.mean():.0%})" if relative.notna().any() else ""  # empty where neither policy trades
+    return f"{compact(rms.mean())}{ends}{share}"

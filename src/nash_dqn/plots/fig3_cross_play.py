@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,11 +27,11 @@ from nash_dqn.plots.style import (
     style,
     title_panel,
 )
-from nash_dqn.plots.tables import only, require_bool, require_columns, select
-from nash_dqn.published import FIG3_BINS, FIG3_MEANS, RELEASED_WEIGHTS_PAIRED, Published
+from nash_dqn.plots.tables import grid, only, require_columns, select, truths
+from nash_dqn.published import FIG3_ALPHA, FIG3_BINS, FIG3_MEANS, RELEASED_WEIGHTS_PAIRED, Published
 
 POINTS = "cross_play"
-POINTS_COLUMNS = ("scenario", "comparison", "seed_nash", "seed_fp", "profile", "design", "reward")
+POINTS_COLUMNS = ("scenario", "comparison", "seed_nash", "seed_fp", "profile", "design", "point", "reward")
 TESTS = "cross_play_tests"
 TESTS_COLUMNS = ("comparison", "pair", "scope", "test", "mean_difference", "low", "high", "p_value", "reject")
 
@@ -53,18 +53,23 @@ class _Panel(NamedTuple):
 _PANELS = (
     _Panel("FP", ("all_fp", "first_nash"), "first_nash-all_fp", "Nash-DQN \N{MINUS SIGN} FP, others FP", GREEN, "o"),
     _Panel(
-        "Nash-DQN", ("first_fp", "all_nash"), "first_fp-all_nash", "FP \N{MINUS SIGN} Nash-DQN, others Nash-DQN", PURPLE, "s"
+        "Nash-DQN",
+        ("first_fp", "all_nash"),
+        "first_fp-all_nash",
+        "FP \N{MINUS SIGN} Nash-DQN, others Nash-DQN",
+        PURPLE,
+        "s",
     ),
 )
 # The page, in millimetres: left edges and widths of the three panels, and what stands above and below a row of them.
 _EDGES, _WIDTHS = (11.0, 66.0, 133.0), (43.0, 43.0, 34.0)
 _GUTTER = 20.0  # of the third panel, for the names of its lines
 _HEADING, _ABOVE, _HEIGHT, _BELOW, _LEGEND = 5.0, 14.0, 38.0, 11.0, 14.0
-_LINE, _AIR = 2.9, 1.6  # each line of text above the axes, and the space below them for markers on the upper edge
+_LINE, _AIR = 2.9, 2.3  # each line of text above the axes, and the space below them for markers on the upper edge
 
 _COLOURS = (ALGORITHM_COLOURS["fictitious_play"], ALGORITHM_COLOURS["nash_dqn"])
 _POOLED = "pooled"
-_ROWS = (0.94, 0.88)  # heights of the two lines of means, as a share of the axes
+_LINES = (0.94, 0.88)  # heights of the two lines of means, as a share of the axes
 
 
 def plot(
@@ -73,196 +78,233 @@ def plot(
     *,
     published_means: Mapping[str, Published] = FIG3_MEANS,
     published_differences: Mapping[str, Published] = RELEASED_WEIGHTS_PAIRED,
+    alpha: float = FIG3_ALPHA,
 ) -> Figure:
-    """Draw each comparison as a row of three panels: two pairs of histograms as published, and the paired differences.
+    """Draw each comparison as a row of panels: two pairs of histograms as published, and the paired differences.
 
-    Histograms are of independently simulated points, as in the paper, over all seed pairs (mean count). Vertical lines are the
-    means over all seed pairs, dots above them those of each pair, triangles the paper's. The third panel has the
-    differences on common paths with their intervals, by seed pair and pooled, beside those of the authors' released
-    weights. Seed pairs too far away to share an axis, such as after a divergence, are named in the panel instead.
+    Histograms are of independently simulated points, as in the paper, over all seed pairs (mean count). Vertical
+    lines are the means over all seed pairs, dots above them those of each pair, triangles the paper's. The third
+    panel has the differences on common paths with their intervals, by seed pair and pooled, beside those of the
+    authors' released weights. Seed pairs too far away to share an axis, such as after a divergence, are named in the
+    panel instead.
 
     Args:
-        cross_play: columns scenario, comparison, seed_nash, seed_fp, profile (all_fp, first_nash, first_fp, all_nash), design
-            (independent, common), reward (currency units, one row a point); one scenario.
+        cross_play: columns scenario, comparison, seed_nash, seed_fp, profile (all_fp, first_nash, first_fp,
+            all_nash), design (independent, common), point, reward (currency units); one scenario.
         cross_play_tests: columns comparison, pair (first_nash-all_fp, first_fp-all_nash), scope (seed pair "1-1", or
             pooled), test (welch, paired), mean_difference, low, high, p_value, reject.
         published_means: the paper's means by profile.
         published_differences: the paired differences of the authors' weights by pair.
+        alpha: level of ``cross_play_tests``, for the legend.
 
     Raises:
         ValueError: if a column, a profile of a seed pair or a test is missing, or stands twice.
     """
     require_columns(cross_play, POINTS, POINTS_COLUMNS)
     require_columns(cross_play_tests, TESTS, TESTS_COLUMNS)
-    require_bool(cross_play_tests, TESTS, "reject")
+    cross_play_tests = cross_play_tests.assign(reject=truths(cross_play_tests, TESTS, "reject"))
     scenario = only(cross_play, POINTS, "scenario")
     comparisons = list(dict.fromkeys(cross_play["comparison"]))
 
-    rows = {}
-    for comparison in comparisons:
-        points = select(cross_play, POINTS, comparison=comparison, design="independent")
-        tests = select(cross_play_tests, TESTS, comparison=comparison)
-        scopes = _scopes(points)
-        texts = [_tests_text(tests, scopes, panel) for panel in _PANELS]
-        rows[comparison] = scopes, tests, [_rewards(points, panel, scopes) for panel in _PANELS], texts
-    lines = max(text.count("\n") + 1 for *_, texts in rows.values() for text in texts) + 1
+    rows = [_Row.of(comparison, cross_play, cross_play_tests) for comparison in comparisons]
+    texts = {
+        (row.comparison, panel): (_tests_text(row, panel, published_means), _notes(row, panel))
+        for row in rows
+        for panel in _PANELS
+    }
+    near = any(_near(row, panel, published_means) for row in rows for panel in _PANELS)
+    lines = max(len(text) + len(notes) for text, notes in texts.values())
     row_height = _ABOVE + lines * _LINE + _AIR + _HEIGHT + _BELOW
     height = _HEADING + len(rows) * row_height + _LEGEND
 
     with style():
         figure = new_figure(height, layout=None)
         figure.text(2 / WIDTH_MM, 1 - 2 / height, f"Cross-play, scenario {scenario}", ha="left", va="top", fontsize=9)
-        for row, (comparison, (scopes, tests, rewards, texts)) in enumerate(rows.items()):
-            bottom = height - _HEADING - (row + 1) * row_height + _BELOW
-            panels = [
+        for at, row in enumerate(rows):
+            bottom = height - _HEADING - (at + 1) * row_height + _BELOW
+            top = bottom + _HEIGHT + _AIR + lines * _LINE
+            *histograms, differences = (
                 figure.add_axes((left / WIDTH_MM, bottom / height, width / WIDTH_MM, _HEIGHT / height))
                 for left, width in zip(_EDGES, _WIDTHS, strict=True)
-            ]
-            top = bottom + _HEIGHT + _AIR + lines * _LINE
-            heading = f"comparison: {comparison}"
+            )
+            heading = f"comparison: {row.comparison}"
             figure.text(2 / WIDTH_MM, (top + 6) / height, heading, ha="left", va="bottom", fontsize=8, weight="bold")
-            for at, (panel, text) in enumerate(zip(_PANELS, texts, strict=True)):
-                _title(panels[at], 3 * row + at, f"others play {panel.others}", text, lines)
-                _draw_histograms(panels[at], rewards[at], panel, published_means)
-            left = -_GUTTER / _WIDTHS[2]
-            _title(panels[2], 3 * row + 2, "paired differences", "on common paths", lines, left)
-            _draw_differences(panels[2], tests, scopes, published_differences)
-        figure.legend(handles=_legend(), loc="lower center", bbox_to_anchor=(0.5, 0), ncols=3)
+            for place, (axes, panel) in enumerate(zip(histograms, _PANELS, strict=True)):
+                text, notes = texts[row.comparison, panel]
+                _title(axes, 3 * at + place, f"others play {panel.others}", lines)
+                _write_above(axes, text, lines, "k", "tests")
+                _write_above(axes, notes, len(notes), DIVERGED, "notes")
+                _draw_histograms(axes, row, panel, published_means)
+            _title(differences, 3 * at + 2, "paired differences", lines, -_GUTTER / _WIDTHS[2])
+            _write_above(differences, ["on common paths"], lines, "k", "design", -_GUTTER / _WIDTHS[2])
+            _draw_differences(differences, row, published_differences)
+        figure.legend(handles=_legend(alpha, near), loc="lower center", bbox_to_anchor=(0.5, 0), ncols=3)
     return figure
 
 
-def _scopes(points: DataFrame) -> list[str]:
-    """Return the seed pairs as ``cross_play_tests`` labels them, in order."""
-    pairs = points[["seed_nash", "seed_fp"]].drop_duplicates().sort_values(["seed_nash", "seed_fp"])
-    return [f"{nash}-{fp}" for nash, fp in pairs.itertuples(index=False)]
+class _Row(NamedTuple):
+    """One comparison: seed pairs as ``cross_play_tests`` labels them, tests, and points [pairs, points] by profile."""
+
+    comparison: str
+    scopes: list[str]
+    tests: DataFrame
+    rewards: dict[str, np.ndarray]
+
+    @staticmethod
+    def of(comparison: str, cross_play: DataFrame, tests: DataFrame) -> _Row:
+        points = select(cross_play, POINTS, comparison=comparison, design="independent")
+        scopes = points["seed_nash"].astype(str) + "-" + points["seed_fp"].astype(str)
+        points = points.assign(scope=scopes)
+        rewards = {}
+        for panel in _PANELS:
+            for profile in panel.profiles:
+                (found, _), of_profile = grid(
+                    select(points, POINTS, profile=profile), POINTS, ("scope", "point"), "reward"
+                )
+                absent = set(scopes) - set(found)
+                if absent:
+                    raise ValueError(
+                        f"{POINTS}: no row of comparison={comparison}, profile={profile}, seeds {min(absent)}"
+                    )
+                order = {scope: at for at, scope in enumerate(found)}
+                rewards[profile] = of_profile[[order[scope] for scope in dict.fromkeys(scopes)]]
+        return _Row(comparison, list(dict.fromkeys(scopes)), select(tests, TESTS, comparison=comparison), rewards)
+
+    def test(self, pair: str, scope: str, test: str) -> Series:
+        rows = select(self.tests, TESTS, pair=pair, scope=scope, test=test)
+        if len(rows) > 1:
+            raise ValueError(
+                f"{TESTS}: more than one row with comparison={self.comparison}, pair={pair}, scope={scope}, test={test}"
+            )
+        return rows.iloc[0]
+
+    def on_scale(self, panel: _Panel) -> np.ndarray:
+        """Tell, [pairs], which can share an axis: finite, and not too many standard deviations from the middle."""
+        rewards = np.stack([self.rewards[profile] for profile in panel.profiles])
+        finite = np.isfinite(rewards).all(axis=(0, 2))
+        if not finite.any():
+            return finite
+        with np.errstate(invalid="ignore", over="ignore"):  # of pairs that are not finite, which are off scale anyway
+            means = rewards.mean(axis=2)
+        typical = np.median(rewards[:, finite].std(axis=2)) or np.inf  # a single point has no spread to judge by
+        far = np.abs(means - np.median(means[:, finite])).max(axis=0)
+        return finite & ~(far > OFF_SCALE * typical)
 
 
-def _rewards(points: DataFrame, panel: _Panel, scopes: list[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return the points of the panel's two profiles, each [points], by seed pair."""
-    rewards = {}
-    for scope in scopes:
-        nash, fp = (type(points["seed_nash"].iloc[0])(seed) for seed in scope.split("-"))
-        first, second = (
-            select(points, POINTS, seed_nash=nash, seed_fp=fp, profile=profile)["reward"].to_numpy(float)
-            for profile in panel.profiles
-        )
-        rewards[scope] = first, second
-    return rewards
+def _near(row: _Row, panel: _Panel, published: Mapping[str, Published]) -> tuple[float, float] | None:
+    """Return an axis for both the data and the paper's means, or None where these lie too far apart."""
+    drawn = row.on_scale(panel)
+    if not drawn.any():
+        return None
+    points = np.concatenate([row.rewards[profile][drawn] for profile in panel.profiles])
+    low, high = points.min(), points.max()
+    means = [published[profile].value for profile in panel.profiles]
+    reach = (high - low) / 2
+    if min(means) < low - reach or max(means) > high + reach:
+        return None
+    margin = 0.03 * (high - low)
+    return float(min(low, *means) - margin), float(max(high, *means) + margin)
 
 
-def _on_scale(rewards: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> list[str]:
-    """Return the seed pairs that can share an axis: finite, and near the middle in units of a typical standard deviation."""
-    finite = [scope for scope, pair in rewards.items() if all(np.isfinite(points).all() for points in pair)]
-    means = {scope: [float(points.mean()) for points in rewards[scope]] for scope in finite}
-    if not finite:
-        return []
-    middle = np.median(list(means.values()))
-    typical = np.median([points.std() for scope in finite for points in rewards[scope]])
-    return [scope for scope in finite if max(abs(mean - middle) for mean in means[scope]) <= OFF_SCALE * typical]
-
-
-def _draw_histograms(
-    axes: Axes, rewards: Mapping[str, tuple[np.ndarray, np.ndarray]], panel: _Panel, published: Mapping[str, Published]
-) -> None:
-    """Draw both profiles' histograms and, in two lines above them, the means of single seed pairs and the paper's mean."""
-    drawn = _on_scale(rewards)
+def _draw_histograms(axes: Axes, row: _Row, panel: _Panel, published: Mapping[str, Published]) -> None:
+    """Draw both profiles' histograms; above them the means of single seed pairs, on the upper edge the paper's."""
     axes.set_xlabel("reward of agent 1 (currency)")
     axes.set_ylabel("points in bin")
-    lost = [scope for scope in rewards if scope not in drawn]
-    if lost:
-        text = f"off scale, not drawn: seeds {', '.join(lost)}"
-        _write_above(axes, text, 1, DIVERGED, "off-scale")
-    if not drawn:
+    drawn = row.on_scale(panel)
+    if not drawn.any():
         return
-    everything = np.concatenate([points for scope in drawn for points in rewards[scope]])
-    edges = np.histogram_bin_edges(everything, bins=FIG3_BINS)
+    rewards = [row.rewards[profile][drawn] for profile in panel.profiles]
+    edges = np.histogram_bin_edges(np.concatenate(rewards), bins=FIG3_BINS)
+    ends = _near(row, panel, published)
     tallest = 0.0
-    for at, (profile, colour) in enumerate(zip(panel.profiles, _COLOURS, strict=True)):
-        points = np.array([rewards[scope][at] for scope in drawn])
-        counts = np.histogram(points, edges)[0] / len(drawn)
+    for profile, points, colour, line in zip(panel.profiles, rewards, _COLOURS, _LINES, strict=True):
+        counts = np.histogram(points, edges)[0] / len(points)
         tallest = max(tallest, counts.max())
-        axes.stairs(counts, edges, fill=True, color=colour, alpha=0.35, gid=f"pooled-{profile}")
+        axes.stairs(counts, edges, fill=True, color=colour, alpha=0.35, gid=f"histogram-{profile}")
         axes.stairs(counts, edges, color=colour, lw=0.8)
-        axes.axvline(points.mean(), ymax=_ROWS[at], color=colour, lw=1.2, gid=f"mean-{profile}")
+        axes.axvline(points.mean(), ymax=line, color=colour, lw=1.2, gid=f"mean-{profile}")
+        upper = axes.get_xaxis_transform()
+        means = points.mean(axis=1)
         axes.plot(
-            points.mean(axis=1), np.full(len(drawn), _ROWS[at]), "o", ms=3, color=colour, mew=0, alpha=0.8,
-            transform=axes.get_xaxis_transform(), gid=f"pairs-{profile}",
-        )  # fmt: skip
+            means, np.full(len(means), line), "o", ms=3, color=colour, mew=0, transform=upper, gid=f"pairs-{profile}"
+        )
+        if ends is not None:
+            axes.plot(
+                [published[profile].value],
+                [1.0],
+                "v",
+                ms=5,
+                mfc="w",
+                mec=colour,
+                mew=1,
+                clip_on=False,
+                transform=upper,
+                gid=f"published-{profile}",
+            )
+    if ends is not None:
+        axes.set_xlim(ends)
     axes.set_ylim(0, tallest / 0.83)
-    _mark_published(axes, panel, published, (edges[0], edges[-1]))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
 
 
-def _mark_published(
-    axes: Axes, panel: _Panel, published: Mapping[str, Published], ends: tuple[float, float]
-) -> None:
-    """Mark the paper's means by triangles; means far outside the data by their numbers at the edge nearest to them."""
-    low, high = ends
-    means = [published[profile].value for profile in panel.profiles]
-    reach = (high - low) / 2
-    near = all(low - reach <= mean <= high + reach for mean in means)
-    if near:
-        margin = 0.03 * (high - low)
-        axes.set_xlim(min(low, *means) - margin, max(high, *means) + margin)
-    for profile, mean, colour, line in zip(panel.profiles, means, _COLOURS, _ROWS, strict=True):
-        gid = f"published-{profile}"
-        if near:
-            axes.plot(
-                [mean], [1.0], "v", ms=5, mfc="w", mec=colour, mew=1, clip_on=False, transform=axes.get_xaxis_transform(), gid=gid
-            )
-            continue
-        right = mean > high
-        axes.text(
-            0.99 if right else 0.01, line - 0.14, f"paper {number(mean, 3)} \u25b6" if right else f"\u25c0 paper {number(mean, 3)}",
-            ha="right" if right else "left", va="center", fontsize=SMALL, color=colour, transform=axes.transAxes, gid=gid,
-        )  # fmt: skip
+def _notes(row: _Row, panel: _Panel) -> list[str]:
+    """Return a line that names the seed pairs which are not drawn, if any."""
+    lost = [scope for scope, fits in zip(row.scopes, row.on_scale(panel), strict=True) if not fits]
+    return [f"off scale, not drawn: seeds {', '.join(lost)}"] if lost else []
 
 
-def _title(axes: Axes, index: int, title: str, text: str, lines: int, left: float = 0.0) -> None:
+def _title(axes: Axes, index: int, title: str, lines: int, left: float = 0.0) -> None:
     """Title a panel above so many lines of text, starting ``left`` of the axes (in axes widths)."""
     title_panel(axes, index, title, pad=(_AIR + lines * _LINE) * MM * 72 + 2, left=left)
-    _write_above(axes, text, lines, "k", "tests", left)
 
 
-def _write_above(axes: Axes, text: str, lines: float, colour: str, gid: str, left: float = 0.0) -> None:
-    """Write small text above the axes, leaving room for so many lines from its upper edge to the axes."""
-    axes.annotate(
-        text, (left, 1), xycoords="axes fraction", xytext=(0, (_AIR + lines * _LINE) * MM * 72), textcoords="offset points",
-        va="top", fontsize=SMALL, linespacing=1.25, color=colour, gid=gid,
-    )  # fmt: skip
+def _write_above(axes: Axes, text: Sequence[str], lines: int, colour: str, gid: str, left: float = 0.0) -> None:
+    """Write small lines above the axes, the first of them ``lines`` lines up."""
+    for at, line in enumerate(text):
+        axes.annotate(
+            line,
+            (left, 1),
+            xycoords="axes fraction",
+            xytext=(0, (_AIR + (lines - at - 1) * _LINE) * MM * 72 + 1.5),
+            textcoords="offset points",
+            va="baseline",
+            fontsize=SMALL,
+            color=colour,
+            gid=gid,
+        )
 
 
-def _test(tests: DataFrame, pair: str, scope: str, test: str) -> Series:
-    rows = select(tests, TESTS, pair=pair, scope=scope, test=test)
-    if len(rows) > 1:
-        raise ValueError(f"{TESTS}: more than one row with pair={pair}, scope={scope}, test={test}")
-    return rows.iloc[0]
-
-
-def _tests_text(tests: DataFrame, scopes: list[str], panel: _Panel) -> str:
-    """Return the published test for each seed pair and the pooled paired difference, in lines."""
-    welch = [_test(tests, panel.pair, scope, "welch") for scope in scopes]
-    rejected = sum(bool(row["reject"]) for row in welch)
-    p_values = [float(row["p_value"]) for row in welch]
+def _tests_text(row: _Row, panel: _Panel, published: Mapping[str, Published]) -> list[str]:
+    """Return lines: Welch's tests, the pooled paired difference and, if the axis lacks them, the paper's means."""
+    welch = DataFrame([row.test(panel.pair, scope, "welch") for scope in row.scopes])
+    rejects = welch["reject"].astype("boolean")
+    defined = rejects.notna()  # there is no test of a single point, nor of rewards that are not finite
+    p_values = welch["p_value"].to_numpy(float)
     if len(p_values) <= 4:
         listed = ", ".join(map(_p_value, p_values))
     else:
-        listed = f"{_p_value(np.nanmin(p_values))} to {_p_value(np.nanmax(p_values))}"
-    pooled = _test(tests, panel.pair, _POOLED, "paired")
+        listed = (
+            f"{_p_value(np.nanmin(p_values))} to {_p_value(np.nanmax(p_values))}" if defined.any() else _p_value(np.nan)
+        )
+    pooled = row.test(panel.pair, _POOLED, "paired")
+    difference = _difference(pooled["mean_difference"]) if np.isfinite(pooled["mean_difference"]) else "undefined"
     interval = ""
     if np.isfinite([pooled["low"], pooled["high"]]).all():
         interval = f" [{_difference(pooled['low'])}, {_difference(pooled['high'])}]"
-    return "\n".join(
-        (
-            f"Welch $p$: {listed}",
-            f"equal means rejected: {rejected} of {len(welch)}",
-            f"paired: {_difference(pooled['mean_difference'])}{interval}",
-        )
-    )
+    near = _near(row, panel, published) is not None
+    fp, nash = (number(published[profile].value, 3) for profile in panel.profiles)
+    return [
+        f"Welch $p$: {listed}",
+        f"equal means rejected: {int(rejects.sum())} of {int(defined.sum())}",
+        f"paired, pooled: {difference}{interval}",
+        *([] if near else [f"paper: FP {fp}, Nash-DQN {nash}"]),
+    ]
 
 
 def _p_value(value: float) -> str:
+    if np.isnan(value):
+        return "none"
     return "<0.001" if value < 0.001 else f"{value:.2g}"
 
 
@@ -270,33 +312,45 @@ def _difference(value: float) -> str:
     return number(value, 4) if abs(value) < 10 else compact(value, 2)
 
 
-def _draw_differences(
-    axes: Axes, tests: DataFrame, scopes: list[str], published: Mapping[str, Published]
-) -> None:
+def _draw_differences(axes: Axes, row: _Row, published: Mapping[str, Published]) -> None:
     """Draw the paired differences of both panels, one line for each seed pair, the pool, and the authors' weights."""
-    lines = [*scopes, _POOLED]
+    lines = [*row.scopes, _POOLED]
     drawn: list[float] = [0.0]
-    rows = {
-        (panel.pair, scope): tuple(float(_test(tests, panel.pair, scope, "paired")[key]) for key in ("mean_difference", "low", "high"))
+    found = {
+        (panel.pair, scope): row.test(panel.pair, scope, "paired")[["mean_difference", "low", "high"]].astype(float)
         for panel in _PANELS
         for scope in lines
     }
-    typical = np.nanmedian([*(abs(middle) for middle, _, _ in rows.values()), *(abs(p.value) for p in published.values())])
+    sizes = [abs(middle) for middle, _, _ in found.values()] + [abs(point.value) for point in published.values()]
+    typical = np.nanmedian(sizes)
     axes.axvline(0, color="k", lw=0.6)
     for at, panel in enumerate(_PANELS):
         shift = (at - 0.5) * 0.36
         for place, scope in enumerate(lines):
-            middle, low, high = rows[panel.pair, scope]
+            middle, low, high = found[panel.pair, scope]
             if not abs(middle) <= OFF_SCALE * typical:
-                text = f"{compact(middle, 2)} off scale"
+                text = f"{compact(middle, 2)} off scale" if np.isfinite(middle) else "undefined"
                 axes.text(
-                    0.99, place + shift, text, transform=axes.get_yaxis_transform(), ha="right", va="center", fontsize=SMALL,
-                    color=panel.colour, gid="off-scale", bbox={"fc": "w", "ec": "none", "pad": 0.5},
-                )  # fmt: skip
+                    0.99,
+                    place + shift,
+                    text,
+                    transform=axes.get_yaxis_transform(),
+                    ha="right",
+                    va="center",
+                    fontsize=SMALL,
+                    color=panel.colour,
+                    gid="off-scale",
+                    bbox={"fc": "w", "ec": "none", "pad": 0.5},
+                )
                 continue
             strong = scope == _POOLED
             axes.plot(
-                [middle], [place + shift], panel.marker, color=panel.colour, ms=4.5 if strong else 3, gid=f"{panel.pair} {scope}"
+                [middle],
+                [place + shift],
+                panel.marker,
+                color=panel.colour,
+                ms=4.5 if strong else 3,
+                gid=f"{panel.pair} {scope}",
             )
             if np.isfinite([low, high]).all():
                 axes.plot([low, high], [place + shift] * 2, color=panel.colour, lw=1.6 if strong else 1)
@@ -304,29 +358,36 @@ def _draw_differences(
             drawn.append(middle)
         theirs = published[panel.pair]
         axes.plot(
-            [theirs.value], [len(lines) + shift], panel.marker, mfc="w", mec=panel.colour, ms=4.5, gid=f"{panel.pair} published"
+            [theirs.value],
+            [len(lines) + shift],
+            panel.marker,
+            mfc="w",
+            mec=panel.colour,
+            ms=4.5,
+            gid=f"{panel.pair} published",
         )
         axes.plot(theirs.interval(), [len(lines) + shift] * 2, color=panel.colour, lw=1)
         drawn += theirs.interval()
     margin = 0.06 * (max(drawn) - min(drawn))
     axes.set_xlim(min(drawn) - margin, max(drawn) + margin)
-    axes.axhline(len(scopes) - 0.5, color="0.7", lw=0.6)
+    axes.axhline(len(row.scopes) - 0.5, color="0.7", lw=0.6)
     axes.axhline(len(lines) - 0.5, color="0.7", lw=0.6)
     axes.set_ylim(len(lines) + 0.5, -0.5)
-    axes.set_yticks(range(len(lines) + 1), [*(f"seeds {scope}" for scope in scopes), "pooled", "authors' weights"])
+    axes.set_yticks(range(len(lines) + 1), [*(f"seeds {scope}" for scope in row.scopes), "pooled", "authors' weights"])
     axes.tick_params(axis="y", length=0, labelsize=SMALL)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.set_xlabel("difference (currency)")
 
 
-def _legend() -> list[Line2D | Patch]:
+def _legend(alpha: float, published: bool) -> list[Line2D | Patch]:
     fp, nash = _COLOURS
+    triangle = Line2D([], [], mfc="w", mec="0.3", marker="v", ms=5, ls="", label="the paper's mean (digitised)")
     return [
         Patch(color=fp, alpha=0.5, label="agent 1 plays FP"),
         Patch(color=nash, alpha=0.5, label="agent 1 plays Nash-DQN"),
         Line2D([], [], color="0.3", lw=1.2, label="mean over seed pairs"),
         Line2D([], [], color="0.3", marker="o", ms=3, ls="", label="mean of one seed pair"),
-        Line2D([], [], mfc="w", mec="0.3", marker="v", ms=5, ls="", label="the paper's mean (digitised)"),
-        Line2D([], [], color="0.3", lw=1, label="95% interval"),
+        *([triangle] if published else []),
+        Line2D([], [], color="0.3", lw=1, label=f"{1 - alpha:.0%} interval"),
         *(Line2D([], [], color=panel.colour, marker=panel.marker, lw=1, label=panel.difference) for panel in _PANELS),
     ]

@@ -1,16 +1,15 @@
 """How every figure looks, and how it is written to disk.
 
-Figures are plain :class:`matplotlib.figure.Figure` objects without pyplot, so nothing here needs a display. Matplotlib's
-settings are process-wide all the same; :func:`style` therefore changes them only inside a ``with`` block, from the library's
-own defaults (a user's matplotlibrc has no say), and one thread at a time.
+Figures are plain :class:`matplotlib.figure.Figure` objects without pyplot, so nothing here needs a display.
+Matplotlib's settings are process-wide all the same; :func:`style` therefore changes them only inside a ``with``
+block, from the library's own defaults (a user's matplotlibrc has no say), and one thread at a time.
 """
 
 from __future__ import annotations
 
 import threading
-import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +18,9 @@ import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from nash_dqn.artifacts import atomic_path
 
 MM = 1 / 25.4
 """One millimetre in inches."""
@@ -112,6 +114,15 @@ def title_panel(axes: Axes, index: int, title: str, *, pad: float | None = None,
     axes.set_title(f"{letter(index)} {title}", loc="left", pad=pad, x=left)
 
 
+def scale_log(axes: Axes, low: float, high: float) -> None:
+    """Make the y axis logarithmic, for values from ``low`` to ``high``, with plain numbers where these are short."""
+    axes.set_yscale("log")
+    if 1e-3 <= low <= high < 1e5 and high < 1e3 * low:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
 def number(value: float, decimals: int) -> str:
     """Return the value with so many decimals and a typographic minus sign, the way the axes print it."""
     return f"{value:.{decimals}f}".replace("-", "\N{MINUS SIGN}")
@@ -126,8 +137,8 @@ def compact(value: float, digits: int = 3) -> str:
 def save(figure: Figure, paths: Iterable[Path | str]) -> None:
     """Write the figure to each path, in the format its suffix names, and close it.
 
-    Every file is first written in full beside its target and only then moved into place, so that an interrupted or failed run
-    leaves nothing half-written. The same figure always gives the same bytes (with one version of matplotlib).
+    All files are written in full before the first takes its name, so that a failed run leaves none of them. The same
+    figure always gives the same bytes (with one version of matplotlib).
 
     Raises:
         ValueError: if there is no path, or one whose suffix is neither .pdf nor .png.
@@ -139,19 +150,13 @@ def save(figure: Figure, paths: Iterable[Path | str]) -> None:
     for target in targets:
         if target.suffix not in FORMATS:
             raise ValueError(f"{target}: a figure can be saved as {' or '.join(FORMATS)}, not '{target.suffix}'")
-    staged: list[tuple[Path, Path]] = []
     try:
-        with style():
+        with style(), ExitStack() as files:
             # Lay out once: otherwise each file's layout would start from where the file before it left off.
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
             for target in targets:
-                temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-                staged.append((temporary, target))
+                temporary = files.enter_context(atomic_path(target))
                 figure.savefig(temporary, format=target.suffix[1:], metadata=_METADATA[target.suffix])
-        for temporary, target in staged:
-            temporary.replace(target)
     finally:
-        for temporary, _ in staged:
-            temporary.unlink(missing_ok=True)
         figure.clear()

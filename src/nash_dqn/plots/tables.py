@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from pandas import DataFrame, Series
-from scipy.stats import t as student_t
 
 
 def require_columns(table: DataFrame, name: str, columns: Iterable[str]) -> None:
@@ -18,7 +17,9 @@ def require_columns(table: DataFrame, name: str, columns: Iterable[str]) -> None
     """
     missing = [column for column in columns if column not in table.columns]
     if missing:
-        raise ValueError(f"{name}: column {', '.join(missing)} is missing; there are {', '.join(map(str, table.columns))}")
+        raise ValueError(
+            f"{name}: column {', '.join(missing)} is missing; there are {', '.join(map(str, table.columns))}"
+        )
     if table.empty:
         raise ValueError(f"{name}: the table has no rows")
 
@@ -74,28 +75,17 @@ def grid(table: DataFrame, name: str, keys: Sequence[str], value: str) -> tuple[
     return levels, values
 
 
-def require_bool(table: DataFrame, name: str, column: str) -> None:
-    """Check that the column holds True and False and nothing else.
+def truths(table: DataFrame, name: str, column: str) -> Series:
+    """Return a column of True, False and empty fields as pandas' ``boolean``.
 
     Raises:
-        ValueError: if it does not.
+        ValueError: if it holds anything else.
     """
-    if table[column].dtype != bool:
-        raise ValueError(f"{name}: {column} must hold True or False; its type is {table[column].dtype}")
-
-
-def t_interval(values: Sequence[float] | np.ndarray, confidence: float) -> tuple[float, float]:
-    """Return Student's interval for the mean of independent values; nan, nan for fewer than two.
-
-    Args:
-        values: the sample, [n].
-        confidence: coverage in (0, 1).
-    """
-    sample = np.asarray(values, dtype=float)
-    if sample.size < 2:
-        return float("nan"), float("nan")
-    half = student_t.ppf((1 + confidence) / 2, sample.size - 1) * sample.std(ddof=1) / np.sqrt(sample.size)
-    return float(sample.mean() - half), float(sample.mean() + half)
+    try:
+        return table[column].astype("boolean")
+    except (TypeError, ValueError):
+        found = ", ".join(sorted({str(value) for value in table[column]}))
+        raise ValueError(f"{name}: {column} must hold True, False or nothing; found {found}") from None
 
 
 def _combination(row: Series) -> str:

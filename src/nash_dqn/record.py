@@ -1,0 +1,370 @@
+"""``python -m nash_dqn.record``: bring docs/ up to date with a finished run, so that no number there is typed by hand.
+
+Copies ``results/claims.csv`` and every PNG of the run to docs/, and writes the marked blocks of docs/replication.md
+anew: ``claims`` (from the claims), ``times`` (from the run records and the workflow's benchmark files) and ``bench``
+(from docs/bench.txt, what ``make bench`` prints). Whatever stands between ``<!-- NAME:begin -->`` and
+``<!-- NAME:end -->`` is replaced, everything else stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from nash_dqn.artifacts import ArtifactError, atomic_path, read_json, read_table
+from nash_dqn.config import ConfigError, fictitious_play_settings, format_beta, load_yaml, nash_dqn_settings
+from nash_dqn.evaluation.claims import COLUMNS
+
+__all__ = ["Job", "RecordError", "Training", "main", "read_block", "render_bench", "render_claims", "render_times"]
+
+PAGE = "replication.md"
+"""The page in docs/ that holds the blocks."""
+
+_FOLD = "<details>\n<summary>{summary}</summary>\n\n{content}\n\n</details>"
+_ALGORITHMS = {"nash_dqn": "Nash-DQN", "fictitious_play": "fictitious play"}
+_ENDS = {"iterations": "ran to the end", "early_stopping": "stopped early", "diverged": "diverged"}
+
+
+class RecordError(ValueError):
+    """A run or a page that cannot be recorded; the message is one line."""
+
+
+class Training(NamedTuple):
+    """One training job: a run record and where it belongs."""
+
+    scenario: str
+    algorithm: str
+    recipe: str
+    beta: float | None
+    """Weight of the penalty; None for fictitious play."""
+    path: Path
+    """Its run.json."""
+    record: Mapping[str, Any]
+    """What that holds."""
+
+
+class Job(NamedTuple):
+    """One job of the workflow that Snakemake timed."""
+
+    name: str
+    scenario: str
+    """Empty for jobs over all scenarios."""
+    seconds: float
+    memory: float
+    """Peak resident memory, MB; NaN where the job was too short to be sampled."""
+
+
+# --------------------------------------------------------------------------------------------- Markdown
+
+
+def render_claims(claims: pd.DataFrame) -> str:
+    """The claims as Markdown: those judged, then, folded, the quantities that are only reported.
+
+    Args:
+        claims: columns :data:`nash_dqn.evaluation.claims.COLUMNS`.
+    """
+    head = ("scenario", "claim", "quantity", "published", "ours", "[low, high]", "seeds", "verdict")
+    rows = [
+        (
+            *(row.scenario, row.claim, row.quantity),
+            *_numbers(row.published, row.ours, row.low, row.high),
+            *(row.seeds, row.verdict),
+        )
+        for row in claims.itertuples()
+    ]
+    judged = [row for row in rows if row[-1] != "reported"]
+    reported = [row for row in rows if row[-1] == "reported"]
+    numeric = (3, 4, 5, 6)
+    summary = f"{len(reported)} more quantities, reported without a verdict"
+    return _join(_table(head, judged, numeric), _FOLD.format(summary=summary, content=_table(head, reported, numeric)))
+
+
+def render_times(trainings: Sequence[Training], jobs: Sequence[Job]) -> str:
+    """What the run took: a line on the software, the trainings, and, folded, the other jobs."""
+    stacks = dict.fromkeys(_stack(training.record) for training in trainings)
+    learning = sum(training.record["wall_seconds"] for training in trainings)
+    rest = sum(job.seconds for job in jobs)
+    total = (
+        f"{duration(learning + rest)} of one core in all: {len(trainings)} trainings {duration(learning)}, "
+        f"{len(jobs)} evaluations and figures {duration(rest)}. Made with {'; '.join(stacks)}."
+    )
+    head = ("scenario", "algorithm", "recipe", "beta", "iterations by seed", "outcome", "wall time")
+    rows = [
+        (
+            *(training.scenario, _ALGORITHMS[training.algorithm], training.recipe),
+            "" if training.beta is None else format_beta(training.beta),
+            ", ".join(f"{member['iterations']:,}" for member in training.record["members"]),
+            _outcome(training.record["members"]),
+            duration(training.record["wall_seconds"]),
+        )
+        for training in trainings
+    ]
+    job_rows = [
+        (
+            *(job.name, job.scenario or "all", duration(job.seconds)),
+            "" if math.isnan(job.memory) else f"{job.memory:,.0f} MB",
+        )
+        for job in jobs
+    ]
+    content = _table(("job", "scenario", "wall time", "peak memory"), job_rows, (2, 3))
+    return _join(total, _table(head, rows, (3, 4, 6)), _FOLD.format(summary="Evaluations and figures", content=content))
+
+
+def render_bench(text: str) -> str:
+    """What ``make bench`` printed, as it is."""
+    return f"```text\n{text.strip()}\n```"
+
+
+def read_block(page: str, name: str) -> str:
+    """What stands between the markers of a block.
+
+    Raises:
+        RecordError: a marker is missing or stands more than once.
+    """
+    start, end = _span(page, name)
+    return page[start:end].strip()
+
+
+def replace_block(page: str, name: str, content: str) -> str:
+    """The page with a block's content replaced; errors as for :func:`read_block`."""
+    start, end = _span(page, name)
+    return f"{page[:start]}\n\n{content}\n\n{page[end:]}"
+
+
+def duration(seconds: float) -> str:
+    """A time to two units at most: ``0.4 s``, ``35 s``, ``12 min``, ``1 h 05 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if round(seconds) < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _span(page: str, name: str) -> tuple[int, int]:
+    marks = [f"<!-- {name}:{end} -->" for end in ("begin", "end")]
+    for mark in marks:
+        if page.count(mark) != 1:
+            raise RecordError(f"{PAGE}: {mark} stands {page.count(mark)} times, it must stand once")
+    start, end = page.index(marks[0]) + len(marks[0]), page.index(marks[1])
+    if start > end:
+        raise RecordError(f"{PAGE}: {marks[1]} stands before {marks[0]}")
+    return start, end
+
+
+def _join(*parts: str) -> str:
+    return "\n\n".join(parts)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]], numeric: Sequence[int]) -> str:
+    """A Markdown table; the columns ``numeric`` are set flush right."""
+    rule = ["---:" if column in numeric else "---" for column in range(len(head))]
+    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [list(head), rule, *cells])
+
+
+def _numbers(published: float, ours: float, low: float, high: float) -> tuple[str, str, str]:
+    """The published value, ours and the interval as text, ours to two digits of the interval's half-width."""
+    if math.isnan(low) or math.isnan(high):
+        return _significant(published), _significant(ours), ""
+    half = (high - low) / 2
+    decimals = 4 if half == 0 else min(1 - math.floor(math.log10(half)), 6)
+    ours_, low_, high_ = (_rounded(value, decimals) for value in (ours, low, high))
+    return _significant(published), ours_, f"[{low_}, {high_}]"
+
+
+def _rounded(value: float, decimals: int) -> str:
+    """The value to so many decimals (tens where negative), in powers of ten where it has more than six places."""
+    text = f"{round(value, decimals):.{max(decimals, 0)}f}"
+    if float(text) == 0:
+        return text.removeprefix("-")
+    return text if abs(value) < 1e6 else f"{value:.3g}"
+
+
+def _significant(value: float, digits: int = 4) -> str:
+    """The value to so many digits, without trailing zeros; NaN is empty."""
+    if math.isnan(value):
+        return ""
+    text = f"{value:.{digits}g}"
+    return f"{Decimal(text):f}" if 1e-6 < abs(value) < 1e6 else text
+
+
+def _outcome(members: Sequence[Mapping[str, Any]]) -> str:
+    counts = Counter(member["stopped"] for member in members)
+    return ", ".join(f"{count} {_ENDS[stopped]}" for stopped, count in counts.items())
+
+
+def _stack(record: Mapping[str, Any]) -> str:
+    versions, threads = record["versions"], record["threads"]
+    return (
+        f"nash_dqn {versions['nash_dqn']}, Python {versions['python']}, torch {versions['torch']} on {threads} "
+        f"thread{'s' * (threads > 1)}, {record['machine']} {record['system']}"
+    )
+
+
+# -------------------------------------------------------------------------------------------- the run
+
+
+def trainings(config: Mapping[str, Any], results: Path) -> list[Training]:
+    """Every training that the configuration asks for, in its order.
+
+    Raises:
+        ArtifactError: a run record is missing.
+        RecordError: one was made with other settings than the configuration's.
+    """
+    found = []
+    for scenario, algorithm, recipe, beta in _wanted(config):
+        folder = results / scenario / algorithm / recipe
+        if beta is None:
+            settings = fictitious_play_settings(config, scenario, recipe)
+        else:
+            folder /= f"beta_{format_beta(beta)}"
+            settings = nash_dqn_settings(config, scenario, recipe, beta)
+        path = folder / "run.json"
+        record = read_json(path)
+        wanted = {"seeds": settings["seeds"], "config": {key: settings[key] for key in ("game", "recipe")}}
+        if not _covers(record, wanted):
+            raise RecordError(f"{path}: made with other settings than the configuration's; run it again")
+        found.append(Training(scenario, algorithm, recipe, beta, path, record))
+    return found
+
+
+def figures(config: Mapping[str, Any]) -> list[Path]:
+    """Every picture of the run, below the folder of figures."""
+    names = ["fig1_beta_sweep", "fig2_policies", "fig3_cross_play", "training_curves"]
+    names += [f"fig2_policies_{name}" for name in config["run"]["comparisons"][1:]]
+    return [Path(scenario, f"{name}.png") for scenario in config["run"]["scenarios"] for name in names]
+
+
+def jobs(scenarios: Sequence[str], benchmarks: Path) -> list[Job]:
+    """The jobs that Snakemake timed, from its benchmark files.
+
+    Raises:
+        RecordError: there is none, or one that cannot be read.
+    """
+    found = []
+    for scenario in (*scenarios, ""):
+        for path in sorted((benchmarks / scenario).glob("*.tsv")):
+            try:
+                row = pd.read_csv(path, sep="\t", na_values=["-", "NA"])[["s", "max_rss"]].astype(float).mean()
+            except (ValueError, KeyError) as error:
+                raise RecordError(f"{path}: not a benchmark of Snakemake's ({error}); make it again") from None
+            found.append(Job(path.stem, scenario, float(row["s"]), float(row["max_rss"])))
+    if not found:
+        raise RecordError(f"{benchmarks}: no benchmark file; run the workflow first, or name its --benchmarks")
+    return found
+
+
+def _wanted(config: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float | None]]:
+    """Scenario, algorithm, recipe and beta of each training, each once."""
+    pairs = [config["comparisons"][name] for name in config["run"]["comparisons"]]
+    sweep = config["beta_sweep"]
+    nash = [(sweep["recipe"], float(beta)) for beta in sweep["betas"]]
+    nash += [(pair["nash_dqn"], float(config["nash_dqn"][pair["nash_dqn"]]["penalty"]["beta"])) for pair in pairs]
+    for scenario in config["run"]["scenarios"]:
+        for recipe, beta in dict.fromkeys(nash):
+            yield scenario, "nash_dqn", recipe, beta
+        for recipe in dict.fromkeys(pair["fictitious_play"] for pair in pairs):
+            yield scenario, "fictitious_play", recipe, None
+
+
+def _covers(found: Any, wanted: Any) -> bool:
+    """Whether all that is wanted was found; what a configuration leaves out has its default and is not compared."""
+    if isinstance(wanted, Mapping):
+        return isinstance(found, Mapping) and all(key in found and _covers(found[key], wanted[key]) for key in wanted)
+    return bool(found == wanted)
+
+
+def _check_complete(config: Mapping[str, Any], ran: Sequence[Training], results: Path, pictures: Path) -> None:
+    """Refuse a run that lacks a result, or has one that is older than what it is made from."""
+    names = ("beta_sweep", "policy_grid", "policy_distance", "cross_play", "cross_play_tests")
+    tables = []
+    for scenario in config["run"]["scenarios"]:
+        records = [training.path for training in ran if training.scenario == scenario]
+        of_scenario = [results / scenario / f"{name}.csv" for name in names]
+        shown = [pictures / name for name in figures(config) if name.parts[0] == scenario]
+        _check_newer([*of_scenario, *shown], records)
+        tables += of_scenario
+    _check_newer([results / "claims.csv"], tables)
+
+
+def _check_newer(made: Sequence[Path], sources: Sequence[Path]) -> None:
+    newest = max(sources, key=lambda path: path.stat().st_mtime)
+    for path in made:
+        if not path.is_file():
+            raise RecordError(f"{path}: missing, so the run is not complete; run the workflow to its end first")
+        if path.stat().st_mtime < newest.stat().st_mtime:
+            raise RecordError(f"{path}: older than {newest}; run the workflow to its end first")
+
+
+def update(config: Mapping[str, Any], results: Path, pictures: Path, benchmarks: Path, docs: Path) -> list[Path]:
+    """Copy the run's claims and pictures to ``docs`` and write the page's blocks; returns what was written.
+
+    Everything is read and checked before anything is written.
+
+    Raises:
+        ArtifactError, RecordError: a file is missing, stale or damaged, or the page lacks a marker.
+    """
+    ran = trainings(config, results)
+    _check_complete(config, ran, results, pictures)
+    timed = jobs(config["run"]["scenarios"], benchmarks)
+    claims = read_table(results / "claims.csv", COLUMNS)
+    if set(claims["scenario"]) != set(config["run"]["scenarios"]):
+        raise RecordError(f"{results / 'claims.csv'}: not of the configuration's scenarios; run the workflow again")
+    page = _text(docs / PAGE)
+    blocks = {
+        "claims": render_claims(claims),
+        "times": render_times(ran, timed),
+        "bench": render_bench(_text(docs / "bench.txt")),
+    }
+    for name, content in blocks.items():
+        page = replace_block(page, name, content)
+
+    copies = {docs / "claims.csv": (results / "claims.csv").read_bytes()}
+    copies |= {docs / "figures" / name: (pictures / name).read_bytes() for name in figures(config)}
+    for path, data in {**copies, docs / PAGE: page.encode()}.items():
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(data)
+    return [*copies, docs / PAGE]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        hint = "; make it with: make --silent bench >docs/bench.txt" if path.name == "bench.txt" else ""
+        raise RecordError(f"{path}: cannot read: {error.strerror}{hint}") from None
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line; a run that cannot be recorded ends it with one line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m nash_dqn.record", description="Bring docs/ up to date with a finished run."
+    )
+    for name, what in {
+        "results": "tables and trainings of the run",
+        "figures": "pictures of the run",
+        "benchmarks": "Snakemake's benchmark files of the run",
+        "docs": "where replication.md and bench.txt lie",
+    }.items():
+        parser.add_argument(f"--{name}", type=Path, default=Path(name), metavar="FOLDER", help=what)
+    parser.add_argument("--config", type=Path, default=Path("config/config.yaml"), help="what the run was made with")
+    given = parser.parse_args(arguments)
+    try:
+        config = load_yaml(given.config)
+        written = update(config, given.results, given.figures, given.benchmarks, given.docs)
+    except (ArtifactError, ConfigError, RecordError) as error:
+        sys.exit(f"error: {error}")
+    print(f"{len(written)} files written in {given.docs}")
+
+
+if __name__ == "__main__":
+    main()

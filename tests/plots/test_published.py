@@ -1,0 +1,55 @@
+import math
+
+import pytest
+
+from nash_dqn import published
+from nash_dqn.evaluation.cross_play import PAIRS, PROFILES
+
+
+def test_the_papers_best_beta_is_the_lowest_point_of_its_curve() -> None:
+    losses = published.FIG1_LOSS
+    assert min(losses, key=lambda beta: losses[beta].value) == published.FIG1_BEST_BETA
+
+
+def test_profiles_and_pairs_have_the_names_of_the_tables() -> None:
+    pairs = {f"{first}-{second}" for first, second in PAIRS}
+    assert set(published.FIG3_MEANS) == set(published.RELEASED_WEIGHTS_MEANS) == set(PROFILES)
+    assert set(published.RELEASED_WEIGHTS_PAIRED) == pairs
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_paired_and_unpaired_differences_of_the_released_weights_agree(pair: tuple[str, str]) -> None:
+    # The same weights measured twice: within three standard errors of the unpaired difference.
+    first, second = (published.RELEASED_WEIGHTS_MEANS[profile] for profile in pair)
+    paired = published.RELEASED_WEIGHTS_PAIRED["-".join(pair)]
+    error = math.hypot(first.uncertainty, second.uncertainty)
+    assert abs(first.value - second.value - paired.value) < 3 * error
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_released_weights_reproduce_the_papers_means(profile: str) -> None:
+    # The paper's means have an error of about 0.09 / sqrt(100) = 0.009 too, beside that of reading them.
+    measured, read = published.RELEASED_WEIGHTS_MEANS[profile], published.FIG3_MEANS[profile]
+    assert abs(measured.value - read.value) < 3 * math.hypot(0.009, measured.uncertainty) + read.uncertainty
+
+
+def test_interval_covers_95_percent_of_an_error_and_all_of_a_reading() -> None:
+    error = published.Published(1.0, 0.1, "standard error", "")
+    reading = published.Published(1.0, 0.1, "reading", "")
+    assert error.interval() == pytest.approx((1 - 0.196, 1 + 0.196))
+    assert reading.interval() == pytest.approx((0.9, 1.1))
+
+
+def test_every_number_names_its_source_and_uncertainty() -> None:
+    tables = (
+        published.FIG1_LOSS,
+        published.FIG3_MEANS,
+        published.RELEASED_WEIGHTS_MEANS,
+        published.RELEASED_WEIGHTS_PAIRED,
+        published.RELEASED_WEIGHTS_EXPLOITABILITY,
+        {"value": published.EQUILIBRIUM_VALUE},
+    )
+    for table in tables:
+        for number in table.values():
+            assert number.uncertainty > 0
+            assert number.source

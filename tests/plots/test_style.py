@@ -1,0 +1,150 @@
+import hashlib
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pytest
+from matplotlib.figure import Figure
+
+from nash_dqn.plots.style import WIDTH_MM, compact, letter, new_figure, number, save, scale_log, style, title_panel
+
+
+def draw() -> Figure:
+    with style():
+        figure = new_figure(60)
+        axes = figure.subplots()
+        axes.plot([0, 1], [-1, 2], label=r"$\beta$")
+        axes.set_xlabel("time (hours)")
+        title_panel(axes, 0, "a title")
+        figure.legend(loc="outside lower center")
+    return figure
+
+
+def test_saving_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        save(draw(), [tmp_path / folder / "f.pdf", tmp_path / folder / "f.png"])
+    for name in ("f.pdf", "f.png"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_the_order_of_formats_makes_no_difference(tmp_path: Path) -> None:
+    save(draw(), [tmp_path / "a.pdf", tmp_path / "a.png"])
+    save(draw(), [tmp_path / "b.png"])
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_another_process_writes_the_same_bytes_and_needs_no_pyplot(tmp_path: Path) -> None:
+    """Hash randomisation and a reader's own matplotlibrc must not show in the file; pyplot would want a display."""
+    save(draw(), [tmp_path / "f.pdf"])
+    (tmp_path / "matplotlibrc").write_text("font.size: 20\naxes.facecolor: red\n")
+    code = (
+        "import hashlib, sys; from pathlib import Path; import matplotlib\n"
+        "before = dict(matplotlib.rcParams)\n"
+        "from test_style import draw, save\n"
+        "import nash_dqn.plots.fig1_beta_sweep, nash_dqn.plots.fig2_policies\n"
+        "import nash_dqn.plots.fig3_cross_play, nash_dqn.plots.training_curves\n"
+        "save(draw(), ['g.pdf'])\n"
+        "assert dict(matplotlib.rcParams) == before and before['font.size'] == 20\n"
+        "print('matplotlib.pyplot' in sys.modules, hashlib.sha256(Path('g.pdf').read_bytes()).hexdigest())"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "4", "PYTHONPATH": str(Path(__file__).parent)}
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert answer.stdout.split() == ["False", hashlib.sha256((tmp_path / "f.pdf").read_bytes()).hexdigest()]
+
+
+def test_threads_do_not_disturb_each_other(tmp_path: Path) -> None:
+    save(draw(), [tmp_path / "alone.png"])
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda at: save(draw(), [tmp_path / f"{at}.png"]), range(4)))
+    expected = (tmp_path / "alone.png").read_bytes()
+    assert all((tmp_path / f"{at}.png").read_bytes() == expected for at in range(4))
+
+
+def test_pdf_embeds_truetype_fonts_and_no_date(tmp_path: Path) -> None:
+    save(draw(), [tmp_path / "f.pdf"])
+    content = (tmp_path / "f.pdf").read_bytes()
+    assert b"/FontFile2" in content
+    assert b"/Type3" not in content
+    assert b"Date" not in content
+
+
+def test_png_is_sharp_enough_for_print_and_names_no_software(tmp_path: Path) -> None:
+    save(draw(), [tmp_path / "f.png"])
+    content = (tmp_path / "f.png").read_bytes()
+    width = int.from_bytes(content[16:20])  # the first chunk, IHDR, begins with the width
+    assert width == int(WIDTH_MM / 25.4 * 300)
+    assert b"Software" not in content
+
+
+def test_a_failing_save_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = tmp_path / "f.pdf"
+    kept.write_text("of an earlier run")
+    original = Figure.savefig
+
+    def failing(self: Figure, path: Path, **options: Any) -> None:
+        original(self, path, **options)
+        if options["format"] == "png":
+            raise OSError("disk full")
+
+    monkeypatch.setattr(Figure, "savefig", failing)
+    figure = draw()
+    with pytest.raises(OSError, match="disk full"):
+        save(figure, [kept, tmp_path / "f.png"])
+    assert [path.name for path in tmp_path.iterdir()] == ["f.pdf"]
+    assert kept.read_text() == "of an earlier run"
+    assert not figure.axes
+
+
+def test_saving_closes_the_figure(tmp_path: Path) -> None:
+    figure = draw()
+    save(figure, [tmp_path / "f.png"])
+    assert not figure.axes
+
+
+@pytest.mark.parametrize("name", ["f.svg", "f"])
+def test_other_formats_are_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=rf"{name}: a figure can be saved as .pdf or .png, not '{Path(name).suffix}'"):
+        save(draw(), [tmp_path / "f.pdf", tmp_path / name])
+    assert not list(tmp_path.iterdir())
+
+
+def test_saving_nowhere_is_refused() -> None:
+    with pytest.raises(ValueError, match="no path"):
+        save(draw(), [])
+
+
+def test_style_ends_with_its_block_even_after_an_error() -> None:
+    before = dict(matplotlib.rcParams)
+    with pytest.raises(KeyError), style():
+        assert matplotlib.rcParams["pdf.fonttype"] == 42
+        raise KeyError
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_letters() -> None:
+    assert [letter(index) for index in (0, 8, 25)] == ["(a)", "(i)", "(z)"]
+    with pytest.raises(ValueError, match=r"panel index 26: .* 0\.\.25"):
+        letter(26)
+
+
+def test_numbers_have_a_minus_sign_and_keep_their_digits() -> None:
+    assert number(-0.5, 2) == "\N{MINUS SIGN}0.50"
+    assert compact(0.5) == "0.500"
+    assert compact(-1234567.0, 2) == "\N{MINUS SIGN}1.2e+06"
+    assert compact(618.2) == "618"
+
+
+@pytest.mark.parametrize(("low", "high", "shown"), [(40.0, 900.0, {"50", "100", "200", "500"}), (1.0, 1e6, {r"$\mathdefault{10^{4}}$"})])
+def test_log_axes_have_plain_numbers_where_these_are_short(low: float, high: float, shown: set[str]) -> None:
+    with style():
+        axes = new_figure(40).subplots()
+        axes.set_ylim(low, high)
+        scale_log(axes, low, high)
+        labels = {label.get_text() for label in axes.get_yticklabels()}
+    assert shown <= labels
