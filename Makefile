@@ -13,7 +13,7 @@ READY_TEST := $(VENV)/ready-test
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help replicate quick test lint bench constraints clean
+.PHONY: help replicate quick test lint bench record constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ lint: $(READY_TEST) ## style, types, workflow
 
 bench: $(READY) ## time training and evaluation on this machine, as a table
 	$(IN_VENV) python -m nash_dqn.bench
+
+record: $(READY) ## copy the finished run to docs/ and write the tables of docs/replication.md
+	$(IN_VENV) python -m nash_dqn.record --results results --figures figures --docs docs
 
 # A stamp is the last thing a set-up writes, so an interrupted one is done over. It holds the checkout's path: an
 # environment does not survive being moved, and neither does one whose interpreter is gone.

@@ -106,9 +106,7 @@ def _imports(path: Path, parent: str) -> Iterator[tuple[str, bool]]:
         elif isinstance(node, ast.Call):
             called = ast.unparse(node.func).rpartition(".")[2]
             if called in ("import_module", "__import__"):
-                raise ValueError(
-                    f"{path}:{node.lineno}: {called}() cannot be followed, use an import statement"
-                )
+                raise ValueError(f"{path}:{node.lineno}: {called}() cannot be followed, use an import statement")
 
 
 def _with_parents(module: str) -> Iterator[tuple[str, bool]]:

@@ -14,6 +14,7 @@ import json
 import math
 import os
 import platform
+import resource
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -200,6 +201,7 @@ def run_record(kind: str, record: Mapping[str, Any]) -> dict[str, Any]:
             **{name: distributions.version(name) for name in ("numpy", "pandas", "safetensors", "scipy")},
         },
         "threads": torch.get_num_threads(),
+        "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "machine": platform.machine(),
         "system": platform.system(),
     }

@@ -161,7 +161,7 @@ def bench_cross_play(game: Market, recipe: nash_dqn.NashDQNRecipe, episodes: int
     products.forward(sizes, batch * (game.n_agents - 1), game.n_steps)
     assignments = [(policies[0], slice(0, 1)), (policies[1], slice(1, None))]
     real, floor = _paired(lambda: play(game, assignments, shocks), _iterations(products, episodes // batch), rounds)
-    return Row("Cross-play episode", 1, 1e3 * real / episodes, 1e3 * floor / episodes, AUTHORS_MS["cross_play"])
+    return Row(f"Cross-play episode, of {episodes}", 1, 1e3 * real / episodes, 1e3 * floor / episodes, AUTHORS_MS["cross_play"])
 
 
 def rows(config: dict[str, Any], scenario: str, quick: bool) -> list[Row]:
@@ -179,7 +179,8 @@ def rows(config: dict[str, Any], scenario: str, quick: bool) -> list[Row]:
         for members in (len(config["seeds"]), 8):
             result.append(bench_fictitious_play(game, recipe_fp, members, count, rounds))
     first = nash_dqn.NashDQNRecipe.from_dict(next(iter(config["nash_dqn"].values())))
-    result.append(bench_cross_play(game, first, 2_000 if quick else 10_000, rounds))
+    for episodes in (1_000, 10_000) if quick else (1_000, 10_000, 100_000):
+        result.append(bench_cross_play(game, first, episodes, rounds))
     return result
 
 

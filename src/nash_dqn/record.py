@@ -59,7 +59,7 @@ class Job(NamedTuple):
     """Empty for jobs over all scenarios."""
     seconds: float
     memory: float
-    """Peak resident memory, MB; NaN where the job was too short to be sampled."""
+    """Peak resident memory, MiB; NaN where the job was too short to be sampled."""
 
 
 # --------------------------------------------------------------------------------------------- Markdown
@@ -96,7 +96,7 @@ def render_times(trainings: Sequence[Training], jobs: Sequence[Job]) -> str:
         f"{duration(learning + rest)} of one core in all: {len(trainings)} trainings {duration(learning)}, "
         f"{len(jobs)} evaluations and figures {duration(rest)}. Made with {'; '.join(stacks)}."
     )
-    head = ("scenario", "algorithm", "recipe", "beta", "iterations by seed", "outcome", "wall time")
+    head = ("scenario", "algorithm", "recipe", "beta", "iterations by seed", "outcome", "wall time", "peak memory")
     rows = [
         (
             *(training.scenario, _ALGORITHMS[training.algorithm], training.recipe),
@@ -104,18 +104,15 @@ def render_times(trainings: Sequence[Training], jobs: Sequence[Job]) -> str:
             ", ".join(f"{member['iterations']:,}" for member in training.record["members"]),
             _outcome(training.record["members"]),
             duration(training.record["wall_seconds"]),
+            _memory(training.record["peak_memory_mib"]),
         )
         for training in trainings
     ]
-    job_rows = [
-        (
-            *(job.name, job.scenario or "all", duration(job.seconds)),
-            "" if math.isnan(job.memory) else f"{job.memory:,.0f} MB",
-        )
-        for job in jobs
-    ]
+    job_rows = [(job.name, job.scenario or "all", duration(job.seconds), _memory(job.memory)) for job in jobs]
     content = _table(("job", "scenario", "wall time", "peak memory"), job_rows, (2, 3))
-    return _join(total, _table(head, rows, (3, 4, 6)), _FOLD.format(summary="Evaluations and figures", content=content))
+    return _join(
+        total, _table(head, rows, (3, 4, 6, 7)), _FOLD.format(summary="Evaluations and figures", content=content)
+    )
 
 
 def render_bench(text: str) -> str:
@@ -172,21 +169,19 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[Any]], numeric: Sequence
 
 
 def _numbers(published: float, ours: float, low: float, high: float) -> tuple[str, str, str]:
-    """The published value, ours and the interval as text, ours to two digits of the interval's half-width."""
+    """The published value, ours and the interval as text, ours to three digits of the interval's half-width."""
     if math.isnan(low) or math.isnan(high):
         return _significant(published), _significant(ours), ""
     half = (high - low) / 2
-    decimals = 4 if half == 0 else min(1 - math.floor(math.log10(half)), 6)
+    decimals = 4 if half == 0 else min(2 - math.floor(math.log10(half)), 6)
     ours_, low_, high_ = (_rounded(value, decimals) for value in (ours, low, high))
     return _significant(published), ours_, f"[{low_}, {high_}]"
 
 
 def _rounded(value: float, decimals: int) -> str:
-    """The value to so many decimals (tens where negative), in powers of ten where it has more than six places."""
-    text = f"{round(value, decimals):.{max(decimals, 0)}f}"
-    if float(text) == 0:
-        return text.removeprefix("-")
-    return text if abs(value) < 1e6 else f"{value:.3g}"
+    """The value to so many decimals (tens where negative), from a million on in powers of ten."""
+    rounded = round(value, decimals) + 0.0  # no negative zero
+    return f"{rounded:.{max(decimals, 0)}f}" if abs(rounded) < 1e6 else f"{rounded:.4g}"
 
 
 def _significant(value: float, digits: int = 4) -> str:
@@ -202,11 +197,15 @@ def _outcome(members: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(f"{count} {_ENDS[stopped]}" for stopped, count in counts.items())
 
 
+def _memory(mebibytes: float) -> str:
+    return "" if math.isnan(mebibytes) else f"{mebibytes:,.0f} MiB"
+
+
 def _stack(record: Mapping[str, Any]) -> str:
     versions, threads = record["versions"], record["threads"]
     return (
-        f"nash_dqn {versions['nash_dqn']}, Python {versions['python']}, torch {versions['torch']} on {threads} "
-        f"thread{'s' * (threads > 1)}, {record['machine']} {record['system']}"
+        f"nash_dqn {versions['nash_dqn']}, Python {versions['python']}, torch {versions['torch']}, {threads} "
+        f"thread{'s' * (threads > 1)}, device {record['device']}, {record['machine']} {record['system']}"
     )
 
 

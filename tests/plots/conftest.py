@@ -32,44 +32,24 @@ def words() -> Callable[[Figure], str]:
     """All text of a figure."""
 
     def all_text(figure: Figure) -> str:
-        texts = figure.findobj(lambda artist: isinstance(artist, Text))
-        return "\n".join(text.get_text() for text in texts if text.get_text())
+        texts = (artist.get_text() for artist in figure.findobj() if isinstance(artist, Text))
+        return "\n".join(text for text in texts if text)
 
     return all_text
 
 
 @pytest.fixture(scope="session")
-def cut_off() -> Callable[[Figure], list[str]]:
-    """Texts of a figure that do not lie wholly on the page."""
+def overhang() -> Callable[[Figure], float]:
+    """How far what is drawn reaches over the edge of the page, in millimetres; negative if it does not."""
 
-    def outside(figure: Figure) -> list[str]:
+    def beyond(figure: Figure) -> float:
         with style():
             figure.draw_without_rendering()
-        page = figure.bbox.padded(1)
-        texts = [text for text in figure.findobj(lambda a: isinstance(a, Text)) if text.get_text() and _is_drawn(text)]
-        assert texts
-        return [text.get_text() for text in texts if not page.contains(*_corner(text, 0)) or not page.contains(*_corner(text, 1))]
+            drawn = figure.get_tightbbox()
+        width, height = figure.get_size_inches()
+        return 25.4 * float(max(-drawn.x0, -drawn.y0, drawn.x1 - width, drawn.y1 - height))
 
-    def _corner(text: Text, which: int) -> tuple[float, float]:
-        return tuple(text.get_window_extent().get_points()[which])
-
-    def _is_drawn(text: Text) -> bool:
-        if not text.get_visible():
-            return False
-        axes = text.axes
-        if axes is None:
-            return True
-        # Locators make labels for ticks outside the view as well; these are never drawn.
-        hidden = {
-            label
-            for axis in (axes.xaxis, axes.yaxis)
-            for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
-            for label in (tick.label1, tick.label2)
-            if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval()) or not label.get_visible()
-        }
-        return text not in hidden
-
-    return outside
+    return beyond
 
 
 @pytest.fixture
@@ -143,7 +123,11 @@ def points() -> Callable[..., DataFrame]:
                 for profile, mean in PROFILES.items():
                     for design in ("independent", "common"):
                         part = DataFrame({"point": range(50), "reward": mean + shift + 0.01 * seed + noise})
-                        parts.append(part.assign(comparison=comparison, seed_nash=seed, seed_fp=seed, profile=profile, design=design))
+                        parts.append(
+                            part.assign(
+                                comparison=comparison, seed_nash=seed, seed_fp=seed, profile=profile, design=design
+                            )
+                        )
         return concat(parts, ignore_index=True).assign(scenario="released", reward_sd=2.7, paths=1000)
 
     return table
@@ -164,7 +148,19 @@ def tests_table() -> Callable[..., DataFrame]:
                         defined = scope != "pooled" or pairs > 1
                         half = 0.004 if defined else np.nan
                         p = 0.02 * at if defined else np.nan
-                        rows.append((comparison, pair, scope, test, middle, middle - half, middle + half, p, p < 0.05 if defined else None))
+                        rows.append(
+                            (
+                                comparison,
+                                pair,
+                                scope,
+                                test,
+                                middle,
+                                middle - half,
+                                middle + half,
+                                p,
+                                p < 0.05 if defined else None,
+                            )
+                        )
         columns = ["comparison", "pair", "scope", "test", "mean_difference", "low", "high", "p_value", "reject"]
         return DataFrame(rows, columns=columns)
 
@@ -179,14 +175,30 @@ def histories() -> dict[str, DataFrame]:
         loss = 50 + 100 / np.arange(1, steps + 1)
         if seed == 3:
             loss[-1] = 1e5
-        nash.append(DataFrame({"seed": seed, "iteration": range(1, steps + 1), "transitions": 1000 * np.arange(1, steps + 1), "loss": loss}))
+        nash.append(
+            DataFrame(
+                {
+                    "seed": seed,
+                    "iteration": range(1, steps + 1),
+                    "transitions": 1000 * np.arange(1, steps + 1),
+                    "loss": loss,
+                }
+            )
+        )
     fp = []
     for seed in (1, 2, 3):
         epoch = np.arange(1, 31)
         reward = np.where(epoch < 4, -500.0, -1.35 + 0.01 * seed + 0.02 * (-1.0) ** epoch)
         fp.append(
             DataFrame(
-                {"seed": seed, "iteration": (epoch - 1) // 10, "epoch": epoch, "transitions": 100 * epoch, "critic_loss": 1.0 / epoch, "reward": reward}
+                {
+                    "seed": seed,
+                    "iteration": (epoch - 1) // 10,
+                    "epoch": epoch,
+                    "transitions": 100 * epoch,
+                    "critic_loss": 1.0 / epoch,
+                    "reward": reward,
+                }
             )
         )
     return {"nash_dqn/paper": concat(nash, ignore_index=True), "fictitious_play/last": concat(fp, ignore_index=True)}
@@ -195,7 +207,9 @@ def histories() -> dict[str, DataFrame]:
 @pytest.fixture
 def records() -> dict[str, Mapping[str, Any]]:
     def members(*entries: tuple[int, int, str]) -> dict[str, Any]:
-        return {"members": [{"seed": seed, "transitions": played, "stopped": stopped} for seed, played, stopped in entries]}
+        return {
+            "members": [{"seed": seed, "transitions": played, "stopped": stopped} for seed, played, stopped in entries]
+        }
 
     return {
         "nash_dqn/paper": members((1, 20000, "iterations"), (2, 12000, "early_stopping"), (3, 15000, "diverged")),

@@ -91,15 +91,17 @@ def test_a_run_where_everything_diverged_still_shows_it(sweep: DataFrame, words:
     assert words(plot(sweep.assign(diverged=True, loss=math.nan))).count("3 of 3") == 4
 
 
-def test_one_seed_has_no_interval(sweep: DataFrame, find: Callable[..., list[Any]], words: Callable[[Figure], str]) -> None:
+def test_one_seed_has_no_interval(
+    sweep: DataFrame, find: Callable[..., list[Any]], words: Callable[[Figure], str]
+) -> None:
     figure = plot(sweep[sweep["seed"] == 1])
     assert "interval" not in words(figure)
     assert find(figure, "mean")[0].get_ydata().tolist() == [84, 79, 58, 52]
 
 
-def test_no_text_is_cut_off(sweep: DataFrame, cut_off: Callable[[Figure], list[str]]) -> None:
-    assert cut_off(plot(sweep.assign(diverged=sweep["seed"] == 1))) == []
-    assert cut_off(plot(sweep.assign(loss=sweep["loss"] / 100))) == []
+def test_nothing_is_cut_off(sweep: DataFrame, overhang: Callable[[Figure], float]) -> None:
+    assert overhang(plot(sweep.assign(diverged=sweep["seed"] == 1))) <= 0
+    assert overhang(plot(sweep.assign(loss=sweep["loss"] / 100))) <= 0
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,10 @@ def test_no_text_is_cut_off(sweep: DataFrame, cut_off: Callable[[Figure], list[s
         (lambda t: t.drop(columns="loss"), "beta_sweep: column loss is missing"),
         (lambda t: t.drop(index=t.index[at(t, 10.0, 2)]), "beta_sweep: no row with beta=10.0, seed=2"),
         (lambda t: t.assign(beta=0.0), "beta_sweep: more than one row with beta=0.0, seed=1"),
-        (lambda t: t.assign(recipe=t["seed"].map(str)), "beta_sweep: recipe must be the same in every row; found 1, 2, 3"),
+        (
+            lambda t: t.assign(recipe=t["seed"].map(str)),
+            "beta_sweep: recipe must be the same in every row; found 1, 2, 3",
+        ),
         (lambda t: t.assign(loss=t["loss"].where(~at(t, 1.0, 2))), "loss at beta=1.0, seed=2 is not finite, but"),
         (lambda t: t.assign(diverged="no"), "beta_sweep: diverged must hold True, False or nothing; found no"),
         (lambda t: t.assign(diverged=None), "beta_sweep: diverged must not be empty"),

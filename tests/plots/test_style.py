@@ -53,7 +53,13 @@ def test_another_process_writes_the_same_bytes_and_needs_no_pyplot(tmp_path: Pat
     )
     environment = {**os.environ, "PYTHONHASHSEED": "4", "PYTHONPATH": str(Path(__file__).parent)}
     answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     assert answer.stdout.split() == ["False", hashlib.sha256((tmp_path / "f.pdf").read_bytes()).hexdigest()]
 
@@ -140,7 +146,9 @@ def test_numbers_have_a_minus_sign_and_keep_their_digits() -> None:
     assert compact(618.2) == "618"
 
 
-@pytest.mark.parametrize(("low", "high", "shown"), [(40.0, 900.0, {"50", "100", "200", "500"}), (1.0, 1e6, {r"$\mathdefault{10^{4}}$"})])
+@pytest.mark.parametrize(
+    ("low", "high", "shown"), [(40.0, 900.0, {"50", "100", "200", "500"}), (1.0, 1e6, {r"$\mathdefault{10^{4}}$"})]
+)
 def test_log_axes_have_plain_numbers_where_these_are_short(low: float, high: float, shown: set[str]) -> None:
     with style():
         axes = new_figure(40).subplots()

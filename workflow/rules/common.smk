@@ -77,6 +77,22 @@ def files_of(runs, name):
     return [f"{run}/{name}" for run in dict.fromkeys(runs)]
 
 
+def compared_runs(scenario):
+    """Folders of all trainings that are compared."""
+    return nash_dqn_runs(scenario) + fictitious_play_runs(scenario)
+
+
+def compared_recipes():
+    """``algorithm/recipe`` of each of them, in the order of their files."""
+    return list(
+        dict.fromkeys(
+            f"{algorithm}/{pair[algorithm]}"
+            for algorithm in ("nash_dqn", "fictitious_play")
+            for pair in comparisons().values()
+        )
+    )
+
+
 def compared_weights(wildcards):
     """Input of rules that compare pairs of policies: the weights of each algorithm, one for each comparison."""
     runs = {

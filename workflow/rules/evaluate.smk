@@ -28,10 +28,7 @@ rule beta_sweep:
 
 rule policy_grid:
     input:
-        weights=lambda wc: files_of(
-            nash_dqn_runs(wc.scenario) + fictitious_play_runs(wc.scenario),
-            "weights.safetensors",
-        ),
+        weights=lambda wc: files_of(compared_runs(wc.scenario), "weights.safetensors"),
     output:
         "results/{scenario}/policy_grid.csv",
     log:

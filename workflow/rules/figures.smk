@@ -106,6 +106,7 @@ rule plot_cross_play:
         mem_mb=1000,
         runtime="10m",
     params:
+        settings={"alpha": config["cross_play"]["alpha"]},
         code=code_digest("workflow/scripts/plot_cross_play.py"),
     message:
         "Draw Fig. 3 of {wildcards.scenario}"
@@ -115,8 +116,8 @@ rule plot_cross_play:
 
 rule plot_training_curves:
     input:
-        nash_dqn=lambda wc: files_of(nash_dqn_runs(wc.scenario), "history.csv"),
-        fictitious_play=lambda wc: files_of(fictitious_play_runs(wc.scenario), "history.csv"),
+        histories=lambda wc: files_of(compared_runs(wc.scenario), "history.csv"),
+        records=lambda wc: files_of(compared_runs(wc.scenario), "run.json"),
     output:
         pdf="figures/{scenario}/training_curves.pdf",
         png=report(
@@ -137,6 +138,7 @@ rule plot_training_curves:
         mem_mb=1000,
         runtime="10m",
     params:
+        settings=lambda wc: {"scenario": wc.scenario, "recipes": compared_recipes()},
         code=code_digest("workflow/scripts/plot_training_curves.py"),
     message:
         "Draw the training curves of {wildcards.scenario}"

@@ -11,7 +11,5 @@ from nash_dqn.evaluation.cross_play import COLUMNS, tests
 
 names = ["scenario", "comparison"]
 rewards = read_table(snakemake.input[0], [*names, *COLUMNS])
-tables = {
-    key: tests(group, snakemake.params.settings["alpha"]) for key, group in rewards.groupby(names, sort=False)
-}
+tables = {key: tests(group, snakemake.params.settings["alpha"]) for key, group in rewards.groupby(names, sort=False)}
 write_csv(snakemake.output[0], pd.concat(tables, names=names).reset_index(names))

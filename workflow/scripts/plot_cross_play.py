@@ -9,6 +9,8 @@ from nash_dqn.plots.fig3_cross_play import POINTS_COLUMNS, TESTS_COLUMNS, plot
 from nash_dqn.plots.style import save
 
 figure = plot(
-    read_table(snakemake.input.points, POINTS_COLUMNS), read_table(snakemake.input.tests, TESTS_COLUMNS)
+    read_table(snakemake.input.points, POINTS_COLUMNS),
+    read_table(snakemake.input.tests, TESTS_COLUMNS),
+    alpha=snakemake.params.settings["alpha"],
 )
 save(figure, [snakemake.output.pdf, snakemake.output.png])

@@ -32,8 +32,8 @@ DIFFERENCE_COLOURS = "PuOr_r"
 _LEFT, _RIGHT, _TOP = 15.0, 19.0, 13.0
 _PANEL_GAP, _MAP_GAP, _ROW_GAP, _ROW_HEIGHT = 4.0, 0.8, 15.0, 40.0
 _TICKS, _LEGEND, _LINE = 10.0, 6.0, 3.3  # below the maps: ticks and prices, the legend, each line of notes
-_BAR_GAP, _BAR_WIDTH = 3.0, 3.0
-_NOTE_CHARACTERS = 134
+_BAR_GAP, _BAR_WIDTH = 2.5, 2.5
+_NOTE_CHARACTERS = 136
 
 
 @dataclass(frozen=True)
@@ -247,26 +247,24 @@ def _colour_bar(figure: Figure, mesh: QuadMesh, first: int, last: int, label: st
     axes = figure.add_axes((left / width, bottom / height, _BAR_WIDTH / width, (top - bottom) / height))
     bar = figure.colorbar(mesh, cax=axes, extend="both" if beyond else "neither", extendfrac=0.03)
     bar.outline.set_linewidth(0.6)
-    bar.set_label(label, labelpad=2)
+    bar.set_label(label, labelpad=3)
     bar.locator = MaxNLocator(nbins=4, steps=[1, 2, 5, 10])
     bar.update_ticks()
     axes.set_gid(f"bar-{last}")
 
 
 def _notes(distance: DataFrame, comparison: str, rates: Mapping[str, _Rates]) -> list[str]:
-    """Return the lines below the figure: seeds drawn, seeds omitted, distances."""
+    """Return the lines below the figure: seeds drawn, seeds omitted, distances between seeds that are drawn."""
     rows = select(distance, DISTANCE, comparison=comparison)
     names = {policy: _name(policy) for policy in {*rows["policy_a"], *rows["policy_b"]}}
     between = rows[rows["policy_a"] != rows["policy_b"]]
     if between.empty:
         raise ValueError(f"{DISTANCE}: no row between two different policies for comparison={comparison}")
     first, second = (names[only(between, DISTANCE, column)] for column in ("policy_a", "policy_b"))
-    where = ("on the grid shown", f"on states {first} visits", f"on states {second} visits")
-    distances = [
-        f"{place} {_spread(select(between, DISTANCE, states=states))}"
-        for place, states in zip(where, STATES, strict=True)
-    ]
-    pairs = len(between[["seed_a", "seed_b"]].drop_duplicates())
+    where = ("grid shown", f"visited by {first}", f"visited by {second}")
+    parts = [_drawn(select(between, DISTANCE, states=states), names, rates) for states in STATES]
+    within = _drawn(rows[(rows["policy_a"] == rows["policy_b"]) & (rows["states"] == "grid")], names, rates)
+
     seeds = "; ".join(
         f"{name} seed{_s(drawn.seeds)} {', '.join(map(str, drawn.seeds))}" for name, drawn in rates.items()
     )
@@ -274,15 +272,30 @@ def _notes(distance: DataFrame, comparison: str, rates: Mapping[str, _Rates]) ->
         f"Means over {seeds}. Bottom row: difference of the two means, on a colour scale of its own.",
         *(f"Not drawn: {name} {_list(drawn.omitted)}." for name, drawn in rates.items() if drawn.omitted),
         f"Root-mean-square (RMS) distance {first} to {second} in shares/hour and % of the RMS rate, "
-        + (f"mean of {pairs} seed pairs [least, greatest]: " if pairs > 1 else "one seed pair: ")
-        + "; ".join(distances)
-        + ".",
+        f"{_pairs(parts[0])}:",
+        "; ".join(f"{place} {_spread(part)}" for place, part in zip(where, parts, strict=True)) + ".",
     ]
-    within = rows[(rows["policy_a"] == rows["policy_b"]) & (rows["states"] == "grid")]
     if not within.empty:
         spreads = (f"{names[policy]} {_spread(part)}" for policy, part in within.groupby("policy_a", sort=False))
         paragraphs.append(f"The same between two seeds of one algorithm, on the grid shown: {'; '.join(spreads)}.")
     return [line for paragraph in paragraphs for line in textwrap.wrap(paragraph, _NOTE_CHARACTERS)]
+
+
+def _drawn(distances: DataFrame, names: Mapping[str, str], rates: Mapping[str, _Rates]) -> DataFrame:
+    """Return the distances between seeds none of which is omitted."""
+    kept = np.ones(len(distances), dtype=bool)
+    for side in (["policy_a", "seed_a"], ["policy_b", "seed_b"]):
+        kept &= [
+            int(seed) not in rates[names[policy]].omitted for policy, seed in distances[side].itertuples(index=False)
+        ]
+    return distances[kept]
+
+
+def _pairs(distances: DataFrame) -> str:
+    pairs = len(distances)
+    if pairs > 1:
+        return f"mean of {pairs} seed pairs [least, greatest]"
+    return "one seed pair" if pairs else "no seed pair left"
 
 
 def _s(items: Collection[Any]) -> str:
@@ -298,6 +311,8 @@ def _name(policy: str) -> str:
 
 def _spread(rows: DataFrame) -> str:
     rms, relative = rows["rms"], rows["relative"]
+    if rms.empty:
+        return "none"
     ends = f" [{compact(rms.min())}, {compact(rms.max())}]" if len(rows) > 1 else ""
     share = f" ({relative.mean():.0%})" if relative.notna().any() else ""  # empty where neither policy trades
     return f"{compact(rms.mean())}{ends}{share}"

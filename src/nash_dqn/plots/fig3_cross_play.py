@@ -288,16 +288,12 @@ def _tests_text(row: _Row, panel: _Panel, published: Mapping[str, Published]) ->
             f"{_p_value(np.nanmin(p_values))} to {_p_value(np.nanmax(p_values))}" if defined.any() else _p_value(np.nan)
         )
     pooled = row.test(panel.pair, _POOLED, "paired")
-    difference = _difference(pooled["mean_difference"]) if np.isfinite(pooled["mean_difference"]) else "undefined"
-    interval = ""
-    if np.isfinite([pooled["low"], pooled["high"]]).all():
-        interval = f" [{_difference(pooled['low'])}, {_difference(pooled['high'])}]"
     near = _near(row, panel, published) is not None
     fp, nash = (number(published[profile].value, 3) for profile in panel.profiles)
     return [
         f"Welch $p$: {listed}",
         f"equal means rejected: {int(rejects.sum())} of {int(defined.sum())}",
-        f"paired, pooled: {difference}{interval}",
+        f"paired, pooled: {_estimate(pooled)}",
         *([] if near else [f"paper: FP {fp}, Nash-DQN {nash}"]),
     ]
 
@@ -308,8 +304,16 @@ def _p_value(value: float) -> str:
     return "<0.001" if value < 0.001 else f"{value:.2g}"
 
 
-def _difference(value: float) -> str:
-    return number(value, 4) if abs(value) < 10 else compact(value, 2)
+def _estimate(test: Series) -> str:
+    """Return the mean difference and its interval, where there is one, to digits that suit the largest of them."""
+    middle, *ends = (float(test[column]) for column in ("mean_difference", "low", "high"))
+    if not np.isfinite(middle):
+        return "undefined"
+    numbers = [middle, *ends] if np.isfinite(ends).all() else [middle]
+    largest = max(map(abs, numbers))
+    decimals = 4 if largest < 1 else 2
+    middle_text, *end_texts = (number(x, decimals) if largest < 100 else compact(x, 2) for x in numbers)
+    return f"{middle_text} [{', '.join(end_texts)}]" if end_texts else middle_text
 
 
 def _draw_differences(axes: Axes, row: _Row, published: Mapping[str, Published]) -> None:

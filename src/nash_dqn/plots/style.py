@@ -76,8 +76,8 @@ _RC: dict[str, Any] = {
     "lines.linewidth": 1.2,
     "lines.markersize": 4,
     "legend.frameon": False,
-    "figure.dpi": 100,
-    "savefig.dpi": 300,
+    "figure.dpi": 300,  # also of the layout: sizes of letters depend a little on the resolution
+    "savefig.dpi": "figure",
     "pdf.fonttype": 42,  # whole TrueType outlines, embedded; the default Type 3 is refused by some publishers
 }
 

@@ -59,8 +59,8 @@ def grid(table: DataFrame, name: str, keys: Sequence[str], value: str) -> tuple[
     """
     twice = table.duplicated(list(keys))
     if twice.any():
-        row = table.loc[twice, list(keys)].iloc[0]
-        raise ValueError(f"{name}: more than one row with {_combination(row)}")
+        row = next(table.loc[twice, list(keys)].itertuples(index=False))
+        raise ValueError(f"{name}: more than one row with {_combination(keys, row)}")
     levels = [np.sort(table[key].unique()) for key in keys]
     shape = tuple(len(level) for level in levels)
     values = np.empty(shape)
@@ -70,8 +70,8 @@ def grid(table: DataFrame, name: str, keys: Sequence[str], value: str) -> tuple[
     filled[where] = True
     if not filled.all():
         gap = np.argwhere(~filled)[0]
-        row = Series({key: level[at] for key, level, at in zip(keys, levels, gap, strict=True)})
-        raise ValueError(f"{name}: no row with {_combination(row)}")
+        row = [level[at] for level, at in zip(levels, gap, strict=True)]
+        raise ValueError(f"{name}: no row with {_combination(keys, row)}")
     return levels, values
 
 
@@ -88,5 +88,5 @@ def truths(table: DataFrame, name: str, column: str) -> Series:
         raise ValueError(f"{name}: {column} must hold True, False or nothing; found {found}") from None
 
 
-def _combination(row: Series) -> str:
-    return ", ".join(f"{key}={value}" for key, value in row.items())
+def _combination(keys: Iterable[str], values: Iterable[Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in zip(keys, values, strict=True))

@@ -1,0 +1,123 @@
+"""An ensemble under one optimiser against each member under an optimiser of its own."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from nash_dqn.agents.learner import Learner, clip_per_member
+from nash_dqn.games.base import Observation
+from nash_dqn.networks import ObservationNetwork
+from nash_dqn.seeding import generator
+
+SEEDS = (1, 2, 3)
+RATE, DECAY = 0.01, 0.1
+
+
+def network(*seeds: int) -> ObservationNetwork:
+    return ObservationNetwork.create(4, 2, (5,), (6,), 2, [generator(seed, "test_learner") for seed in seeds])
+
+
+def observation(step: int) -> Observation:
+    """The same for every member, another at each step."""
+    draw = torch.randn(20, 3, 6, generator=generator(step, "test_learner", "observation"))
+    return Observation(draw[None, ..., :4], draw[None, ..., 4:])
+
+
+def loss(net: ObservationNetwork, seeds: tuple[int, ...], step: int) -> Tensor:
+    """Sum over the members of mean (net - seed)^2: each has a target of its own, so gradients of its own size."""
+    seen = Observation(*(leaf.expand(len(seeds), *leaf.shape[1:]) for leaf in observation(step) if leaf is not None))
+    target = torch.tensor(seeds).view(-1, 1, 1, 1)
+    return (net(seen) - target).square().flatten(1).mean(1).sum()
+
+
+def train(learner: Learner, seeds: tuple[int, ...], steps: range) -> None:
+    for step in steps:
+        learner.step(loss(learner.network, seeds, step))
+
+
+@pytest.mark.parametrize("clip", [None, 0.5, 100.0])
+def test_adamw_agrees_with_torch_member_by_member(clip: float | None) -> None:
+    learner = Learner(network(*SEEDS), RATE, DECAY, clip)
+    train(learner, SEEDS, range(6))
+    for k, seed in enumerate(SEEDS):
+        alone = network(seed).map(lambda t: t.requires_grad_())
+        optimiser = torch.optim.AdamW(alone.parameters, lr=RATE, weight_decay=DECAY, foreach=False, fused=False)
+        for step in range(6):
+            optimiser.zero_grad()
+            loss(alone, (seed,), step).backward()
+            if clip is not None:
+                torch.nn.utils.clip_grad_norm_(alone.parameters, clip)
+            optimiser.step()
+        for ours, theirs in zip(learner.parameters, alone.parameters, strict=True):
+            torch.testing.assert_close(ours[k : k + 1], theirs, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("limit", [1e-3, 5.0, 1e6])
+def test_clipping_agrees_with_torch_member_by_member(limit: float) -> None:
+    """clip_grad_norm_ of each member's gradients, whose norms are far apart: 0.01, 1 and 100 times the same size."""
+    sizes = torch.tensor([0.01, 1.0, 100.0])
+    shapes = ((3, 4, 5), (3, 1, 5), (3, 5, 2))
+    stream = generator(1, "test_learner")
+    gradients = [torch.randn(s, generator=stream) * sizes.view(3, 1, 1) for s in shapes]
+    before = [g.clone() for g in gradients]
+    clipped = clip_per_member(gradients, limit)
+    assert all(torch.equal(a, b) for a, b in zip(gradients, before, strict=True))
+    for k in range(3):
+        parameters = [torch.nn.Parameter(g[k]) for g in before]
+        for parameter, g in zip(parameters, before, strict=True):
+            parameter.grad = g[k].clone()
+        torch.nn.utils.clip_grad_norm_(parameters, limit)
+        for ours, parameter in zip(clipped, parameters, strict=True):
+            assert parameter.grad is not None
+            torch.testing.assert_close(ours[k], parameter.grad)
+
+
+def test_an_exploding_member_leaves_the_others_gradients_alone() -> None:
+    gradients = [torch.ones(2, 3), torch.ones(2, 1)]
+    gradients[0][1, 0] = torch.nan
+    clipped = clip_per_member(gradients, 1.0)
+    assert clipped[0][0].tolist() == pytest.approx([0.5] * 3, rel=1e-5)
+    assert not clipped[1][1].isfinite().any()
+
+
+@pytest.mark.parametrize("kept", [(0, 2), (1,), (2, 1)])
+def test_select_keeps_the_state_of_the_optimiser(kept: tuple[int, ...]) -> None:
+    """Five steps together, five more without the others: the same ten steps as alone."""
+    learner = Learner(network(*SEEDS), RATE, DECAY, 0.5)
+    train(learner, SEEDS, range(5))
+    learner.select(kept)
+    seeds = tuple(SEEDS[k] for k in kept)
+    train(learner, seeds, range(5, 10))
+    for position, seed in enumerate(seeds):
+        alone = Learner(network(seed), RATE, DECAY, 0.5)
+        train(alone, (seed,), range(10))
+        for ours, theirs in zip(learner.parameters, alone.parameters, strict=True):
+            torch.testing.assert_close(ours[position : position + 1], theirs, rtol=2e-5, atol=2e-6)
+
+
+def test_select_before_the_first_step() -> None:
+    learner = Learner(network(*SEEDS), RATE, DECAY, None)
+    learner.select([1])
+    train(learner, (2,), range(2))
+    alone = Learner(network(2), RATE, DECAY, None)
+    train(alone, (2,), range(2))
+    for ours, theirs in zip(learner.parameters, alone.parameters, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_learner_works_on_a_copy() -> None:
+    original = network(*SEEDS)
+    before = [t.clone() for t in original.parameters]
+    learner = Learner(original, RATE, DECAY, None)
+    train(learner, SEEDS, range(1))
+    assert all(torch.equal(a, b) for a, b in zip(original.parameters, before, strict=True))
+
+
+def test_frozen_shares_memory_and_a_snapshot_does_not() -> None:
+    learner = Learner(network(*SEEDS), RATE, DECAY, None)
+    frozen, snapshot = learner.frozen(), learner.snapshot()
+    train(learner, SEEDS, range(1))
+    for parameter, shared, copy in zip(learner.parameters, frozen.parameters, snapshot.parameters, strict=True):
+        assert not shared.requires_grad and not copy.requires_grad
+        assert torch.equal(parameter, shared)
+        assert not torch.equal(parameter, copy)

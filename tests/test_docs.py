@@ -1,0 +1,159 @@
+"""The documents say what is: numbers come from docs/claims.csv, and what they name exists."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import nash_dqn
+from nash_dqn.config import load_yaml
+from nash_dqn.record import PAGE, read_block, render_bench, render_claims
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "config/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+MADE = ("results/", "figures/", "logs/", "benchmarks/", ".test/results", ".test/figures", ".venv", "report.html")
+"""What the workflow or make leaves behind: named in the documents, absent from a fresh checkout."""
+EXAMPLES = {"my.yaml"}
+"""Files that a reader makes."""
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def spans(text: str) -> Iterator[str]:
+    """What stands in code type: spans, and the lines of code blocks."""
+    blocks = re.compile(r"^```.*?\n(.*?)^```", re.DOTALL | re.MULTILINE)
+    for block in blocks.findall(text):
+        yield from block.splitlines()
+    yield from re.findall(r"`([^`\n]+)`", blocks.sub("", text))
+
+
+def anchors(path: Path) -> set[str]:
+    """Anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_claims_on_the_page_are_those_of_the_file() -> None:
+    path = ROOT / "docs" / "claims.csv"
+    if not path.is_file():
+        pytest.fail(f"{name_of(path)} is missing: it comes from a full run, by `make replicate` and `make record`")
+    page = (ROOT / "docs" / PAGE).read_text(encoding="utf-8")
+    rendered = render_claims(pd.read_csv(path))
+    assert read_block(page, "claims") == rendered, f"docs/{PAGE} is not what docs/claims.csv gives: run `make record`"
+
+
+def test_benchmark_on_the_page_is_that_of_the_file() -> None:
+    path = ROOT / "docs" / "bench.txt"
+    if not path.is_file():
+        pytest.fail(f"{name_of(path)} is missing: `make --silent bench >docs/bench.txt`, then `make record`")
+    page = (ROOT / "docs" / PAGE).read_text(encoding="utf-8")
+    assert read_block(page, "bench") == render_bench(path.read_text(encoding="utf-8")), "run `make record`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    dead = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        path = (page.parent / file).resolve() if file else page
+        if not path.exists() or (anchor and anchor not in anchors(path)):
+            dead.append(target)
+    assert not dead, f"{name_of(page)} links to what is not there: {', '.join(dead)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_make_targets_exist(page: Path) -> None:
+    rules = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    named = set()
+    for span in spans(page.read_text(encoding="utf-8")):
+        command = re.match(r"make((?: [^#>]+)?)", span)
+        if command:
+            named |= {word for word in command[1].split() if re.fullmatch(r"[a-z]+", word)}
+    assert named <= set(rules), f"{name_of(page)} names {sorted(named - set(rules))}, the Makefile has {rules}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_paths_exist(page: Path) -> None:
+    path = re.compile(r"(?<![\w./{}-])\.?[\w-]+(?:/[\w.-]+)*(?:/|\.(?:md|ya?ml|toml|cff|txt|py|smk))(?![\w{])")
+    words = {word for span in spans(page.read_text(encoding="utf-8")) for word in path.findall(span)} - EXAMPLES
+    bases = (ROOT, ROOT / "src" / "nash_dqn")
+    absent = [w for w in sorted(words) if not w.startswith(MADE) and not any((base / w).exists() for base in bases)]
+    assert not absent, f"{name_of(page)} names what is not there: {', '.join(absent)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_names_in_code_exist(page: Path) -> None:
+    """``nash_dqn.a.b`` is a module or something in one, or a key of the configuration."""
+    config = load_yaml(ROOT / "config" / "config.yaml")
+    unknown = []
+    for span in spans(page.read_text(encoding="utf-8")):
+        for name in re.findall(r"(?<![\w.])nash_dqn(?:\.\w+)+", span):
+            if name.split(".")[1] not in config["nash_dqn"] and not resolves(name):
+                unknown.append(name)
+    assert not unknown, f"{name_of(page)} names what is not there: {', '.join(unknown)}"
+
+
+def resolves(name: str) -> bool:
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            found = import_module(".".join(parts[:length]))
+        except ModuleNotFoundError:
+            continue
+        for attribute in parts[length:]:
+            if not hasattr(found, attribute):
+                return False
+            found = getattr(found, attribute)
+        return True
+    return False
+
+
+def test_rules_and_results_named_are_the_workflow_s(tmp_path: Path) -> None:
+    text = README + (ROOT / "docs" / PAGE).read_text(encoding="utf-8")
+    forced, targets = set(), set(re.findall(r"(?<![\w./])(?:results|figures)/[\w./-]+\.\w+", text))
+    for line in spans(README):
+        if line.startswith("snakemake "):
+            words = re.split(r"[|>#]", line)[0].split()[1:]
+            forced |= {word for option, word in zip(words, words[1:], strict=False) if option == "-R"}
+            targets |= {word for word in words if re.fullmatch(r"[a-z_]+", word)}
+    stages = re.search(r"# a stage: (.*)$", README, re.MULTILINE)
+    assert forced and targets and stages, "the README lost its examples"
+    targets |= set(re.findall(r"\w+", stages[1])) - {"or"}
+    (tmp_path / "config").mkdir()
+    shutil.copy(ROOT / "config" / "config.yaml", tmp_path / "config")
+    dry_run = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "workflow" / "Snakefile"), "--dry-run"]
+    command = [*dry_run, "--directory", str(tmp_path), *sorted(targets - forced), "--forcerun", *sorted(forced)]
+    result = subprocess.run(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}"
+
+
+def test_readme_python_imports_what_exists() -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    assert blocks
+    for block in blocks:
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom):
+                module = import_module(str(node.module))
+                assert all(hasattr(module, alias.name) for alias in node.names), ast.unparse(node)
+
+
+def test_newest_version_in_the_changelog_is_the_package_s() -> None:
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^## \[(\d[^\]]*)\]", changes, re.MULTILINE)
+    assert versions[:1] == [nash_dqn.__version__]

@@ -1,0 +1,221 @@
+"""Policies: their files, their parts, and files that are not theirs."""
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from nash_dqn.advantage import output_size, unpack
+from nash_dqn.artifacts import ArtifactError, write_tensors
+from nash_dqn.games.base import Observation, ObservationSpec
+from nash_dqn.games.market import Market
+from nash_dqn.networks import MLP, ObservationNetwork
+from nash_dqn.policy import Policy, describe, load_policy, mu_network
+from nash_dqn.seeding import generator
+
+GAME = Market(
+    n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1
+)
+SPEC = ObservationSpec("S-Y", "others_mean", True, "visible")
+SEEDS = [5, 1, 7]
+
+
+def network(outputs: int, inputs: int = 6, seeds: list[int] = SEEDS) -> ObservationNetwork:
+    streams = [generator(seed, "test_policy", outputs) for seed in seeds]
+    return ObservationNetwork.create(inputs, 1, (4, 3), (6, 5), outputs, streams)
+
+
+def nash_dqn_file(path: Path) -> ObservationNetwork:
+    """A file as the trainer of Nash-DQN writes it; returns the advantage network in it."""
+    advantage = network(output_size(1))
+    tensors = {**advantage.state_dict("advantage"), **network(1).state_dict("value")}
+    write_tensors(path, tensors, describe("nash_dqn", SPEC, SEEDS, 1, None, scenario="released", recipe="paper", beta=10))
+    return advantage
+
+
+def fictitious_play_file(path: Path, bound: float = 50.0) -> ObservationNetwork:
+    """A file as the trainer of fictitious play writes it; returns the actor in it."""
+    actor = network(1)
+    tensors = {**actor.state_dict("actor"), **network(1, inputs=7).state_dict("critic")}
+    write_tensors(path, tensors, describe("fictitious_play", SPEC, SEEDS, 1, bound, recipe="last"))
+    return actor
+
+
+def seen(members: int = 3, episodes: int = 4) -> Observation:
+    shocks = GAME.sample_shocks(episodes, generator(1, "test_policy"))
+    return GAME.observe(GAME.reset(shocks.map(lambda leaf: leaf.expand(members, *leaf.shape))), SPEC)
+
+
+# --- what a policy does -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_mu_network_is_the_mu_part_of_the_advantage_network(d: int) -> None:
+    advantage, observation = network(output_size(d)), seen()
+    mu = unpack(advantage(observation), d).mu
+    torch.testing.assert_close(mu_network(advantage, d)(observation), mu)
+    # Views, not copies: a trainer plays the weights that it is about to change.
+    head = mu_network(advantage, d).sigma.weights[-1]
+    assert head.data_ptr() == advantage.sigma.weights[-1].data_ptr()
+
+
+def test_bound_clips_actions() -> None:
+    policy = Policy(network(1), SPEC, SEEDS, "fictitious_play", bound=0.05)
+    free = Policy(network(1), SPEC, SEEDS, "fictitious_play")(seen())
+    assert ((free > 0.05).any(), (free < 0.05).any()) == (True, True)
+    torch.testing.assert_close(policy(seen()), free.clamp(-0.05, 0.05), rtol=0, atol=0)
+    negative = Policy(network(1).map(torch.neg), SPEC, SEEDS, "fictitious_play", bound=0.05)
+    assert negative(seen()).min() == pytest.approx(-0.05)
+
+
+def test_act_observes_by_the_policys_own_specification() -> None:
+    """Policies of different specifications meet in one game."""
+    shocks = GAME.sample_shocks(4, generator(1, "test_policy")).map(lambda leaf: leaf.expand(3, *leaf.shape))
+    state, _ = GAME.step(GAME.reset(shocks), torch.full((3, 4, 3, 1), 2.0), shocks)
+    policy = Policy(network(1), SPEC, SEEDS, "nash_dqn")
+    assert torch.equal(policy.act(GAME, state), policy(GAME.observe(state, SPEC)))
+    some = slice(1, 3)
+    torch.testing.assert_close(policy.act(GAME, state, some), policy.act(GAME, state)[..., some, :])
+    private = ObservationNetwork.create(5, 0, (), (4,), 1, [generator(seed, "p") for seed in SEEDS])
+    plain = Policy(private, ObservationSpec(), SEEDS, "nash_dqn")
+    assert torch.equal(plain.act(GAME, state), private(GAME.observe(state, ObservationSpec())))
+
+
+def test_select_and_member() -> None:
+    policy = Policy(network(1), SPEC, SEEDS, "fictitious_play", 0.1, {"recipe": "last"})
+    actions = policy(seen())
+    some = policy.select([2, 0])
+    assert (some.seeds, some.bound, some.meta, some.algorithm) == ([7, 5], 0.1, {"recipe": "last"}, "fictitious_play")
+    torch.testing.assert_close(some(seen(2)), actions[[2, 0]])
+    one = policy.member(1)
+    assert one.seeds == [1]
+    assert one(seen(1)).shape == (1, 4, 3, 1)
+    torch.testing.assert_close(one(seen(1)), actions[1:2])
+    assert torch.equal(policy.to("cpu")(seen()), actions)
+
+
+# --- files --------------------------------------------------------------------------------------------------
+
+
+def test_nash_dqn_round_trip(tmp_path: Path) -> None:
+    advantage = nash_dqn_file(tmp_path / "weights.safetensors")
+    policy = load_policy(tmp_path / "weights.safetensors")
+    assert (policy.algorithm, policy.observation, policy.seeds, policy.bound) == ("nash_dqn", SPEC, SEEDS, None)
+    assert policy.meta == {"scenario": "released", "recipe": "paper", "beta": 10}
+    torch.testing.assert_close(policy(seen()), unpack(advantage(seen()), 1).mu)
+
+
+def test_fictitious_play_round_trip(tmp_path: Path) -> None:
+    actor = fictitious_play_file(tmp_path / "weights.safetensors", bound=0.05)
+    policy = load_policy(str(tmp_path / "weights.safetensors"))
+    assert (policy.algorithm, policy.observation, policy.seeds, policy.bound) == ("fictitious_play", SPEC, SEEDS, 0.05)
+    assert policy.meta == {"recipe": "last"}
+    assert torch.equal(policy(seen()), actor(seen()).clamp(-0.05, 0.05))
+
+
+def refused(path: Path) -> str:
+    """The one line with which the file is refused."""
+    with pytest.raises(ArtifactError) as caught:
+        load_policy(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    assert "no such file" in refused(tmp_path / "weights.safetensors")
+    assert "cannot be read" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("write", [nash_dqn_file, fictitious_play_file])
+def test_a_truncated_file_is_refused(write: Callable[[Path], ObservationNetwork], tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    write(path)
+    whole = path.read_bytes()
+    for length in (0, 5, 8, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        assert "not a complete safetensors file" in refused(path)
+
+
+class Malicious:
+    """Unpickling it makes a folder."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = str(mark)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (self.mark,)
+
+
+@pytest.mark.parametrize("write", [pickle.dump, torch.save])
+def test_a_pickle_is_refused_and_not_executed(write: Callable[[Any, Any], None], tmp_path: Path) -> None:
+    path, mark = tmp_path / "weights.safetensors", tmp_path / "executed"
+    with path.open("wb") as file:
+        write({"actor.sigma.0.weight": torch.zeros(1, 5, 1), "x": Malicious(mark)}, file)
+    assert "not a complete safetensors file" in refused(path)
+    assert not mark.exists()
+    with path.open("rb") as file:  # the pickle is a live one: loading it the unsafe way runs it
+        if write is pickle.dump:
+            pickle.load(file)
+        else:
+            torch.load(file, weights_only=False)
+    assert mark.exists()
+
+
+def test_files_of_another_origin_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    tensors = network(1).state_dict("actor")
+    safetensors.torch.save_file(tensors, path)
+    assert "of another origin" in refused(path)
+    safetensors.torch.save_file(tensors, path, {"format": "pt", **describe("fictitious_play", SPEC, SEEDS, 1, 50.0)})
+    assert "of another origin" in refused(path)
+
+
+def without(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {key: tensor for key, tensor in tensors.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "metadata"),
+    [
+        (network(1).state_dict("actor"), {}),
+        (network(1).state_dict("actor"), {"policy": "not JSON"}),
+        (network(1).state_dict("actor"), {"policy": "[1, 2]"}),
+        (network(1).state_dict("actor"), {"policy": "{}"}),
+        (network(1).state_dict("actor"), describe("nash_dqn", SPEC, SEEDS, 1, None)),
+        (network(5).state_dict("advantage"), describe("fictitious_play", SPEC, SEEDS, 1, None)),
+        (without(network(1).state_dict("actor"), "actor.sigma.1.bias"), describe("fictitious_play", SPEC, SEEDS, 1, 50.0)),
+    ],
+)
+def test_our_files_without_a_policy_are_refused(
+    tensors: dict[str, Tensor], metadata: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "weights.safetensors"
+    write_tensors(path, tensors, metadata)
+    assert "holds no policy" in refused(path)
+
+
+def test_a_specification_from_another_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    for old, new in (('"price": "S-Y"', '"price": "mid"'), ('"own_flow"', '"own_flows"')):
+        description = describe("fictitious_play", SPEC, SEEDS, 1, 50.0)["policy"]
+        assert old in description
+        write_tensors(path, network(1).state_dict("actor"), {"policy": description.replace(old, new)})
+        assert "holds no policy" in refused(path)
+
+
+def test_a_policy_without_hidden_layers(tmp_path: Path) -> None:
+    """One linear layer is a network too."""
+    linear = ObservationNetwork(None, MLP([torch.arange(30.0).view(1, 6, 5)], [torch.zeros(1, 1, 5)]))
+    path = tmp_path / "weights.safetensors"
+    spec = ObservationSpec(own_flow=True)
+    write_tensors(path, linear.state_dict("advantage"), describe("nash_dqn", spec, [1], 1, None))
+    rates = load_policy(path)(Observation(torch.eye(6).view(1, 1, 6, 6), None))
+    assert rates.flatten().tolist() == [0, 5, 10, 15, 20, 25]

@@ -1,0 +1,277 @@
+"""Recording a finished run: what is written, and which runs are refused."""
+
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from nash_dqn import record
+from nash_dqn.config import fictitious_play_settings, load_yaml, nash_dqn_settings
+from nash_dqn.evaluation.claims import COLUMNS
+from nash_dqn.record import Job, RecordError, Training, read_block, render_bench, render_claims, render_times
+
+CONFIG = Path(__file__).resolve().parents[1] / ".test" / "config" / "config.yaml"
+PAGE = "# Record\n\n" + "".join(
+    f"<!-- {n}:begin -->\nold\n<!-- {n}:end -->\n\ntext\n" for n in ("claims", "times", "bench")
+)
+NAN = math.nan
+
+
+def claims(*rows: tuple[Any, ...]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def test_claims_are_split_into_judged_and_reported() -> None:
+    table = claims(
+        ("released", "Fig 1", "loss | beta", 32.3, 30.04, 28.01, 32.07, 3, "holds"),
+        ("released", "Fig 3", "reward", -1.349, -1.3521, NAN, NAN, 1, "reported"),
+    )
+    head = (
+        "| scenario | claim | quantity | published | ours | [low, high] | seeds | verdict |\n"
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | --- |\n"
+    )
+    assert render_claims(table) == (
+        f"{head}| released | Fig 1 | loss \\| beta | 32.3 | 30.04 | [28.01, 32.07] | 3 | holds |\n\n"
+        "<details>\n<summary>1 more quantities, reported without a verdict</summary>\n\n"
+        f"{head}| released | Fig 3 | reward | -1.349 | -1.352 |  | 1 | reported |\n\n</details>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        # ours and the interval to three digits of its half-width
+        ((NAN, -0.030712, -0.03101, -0.03041), ("", "-0.030712", "[-0.031010, -0.030410]")),
+        ((-0.026000000000000023, -1.38, -1.52, -1.24), ("-0.026", "-1.380", "[-1.520, -1.240]")),
+        ((53.7, 5123.4, 1000.0, 9246.8), ("53.7", "5120", "[1000, 9250]")),
+        ((0.0, 0.0004, -0.2, 0.2), ("0", "0.000", "[-0.200, 0.200]")),
+        ((0.0, 1.0, 1.0, 1.0), ("0", "1.0000", "[1.0000, 1.0000]")),
+        ((86.0, 3.21e12, 1.0e12, 5.4e12), ("86", "3.21e+12", "[1e+12, 5.4e+12]")),
+        # without an interval, four digits
+        ((100.0, 100.0, NAN, NAN), ("100", "100", "")),
+        ((100.0, 2 / 3, NAN, NAN), ("100", "0.6667", "")),
+        ((12345.0, NAN, NAN, NAN), ("12340", "", "")),
+    ],
+)
+def test_numbers_have_the_digits_that_mean_something(numbers: tuple[float, ...], expected: tuple[str, ...]) -> None:
+    (row,) = render_claims(claims(("s", "c", "q", *numbers, 3, "holds"))).splitlines()[2:3]
+    assert tuple(cell.strip() for cell in row.split("|")[4:7]) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (119.4, "119 s"),
+        (119.6, "2 min"),
+        (3569, "59 min"),
+        (3571, "1 h 00 min"),
+        (7500, "2 h 05 min"),
+        (36 * 3600, "36 h 00 min"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert record.duration(seconds) == text
+
+
+def run_record(seconds: float, *stopped: str) -> dict[str, Any]:
+    return {
+        "versions": {"nash_dqn": "0.1.0", "python": "3.11.9", "torch": "2.13.0"},
+        "threads": 1,
+        "machine": "x86_64",
+        "system": "Linux",
+        "device": "cpu",
+        "peak_memory_mib": 400,
+        "wall_seconds": seconds,
+        "members": [{"iterations": 20000 - 1000 * k, "stopped": end} for k, end in enumerate(stopped)],
+    }
+
+
+def test_times_of_trainings_and_jobs() -> None:
+    text = render_times(
+        [
+            Training("released", "nash_dqn", "paper", 100.0, Path(), run_record(100, "iterations", "diverged")),
+            Training("released", "fictitious_play", "last", None, Path(), run_record(5000, "iterations", "iterations")),
+        ],
+        [Job("cross_play", "released", 600.0, 412.6), Job("claims", "", 0.7, NAN)],
+    )
+    assert text.splitlines()[0] == (
+        "1 h 35 min of one core in all: 2 trainings 1 h 25 min, 2 evaluations and figures 10 min. "
+        "Made with nash_dqn 0.1.0, Python 3.11.9, torch 2.13.0, 1 thread, device cpu, x86_64 Linux."
+    )
+    assert (
+        "| released | Nash-DQN | paper | 100 | 20,000, 19,000 | 1 ran to the end, 1 diverged | 100 s | 400 MiB |"
+        in text
+    )
+    assert "| released | fictitious play | last |  | 20,000, 19,000 | 2 ran to the end | 1 h 23 min | 400 MiB |" in text
+    assert "| cross_play | released | 10 min | 413 MiB |\n| claims | all | 0.7 s |  |" in text
+
+
+def test_block_is_replaced_and_read_back() -> None:
+    page = record.replace_block(PAGE, "times", "new")
+    assert read_block(page, "times") == "new"
+    assert read_block(page, "claims") == read_block(page, "bench") == "old"
+    assert record.replace_block(page, "times", "new") == page
+    assert record.replace_block(page, "times", "old").replace("\n\nold\n\n", "\nold\n") == PAGE
+
+
+@pytest.mark.parametrize(
+    ("page", "complaint"),
+    [
+        ("<!-- claims:begin -->", "claims:end --> stands 0 times"),
+        ("<!-- claims:begin --><!-- claims:begin --><!-- claims:end -->", "claims:begin --> stands 2 times"),
+        ("<!-- claims:end --><!-- claims:begin -->", "stands before"),
+    ],
+)
+def test_page_without_proper_markers_is_refused(page: str, complaint: str) -> None:
+    with pytest.raises(RecordError, match=complaint):
+        record.replace_block(page, "claims", "new")
+
+
+# ------------------------------------------------------------------------------------- a whole run
+
+
+class Run:
+    """A finished run of the toy configuration, with made-up numbers, and docs/ to record it in."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        config = load_yaml(CONFIG)
+        for scenario in config["run"]["scenarios"]:
+            folder = root / "results" / scenario
+            for recipe, beta in (("paper", 0.0), ("paper", 100.0), ("released", 50.0)):
+                settings = nash_dqn_settings(config, scenario, recipe, beta)
+                self.write_json(folder / "nash_dqn" / recipe / f"beta_{beta:g}" / "run.json", settings)
+            for recipe in ("last", "average"):
+                settings = fictitious_play_settings(config, scenario, recipe)
+                self.write_json(folder / "fictitious_play" / recipe / "run.json", settings)
+            for name in ("beta_sweep", "policy_grid", "policy_distance", "cross_play", "cross_play_tests"):
+                self.write(folder / f"{name}.csv", "made,up\n")
+                self.write(root / "benchmarks" / scenario / f"{name}.tsv", "s\th:m:s\tmax_rss\n2.5\t0:00:02\t310.5\n")
+            for name in (
+                "fig1_beta_sweep",
+                "fig2_policies",
+                "fig2_policies_released",
+                "fig3_cross_play",
+                "training_curves",
+            ):
+                self.write(root / "figures" / scenario / f"{name}.png", f"{scenario} {name}")
+        rows = [(name, "Fig 3", "reward", -1.349, -1.35, -1.4, -1.3, 2, "holds") for name in config["run"]["scenarios"]]
+        self.write(root / "results" / "claims.csv", claims(*rows).to_csv(index=False))
+        self.write(root / "benchmarks" / "claims.tsv", "s\th:m:s\tmax_rss\n0.5\t0:00:00\t-\n")
+        self.write(root / "docs" / "replication.md", PAGE)
+        self.write(root / "docs" / "bench.txt", "fast\n")
+
+    @staticmethod
+    def write(path: Path, text: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def write_json(self, path: Path, settings: dict[str, Any]) -> None:
+        made = {"config": {key: settings[key] for key in ("game", "recipe")}, "seeds": settings["seeds"]}
+        self.write(path, json.dumps({**run_record(60, "iterations", "iterations"), **made}))
+
+    def record(self) -> None:
+        folders = [f"--{name}={self.root / name}" for name in ("results", "figures", "benchmarks", "docs")]
+        record.main([f"--config={CONFIG}", *folders])
+
+    def docs(self) -> dict[str, bytes]:
+        return {str(p.relative_to(self.root)): p.read_bytes() for p in (self.root / "docs").rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path)
+
+
+def test_run_is_recorded(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run.record()
+    docs = run.docs()
+    page = docs["docs/replication.md"].decode()
+    assert docs["docs/claims.csv"] == (run.root / "results" / "claims.csv").read_bytes()
+    assert read_block(page, "claims") == render_claims(pd.read_csv(run.root / "docs" / "claims.csv"))
+    assert read_block(page, "bench") == render_bench("fast") == "```text\nfast\n```"
+    assert read_block(page, "times").count("| 60 s |") == 10  # five trainings in each scenario
+    assert docs["docs/figures/table1/fig2_policies_released.png"] == b"table1 fig2_policies_released"
+    assert sum(name.endswith(".png") for name in docs) == 10
+    assert capsys.readouterr().out == f"12 files written in {run.root / 'docs'}\n"
+    run.record()
+    assert run.docs() == docs, "recording twice changes something"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "results/claims.csv",
+        "results/table1/cross_play.csv",
+        "results/released/nash_dqn/paper/beta_0/run.json",
+        "results/table1/fictitious_play/average/run.json",
+        "figures/released/fig2_policies_released.png",
+        "docs/replication.md",
+        "docs/bench.txt",
+    ],
+)
+def test_incomplete_run_is_refused(run: Run, name: str) -> None:
+    (run.root / name).unlink()
+    refused(run, f"error: {run.root / name}: ")
+
+
+def test_run_without_benchmarks_is_refused(run: Run) -> None:
+    for path in (run.root / "benchmarks").rglob("*.tsv"):
+        path.unlink()
+    refused(run, f"error: {run.root / 'benchmarks'}: no benchmark file")
+
+
+@pytest.mark.parametrize(
+    ("newer", "stale"),
+    [
+        ("results/released/nash_dqn/released/beta_50/run.json", "results/released/beta_sweep.csv"),
+        ("results/table1/cross_play.csv", "results/claims.csv"),
+    ],
+)
+def test_stale_run_is_refused(run: Run, newer: str, stale: str) -> None:
+    later = (run.root / "results" / "claims.csv").stat().st_mtime + 10
+    os.utime(run.root / newer, (later, later))
+    refused(run, f"error: {run.root / stale}: older than {run.root / newer}")
+
+
+def test_training_with_other_settings_is_refused(run: Run) -> None:
+    path = run.root / "results" / "table1" / "fictitious_play" / "last" / "run.json"
+    made = json.loads(path.read_text())
+    made["config"]["recipe"]["epochs"] += 1
+    path.write_text(json.dumps(made))
+    refused(run, f"error: {path}: made with other settings")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "complaint"),
+    [
+        ("results/claims.csv", lambda text: text.replace("table1", "table2"), "not of the configuration's scenarios"),
+        ("results/claims.csv", lambda text: text.replace("verdict", "opinion"), "lacks the column"),
+        ("benchmarks/claims.tsv", lambda text: text.replace("max_rss", "rss"), "not a benchmark"),
+        ("docs/replication.md", lambda text: text.replace("times:end", "times:"), "times:end --> stands 0 times"),
+    ],
+)
+def test_damaged_file_is_refused(run: Run, name: str, change: Callable[[str], str], complaint: str) -> None:
+    path = run.root / name
+    path.write_text(change(path.read_text()))
+    refused(run, complaint)
+
+
+def refused(run: Run, complaint: str) -> None:
+    """Recording ends with one line, and docs/ stays as it was."""
+    before = run.docs()
+    with pytest.raises(SystemExit) as caught:
+        run.record()
+    message = str(caught.value)
+    assert complaint in message
+    assert message.startswith("error: ")
+    assert "\n" not in message
+    assert run.docs() == before
