@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-torch.set_num_threads(
-    1
-)  # the suite itself runs on all cores; threads that spin would slow it many times over
+torch.set_num_threads(1)  # the suite itself runs on all cores; threads that spin would slow it many times over
 
 
 def _global_states() -> tuple[bytes, bytes]:

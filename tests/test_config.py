@@ -100,9 +100,7 @@ def test_every_line_of_the_full_configuration_names_its_source() -> None:
 # ---------------------------------------------------------------------------------- schema and README
 
 
-def schema_leaves(
-    schema: dict[str, Any], path: tuple[str, ...] = ()
-) -> Iterator[tuple[str, dict[str, Any], bool]]:
+def schema_leaves(schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, dict[str, Any], bool]]:
     """Dotted path (`*` for any name), resolved schema and whether it is required, for each leaf."""
     required = schema.get("required", [])
     for key, sub in schema.get("properties", {}).items():
@@ -168,9 +166,7 @@ def test_readme_tables_say_what_the_configuration_and_the_schema_say() -> None:
         schema, required = LEAVES[path]
         assert row["Unit"] == schema["unit"], path
         assert row["Meaning"] == schema["description"], path
-        assert (
-            row["Default"] == "required" or yaml.safe_load(row["Default"].strip("`")) == schema["default"]
-        ), path
+        assert row["Default"] == "required" or yaml.safe_load(row["Default"].strip("`")) == schema["default"], path
         assert (row["Default"] == "required") == required, path
         assert row["Source"], path
         columns = [column for column in row if column == "Value" or column.startswith("`")]
@@ -385,9 +381,7 @@ BAD: list[tuple[str, object, list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "fragments"), BAD, ids=[f"{i}-{case[0][:30]}" for i, case in enumerate(BAD)]
-)
+@pytest.mark.parametrize(("path", "value", "fragments"), BAD, ids=[f"{i}-{case[0][:30]}" for i, case in enumerate(BAD)])
 def test_bad_value_is_refused_with_key_value_and_what_is_allowed(
     path: str, value: object, fragments: list[str]
 ) -> None:
@@ -540,9 +534,7 @@ def test_beta_in_paths(beta: float, text: str) -> None:
     assert re.fullmatch(BETA_PATTERN, text)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "1e2", "100.0", "0100", "-1", "nan", "inf", "1_0", " 1", "1\n", "٣", "x"]
-)
+@pytest.mark.parametrize("text", ["", "1e2", "100.0", "0100", "-1", "nan", "inf", "1_0", " 1", "1\n", "٣", "x"])
 def test_malformed_beta_in_a_path(text: str) -> None:
     with pytest.raises(ConfigError, match="beta: got .*, expected a number >= 0 written as 100 or 0.5"):
         parse_beta(text)
@@ -574,9 +566,7 @@ def test_fictitious_play_settings() -> None:
 def test_settings_of_unknown_names() -> None:
     with pytest.raises(ConfigError, match=r'got "tabl", expected a name from scenarios .*mean \'table1\'\?'):
         scenario(REAL, "tabl")
-    with pytest.raises(
-        ConfigError, match=r"nash_dqn: got \"last\", expected a name from nash_dqn \(paper, rel"
-    ):
+    with pytest.raises(ConfigError, match=r"nash_dqn: got \"last\", expected a name from nash_dqn \(paper, rel"):
         nash_dqn_settings(REAL, "table1", "last", 0)
     with pytest.raises(ConfigError, match="fictitious_play: got"):
         fictitious_play_settings(REAL, "table1", "paper")

@@ -79,9 +79,7 @@ def test_one_range_of_python_everywhere(project: dict[str, Any], conda: dict[str
     assert re.findall(r"version_info >= \((\d+), (\d+)\)", make) == [tuple(oldest.split("."))]
 
 
-def test_every_direct_dependency_is_pinned_within_its_range(
-    project: dict[str, Any], pins: dict[str, str]
-) -> None:
+def test_every_direct_dependency_is_pinned_within_its_range(project: dict[str, Any], pins: dict[str, str]) -> None:
     outside = {
         str(requirement): pins.get(canonicalize_name(requirement.name))
         for requirement in requirements(project, "report", "test")
@@ -155,8 +153,7 @@ def test_too_old_a_python_is_refused_in_one_line(checkout: Path) -> None:
     assert done.returncode != 0
     errors = [line for line in done.stderr.splitlines() if "***" not in line]  # less make's own closing line
     assert errors == [
-        f"error: {checkout.parent / 'python'} is Python 3.10, and 3.11 or newer is needed: "
-        "make PYTHON=/path/to/python3"
+        f"error: {checkout.parent / 'python'} is Python 3.10, and 3.11 or newer is needed: make PYTHON=/path/to/python3"
     ]
     assert calls(checkout) == []
 

@@ -35,7 +35,9 @@ def nash_dqn_file(path: Path) -> ObservationNetwork:
     """A file as the trainer of Nash-DQN writes it; returns the advantage network in it."""
     advantage = network(output_size(1))
     tensors = {**advantage.state_dict("advantage"), **network(1).state_dict("value")}
-    write_tensors(path, tensors, describe("nash_dqn", SPEC, SEEDS, 1, None, scenario="released", recipe="paper", beta=10))
+    write_tensors(
+        path, tensors, describe("nash_dqn", SPEC, SEEDS, 1, None, scenario="released", recipe="paper", beta=10)
+    )
     return advantage
 
 
@@ -191,7 +193,10 @@ def without(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
         (network(1).state_dict("actor"), {"policy": "{}"}),
         (network(1).state_dict("actor"), describe("nash_dqn", SPEC, SEEDS, 1, None)),
         (network(5).state_dict("advantage"), describe("fictitious_play", SPEC, SEEDS, 1, None)),
-        (without(network(1).state_dict("actor"), "actor.sigma.1.bias"), describe("fictitious_play", SPEC, SEEDS, 1, 50.0)),
+        (
+            without(network(1).state_dict("actor"), "actor.sigma.1.bias"),
+            describe("fictitious_play", SPEC, SEEDS, 1, 50.0),
+        ),
     ],
 )
 def test_our_files_without_a_policy_are_refused(

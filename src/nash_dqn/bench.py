@@ -161,7 +161,9 @@ def bench_cross_play(game: Market, recipe: nash_dqn.NashDQNRecipe, episodes: int
     products.forward(sizes, batch * (game.n_agents - 1), game.n_steps)
     assignments = [(policies[0], slice(0, 1)), (policies[1], slice(1, None))]
     real, floor = _paired(lambda: play(game, assignments, shocks), _iterations(products, episodes // batch), rounds)
-    return Row(f"Cross-play episode, of {episodes}", 1, 1e3 * real / episodes, 1e3 * floor / episodes, AUTHORS_MS["cross_play"])
+    return Row(
+        f"Cross-play episode, of {episodes}", 1, 1e3 * real / episodes, 1e3 * floor / episodes, AUTHORS_MS["cross_play"]
+    )
 
 
 def rows(config: dict[str, Any], scenario: str, quick: bool) -> list[Row]:

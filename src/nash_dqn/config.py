@@ -142,9 +142,7 @@ def _is_integer(_: Any, value: object) -> bool:
 
 _Validator = validators.extend(
     Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("number", _is_number).redefine(
-        "integer", _is_integer
-    ),
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("number", _is_number).redefine("integer", _is_integer),
 )
 
 
@@ -382,9 +380,7 @@ def scenario(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     return _named(config, "scenarios", name)
 
 
-def nash_dqn_settings(
-    config: Mapping[str, Any], scenario: str, recipe: str, beta: float | str
-) -> dict[str, Any]:
+def nash_dqn_settings(config: Mapping[str, Any], scenario: str, recipe: str, beta: float | str) -> dict[str, Any]:
     """All that determines a Nash-DQN training, in one dict.
 
     One dict, as Snakemake compares the parameters of a job as a set of values without their names.

@@ -102,11 +102,13 @@ class ObservationNetwork(NamedTuple):
 
         ``action`` ``[K, B..., n, d]`` is one more input of sigma (for a critic Q(x, u)).
         """
-        inputs = [observation.own[..., agents, :]]
+        everyone = agents == slice(None)
+        inputs = [observation.own if everyone else observation.own[..., agents, :]]
         if action is not None:
             inputs.append(action)
         if observation.items is not None:
-            inputs.append(self._pool(observation.items)[..., agents, :])
+            pooled = self._pool(observation.items)
+            inputs.append(pooled if everyone else pooled[..., agents, :])
         x = inputs[0] if len(inputs) == 1 else torch.cat(inputs, -1)
         return self.sigma(x.flatten(1, -2)).unflatten(1, x.shape[1:-1])
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from nash_dqn.agents.episodes import Episodes, Replay, next_values, play_episodes
 from nash_dqn.games.base import Observation, ObservationSpec
-from nash_dqn.games.market import Market, MarketState
+from nash_dqn.games.market import Market, MarketState, Shocks
 from nash_dqn.seeding import generator
 
 GAME = Market(
@@ -121,10 +121,10 @@ def test_what_is_stored_is_what_happened(spec: ObservationSpec) -> None:
     )
     calls = []
 
-    def act(state: MarketState, observation: Observation, out: Tensor) -> None:
+    def act(state: MarketState, observation: Observation) -> Tensor:
         assert not torch.is_grad_enabled()
         calls.append(state.step)
-        out.copy_(observation.own.sum(-1, keepdim=True) - 2.0 * state.step)
+        return observation.own.sum(-1, keepdim=True) - 2.0 * state.step
 
     episodes = play_episodes(GAME, spec, act, shocks)
     assert calls == [0, 1, 2, 3]
@@ -135,7 +135,7 @@ def test_what_is_stored_is_what_happened(spec: ObservationSpec) -> None:
     assert episodes.observation.own is episodes.own
     for k in range(MEMBERS):
         for e in range(EPISODES):
-            own_shocks = shocks.map(lambda leaf, k=k, e=e: leaf[k, e])
+            own_shocks = Shocks(*(leaf[k, e] for leaf in shocks))
             state = GAME.reset(own_shocks)
             for m in range(4):
                 seen = GAME.observe(state, spec)

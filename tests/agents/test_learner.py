@@ -115,7 +115,7 @@ def test_a_learner_works_on_a_copy() -> None:
 
 def test_frozen_shares_memory_and_a_snapshot_does_not() -> None:
     learner = Learner(network(*SEEDS), RATE, DECAY, None)
-    frozen, snapshot = learner.frozen(), learner.snapshot()
+    frozen, snapshot = learner.frozen, learner.snapshot()
     train(learner, SEEDS, range(1))
     for parameter, shared, copy in zip(learner.parameters, frozen.parameters, snapshot.parameters, strict=True):
         assert not shared.requires_grad and not copy.requires_grad

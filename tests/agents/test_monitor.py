@@ -78,9 +78,7 @@ def test_the_early_stopping_window_does_not_reach_into_the_history(early: EarlyS
 
 def expected_stop(losses: Sequence[float], every: int, early: EarlyStopping) -> int:
     """The first check with no new lowest windowed mean in the last ``patience`` iterations, from the definition."""
-    means = {
-        end: sum(losses[end - early.window : end]) / early.window for end in range(early.window, len(losses) + 1)
-    }
+    means = {end: sum(losses[end - early.window : end]) / early.window for end in range(early.window, len(losses) + 1)}
     for done in range(1, len(losses) + 1):
         if done % every == 0 or done == len(losses):
             seen = {end: mean for end, mean in means.items() if end <= done}
@@ -174,6 +172,17 @@ def test_diverged_at_the_first_check_keeps_the_initial_weights() -> None:
     assert monitor.weights()["weight"].flatten().tolist() == [0.0, 4.0]
     record = monitor.record()[0]
     assert record["best_loss"] is None and record["final_loss"] is None
+
+
+def test_weights_that_are_not_finite_are_not_kept() -> None:
+    """The loss is known before the step that spoils the weights, so it may still be finite when they are not."""
+    weights = {"a": torch.zeros(2, 1)}
+    monitor = Monitor([1, 2], ("loss",), 3, 1, 10.0, None, weights)
+    weights["a"][1] = torch.inf
+    monitor.add(torch.ones(1, 2))
+    assert monitor.check(1, 1, lambda: weights) == [0]
+    assert [member["stopped"] for member in monitor.record()] == ["iterations", "diverged"]
+    assert not monitor.weights()["a"].any()
 
 
 def test_all_members_gone() -> None:

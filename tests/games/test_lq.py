@@ -366,8 +366,7 @@ def test_no_player_gains_by_moving_its_gains(seed: int, dims: tuple[int, ...]) -
         for m in range(game.n_steps):
             # A value is exactly quadratic in the gains of one step: differences have no truncation error.
             ahead, behind = (
-                evaluate_policies(game, one_step_of(move, m, policies), [i]).expected(*start)[0]
-                for move in moves
+                evaluate_policies(game, one_step_of(move, m, policies), [i]).expected(*start)[0] for move in moves
             )
             curvature = ahead + behind - 2 * worth[i]
             assert curvature < -1e-4
@@ -391,9 +390,7 @@ def test_relabelling_the_players_relabels_the_equilibrium() -> None:
     order = [2, 0, 1]
     columns = np.concatenate([np.arange(6)[game.actions_of(i)] for i in order])
     y = np.concatenate([np.arange(5), 5 + columns])
-    steps = tuple(
-        replace(s, control=s.control[:, columns], reward=s.reward[order][:, y][:, :, y]) for s in game.steps
-    )
+    steps = tuple(replace(s, control=s.control[:, columns], reward=s.reward[order][:, y][:, :, y]) for s in game.steps)
     relabelled = replace(
         game,
         action_dims=tuple(DIMS[i] for i in order),

@@ -44,9 +44,7 @@ def returns_of(market: Market, policies: LinearPolicies, shocks: Shocks) -> Floa
 
 
 def starts_of(market: Market, shocks: Shocks) -> FloatArray:
-    return np.asarray(
-        lq_state(market, market.reset(shocks.map(torch.Tensor.double))).numpy(), dtype=np.float64
-    )
+    return np.asarray(lq_state(market, market.reset(shocks.map(torch.Tensor.double))).numpy(), dtype=np.float64)
 
 
 @pytest.mark.parametrize(

@@ -114,24 +114,37 @@ def comment(text: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, str]:
-    """A copy in which the smoke run has been made once, and what Snakemake printed."""
+def training(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, str]:
+    """A copy in which all policies have been trained, and what Snakemake printed."""
     checkout = Checkout.copy_repository(tmp_path_factory.mktemp("smoke") / "checkout")
-    run = checkout.snakemake()
+    run = checkout.snakemake("train")
     assert run.returncode == 0, run.stdout
     return checkout, run.stdout
 
 
+@pytest.fixture(scope="session")
+def smoke_run(training: tuple[Checkout, str]) -> Checkout:
+    """The same copy after the rest of the smoke run."""
+    checkout, _ = training
+    run = checkout.snakemake()
+    assert run.returncode == 0, run.stdout
+    return checkout
+
+
 @pytest.fixture
-def finished(smoke_run: tuple[Checkout, str], tmp_path: Path) -> Checkout:
+def finished(smoke_run: Checkout, tmp_path: Path) -> Checkout:
     """A copy of the finished smoke run, in another place, to be edited."""
-    return smoke_run[0].copy(tmp_path / "checkout")
+    return smoke_run.copy(tmp_path / "checkout")
 
 
-def test_smoke_run_makes_every_table_and_figure(smoke_run: tuple[Checkout, str]) -> None:
-    checkout, _ = smoke_run
-    made = checkout.results()
-    assert all((checkout.run_directory / name).stat().st_size > 0 for name in made)
+def test_longest_jobs_start_first(training: tuple[Checkout, str]) -> None:
+    started = re.findall(r"^Job \d+: (Train \S+)", training[1], re.M)
+    assert started == ["Train fictitious"] * 2 * SCENARIOS + ["Train Nash-DQN,"] * 3 * SCENARIOS
+
+
+def test_smoke_run_makes_every_table_and_figure(smoke_run: Checkout) -> None:
+    made = smoke_run.results()
+    assert all((smoke_run.run_directory / name).stat().st_size > 0 for name in made)
     trainings = [
         *(f"nash_dqn/{name}" for name in ("paper/beta_0", "paper/beta_100", "released/beta_50")),
         *(f"fictitious_play/{name}" for name in ("last", "average")),
@@ -151,26 +164,20 @@ def test_smoke_run_makes_every_table_and_figure(smoke_run: tuple[Checkout, str])
     assert set(made) == expected
 
 
-def test_longest_jobs_start_first(smoke_run: tuple[Checkout, str]) -> None:
-    started = re.findall(r"^Job \d+: (Train \S+)", smoke_run[1], re.M)
-    assert started == ["Train fictitious"] * 2 * SCENARIOS + ["Train Nash-DQN,"] * 3 * SCENARIOS
-
-
-def test_records_name_their_setting(smoke_run: tuple[Checkout, str]) -> None:
-    results = smoke_run[0].run_directory / "results"
+def test_records_name_their_setting(smoke_run: Checkout) -> None:
+    results = smoke_run.run_directory / "results"
     record = json.loads((results / "released/nash_dqn/paper/beta_0/run.json").read_text())
     assert record["config"]["game"]["kappa"] == 0.5
     assert record["config"]["recipe"]["penalty"]["beta"] == 0
     assert [member["seed"] for member in record["members"]] == record["seeds"] == [1, 2]
 
 
-def test_second_run_has_nothing_to_do(smoke_run: tuple[Checkout, str]) -> None:
-    checkout, _ = smoke_run
-    before = checkout.results()
-    again = checkout.snakemake()
+def test_second_run_has_nothing_to_do(smoke_run: Checkout) -> None:
+    before = smoke_run.results()
+    again = smoke_run.snakemake()
     assert again.returncode == 0
     assert "Nothing to be done" in again.stdout
-    assert checkout.results() == before
+    assert smoke_run.results() == before
 
 
 @pytest.mark.parametrize(
@@ -313,7 +320,7 @@ def test_training_again_gives_the_same_bytes(finished: Checkout) -> None:
         assert finished.results()[f"{folder}/{name}"][0] == before[f"{folder}/{name}"][0]
 
 
-def test_cache_between_workflows_knows_the_code(smoke_run: tuple[Checkout, str], tmp_path: Path) -> None:
+def test_cache_between_workflows_knows_the_code(smoke_run: Checkout, tmp_path: Path) -> None:
     cache = tmp_path / "shared"
     cache.mkdir()
     target = "results/table1/nash_dqn/released/beta_50/weights.safetensors"
@@ -324,7 +331,7 @@ def test_cache_between_workflows_knows_the_code(smoke_run: tuple[Checkout, str],
             checkout.edit("src/nash_dqn/agents/nash_dqn.py", comment)
         run = checkout.snakemake("--cache", "--", target, SNAKEMAKE_OUTPUT_CACHE=str(cache))
         assert run.returncode == 0, run.stdout
-        weights = smoke_run[0].run_directory / target
+        weights = smoke_run.run_directory / target
         assert (checkout.run_directory / target).read_bytes() == weights.read_bytes()
         return run.stdout
 
@@ -333,7 +340,7 @@ def test_cache_between_workflows_knows_the_code(smoke_run: tuple[Checkout, str],
     assert "Moving output file" in train("third", edited=True)
 
 
-def test_lint_is_clean(smoke_run: tuple[Checkout, str]) -> None:
-    lint = smoke_run[0].snakemake("--lint")
+def test_lint_is_clean(smoke_run: Checkout) -> None:
+    lint = smoke_run.snakemake("--lint")
     assert lint.returncode == 0, lint.stdout
     assert "Congratulations, your workflow is in a good condition!" in lint.stdout

@@ -79,16 +79,14 @@ class DDPG:
 
     def play(self, opponents: Opponents, shocks: Shocks, excursions: Excursions) -> Episodes:
         """Fresh episodes of the exploring learner against the opponents."""
-        game, bound = self.game, self.settings.action_bound
-        actor = self.actor.frozen()
+        game, actor, bound = self.game, self.actor.frozen, self.settings.action_bound
+        explore, target = (leaf.unsqueeze(-1).unsqueeze(-1).unbind(2) for leaf in excursions)
 
-        def act(state: MarketState, observation: Observation, out: Tensor) -> None:
-            explore, target = (leaf[:, :, state.step, None, None] for leaf in excursions)
-            remaining = game.horizon - state.step * game.dt
-            heading = (target - state.inventory[..., LEARNER, None]) / remaining
-            out[..., LEARNER, :] = torch.where(explore, heading, actor(observation, LEARNER)).clamp(-bound, bound)
-            if game.n_agents > 1:
-                out[..., OPPONENTS, :] = opponents(state, observation)
+        def act(state: MarketState, observation: Observation) -> Tensor:
+            m = state.step
+            heading = (target[m] - state.inventory[..., LEARNER].unsqueeze(-1)) / (game.horizon - m * game.dt)
+            action = torch.where(explore[m], heading, actor(observation, LEARNER)).clamp_(-bound, bound)
+            return action if game.n_agents == 1 else torch.cat((action, opponents(state, observation)), -2)
 
         return play_episodes(game, self.settings.observation, act, shocks)
 
@@ -111,12 +109,12 @@ class DDPG:
         self.critic.step(error.sum())
 
         action = self.actor.network(observation, LEARNER)
-        quality = self.critic.frozen()(observation, LEARNER, action / scale)
+        quality = self.critic.frozen(observation, LEARNER, action / scale)
         self.actor.step(-quality.flatten(1).mean(1).sum())
 
         rate = self.settings.target_rate
         for online, target_network in ((self.actor, self.target_actor), (self.critic, self.target_critic)):
-            torch._foreach_lerp_(target_network.parameters, online.frozen().parameters, rate)
+            torch._foreach_lerp_(target_network.parameters, online.frozen.parameters, rate)
         return torch.stack((error, rewards.sum((2, 3)).mean(1))).detach()
 
     def select(self, members: Sequence[int]) -> None:

@@ -38,29 +38,27 @@ class Episodes(NamedTuple):
         return Episodes(function(self.own), items, function(self.actions), function(self.rewards))
 
 
-Act = Callable[[MarketState, Observation, Tensor], None]
-"""Writes every agent's action ``[K, E, N, d]`` at a state, seen as an observation, into the tensor given last."""
+Act = Callable[[MarketState, Observation], Tensor]
+"""Every agent's action ``[K, E, N, d]`` at a state, seen as an observation."""
 
 
 def play_episodes(game: Market, spec: ObservationSpec, act: Act, shocks: Shocks) -> Episodes:
     """Play whole episodes, shocks ``[K, E, ...]``, and record their transitions, without gradients."""
-    batch = shocks.inventory.shape
-    features, item_features = game.observation_size(spec)
-
-    def record(*size: int) -> Tensor:
-        return shocks.inventory.new_empty(game.n_steps, *batch, *size)
-
-    own, actions, rewards = record(features), record(game.action_dim), record()
-    items = record(item_features) if item_features else None
+    steps = []
     with torch.no_grad():
         state = game.reset(shocks)
-        for m in range(game.n_steps):
-            item = game.observe_into(own[m], state, spec)
-            if items is not None and item is not None:
-                items[m] = item
-            act(state, Observation(own[m], item), actions[m])
-            state, rewards[m] = game.step(state, actions[m], shocks)
-    return Episodes(own, items, actions, rewards).map(lambda leaf: leaf.movedim(0, 2).contiguous())
+        for _ in range(game.n_steps):
+            observation = game.observe(state, spec)
+            action = act(state, observation)
+            state, reward = game.step(state, action, shocks)
+            steps.append((observation.own, observation.items, action, reward))
+        own, items, actions, rewards = zip(*steps, strict=True)
+        return Episodes(
+            torch.stack(own, 2),
+            None if items[0] is None else torch.stack(items, 2),
+            torch.stack(actions, 2),
+            torch.stack(rewards, 2),
+        )
 
 
 class Replay:

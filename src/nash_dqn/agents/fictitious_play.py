@@ -216,7 +216,7 @@ class Trainer:
 
     def weights(self) -> dict[str, Tensor]:
         """All weights by name, ``[K, ...]``, sharing memory."""
-        actor, critic = self.agent.actor.frozen(), self.agent.critic.frozen()
+        actor, critic = self.agent.actor.frozen, self.agent.critic.frozen
         return {**actor.state_dict("actor"), **critic.state_dict("critic")}
 
     def select(self, members: Sequence[int]) -> None:

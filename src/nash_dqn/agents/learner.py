@@ -37,10 +37,17 @@ class Learner:
     def __init__(
         self, network: ObservationNetwork, learning_rate: float, weight_decay: float, gradient_clip: float | None
     ) -> None:
-        self.network = network.map(lambda t: t.detach().clone().requires_grad_())
-        self.parameters = self.network.parameters
         self.gradient_clip = gradient_clip
-        self.optimiser = torch.optim.AdamW(self.parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
+        self._settings = {"lr": learning_rate, "weight_decay": weight_decay}
+        self._own(network.map(Tensor.clone))
+
+    def _own(self, network: ObservationNetwork) -> None:
+        """Train these tensors from now on, with a new optimiser."""
+        self.network = network.map(Tensor.requires_grad_)
+        self.parameters = self.network.parameters
+        self.frozen = self.network.map(Tensor.detach)
+        """The network without gradients, sharing memory: always the current weights."""
+        self.optimiser = torch.optim.AdamW(self.parameters, fused=True, **self._settings)
 
     def step(self, loss: Tensor) -> None:
         """Minimise the sum of the members' losses by one step."""
@@ -55,24 +62,15 @@ class Learner:
         """Keep only some members, with their optimiser state."""
         index = list(members)
         state = [self.optimiser.state[p] for p in self.parameters]
-        self.network = self.network.map(lambda t: t.detach()[index].clone().requires_grad_())
-        self.parameters = self.network.parameters
-        group = self.optimiser.param_groups[0]
-        self.optimiser = torch.optim.AdamW(
-            self.parameters, lr=group["lr"], weight_decay=group["weight_decay"], fused=True
-        )
+        self._own(self.frozen.map(lambda t: t[index].clone()))
         for parameter, old in zip(self.parameters, state, strict=True):
             self.optimiser.state[parameter] = {
                 name: value.clone() if value.dim() == 0 else value[index].clone() for name, value in old.items()
             }
 
-    def frozen(self) -> ObservationNetwork:
-        """The network without gradients, sharing memory."""
-        return self.network.map(Tensor.detach)
-
     def snapshot(self) -> ObservationNetwork:
         """A copy of the network without gradients."""
-        return self.network.map(lambda t: t.detach().clone())
+        return self.frozen.map(Tensor.clone)
 
 
 def clip_per_member(gradients: Sequence[Tensor], limit: float) -> list[Tensor]:

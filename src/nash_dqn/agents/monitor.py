@@ -46,8 +46,9 @@ class Member:
 class Monitor:
     """Collects per-iteration statistics of the active members and decides, at each check, who goes on.
 
-    The first statistic is the loss. A member has *diverged* when its mean loss since the last check is not finite or
-    exceeds ``divergence_factor`` times the best such mean; it keeps its weights of the last check that found it sound.
+    The first statistic is the loss. A member has *diverged* when its mean loss since the last check, or a weight, is not
+    finite, or when that mean exceeds ``divergence_factor`` times the best such mean; it keeps its weights of the last
+    check that found it sound.
 
     Attributes:
         active: indices of the members still training, in the order of the ensemble's tensors.
@@ -98,12 +99,13 @@ class Monitor:
             self._rows.append({"seed": member.seed, **columns, "transitions": transitions, **row})
             loss = row[self._statistics[0]]
             member.last, member.iterations, member.transitions = loss, done, transitions
-            if not math.isfinite(loss) or loss > self._factor * member.best:
+            own = _row(current, position)
+            if not _all_finite(loss, own) or loss > self._factor * member.best:
                 member.stopped = "diverged"
                 log.warning("seed %d diverged at iteration %d: loss %g, best %g", member.seed, done, loss, member.best)
                 continue
             member.best = min(member.best, loss)
-            member.weights = _row(current, position)
+            member.weights = own
             if self._early and self._patience_is_over(member, recent[:, 0, position], done):
                 member.stopped = "early_stopping"
                 log.info("seed %d stops at iteration %d: lowest loss at %d", member.seed, done, member.lowest_at)
@@ -166,6 +168,11 @@ class Monitor:
 
 def _row(weights: dict[str, Tensor], position: int) -> dict[str, Tensor]:
     return {name: tensor[position].detach().cpu().clone() for name, tensor in weights.items()}
+
+
+def _all_finite(loss: float, weights: dict[str, Tensor]) -> bool:
+    """The loss is that before the last step, so it may be finite where the weights no longer are."""
+    return math.isfinite(loss) and all(bool(tensor.isfinite().all()) for tensor in weights.values())
 
 
 def _finite(value: float) -> float | None:

@@ -15,8 +15,8 @@ from nash_dqn.advantage import AdvantageParameters, label_invariant_advantage, o
 from nash_dqn.agents.episodes import Act, Episodes, Replay, next_values, play_episodes
 from nash_dqn.agents.learner import Learner, TrainingResult
 from nash_dqn.agents.monitor import EarlyStopping, Monitor
-from nash_dqn.games.base import Observation, ObservationSpec
-from nash_dqn.games.market import Market, MarketState, Shocks
+from nash_dqn.games.base import ObservationSpec
+from nash_dqn.games.market import Market, Shocks
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import describe, mu_network
 from nash_dqn.seeding import generator
@@ -115,12 +115,8 @@ class NashDQNRecipe:
 
 def exploring(advantage: ObservationNetwork, noise: Tensor) -> Act:
     """Play u = mu(x) + noise, ``[K, E, M, N, d]``."""
-    mu = mu_network(advantage, noise.shape[-1])
-
-    def act(state: MarketState, observation: Observation, out: Tensor) -> None:
-        torch.add(mu(observation), noise.select(2, state.step), out=out)
-
-    return act
+    mu, steps = mu_network(advantage, noise.shape[-1]), noise.unbind(2)
+    return lambda state, observation: mu(observation) + steps[state.step]
 
 
 def bellman_residuals(
@@ -196,7 +192,7 @@ class NashDQN:
 
     def play(self, shocks: Shocks, exploration: Tensor) -> Episodes:
         """Fresh episodes with u = mu(x) + exploration."""
-        act = exploring(self.advantage.frozen(), exploration)
+        act = exploring(self.advantage.frozen, exploration)
         return play_episodes(self.game, self.recipe.observation, act, shocks)
 
     def update(self, episodes: Episodes) -> Tensor:
@@ -294,8 +290,8 @@ def train(
     """Algorithm 1 for an ensemble, a member per seed.
 
     A member that stops early or diverges leaves the ensemble; a diverged one keeps its weights of the last check that
-    found it sound, and the record says so. ``meta`` (scenario, recipe, ...) goes into the record and the metadata of the
-    weights.
+    found it sound, and the record says so. ``meta`` (scenario, recipe, ...) goes into the record and the weights'
+    metadata.
     """
     started = time.perf_counter()
     trainer = Trainer(game, recipe, seeds, torch.device(device))

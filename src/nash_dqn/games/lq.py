@@ -331,9 +331,7 @@ def _forward(step: LQStep) -> FloatArray:
     return forward
 
 
-def _first_order_rows(
-    game: LQGame, m: int, player: int, forward: FloatArray, value: FloatArray
-) -> FloatArray:
+def _first_order_rows(game: LQGame, m: int, player: int, forward: FloatArray, value: FloatArray) -> FloatArray:
     """Half the derivative of the player's action value in its own action: rows [d_i, n + 1 + D] times y.
 
     Raises NoEquilibriumError unless the rows' own block is negative definite beyond round-off.

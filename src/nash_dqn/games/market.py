@@ -260,33 +260,21 @@ class Market:
         Feature order: time, price, transient impact, order flow, own inventory (, own past order flow). Time runs from
         -1 to 1 over the horizon; the others are divided by :attr:`scales`, price after theta is subtracted.
         """
-        return Observation(torch.addcmul(*self._own_features(state, spec)), self._items(state, spec))
-
-    def observe_into(self, own: Tensor, state: MarketState, spec: ObservationSpec) -> Tensor | None:
-        """Write the own features into ``own`` ``[..., N, F]``, without gradients; returns the items or None.
-
-        The same as :meth:`observe`, less the memory for a result.
-        """
-        torch.addcmul(*self._own_features(state, spec), out=own)
-        return self._items(state, spec)
-
-    def _own_features(self, state: MarketState, spec: ObservationSpec) -> tuple[Tensor, Tensor, Tensor]:
-        """Offset, raw features and factor, whose offset + features * factor are the standardised own features."""
         inventory = state.inventory
         flow = inventory - state.initial_inventory
         order_flow = flow.sum(-1, keepdim=True)
         if spec.order_flow == "others_mean":
             order_flow = order_flow - flow
         price = state.price if spec.price == "S" else state.price - state.impact
-        shared = (inventory.new_tensor(state.step), price.unsqueeze(-1), state.impact.unsqueeze(-1), order_flow)
-        features = [feature.expand_as(inventory) for feature in shared]
-        features += [inventory, flow] if spec.own_flow else [inventory]
+        time = torch.full_like(inventory, state.step)
+        shared = (price.unsqueeze(-1), state.impact.unsqueeze(-1), order_flow)
+        features = [time, *(feature.expand_as(inventory) for feature in shared), inventory]
+        if spec.own_flow:
+            features.append(flow)
         offset, factor = self._standardisation(spec, inventory)
-        return offset, torch.stack(features, -1), factor
-
-    def _items(self, state: MarketState, spec: ObservationSpec) -> Tensor | None:
-        """One label-invariant item per agent, its standardised inventory, where inventories are visible."""
-        return None if spec.inventories == "private" else (state.inventory / self.scales.inventory).unsqueeze(-1)
+        own = torch.addcmul(offset, torch.stack(features, -1), factor)
+        visible = spec.inventories == "visible"
+        return Observation(own, (inventory / self.scales.inventory).unsqueeze(-1) if visible else None)
 
     def _standardisation(self, spec: ObservationSpec, like: Tensor) -> tuple[Tensor, Tensor]:
         """Offsets and factors ``[F]`` of the own features, of a tensor's type and on its device."""

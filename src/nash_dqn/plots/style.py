@@ -1,6 +1,6 @@
 """How every figure looks, and how it is written to disk.
 
-Figures are plain :class:`matplotlib.figure.Figure` objects without pyplot, so nothing here needs a display.
+Figures are plain :class:`matplotlib.figure.Figure` objects, not pyplot's, so nothing here needs a display.
 Matplotlib's settings are process-wide all the same; :func:`style` therefore changes them only inside a ``with``
 block, from the library's own defaults (a user's matplotlibrc has no say), and one thread at a time.
 """
@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 import matplotlib.style
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -28,10 +29,7 @@ MM = 1 / 25.4
 WIDTH_MM = 170.0
 """Width of a figure across two columns of a printed page."""
 
-# seaborn's "colorblind" palette
-BLUE, ORANGE, GREEN, VERMILION, PURPLE, BROWN, PINK, GREY, YELLOW, SKY = (
-    "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9",
-)  # fmt: skip
+(BLUE, ORANGE, GREEN, VERMILION, PURPLE, BROWN, PINK, GREY, YELLOW, SKY) = seaborn.color_palette("colorblind").as_hex()
 PALETTE = (BLUE, ORANGE, GREEN, PURPLE, BROWN, SKY, VERMILION, PINK)
 """Colours for series without a meaning of their own, such as seeds."""
 

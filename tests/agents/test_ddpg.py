@@ -1,0 +1,361 @@
+"""DDPG: one update against plain autograd, exploration by hand, the opponents, and a problem with a known optimum."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nash_dqn.agents.ddpg import DDPG, LEARNER, OPPONENTS, Excursions
+from nash_dqn.agents.episodes import Episodes
+from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe, PastPolicies, train
+from nash_dqn.agents.learner import Learner
+from nash_dqn.games.base import Observation, ObservationSpec
+from nash_dqn.games.lq import solve_nash
+from nash_dqn.games.market import Market, MarketState, Shocks
+from nash_dqn.games.market_lq import lq_state, market_lq
+from nash_dqn.networks import ObservationNetwork
+from nash_dqn.policy import Policy
+from nash_dqn.seeding import generator
+
+GAME = Market(
+    n_agents=3, horizon=1.5, n_steps=3, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.1, rho=0.5, eta=0.05, b1=0.1, b2=0.2,
+    b3=0.05, discount=0.9, initial_inventory_var=4.0,
+)  # fmt: skip
+SETTINGS: dict[str, Any] = {
+    "observation": {}, "actor_hidden": [5], "critic_hidden": [4], "phi_hidden": [3], "iterations": 1,
+    "first_epochs": 1, "epochs": 1, "episodes_per_epoch": 2, "learning_rate": 0.01, "weight_decay": 0.1,
+    "target_rate": 0.3, "exploration": {"start": 0.5, "end": 0.05}, "action_bound": 50.0, "opponents": "last",
+    "gradient_clip": None, "divergence_factor": 1e6, "history_every": 1,
+}  # fmt: skip
+CPU = torch.device("cpu")
+NETWORKS = ("actor", "critic")
+
+
+def recipe(**changes: Any) -> FictitiousPlayRecipe:
+    return FictitiousPlayRecipe.from_dict({**SETTINGS, **changes})
+
+
+def agent_of(made: FictitiousPlayRecipe, game: Market = GAME, seeds: tuple[int, ...] = (1, 2)) -> DDPG:
+    """In double precision."""
+    agent = DDPG(game, made, seeds, CPU)
+    for name in NETWORKS:
+        network = getattr(agent, name).frozen.map(Tensor.double)
+        setattr(agent, name, Learner(network, made.learning_rate, made.weight_decay, made.gradient_clip))
+    # Targets apart from the networks, so that a confusion of the two would show.
+    agent.target_actor = agent.actor.snapshot().map(lambda t: 0.9 * t + 0.01)
+    agent.target_critic = agent.critic.snapshot().map(lambda t: 1.1 * t - 0.02)
+    return agent
+
+
+def shocks_of(game: Market = GAME, episodes: int = 4, seed: int = 1, members: int = 2) -> Shocks:
+    stream = generator(seed, "test_ddpg")
+    normals = torch.randn(members, episodes, game.normals_per_episode, generator=stream, dtype=torch.float64)
+    return game.shocks_from_normals(normals)
+
+
+def excursions(explore: bool, target: float = 0.0, episodes: int = 4, game: Market = GAME) -> Excursions:
+    shape = (2, episodes, game.n_steps)
+    return Excursions(torch.full(shape, explore), torch.full(shape, target, dtype=torch.float64))
+
+
+def still(state: MarketState, _: Observation) -> Tensor:
+    """Opponents that do not trade."""
+    return torch.zeros_like(state.inventory[..., OPPONENTS]).unsqueeze(-1)
+
+
+def playing_numbers(state: MarketState, _: Observation) -> Tensor:
+    """Opponents j at rates m + j, whoever asks."""
+    rates = torch.arange(1.0, state.inventory.shape[-1], dtype=torch.float64) + state.step
+    return rates.expand_as(state.inventory[..., OPPONENTS]).unsqueeze(-1)
+
+
+# --- play ---------------------------------------------------------------------------------------------------
+
+
+def test_the_learner_follows_its_actor_and_the_others_their_policy() -> None:
+    agent = agent_of(recipe())
+    episodes = agent.play(playing_numbers, shocks_of(), excursions(False))
+    actor = agent.actor.frozen(episodes.observation, LEARNER)
+    torch.testing.assert_close(episodes.actions[..., LEARNER, :], actor)
+    for m in range(3):
+        assert (episodes.actions[:, :, m, 1, 0] == 1.0 + m).all()
+        assert (episodes.actions[:, :, m, 2, 0] == 2.0 + m).all()
+
+
+def test_an_excursion_arrives_at_its_target_when_the_horizon_ends() -> None:
+    """From any inventory at the constant rate (target - q) / (T - t): a straight line."""
+    agent, shocks = agent_of(recipe()), shocks_of()
+    episodes = agent.play(still, shocks, excursions(True, target=3.0))
+    start = shocks.inventory[..., 0]
+    for m in range(3):
+        torch.testing.assert_close(episodes.actions[:, :, m, 0, 0], (3.0 - start) / 1.5)
+    end = start + 0.5 * episodes.actions[:, :, :, 0, 0].sum(-1)
+    torch.testing.assert_close(end, torch.full_like(end, 3.0))
+
+
+def test_an_excursion_of_one_step_goes_its_part_of_the_way() -> None:
+    """At step 1 only: one hour is left, so the rate is (target - q) / 1 hour; before and after the actor trades."""
+    agent = agent_of(recipe())
+    one = excursions(False, target=-2.0)
+    one.explore[:, :, 1] = True
+    episodes = agent.play(still, shocks_of(), one)
+    actor = agent.actor.frozen(episodes.observation, LEARNER)[..., 0, 0]
+    held = shocks_of().inventory[..., 0] + 0.5 * actor[:, :, 0]
+    torch.testing.assert_close(episodes.actions[:, :, 1, 0, 0], (-2.0 - held) / 1.0)
+    torch.testing.assert_close(episodes.actions[:, :, [0, 2], 0, 0], actor[:, :, [0, 2]])
+
+
+def test_actions_are_clipped_to_the_bound() -> None:
+    """The actor's and the excursions', on either side (released code: +-50)."""
+    agent = agent_of(recipe(action_bound=0.25))
+    for target, bound in ((1e3, 0.25), (-1e3, -0.25)):
+        played = agent.play(still, shocks_of(), excursions(True, target=target)).actions
+        assert (played[..., 0, 0] == bound).all()
+    agent.actor.network.sigma.biases[-1].data.fill_(7.0)
+    assert (agent.play(still, shocks_of(), excursions(False)).actions[..., 0, 0] == 0.25).all()
+
+
+def test_a_lone_trader_has_no_opponents() -> None:
+    game = replace(GAME, n_agents=1)
+
+    def nobody(_: MarketState, __: Observation) -> Tensor:
+        raise AssertionError("there is nobody to ask")
+
+    episodes = agent_of(recipe(), game).play(nobody, shocks_of(game), excursions(False))
+    assert episodes.actions.shape == (2, 4, 3, 1, 1)
+
+
+# --- one update ---------------------------------------------------------------------------------------------
+
+
+class Plain:
+    """A member's network in plain torch: one observation at a time."""
+
+    def __init__(self, network: ObservationNetwork, member: int) -> None:
+        self.parameters = [t[member].detach().clone().requires_grad_() for t in network.parameters]
+        self.phi_layers = len(network.phi.weights) if network.phi else 0
+
+    def __call__(self, own: Tensor, items: Tensor | None, action: Tensor | None = None) -> Tensor:
+        """Agent 0's output, a scalar: own features [N, F], items [N, I], action [1]."""
+        layers = list(zip(self.parameters[::2], self.parameters[1::2], strict=True))
+        x = own[0] if action is None else torch.cat((own[0], action))
+        if items is not None:
+            z = items[1:]
+            for weight, bias in layers[: self.phi_layers]:
+                z = z @ weight + bias
+                z = z * torch.sigmoid(z)
+            x = torch.cat((x, z.mean(0)))
+        for weight, bias in layers[self.phi_layers : -1]:
+            x = x @ weight + bias[0]
+            x = x * torch.sigmoid(x)
+        return (x @ layers[-1][0] + layers[-1][1][0])[0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"observation": {"inventories": "visible"}, "action_bound": 0.1}, {"gradient_clip": 0.001}],
+    ids=["private", "visible-bounded", "clipped"],
+)
+def test_update_agrees_with_plain_autograd(changes: dict[str, Any]) -> None:
+    """Lillicrap et al., Continuous control with deep reinforcement learning (2016), Algorithm 1, twice.
+
+    Critic: mean of (Q(x, u) - r - discount Q'(x', u'(x')))^2, Q' = 0 at the end of the horizon. Actor: minus the mean
+    of Q(x, u(x)), by the critic just updated. Targets: theta' <- tau theta + (1 - tau) theta'. Actions enter the critic
+    in units of the game's rate scale. Gradients, weights and what is reported are compared, member by member.
+    """
+    made = recipe(**changes)
+    agent = agent_of(made)
+    unit, bound = GAME.scales.rate, made.action_bound
+    plain = []
+    for k in range(2):
+        nets = {
+            "actor": Plain(agent.actor.network, k), "critic": Plain(agent.critic.network, k),
+            "target_actor": Plain(agent.target_actor, k), "target_critic": Plain(agent.target_critic, k),
+        }  # fmt: skip
+        optimisers = {
+            name: torch.optim.AdamW(nets[name].parameters, lr=0.01, weight_decay=0.1, foreach=False)
+            for name in NETWORKS
+        }
+        plain.append((nets, optimisers))
+
+    for update in range(2):
+        away = excursions(False, target=4.0)
+        away.explore[:, ::2] = True
+        episodes = agent.play(playing_numbers, shocks_of(seed=10 + update), away)
+        reported = agent.update(episodes)
+        for k, (nets, optimisers) in enumerate(plain):
+            error, quality = torch.zeros(()).double(), torch.zeros(()).double()
+
+            def view(e: int, m: int, k: int = k, episodes: Episodes = episodes) -> tuple[Tensor, Tensor | None]:
+                return episodes.own[k, e, m], None if episodes.items is None else episodes.items[k, e, m]
+
+            for e in range(4):
+                for m in range(3):
+                    target = episodes.rewards[k, e, m, 0]
+                    if m < 2:
+                        later = nets["target_actor"](*view(e, m + 1)).clamp(-bound, bound)
+                        value = nets["target_critic"](*view(e, m + 1), later[None] / unit)
+                        target = target + GAME.discount * value.detach()
+                    error = (
+                        error + (nets["critic"](*view(e, m), episodes.actions[k, e, m, 0] / unit) - target) ** 2 / 12
+                    )
+            torch.testing.assert_close(reported[0, k], error.detach(), rtol=1e-10, atol=1e-12)
+            torch.testing.assert_close(reported[1, k], episodes.rewards[k, :, :, 0].sum(-1).mean())
+            check_step(agent.critic, k, error, nets["critic"], optimisers["critic"], made.gradient_clip)
+            for e in range(4):
+                for m in range(3):
+                    quality = quality + nets["critic"](*view(e, m), nets["actor"](*view(e, m))[None] / unit) / 12
+            check_step(agent.actor, k, -quality, nets["actor"], optimisers["actor"], made.gradient_clip)
+            for name in NETWORKS:
+                target_network = getattr(agent, f"target_{name}")
+                pairs = zip(nets[f"target_{name}"].parameters, nets[name].parameters, strict=True)
+                for (old, new), ours in zip(pairs, target_network.parameters, strict=True):
+                    old.data = 0.3 * new.data + 0.7 * old.data
+                    torch.testing.assert_close(ours[k], old.detach(), rtol=1e-8, atol=1e-10)
+
+
+def check_step(
+    learner: Learner, k: int, loss: Tensor, net: Plain, optimiser: torch.optim.Optimizer, clip: float | None
+) -> None:
+    """One step of the plain network, compared with what the learner made of its member k."""
+    for parameter, gradient in zip(net.parameters, torch.autograd.grad(loss, net.parameters), strict=True):
+        parameter.grad = gradient
+    if clip is not None:
+        assert torch.nn.utils.clip_grad_norm_(net.parameters, clip) > clip
+    for ours, parameter in zip(learner.parameters, net.parameters, strict=True):
+        assert ours.grad is not None and parameter.grad is not None
+        torch.testing.assert_close(ours.grad[k], parameter.grad, rtol=1e-8, atol=1e-10)
+    optimiser.step()
+    for ours, parameter in zip(learner.parameters, net.parameters, strict=True):
+        torch.testing.assert_close(ours[k], parameter, rtol=1e-8, atol=1e-10)
+
+
+def test_targets_start_as_copies() -> None:
+    agent = DDPG(GAME, recipe(), [1, 2], CPU)
+    for name in NETWORKS:
+        learner, target = getattr(agent, name), getattr(agent, f"target_{name}")
+        for parameter, copy in zip(learner.parameters, target.parameters, strict=True):
+            assert torch.equal(parameter, copy)
+            assert parameter.data_ptr() != copy.data_ptr()
+
+
+def test_select_keeps_all_four_networks_together() -> None:
+    agent = agent_of(recipe())
+    expected = [
+        [t[1:].clone() for t in net.parameters]
+        for net in (agent.actor.frozen, agent.critic.frozen, agent.target_actor, agent.target_critic)
+    ]
+    agent.select([1])
+    kept = (agent.actor.frozen, agent.critic.frozen, agent.target_actor, agent.target_critic)
+    for net, tensors in zip(kept, expected, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(net.parameters, tensors, strict=True))
+
+
+# --- opponents ----------------------------------------------------------------------------------------------
+
+
+def actor(seed: int, inventories: str = "private") -> ObservationNetwork:
+    items = int(inventories == "visible")
+    return ObservationNetwork.create(5, items, (3,), (4,), 1, [generator(s, "test_ddpg") for s in (seed, seed + 100)])
+
+
+def scene(inventories: Any = "private", episodes: int = 40) -> tuple[MarketState, Observation]:
+    shocks = shocks_of(episodes=episodes).map(Tensor.float)
+    state = GAME.reset(shocks)
+    return state, GAME.observe(state, ObservationSpec(inventories=inventories))
+
+
+@pytest.mark.parametrize("mode", ["last", "average"])
+def test_nobody_trades_before_the_first_best_response(mode: Any) -> None:
+    """The released code's start."""
+    past = PastPolicies(mode, 50.0)
+    assert len(past) == 1
+    assert torch.equal(past.opponents(torch.rand(2, 40, generator=generator(1)))(*scene()), torch.zeros(2, 40, 2, 1))
+
+
+def test_last_is_the_last_actor() -> None:
+    past = PastPolicies("last", 0.2)
+    for seed in (1, 2):
+        past.append(actor(seed))
+        rates = past.opponents(torch.rand(2, 40, generator=generator(1)))(*scene())
+        torch.testing.assert_close(rates, actor(seed)(scene()[1], OPPONENTS).clamp(-0.2, 0.2))
+    assert len(past) == 3
+    past.select([1])
+    state, observation = scene()
+    one = Observation(observation.own[1:], None)
+    torch.testing.assert_close(past.opponents(torch.zeros(1, 40))(state, one), rates[1:])
+
+
+@pytest.mark.parametrize("inventories", ["private", "visible"])
+def test_average_is_the_policy_drawn_in_each_episode(inventories: str) -> None:
+    """All opponents of an episode play one of the past policies, with equal chances, the no-trade start among them."""
+    past = PastPolicies("average", 0.2)
+    actors = [actor(seed, inventories) for seed in (1, 2, 3)]
+    for one in actors:
+        past.append(one)
+    state, observation = scene(inventories)
+    draws = torch.rand(2, 40, generator=generator(5, "test_ddpg"))
+    draws[:, 0], draws[:, 1] = 0.0, 1.0 - 2**-24
+    rates = past.opponents(draws)(state, observation)
+    assert rates.shape == (2, 40, 2, 1)
+    alone = [torch.zeros_like(rates), *(one(observation, OPPONENTS).clamp(-0.2, 0.2) for one in actors)]
+    for k in range(2):
+        for e in range(40):
+            drawn = math.floor(4 * draws[k, e].item())
+            torch.testing.assert_close(rates[k, e], alone[drawn][k, e])
+    assert {math.floor(4 * u) for u in draws.flatten().tolist()} == {0, 1, 2, 3}
+    past.select([1])
+    items = None if observation.items is None else observation.items[1:]
+    one_member = Observation(observation.own[1:], items)
+    torch.testing.assert_close(past.opponents(draws[1:])(state, one_member), rates[1:])
+
+
+# --- known optimum ------------------------------------------------------------------------------------------
+
+
+def test_finds_the_optimum_of_a_lone_trader() -> None:
+    """One agent and linear impact make the market a linear-quadratic control problem, solved by Riccati recursion.
+
+    On every seed DDPG reaches the optimal return up to 3 % of what optimal trading gains over not trading, all measured
+    on the same 5,000 episodes. The optimum's mean return there agrees with its exact value, and no seed beats it.
+    """
+    game = Market(
+        n_agents=1, horizon=2.0, n_steps=2, kappa=0.5, theta=10.0, sigma=0.2, gamma=0.1, rho=0.7, eta=0.2, b1=1.0,
+        b2=1.0, b3=0.1, discount=0.9, impact="linear", price_floor=None, initial_inventory_var=1.0,
+        initial_price_sd=1.0, initial_impact_sd=0.2,
+    )  # fmt: skip
+    seeds = [1, 2, 3]
+    made = recipe(
+        actor_hidden=[32, 32], critic_hidden=[32, 32], first_epochs=1500, episodes_per_epoch=50, learning_rate=0.003,
+        weight_decay=0.0, target_rate=0.5, exploration={"start": 0.5, "end": 0.5}, action_bound=5.0, history_every=500,
+    )  # fmt: skip
+    result = train(game, made, seeds)
+    network = ObservationNetwork.from_state_dict(result.tensors, "actor")
+    policy = Policy(network, ObservationSpec(), seeds, "fictitious_play", 5.0)
+    problem = market_lq(game)
+    solution = solve_nash(problem)
+    shocks = game.sample_shocks(5000, generator(99, "test_ddpg"))
+
+    def discounted(act: Any, members: int) -> Tensor:
+        wide = shocks.map(lambda leaf: leaf.expand(members, *leaf.shape))
+        state, total = game.reset(wide), torch.zeros(members, 5000)
+        for m in range(game.n_steps):
+            state, rewards = game.step(state, act(m, state), wide)
+            total += game.discount**m * rewards.squeeze(-1)
+        return total
+
+    def optimal(m: int, state: MarketState) -> Tensor:
+        gains = torch.from_numpy(solution.policies.gains[m]).float()
+        return -(lq_state(game, state) @ gains.T).unsqueeze(-1)
+
+    best = discounted(optimal, 1)
+    exact = solution.values.expected(problem.initial_mean, problem.initial_covariance)[0]
+    assert abs(best.mean().item() - exact) < 4 * best.std().item() / math.sqrt(5000)
+    worth = (best - discounted(lambda _, state: torch.zeros_like(state.inventory).unsqueeze(-1), 1)).mean().item()
+    shortfall = (best - discounted(lambda _, state: policy.act(game, state), 3)).mean(1)
+    assert worth > 0.5
+    assert shortfall.max().item() < 0.03 * worth
+    assert shortfall.min().item() > 0

@@ -1,0 +1,235 @@
+"""Algorithm 2 end to end: members, seeds, history, and who plays what when."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from nash_dqn.agents.ddpg import DDPG, Excursions, Opponents
+from nash_dqn.agents.episodes import Episodes
+from nash_dqn.agents.fictitious_play import EpsilonSchedule, FictitiousPlayRecipe, train
+from nash_dqn.agents.learner import TrainingResult
+from nash_dqn.artifacts import write_training
+from nash_dqn.games.base import Observation, ObservationSpec
+from nash_dqn.games.market import Market, Shocks
+from nash_dqn.networks import ObservationNetwork
+from nash_dqn.policy import load_policy
+from nash_dqn.seeding import generator
+
+GAME = Market(
+    n_agents=3, horizon=1.5, n_steps=3, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.1, rho=0.5, eta=0.05, b1=0.1, b2=0.2,
+    b3=0.05, discount=0.9, initial_inventory_var=4.0,
+)  # fmt: skip
+SETTINGS: dict[str, Any] = {
+    "observation": {}, "actor_hidden": [5], "critic_hidden": [4], "phi_hidden": [3], "iterations": 3,
+    "first_epochs": 30, "epochs": 20, "episodes_per_epoch": 2, "learning_rate": 0.01, "weight_decay": 0.1,
+    "target_rate": 0.3, "exploration": {"start": 0.6, "end": 0.2}, "action_bound": 50.0, "opponents": "last",
+    "gradient_clip": None, "divergence_factor": 1e9, "history_every": 10,
+}  # fmt: skip
+MODES = ("last", "average")
+
+
+def recipe(**changes: Any) -> FictitiousPlayRecipe:
+    return FictitiousPlayRecipe.from_dict({**SETTINGS, **changes})
+
+
+class Recorder:
+    """What each epoch of a run played, and with what."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.shocks: list[Shocks] = []
+        self.excursions: list[Excursions] = []
+        self.episodes: list[Episodes] = []
+        self.used: list[Episodes] = []
+        self.actors: list[ObservationNetwork] = []
+        play, update = DDPG.play, DDPG.update
+
+        def recording_play(agent: DDPG, opponents: Opponents, shocks: Shocks, excursions: Excursions) -> Episodes:
+            self.actors.append(agent.actor.snapshot())
+            self.shocks.append(shocks)
+            self.excursions.append(excursions)
+            self.episodes.append(play(agent, opponents, shocks, excursions))
+            return self.episodes[-1]
+
+        def recording_update(agent: DDPG, episodes: Episodes) -> Tensor:
+            self.used.append(episodes)
+            return update(agent, episodes)
+
+        monkeypatch.setattr(DDPG, "play", recording_play)
+        monkeypatch.setattr(DDPG, "update", recording_update)
+
+
+def same(first: TrainingResult, second: TrainingResult) -> bool:
+    """Whether the weights are identical, bit for bit."""
+    assert first.tensors.keys() == second.tensors.keys()
+    return all(torch.equal(tensor, second.tensors[name]) for name, tensor in first.tensors.items())
+
+
+# --- settings -----------------------------------------------------------------------------------------------
+
+
+def test_recipe_from_its_configuration() -> None:
+    made = recipe(observation={"price": "S-Y"})
+    assert (made.observation, made.exploration) == (ObservationSpec(price="S-Y"), EpsilonSchedule(0.6, 0.2))
+    assert made.total_epochs == 30 + 2 * 20
+    with pytest.raises(TypeError, match="momentum"):
+        recipe(momentum=0.9)
+
+
+# --- the whole run ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_history_and_record_of_a_run(mode: str, tmp_path: Any) -> None:
+    """30 epochs, then twice 20: a row every ten, with the iteration it ends in; two episodes of three steps each."""
+    result = train(GAME, recipe(opponents=mode), [3, 8], scenario="toy")
+    history = result.history
+    assert history.columns.tolist() == ["seed", "iteration", "epoch", "transitions", "critic_loss", "reward"]
+    assert history["seed"].tolist() == [3] * 7 + [8] * 7
+    assert history["iteration"].tolist() == [0, 0, 0, 1, 1, 2, 2] * 2
+    assert history["epoch"].tolist() == [10, 20, 30, 40, 50, 60, 70] * 2
+    assert history["transitions"].tolist() == [60, 120, 180, 240, 300, 360, 420] * 2
+    assert np.isfinite(history[["critic_loss", "reward"]].to_numpy()).all()
+    members = result.record["members"]
+    assert [(m["seed"], m["iterations"], m["transitions"], m["stopped"]) for m in members] == [
+        (3, 70, 420, "iterations"),
+        (8, 70, 420, "iterations"),
+    ]
+    assert result.record["config"]["recipe"]["opponents"] == mode
+    write_training(result, *(tmp_path / name for name in ("weights.safetensors", "history.csv", "run.json")))
+    policy = load_policy(tmp_path / "weights.safetensors")
+    assert (policy.algorithm, policy.bound, policy.meta) == ("fictitious_play", 50.0, {"scenario": "toy"})
+    observation = Observation(torch.ones(2, 4, 3, 5), None)
+    actor = ObservationNetwork.from_state_dict(result.tensors, "actor")
+    assert torch.equal(policy(observation), actor(observation).clamp(-50, 50))
+
+
+def test_history_is_the_mean_over_its_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(monkeypatch)
+    result = train(GAME, recipe(history_every=7), [3])  # 70 epochs; rows straddle the best responses
+    returns = torch.stack([episodes.rewards[..., 0].sum(-1).mean() for episodes in recorder.episodes])
+    assert result.history["epoch"].tolist() == list(range(7, 71, 7))
+    np.testing.assert_allclose(result.history["reward"], returns.unflatten(0, (10, 7)).mean(1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_same_seed_gives_the_same_weights(mode: str) -> None:
+    first, again = (train(GAME, recipe(opponents=mode), [3, 8]) for _ in range(2))
+    assert same(first, again)
+    pd.testing.assert_frame_equal(first.history, again.history)
+    for tensor in first.tensors.values():
+        assert not torch.equal(tensor[0], tensor[1])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_member_is_trained_as_it_is_alone(mode: str) -> None:
+    """70 epochs: more than one block of random numbers. To the rounding of 70 steps in single precision."""
+    together, alone = train(GAME, recipe(opponents=mode), [3, 8, 5]), train(GAME, recipe(opponents=mode), [8])
+    for name, tensor in alone.tensors.items():
+        torch.testing.assert_close(together.tensors[name][1:2], tensor, rtol=1e-3, atol=1e-4)
+    rows = together.history[together.history["seed"] == 8].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rows, alone.history, rtol=1e-3)
+
+
+def test_the_modes_differ_from_the_second_best_response_on() -> None:
+    """Against agents that do not trade there is nothing to average; later the mixture is another opponent."""
+    first = [train(GAME, recipe(opponents=mode, iterations=1), [3]) for mode in MODES]
+    assert same(*first)
+    second = [train(GAME, recipe(opponents=mode, iterations=2), [3]) for mode in MODES]
+    assert not same(*second)
+
+
+def test_others_play_the_last_best_response(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Algorithm 2: nobody trades at first; then all others play agent 0's actor as the last best response left it."""
+    recorder = Recorder(monkeypatch)
+    train(GAME, recipe(), [3, 8])
+    assert len(recorder.episodes) == 70
+    for epoch, episodes in enumerate(recorder.episodes):
+        others = episodes.actions[..., 1:, :]
+        if epoch < 30:
+            assert not others.any()
+        else:
+            # The actor at the start of this best response is the one that the last left: it is warm started.
+            frozen = recorder.actors[30 if epoch < 50 else 50]
+            torch.testing.assert_close(others, frozen(episodes.observation, slice(1, None)), rtol=1e-4, atol=1e-5)
+
+
+def test_others_play_any_past_policy_in_average_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the third best response: not trading, or the first or the second best response, the same for all others."""
+    recorder = Recorder(monkeypatch)
+    train(GAME, recipe(opponents="average"), [3])
+    seen = []
+    for episodes in recorder.episodes[50:]:
+        others = episodes.actions[..., 1:, :]
+        candidates = [torch.zeros_like(others)]
+        candidates += [recorder.actors[start](episodes.observation, slice(1, None)) for start in (30, 50)]
+        for e in range(2):
+            fits = [torch.allclose(others[0, e], one[0, e], rtol=1e-4, atol=1e-5) for one in candidates]
+            assert sum(fits) == 1
+            seen.append(fits.index(True))
+    assert np.bincount(seen, minlength=3).min() >= 5  # of 40 episodes, a third each
+
+
+def test_exploration_falls_within_each_best_response(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Epsilon from 0.6 to 0.2 linearly, anew in each; targets of the released code's inventory spread."""
+    recorder = Recorder(monkeypatch)
+    train(GAME, recipe(episodes_per_epoch=200), [3])
+    share = np.array([excursions.explore.double().mean() for excursions in recorder.excursions])
+    expected = np.concatenate([np.linspace(0.6, 0.2, 30), *[np.linspace(0.6, 0.2, 20)] * 2])
+    np.testing.assert_allclose(share, expected, atol=4.5 * 0.5 / np.sqrt(600))
+    targets = torch.stack([excursions.target for excursions in recorder.excursions])
+    assert targets.std().item() == pytest.approx(2.0, rel=0.02)  # sqrt(4) shares
+    assert abs(targets.mean().item()) < 0.05
+
+
+def test_each_episode_is_fresh_and_used_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(monkeypatch)
+    train(GAME, recipe(), [3])
+    assert len(recorder.used) == len(recorder.episodes) == 70
+    assert all(used is played for used, played in zip(recorder.used, recorder.episodes, strict=True))
+    starts = torch.cat([shocks.price for shocks in recorder.shocks], 1)
+    assert len(starts.unique()) > 0.95 * starts.numel()
+    # The environment's numbers are the seed's own stream, block by block.
+    normals = torch.randn(50, 2, GAME.normals_per_episode, generator=generator(3, "fictitious_play", "environment"))
+    assert torch.equal(recorder.shocks[49].noise[0], GAME.shocks_from_normals(normals[49]).noise)
+
+
+def test_divergence_is_recorded() -> None:
+    """At an absurd learning rate: finite weights, and the record says where each member stopped."""
+    made = recipe(learning_rate=1e9, divergence_factor=10.0, history_every=2)
+    result = train(GAME, made, [3, 8])
+    for member in result.record["members"]:
+        assert (member["stopped"], member["diverged"]) == ("diverged", True)
+        assert member["iterations"] < 70
+    assert all(tensor.isfinite().all() for tensor in result.tensors.values())
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_member_goes_on_as_alone_when_another_diverges(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Member 0 is driven out in the second best response: the other's networks, streams and past policies stay put."""
+    update = DDPG.update
+    epochs: list[None] = []
+
+    def failing(agent: DDPG, episodes: Episodes) -> Tensor:
+        statistics = update(agent, episodes)
+        epochs.append(None)
+        if len(epochs) == 35:
+            statistics[0, 0] = torch.nan
+        return statistics
+
+    alone = train(GAME, recipe(opponents=mode), [8])
+    monkeypatch.setattr(DDPG, "update", failing)
+    together = train(GAME, recipe(opponents=mode), [3, 8])
+    assert [member["iterations"] for member in together.record["members"]] == [40, 70]
+    assert [member["diverged"] for member in together.record["members"]] == [True, False]
+    for name, tensor in alone.tensors.items():
+        torch.testing.assert_close(together.tensors[name][1:2], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_an_ensemble_without_members_left_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(monkeypatch)
+    train(GAME, recipe(learning_rate=1e9, divergence_factor=10.0, history_every=2), [3])
+    assert len(recorder.episodes) < 70

@@ -1,0 +1,160 @@
+"""Figure 1's loss against plain loops, and where it is known to be zero."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nash_dqn.advantage import label_invariant_advantage, unpack
+from nash_dqn.agents.nash_dqn import NashDQNRecipe, train
+from nash_dqn.evaluation.beta_sweep import evaluate, table
+from nash_dqn.games.base import Observation, ObservationSpec
+from nash_dqn.games.market import Market, Shocks
+from nash_dqn.networks import MLP, ObservationNetwork
+from nash_dqn.seeding import generator
+
+GAME = Market(
+    n_agents=3, horizon=1.5, n_steps=3, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.1, rho=0.5, eta=0.05, b1=0.1, b2=0.2,
+    b3=0.05, discount=0.9, initial_inventory_var=4.0,
+)  # fmt: skip
+
+
+def networks(items: int, seeds: tuple[int, ...] = (1, 2)) -> dict[str, Tensor]:
+    tensors = {}
+    for name, outputs in (("advantage", 5), ("value", 1)):
+        streams = [generator(seed, "test_beta_sweep", name) for seed in seeds]
+        tensors.update(ObservationNetwork.create(5, items, (3,), (4,), outputs, streams).state_dict(name))
+    return tensors
+
+
+@pytest.mark.parametrize("inventories", ["private", "visible"])
+def test_loss_agrees_with_a_loop(inventories: Any) -> None:
+    """(17) without the regulariser, summed over agents, steps and ten episodes; 130 episodes are two chunks.
+
+    Every episode is played again on its own, in step with the documented random streams, which the members share.
+    """
+    spec, episodes, sigma_b = ObservationSpec(inventories=inventories), 130, 1.7
+    tensors = networks(int(inventories == "visible"))
+    loss, error = evaluate(GAME, tensors, spec, sigma_b, episodes, seed=4)
+    assert (loss.shape, error.shape, loss.dtype) == ((2,), (2,), torch.float64)
+    environment, noise = (generator(4, "beta_sweep", name) for name in ("environment", "exploration"))
+    for_member: list[list[float]] = [[], []]
+    for count in (100, 30):
+        shocks = GAME.sample_shocks(count, environment)
+        steps = sigma_b * torch.randn(count, 3, 3, 1, generator=noise)
+        for k in range(2):
+            nets = {
+                name: ObservationNetwork.from_state_dict(tensors, name).map(lambda t, k=k: t[k : k + 1])
+                for name in ("advantage", "value")
+            }
+            for e in range(count):
+                own_shocks = Shocks(*(leaf[e] for leaf in shocks))
+                state, views, residuals = GAME.reset(own_shocks), [], []
+                for m in range(3):
+                    seen = GAME.observe(state, spec)
+                    items = None if seen.items is None else seen.items.view(1, 1, 3, 1)
+                    views.append(Observation(seen.own.view(1, 1, 3, 5), items))
+                    parameters = unpack(nets["advantage"](views[-1]), 1)
+                    actions = parameters.mu[0, 0] + steps[e, m]
+                    state, rewards = GAME.step(state, actions, own_shocks)
+                    a = label_invariant_advantage(actions - parameters.mu, parameters)[0, 0]
+                    residuals.append(a - rewards)
+                values = [nets["value"](view)[0, 0, :, 0] for view in views] + [torch.zeros(3)]
+                total = 0.0
+                for m in range(3):
+                    full = values[m] + residuals[m] - GAME.discount * values[m + 1]
+                    total += sum(x**2 for x in full.tolist())
+                for_member[k].append(10 * total)
+    for k in range(2):
+        sample = torch.tensor(for_member[k], dtype=torch.float64)
+        assert loss[k].item() == pytest.approx(sample.mean().item(), rel=1e-4)
+        assert error[k].item() == pytest.approx(sample.std().item() / math.sqrt(episodes), rel=1e-4)
+
+
+def test_an_exact_value_and_advantage_leave_no_error() -> None:
+    """One step from a known start (S = theta, Y = 0, q = 0) without noise, so V, mu, P and psi are single numbers.
+
+    With c = eta + gamma, r_i = nu_i h (c h sum_j nu_j) - b1 nu_i^2 h - b2 nu_i^2 h^2. Nobody trades in equilibrium:
+    V = 0, mu = 0, P11 = b1 h + b2 h^2 - c h^2, P12 = -c h^2, P22 = 0 and psi = 0. Any error in V shows squared.
+    """
+    game = replace(
+        GAME, n_steps=1, impact="linear", b3=0.0, sigma=0.0, initial_inventory_var=0.0, initial_price_sd=0.0,
+        initial_impact_sd=0.0,
+    )  # fmt: skip
+    h, c = 1.5, 0.05 + 0.1
+    p11 = 0.1 * h + 0.2 * h**2 - c * h**2
+    softplus_inverse = math.log(math.expm1(math.sqrt(p11)))
+    outputs = torch.tensor([0.0, softplus_inverse, -c * h**2, 0.0, 0.0])
+
+    def constant(*members: Tensor) -> ObservationNetwork:
+        bias = torch.stack(members).unsqueeze(1)
+        return ObservationNetwork(None, MLP([torch.zeros(len(members), 5, bias.shape[-1])], [bias]))
+
+    wrong = outputs.clone()
+    wrong[2] = 0.0
+    advantage = constant(outputs, outputs, wrong).state_dict("advantage")
+    value = constant(torch.zeros(1), torch.full((1,), 0.3), torch.zeros(1)).state_dict("value")
+    loss, error = evaluate(game, {**advantage, **value}, ObservationSpec(), 2.0, 150, seed=4)
+    assert loss[0].item() == pytest.approx(0.0, abs=1e-9)
+    # Ten episodes of one step and three agents, each off by 0.3.
+    assert loss[1].item() == pytest.approx(10 * 3 * 0.09, rel=1e-4)
+    assert error[1].item() == pytest.approx(0.0, abs=1e-5)
+    # Without the cross term the error is c h^2 nu_i sum_{j != i} nu_j: 10 * 3 * (c h^2)^2 * sd^2 * 2 sd^2.
+    assert loss[2].item() == pytest.approx(10 * 3 * (c * h**2) ** 2 * 2 * 2.0**4, abs=4 * error[2].item())
+    # Where nobody explores, A at mu is zero whatever its parameters.
+    quiet, _ = evaluate(game, {**advantage, **value}, ObservationSpec(), 0.0, 150, seed=4)
+    assert quiet.tolist() == pytest.approx([0.0, 2.7, 0.0], rel=1e-4, abs=1e-9)
+
+
+def test_the_same_episodes_for_every_member_and_call() -> None:
+    """Common random numbers: a member's loss does not depend on its company."""
+    tensors = networks(0)
+    together = evaluate(GAME, tensors, ObservationSpec(), 1.0, 20, seed=4)
+    again = evaluate(GAME, tensors, ObservationSpec(), 1.0, 20, seed=4)
+    assert all(torch.equal(a, b) for a, b in zip(together, again, strict=True))
+    alone = evaluate(GAME, networks(0, seeds=(2,)), ObservationSpec(), 1.0, 20, seed=4)
+    torch.testing.assert_close(alone[0], together[0][1:], rtol=1e-5, atol=0)
+    twins = evaluate(GAME, networks(0, seeds=(2, 2)), ObservationSpec(), 1.0, 20, seed=4)
+    torch.testing.assert_close(twins[0][0], twins[0][1], rtol=1e-6, atol=0)
+    other = evaluate(GAME, tensors, ObservationSpec(), 1.0, 20, seed=5)
+    assert not torch.equal(other[0], together[0])
+
+
+def test_trained_weights_can_be_evaluated() -> None:
+    """On the training's axis: a short training's loss and the loss on fresh episodes are of one size."""
+    recipe = NashDQNRecipe.from_dict(
+        {
+            "observation": {}, "value_hidden": [8], "advantage_hidden": [8], "phi_hidden": [], "iterations": 100,
+            "episodes_per_iteration": 20, "minibatch_episodes": 20, "replay_episodes": 20, "learning_rate": 0.01,
+            "weight_decay": 0.0, "exploration": {"start": 1.0, "end": 1.0}, "penalty": {"norm": "l1", "beta": 0.0},
+            "target_refresh": None, "gradient_clip": None, "early_stopping": None, "divergence_factor": 1e6,
+            "history_every": 10,
+        }
+    )  # fmt: skip
+    result = train(GAME, recipe, [1, 2])
+    loss, error = evaluate(GAME, result.tensors, ObservationSpec(), 1.0, 400, seed=4)
+    last = result.history.groupby("seed")["loss"].last()
+    for k in range(2):
+        # 10 iterations of 20 episodes against 400: about sqrt(3) times the standard error, and the last learning.
+        assert loss[k].item() == pytest.approx(last.iloc[k], abs=8 * error[k].item())
+        assert error[k] < 0.1 * loss[k]
+
+
+def test_table() -> None:
+    losses = [(10.0, torch.tensor([5.0, 6.0]), torch.tensor([0.5, 0.6]))]
+    losses.append((0.0, torch.tensor([7.0, 8.0]), torch.tensor([0.7, 0.8])))
+    records = [
+        {"members": [{"seed": 1, "diverged": False}, {"seed": 2, "diverged": True}]},
+        {"members": [{"seed": 1, "diverged": False}, {"seed": 2, "diverged": False}]},
+    ]
+    rows = table(losses, records, scenario="toy", episodes=3)
+    assert rows.to_dict("list") == {
+        "scenario": ["toy"] * 4, "episodes": [3] * 4, "beta": [10.0, 10.0, 0.0, 0.0], "seed": [1, 2, 1, 2],
+        "loss": [5.0, 6.0, 7.0, 8.0], "loss_se": pytest.approx([0.5, 0.6, 0.7, 0.8]),
+        "diverged": [False, True, False, False],
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="zip"):
+        table(losses, records[:1])
