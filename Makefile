@@ -50,7 +50,7 @@ endif
 $(READY): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "error: no '$(PYTHON)' here; name a Python >= 3.11: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "error: $(PYTHON) is Python %d.%d, and 3.11 or newer is needed: make PYTHON=/path/to/python3" % sys.version_info[:2])'
-	@echo "Setting up $(VENV) (once; about a minute, longer where the download is slow) ..."
+	@echo "Setting up $(VENV) (once; about a minute, longer where the download is slow) ..." >&2
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[report]'
 	@echo "$(CURDIR)" >$@

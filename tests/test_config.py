@@ -547,7 +547,7 @@ def test_nash_dqn_settings_hold_the_given_beta_and_leave_the_configuration_alone
     assert settings["recipe"] == {**REAL["nash_dqn"]["paper"], "penalty": {"norm": "l1", "beta": 0.5}}
     assert settings["scenario"] == "released"
     assert settings["recipe_name"] == "paper"
-    assert settings["seeds"] == [1, 2, 3]
+    assert settings["seeds"] == [1, 2, 3, 4]
     assert settings["device"] == "cpu"
     settings["seeds"].append(4)
     settings["game"]["kappa"] = 7

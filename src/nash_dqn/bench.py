@@ -1,9 +1,9 @@
-"""``python -m nash_dqn.bench``: what training and evaluation cost, beside the bare matrix products they cannot do without.
+"""``python -m nash_dqn.bench``: what training and evaluation cost, beside the matrix products they cannot do without.
 
-Every row times the real code and its floor in turn in one process, so that the ratio holds on a machine whose speed drifts.
-The floor is the products alone, at the same sizes: for an iteration of Nash-DQN both networks forward and backward, the
-target network forward and one forward per step of the game; activations, losses, optimiser, game and random numbers come
-on top of it.
+Every row times the real code and its floor in turn in one process, so that the ratio holds on a machine whose speed
+drifts. The floor is the products alone, at the same sizes: for an iteration of Nash-DQN both networks forward and
+backward, the target network forward and one forward per step of the game; activations, losses, optimiser, game and
+random numbers come on top of it.
 """
 
 from __future__ import annotations
@@ -161,9 +161,8 @@ def bench_cross_play(game: Market, recipe: nash_dqn.NashDQNRecipe, episodes: int
     products.forward(sizes, batch * (game.n_agents - 1), game.n_steps)
     assignments = [(policies[0], slice(0, 1)), (policies[1], slice(1, None))]
     real, floor = _paired(lambda: play(game, assignments, shocks), _iterations(products, episodes // batch), rounds)
-    return Row(
-        f"Cross-play episode, of {episodes}", 1, 1e3 * real / episodes, 1e3 * floor / episodes, AUTHORS_MS["cross_play"]
-    )
+    unit = 1e3 / episodes
+    return Row(f"Cross-play episode, of {episodes}", 1, real * unit, floor * unit, AUTHORS_MS["cross_play"])
 
 
 def rows(config: dict[str, Any], scenario: str, quick: bool) -> list[Row]:

@@ -80,8 +80,9 @@ class Checkout:
         assert dry.returncode == 0, dry.stdout
         if "Nothing to be done" in dry.stdout:
             return {}
-        (table,) = re.findall(r"^Job stats:\njob +count\n-+ +-+\n(.*?)^total +\d+$", dry.stdout, re.M | re.S)
-        return {rule: int(count) for rule, count in (line.split() for line in table.splitlines())}
+        table = re.search(r"^Job stats:\njob +count\n-+ +-+\n(.*?)^total +\d+$", dry.stdout, re.M | re.S)
+        assert table is not None, dry.stdout
+        return {rule: int(count) for rule, count in (line.split() for line in table[1].splitlines())}
 
     def edit(self, name: str, change: Callable[[str], str]) -> None:
         path = self.root / name

@@ -38,7 +38,7 @@ class Learner:
         self, network: ObservationNetwork, learning_rate: float, weight_decay: float, gradient_clip: float | None
     ) -> None:
         self.gradient_clip = gradient_clip
-        self._settings = {"lr": learning_rate, "weight_decay": weight_decay}
+        self._learning_rate, self._weight_decay = learning_rate, weight_decay
         self._own(network.map(Tensor.clone))
 
     def _own(self, network: ObservationNetwork) -> None:
@@ -47,7 +47,9 @@ class Learner:
         self.parameters = self.network.parameters
         self.frozen = self.network.map(Tensor.detach)
         """The network without gradients, sharing memory: always the current weights."""
-        self.optimiser = torch.optim.AdamW(self.parameters, fused=True, **self._settings)
+        self.optimiser = torch.optim.AdamW(
+            self.parameters, lr=self._learning_rate, weight_decay=self._weight_decay, fused=True
+        )
 
     def step(self, loss: Tensor) -> None:
         """Minimise the sum of the members' losses by one step."""

@@ -46,9 +46,9 @@ class Member:
 class Monitor:
     """Collects per-iteration statistics of the active members and decides, at each check, who goes on.
 
-    The first statistic is the loss. A member has *diverged* when its mean loss since the last check, or a weight, is not
-    finite, or when that mean exceeds ``divergence_factor`` times the best such mean; it keeps its weights of the last
-    check that found it sound.
+    The first statistic is the loss. A member has *diverged* when its mean loss since the last check, or a weight, is
+    not finite, or when that mean exceeds ``divergence_factor`` times the best such mean; it keeps its weights of the
+    last check that found it sound.
 
     Attributes:
         active: indices of the members still training, in the order of the ensemble's tensors.
