@@ -10,8 +10,9 @@ from nash_dqn.games.market import Market, MarketState, Shocks
 from nash_dqn.seeding import generator
 
 GAME = Market(
-    n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1
-)
+    n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1,
+    discount=0.9,
+)  # fmt: skip
 MEMBERS, EPISODES = 2, 5
 
 

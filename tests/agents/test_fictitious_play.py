@@ -174,14 +174,22 @@ def test_others_play_any_past_policy_in_average_mode(monkeypatch: pytest.MonkeyP
 
 
 def test_exploration_falls_within_each_best_response(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Epsilon from 0.6 to 0.2 linearly, anew in each; targets of the released code's inventory spread."""
+    """Epsilon from 0.6 to 0.2 linearly, anew in each; targets as far spread as initial inventories, sqrt(4) shares."""
     recorder = Recorder(monkeypatch)
+    at, fractions = EpsilonSchedule.at, []
+
+    def recording_at(schedule: EpsilonSchedule, fraction: float) -> float:
+        fractions.append(fraction)
+        return at(schedule, fraction)
+
+    monkeypatch.setattr(EpsilonSchedule, "at", recording_at)
     train(GAME, recipe(episodes_per_epoch=200), [3])
+    course = np.concatenate([np.linspace(0, 1, 30), *[np.linspace(0, 1, 20)] * 2])
+    np.testing.assert_allclose(fractions, course, rtol=1e-12)
     share = np.array([excursions.explore.double().mean() for excursions in recorder.excursions])
-    expected = np.concatenate([np.linspace(0.6, 0.2, 30), *[np.linspace(0.6, 0.2, 20)] * 2])
-    np.testing.assert_allclose(share, expected, atol=4.5 * 0.5 / np.sqrt(600))
+    np.testing.assert_allclose(share, 0.6 - 0.4 * course, atol=4.5 * 0.5 / np.sqrt(600))
     targets = torch.stack([excursions.target for excursions in recorder.excursions])
-    assert targets.std().item() == pytest.approx(2.0, rel=0.02)  # sqrt(4) shares
+    assert targets.std().item() == pytest.approx(2.0, rel=0.02)
     assert abs(targets.mean().item()) < 0.05
 
 

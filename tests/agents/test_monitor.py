@@ -140,6 +140,14 @@ def test_members_stop_on_their_own() -> None:
     assert history.groupby("seed")["iteration"].max().tolist() == [14, 40, 28]
 
 
+def test_a_window_holds_the_members_own_losses_after_another_has_left() -> None:
+    """The first member leaves with losses that would be the lowest ever in another's window, which spans checks."""
+    falling = [50.0 - i for i in range(40)]
+    losses = [[1.0] * 40, falling, [x + 100 for x in falling]]
+    together = run(losses, every=2, early=EarlyStopping(patience=10, window=7))
+    assert outcome(together) == [(18, "early_stopping"), (40, "iterations"), (40, "iterations")]
+
+
 # --- divergence ---------------------------------------------------------------------------------------------
 
 
@@ -164,6 +172,21 @@ def test_divergence_is_judged_by_the_factor() -> None:
     assert outcome(run([[1.0, 10.0, 10.0, 10.0, 1.0]], every=1, factor=10.0)) == [(5, "iterations")]
     # The best, not the first or the last.
     assert outcome(run([[5.0, 1.0, 8.0, 11.0]], every=1, factor=10.0)) == [(4, "diverged")]
+
+
+def test_a_restart_forgets_the_best_loss_but_the_record_keeps_it() -> None:
+    """A loss of 50 has diverged from 1, but not after a restart; there 5000 has, from 50."""
+    for restart, end in ((False, (3, "diverged")), (True, (5, "diverged"))):
+        weights = {"a": torch.zeros(1, 1)}
+        monitor = Monitor([1], ("loss",), 6, 1, 10.0, None, weights)
+        for done, loss in enumerate([1.0, 1.0, 50.0, 50.0, 5000.0, 1.0], 1):
+            if restart and done == 3:
+                monitor.restart()
+            monitor.add(torch.full((1, 1), loss))
+            if not monitor.check(done, done, weights.copy):
+                break
+        assert outcome(monitor) == [end]
+        assert monitor.record()[0]["best_loss"] == 1.0
 
 
 def test_diverged_at_the_first_check_keeps_the_initial_weights() -> None:

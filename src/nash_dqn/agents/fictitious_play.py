@@ -55,7 +55,8 @@ class FictitiousPlayRecipe:
         opponents: ``"last"``: the others play agent 0's last policy (algorithm, released code); ``"average"``: in each
             episode they all play one of the past policies, drawn uniformly, the no-trade start among them (text).
         gradient_clip: largest gradient norm of a member's network; None for no limit.
-        divergence_factor: a member whose critic loss exceeds this multiple of its best, or is not finite, has diverged.
+        divergence_factor: a member whose critic loss exceeds this multiple of its best in the same best response, or is
+            not finite, has diverged.
         history_every: epochs between rows of the history, each a mean over them, and between divergence checks.
     """
 
@@ -242,6 +243,7 @@ def train(
     )
     for iteration in range(recipe.iterations):
         epochs = recipe.epochs if iteration else recipe.first_epochs
+        monitor.restart()  # a best response to other opponents
         for epoch in range(epochs):
             if not monitor.active:
                 break

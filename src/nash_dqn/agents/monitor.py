@@ -27,13 +27,15 @@ class EarlyStopping(NamedTuple):
 class Member:
     """What is known about one member, updated at every check.
 
-    ``best`` is the lowest mean loss between two checks, by which divergence is judged; ``lowest`` and ``lowest_at`` the
-    lowest mean over the early stopping window and its last iteration.
+    ``best`` is the lowest mean loss between two checks, ``reference`` the lowest since the last restart, by which
+    divergence is judged; ``lowest`` and ``lowest_at`` the lowest mean over the early stopping window and its last
+    iteration.
     """
 
     def __init__(self, seed: int, weights: dict[str, Tensor]) -> None:
         self.seed = seed
         self.best = math.inf
+        self.reference = math.inf
         self.lowest = math.inf
         self.lowest_at = 0
         self.last = math.nan
@@ -100,11 +102,13 @@ class Monitor:
             loss = row[self._statistics[0]]
             member.last, member.iterations, member.transitions = loss, done, transitions
             own = _row(current, position)
-            if not _all_finite(loss, own) or loss > self._factor * member.best:
+            if not _all_finite(loss, own) or loss > self._factor * member.reference:
                 member.stopped = "diverged"
-                log.warning("seed %d diverged at iteration %d: loss %g, best %g", member.seed, done, loss, member.best)
+                log.warning(
+                    "seed %d diverged at iteration %d: loss %g, best %g", member.seed, done, loss, member.reference
+                )
                 continue
-            member.best = min(member.best, loss)
+            member.best, member.reference = min(member.best, loss), min(member.reference, loss)
             member.weights = own
             if self._early and self._patience_is_over(member, recent[:, 0, position], done):
                 member.stopped = "early_stopping"
@@ -123,6 +127,11 @@ class Monitor:
                 member.lowest = lowest.item()
                 member.lowest_at = done - (len(losses) - self._early.window - int(at))
         return done - member.lowest_at >= self._early.patience
+
+    def restart(self) -> None:
+        """Forget the best losses: from here on the problem is another one, whose losses have another scale."""
+        for member in self.members:
+            member.reference = math.inf
 
     def select(self, kept: Sequence[int]) -> None:
         """Go on with these positions only."""
