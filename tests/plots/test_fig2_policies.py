@@ -153,6 +153,17 @@ def test_distances_may_be_lost_with_the_seeds(
     assert "no seed pair left: grid shown none;" in " ".join(find(figure, "notes")[0].get_text().split())
 
 
+def test_one_seed_has_no_distance_between_trainings(
+    policy_grid: DataFrame, policy_distance: DataFrame, find: Callable[..., list[Any]]
+) -> None:
+    grid = small(policy_grid)
+    distances = policy_distance[(policy_distance["seed_a"] == 1) & (policy_distance["seed_b"] == 1)]
+    figure = plot(grid[grid["seed"] == 1], distances, **COMPARED)
+    notes = " ".join(find(figure, "notes")[0].get_text().split())
+    assert "one seed pair: grid shown 0.100 (5%)" in notes
+    assert "on the grid shown: Nash-DQN none; FP none." in notes
+
+
 def test_rows_of_other_recipes_do_not_count(
     policy_grid: DataFrame, policy_distance: DataFrame, find: Callable[..., list[Any]]
 ) -> None:

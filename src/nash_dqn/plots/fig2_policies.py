@@ -285,9 +285,8 @@ def _drawn(distances: DataFrame, names: Mapping[str, str], rates: Mapping[str, _
     """Return the distances between seeds none of which is omitted."""
     kept = np.ones(len(distances), dtype=bool)
     for side in (["policy_a", "seed_a"], ["policy_b", "seed_b"]):
-        kept &= [
-            int(seed) not in rates[names[policy]].omitted for policy, seed in distances[side].itertuples(index=False)
-        ]
+        rows = distances[side].itertuples(index=False)
+        kept &= np.array([int(seed) not in rates[names[policy]].omitted for policy, seed in rows], dtype=bool)
     return distances[kept]
 
 
