@@ -232,7 +232,9 @@ def test_run_without_benchmarks_is_refused(run: Run) -> None:
 @pytest.mark.parametrize(
     ("newer", "stale"),
     [
-        ("results/released/nash_dqn/released/beta_50/run.json", "results/released/beta_sweep.csv"),
+        ("results/released/nash_dqn/released/beta_50/run.json", "results/released/policy_grid.csv"),
+        ("results/released/nash_dqn/paper/beta_0/run.json", "results/released/beta_sweep.csv"),
+        ("results/released/beta_sweep.csv", "figures/released/fig1_beta_sweep.png"),
         ("results/table1/cross_play.csv", "results/claims.csv"),
     ],
 )

@@ -284,14 +284,24 @@ def _covers(found: Any, wanted: Any) -> bool:
 
 def _check_complete(config: Mapping[str, Any], ran: Sequence[Training], results: Path, pictures: Path) -> None:
     """Refuse a run that lacks a result, or has one that is older than what it is made from."""
-    names = ("beta_sweep", "policy_grid", "policy_distance", "cross_play", "cross_play_tests")
+    betas = {float(beta) for beta in config["beta_sweep"]["betas"]}
+    pairs = [config["comparisons"][name] for name in config["run"]["comparisons"]]
+    compared = {
+        (recipe, float(config["nash_dqn"][recipe]["penalty"]["beta"])) for recipe in (p["nash_dqn"] for p in pairs)
+    }
     tables = []
     for scenario in config["run"]["scenarios"]:
-        records = [training.path for training in ran if training.scenario == scenario]
-        of_scenario = [results / scenario / f"{name}.csv" for name in names]
+        trainings = [training for training in ran if training.scenario == scenario]
+        swept = [t.path for t in trainings if t.recipe == config["beta_sweep"]["recipe"] and t.beta in betas]
+        met = [t.path for t in trainings if t.algorithm == "fictitious_play" or (t.recipe, t.beta) in compared]
+        names = ("policy_grid", "policy_distance", "cross_play", "cross_play_tests")
+        sweep, *others = (results / scenario / f"{name}.csv" for name in ("beta_sweep", *names))
         shown = [pictures / name for name in figures(config) if name.parts[0] == scenario]
-        _check_newer([*of_scenario, *shown], records)
-        tables += of_scenario
+        of_sweep = [path for path in shown if path.stem.startswith("fig1")]
+        _check_newer([sweep], swept)
+        _check_newer(of_sweep, [sweep])
+        _check_newer([*others, *(path for path in shown if path not in of_sweep)], met)
+        tables += [sweep, *others]
     _check_newer([results / "claims.csv"], tables)
 
 
