@@ -73,7 +73,7 @@ def test_diverged_seeds_are_marked_and_in_no_mean(
     (cross,) = find(figure, "diverged")
     assert list(cross.get_xdata()) == [10.0]
     assert cross.get_transform() is cross.axes.get_xaxis_transform() or list(cross.get_ydata()) == [1.0]
-    assert "1 of 3" in words(figure)
+    assert "1/3" in words(figure)
     (line,) = find(figure, "mean")
     assert line.get_ydata()[2] == 59.0  # of 58 and 60
     assert figure.axes[0].get_ylim()[1] < 200  # the diverged loss does not stretch the axis
@@ -84,11 +84,11 @@ def test_a_beta_where_all_diverged_breaks_the_line(
 ) -> None:
     figure = plot(sweep.assign(diverged=sweep["beta"] == 1.0))
     assert np.isnan(find(figure, "mean")[0].get_ydata()).tolist() == [False, True, False, False]
-    assert "3 of 3" in words(figure)
+    assert "3/3" in words(figure)
 
 
 def test_a_run_where_everything_diverged_still_shows_it(sweep: DataFrame, words: Callable[[Figure], str]) -> None:
-    assert words(plot(sweep.assign(diverged=True, loss=math.nan))).count("3 of 3") == 4
+    assert words(plot(sweep.assign(diverged=True, loss=math.nan))).count("3/3") == 4
 
 
 def test_one_seed_has_no_interval(

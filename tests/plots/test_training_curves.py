@@ -29,13 +29,13 @@ def test_each_seed_is_a_line_of_its_losses(histories: Histories, records: Record
 
 def test_rewards_are_drawn_as_they_are_and_smoothed(histories: Histories, records: Records, find: Find) -> None:
     fp = histories["fictitious_play/last"]
-    long = fp.loc[fp.index.repeat(10)].reset_index(drop=True)  # 300 rows a seed: a window of 300 / 50 = 6
+    long = fp.loc[fp.index.repeat(40)].reset_index(drop=True)  # 1,200 rows a seed: a window of 1,200 / 200 = 6
     figure = draw({**histories, "fictitious_play/last": long}, records)
     (values,) = find(figure, "points-1")
     (mean,) = [line for line in find(figure, "seed-1") if line.axes is values.axes]
     rewards = long.loc[long["seed"] == 1, "reward"].to_numpy()
     np.testing.assert_array_equal(values.get_ydata(), rewards)
-    assert mean.get_ydata()[150] == pytest.approx(rewards[147:153].mean())
+    assert mean.get_ydata()[600] == pytest.approx(rewards[597:603].mean())
 
 
 def test_stops_are_marked_where_they_happened(histories: Histories, records: Records, find: Find) -> None:

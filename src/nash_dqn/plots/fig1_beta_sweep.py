@@ -152,13 +152,13 @@ def _shifted(axes: Axes, points: float) -> Transform:
 
 
 def _mark_diverged(axes: Axes, betas: np.ndarray, diverged: np.ndarray) -> None:
-    """Mark each beta with diverged seeds by a cross on the upper edge and "how many of how many" above it."""
+    """Mark each beta with diverged seeds by a cross on the upper edge and "how many / of how many" above it."""
     for beta, lost in zip(betas, diverged, strict=True):
         if lost.any():
             edge = axes.get_xaxis_transform()
             axes.plot([beta], [1.0], "x", ms=5, mew=1.5, color=DIVERGED, transform=edge, clip_on=False, gid="diverged")
             axes.annotate(
-                f"{lost.sum()} of {lost.size}",
+                f"{lost.sum()}/{lost.size}",
                 (beta, 1.0),
                 xycoords=edge,
                 xytext=(0, 4),
@@ -219,5 +219,9 @@ def _legend(seeds: int, confidence: float, diverged: bool) -> list[Line2D]:
         Line2D([], [], color=ORANGE, marker="s", ms=3, ls="--", lw=1, label="published (digitised, one run)")
     )
     if diverged:
-        handles.append(Line2D([], [], color=DIVERGED, marker="x", ls="", label="diverged (left out of mean, interval)"))
+        handles.append(
+            Line2D(
+                [], [], color=DIVERGED, marker="x", ls="", label="diverged, of all seeds (in neither mean nor interval)"
+            )
+        )
     return handles

@@ -282,7 +282,8 @@ def _tests_text(row: _Row, panel: _Panel, published: Mapping[str, Published]) ->
     defined = rejects.notna()  # there is no test of a single point, nor of rewards that are not finite
     p_values = welch["p_value"].to_numpy(float)
     if len(p_values) <= 4:
-        listed = ", ".join(map(_p_value, p_values))
+        each = [_p_value(p) for p in p_values]
+        listed = ", ".join(each) if len(set(each)) > 1 else f"{each[0]} (each seed pair)"
     else:
         listed = (
             f"{_p_value(np.nanmin(p_values))} to {_p_value(np.nanmax(p_values))}" if defined.any() else _p_value(np.nan)

@@ -21,7 +21,7 @@ COLUMNS = {
 }
 """What each algorithm's history must have."""
 
-_WINDOW = 50
+_WINDOW = 200
 """Rewards are noisy: their lines are running means over this fraction of a training, drawn over the values."""
 
 _STOPS = ("iterations", "early_stopping", "diverged")
@@ -49,7 +49,7 @@ def plot(histories: Mapping[str, DataFrame], records: Mapping[str, Mapping[str, 
     """Draw each training's curves against the joint transitions played: a panel for each recipe, a line for each seed.
 
     Rows are Nash-DQN's loss, the critic's loss and the training reward of fictitious play (FP). Light vertical lines
-    are where one FP iteration ends and the next begins. Rewards are running means over a fiftieth of the training,
+    are where one FP iteration ends and the next begins. Rewards are running means over a two-hundredth of the training,
     with the values behind them. Trainings that stopped early or diverged are marked where they did. Rewards far below
     those of the second half of training are cut off and counted.
 
