@@ -1,4 +1,4 @@
-"""The paper's claims: the published number, ours, and a verdict by a rule fixed before any result was seen.
+"""The paper's claims: the published number, ours, and a verdict by a rule written before the full run.
 
 The unit of replication is the seed (a training), or the pair of seeds where two algorithms meet: intervals
 are 95 % Student t intervals over them and are empty for fewer than two. A claim that needs an interval is
