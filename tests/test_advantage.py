@@ -120,6 +120,60 @@ def test_a_lone_agent(d: int) -> None:
     torch.testing.assert_close(label_invariant_advantage(delta, p)[0], expected, rtol=1e-9, atol=1e-12)
 
 
+# --- the opponents' deviations as constants -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("d", DIMS)
+def test_own_and_opponents_deviations_have_their_own_places(d: int) -> None:
+    """Equation (15) with delta_i from the one argument and every delta_j from the other, numbers of their own here."""
+    delta, opponents, p = normal(5, N, d), normal(5, N, d, seed=6), parameters_of(d, 5)
+    advantage = label_invariant_advantage(delta, p, opponents)
+    for b in range(5):
+        one = AdvantageParameters(*(leaf[b] for leaf in p))
+        for i in range(N):
+            joint = opponents[b].clone()
+            joint[i] = delta[b, i]
+            torch.testing.assert_close(advantage[b, i], label_invariant_by_loop(joint, i, one))
+    assert torch.equal(label_invariant_advantage(delta, p, delta), label_invariant_advantage(delta, p))
+
+
+@pytest.mark.parametrize("d", DIMS)
+def test_gradients_with_the_opponents_deviations_constant(d: int) -> None:
+    """By hand, A_i in delta_i: -2 P11 delta_i - P12 sum_j delta_j; in delta_j: -P12^T delta_i - 2 P22 delta_j + psi.
+
+    The latter are zero, and the former the same, where delta_j is a constant.
+    """
+    delta, p = normal(N, d), parameters_of(d)
+    whole = torch.autograd.functional.jacobian(lambda x: label_invariant_advantage(x, p), delta)
+    held = torch.autograd.functional.jacobian(lambda x: label_invariant_advantage(x, p, x.detach()), delta)
+    for i in range(N):
+        p11 = p.cholesky[i] @ p.cholesky[i].T
+        for j in range(N):
+            if i == j:
+                rest = sum(delta[k] for k in range(N) if k != i)
+                expected = -2 * p11 @ delta[i] - p.p12[i] @ rest
+                torch.testing.assert_close(held[i, i], expected)
+            else:
+                expected = -p.p12[i].T @ delta[i] - 2 * p.p22[i] @ delta[j] + p.psi[i]
+                assert not held[i, j].any()
+            torch.testing.assert_close(whole[i, j], expected)
+
+
+@pytest.mark.parametrize("d", DIMS)
+def test_constants_or_not_the_matrices_get_the_same_gradient(d: int) -> None:
+    """Held are the deviations, not the parameters: psi, P12, P22 and L learn from (17) in either case."""
+    delta, raw = normal(3, N, d).requires_grad_(), normal(3, N, output_size(d), seed=2).requires_grad_()
+    weights = normal(3, N, seed=7)
+    gradients = []
+    for opponents in (delta, delta.detach()):
+        loss = (weights * label_invariant_advantage(delta, unpack(raw, d), opponents)).sum()
+        gradients.append(torch.autograd.grad(loss, (delta, raw)))
+    (whole, matrices), (held, same_matrices) = gradients
+    torch.testing.assert_close(same_matrices, matrices, rtol=1e-12, atol=1e-14)
+    assert (matrices[..., d:] != 0).all()
+    assert (whole != held).all()
+
+
 # --- the Nash point -----------------------------------------------------------------------------------------
 
 

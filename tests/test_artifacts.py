@@ -22,6 +22,7 @@ from nash_dqn.artifacts import (
     atomic_path,
     read_json,
     read_table,
+    read_tables,
     read_tensors,
     run_record,
     write_csv,
@@ -48,6 +49,7 @@ class Settings:
 class Result(NamedTuple):
     tensors: dict[str, torch.Tensor]
     metadata: dict[str, str]
+    snapshots: tuple[dict[str, torch.Tensor], dict[str, str]]
     history: pd.DataFrame
     record: dict[str, Any]
 
@@ -167,6 +169,18 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
         read_table(tmp_path / "t.csv", ["a", "b", "d"])
 
 
+def test_several_tables_are_read_as_one(tmp_path: Path) -> None:
+    for name, seeds in (("b", [2]), ("a", [1, 3]), ("empty", [])):
+        write_csv(tmp_path / name, pd.DataFrame({"seed": seeds, "gain": [0.5] * len(seeds), "of": [name] * len(seeds)}))
+    read = read_tables([tmp_path / name for name in ("b", "empty", "a")], ["seed", "of"])
+    assert read["of"].tolist() == ["b", "a", "a"]
+    assert read["seed"].tolist() == [2, 1, 3]
+    assert (read["seed"].dtype, read["gain"].dtype) == (np.int64, np.float64)  # not the empty table's, which has none
+    assert list(read_tables([tmp_path / "empty"] * 2, ["seed"]).columns) == ["seed", "gain", "of"]
+    with pytest.raises(ArtifactError, match=r"a: lacks the column\(s\) low"):
+        read_tables([tmp_path / "a"], ["low"])
+
+
 @pytest.mark.parametrize("content", [b"", b'a,b\n"unclosed', b"a,b\n1,2\n1,2,3,4\n", b"a\n\xff\xfe\n"])
 def test_broken_tables_are_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "t.csv").write_bytes(content)
@@ -283,11 +297,16 @@ def test_a_record_says_what_ran_and_with_what() -> None:
     assert record["threads"] == 1  # conftest.py
 
 
-def test_a_training_leaves_three_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("along", [{"early": torch.ones(2)}, {}], ids=["snapshots", "none"])
+def test_a_training_leaves_four_files(tmp_path: Path, along: dict[str, torch.Tensor]) -> None:
     history = pd.DataFrame({"seed": [1, 1], "iteration": [100, 200], "loss": [2.0, 1.0]})
-    result = Result(TENSORS, METADATA, history, {"seeds": [1], "members": []})
-    write_training(result, tmp_path / "w.safetensors", tmp_path / "h.csv", tmp_path / "run.json")
-    assert contents(tmp_path) == ["h.csv", "run.json", "w.safetensors"]
+    result = Result(TENSORS, METADATA, (along, {"policy": "{}"}), history, {"seeds": [1], "members": []})
+    names = ("w.safetensors", "s.safetensors", "h.csv", "run.json")
+    write_training(result, *(tmp_path / name for name in names))
+    assert contents(tmp_path) == sorted(names)
+    tensors, metadata = read_tensors(tmp_path / "s.safetensors")
+    assert {name: tensor.tolist() for name, tensor in tensors.items()} == {name: [1.0, 1.0] for name in along}
+    assert metadata == {"policy": "{}", "format": "nash_dqn/1"}
     pd.testing.assert_frame_equal(read_table(tmp_path / "h.csv", ["seed"]), history)
     assert read_json(tmp_path / "run.json")["kind"] == "training"
     assert read_tensors(tmp_path / "w.safetensors")[0].keys() == TENSORS.keys()

@@ -1,6 +1,7 @@
 """The configuration: what ships is valid and documented, and everything else is refused in one clear line."""
 
 import copy
+import dataclasses
 import math
 import re
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe
+from nash_dqn.agents.nash_dqn import NashDQNRecipe
+from nash_dqn.agents.self_play import SelfPlayRecipe
 from nash_dqn.config import (
     BETA_PATTERN,
     ConfigError,
@@ -19,8 +23,10 @@ from nash_dqn.config import (
     nash_dqn_settings,
     parse_beta,
     scenario,
+    self_play_settings,
     validate,
 )
+from nash_dqn.evaluation.best_response import BestResponseSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "config" / "config.yaml"
@@ -65,18 +71,29 @@ def test_shipped_configurations_are_valid_and_spell_out_every_default(path: Path
 def test_smoke_run_differs_from_the_full_run_in_sizes_only() -> None:
     smoke = load_yaml(SMOKE)
     assert smoke["scenarios"] == REAL["scenarios"]
-    for section in ("nash_dqn", "fictitious_play", "comparisons"):
+    for section in ("nash_dqn", "fictitious_play", "self_play", "comparisons"):
         assert smoke[section].keys() == REAL[section].keys()
     for name, recipe in smoke["nash_dqn"].items():
         for key in (
             "observation",
+            "critic",
+            "skip_terms",
             "penalty",
             "exploration",
+            "explorers",
+            "opponent_gradient",
             "learning_rate",
+            "learning_rate_schedule",
+            "adam_beta2",
             "weight_decay",
             "gradient_clip",
         ):
             assert recipe[key] == REAL["nash_dqn"][name][key], (name, key)
+    for name, recipe in smoke["self_play"].items():
+        assert recipe["observation"] == REAL["self_play"][name]["observation"]
+    for section in ("exploitability", "data_efficiency"):
+        for key in REAL[section].keys() & {"reference", "deviators", "deviator", "learning_rate"}:
+            assert smoke[section][key] == REAL[section][key], (section, key)
 
 
 def test_the_two_scenarios_differ_in_kappa_and_sigma_only() -> None:
@@ -87,9 +104,41 @@ def test_the_two_scenarios_differ_in_kappa_and_sigma_only() -> None:
     assert (released["kappa"], released["sigma"]) == (0.5, 0.1)  # released code
 
 
+@pytest.mark.parametrize("path", [CONFIG, SMOKE], ids=["full", "smoke"])
+def test_linear_quadratic_scenarios_are_twins_that_retype_nothing(path: Path) -> None:
+    scenarios = load_yaml(path)["scenarios"]
+    for name in ("table1", "released"):
+        assert scenarios[f"lq_{name}"] == {**scenarios[name], "impact": "linear", "price_floor": None}
+        assert re.search(rf"^  lq_{name}:\n    <<: \*{name}$", path.read_text("utf-8"), re.M)
+
+
+def test_published_recipes_have_what_was_published() -> None:
+    """The switches that the paper and the released code do not know are off."""
+    off = {
+        "critic": None,
+        "skip_terms": False,
+        "learning_rate_schedule": "constant",
+        "adam_beta2": 0.999,
+        "explorers": "all",
+        "opponent_gradient": True,
+    }
+    for name in ("paper", "released"):
+        assert {key: REAL["nash_dqn"][name][key] for key in off} == off
+    complete = changed("nash_dqn.paper", {k: v for k, v in REAL["nash_dqn"]["paper"].items() if k not in off})
+    assert validate(complete, SCHEMA) == REAL
+
+
+def test_algorithms_have_the_same_transitions_in_linear_quadratic_scenarios() -> None:
+    fp, nash, steps = REAL["fictitious_play"]["lq"], REAL["nash_dqn"]["lq"], REAL["scenarios"]["lq_table1"]["n_steps"]
+    epochs = fp["first_epochs"] + (fp["iterations"] - 1) * fp["epochs"]
+    budget = epochs * fp["episodes_per_epoch"] * steps
+    assert budget == 2_001_200  # as the configuration says
+    assert budget == pytest.approx(nash["iterations"] * nash["episodes_per_iteration"] * steps, rel=0.01)
+
+
 def test_every_line_of_the_full_configuration_names_its_source() -> None:
     leaf = re.compile(r"^ *[a-z0-9_]+: [^#\s]")
-    source = re.compile(r"Table 1|text|Fig \d|Algorithm 2|released code|our choice: \S")
+    source = re.compile(r"Table 1|text|Fig \d|Algorithm \d|released code|our choice: \S")
     lines = [line for line in CONFIG.read_text("utf-8").splitlines() if leaf.match(line)]
     assert len(lines) > 100
     for line in lines:
@@ -175,13 +224,14 @@ def test_readme_tables_say_what_the_configuration_and_the_schema_say() -> None:
         for column in columns:
             value: Any = REAL
             for key in path.replace("*", column.strip("`")).split("."):
-                value = value[key]
+                value = None if value is None else value[key]  # a whole mapping may be null
             assert yaml.safe_load(row[column].strip("`")) == value, (path, column)
 
 
 def test_readme_quotes_the_initial_price_sd_that_null_stands_for() -> None:
     text = README.read_text("utf-8")
-    for name, market in REAL["scenarios"].items():
+    for name in REAL["run"]["scenarios"]:
+        market = REAL["scenarios"][name]
         kappa, horizon = market["kappa"], market["horizon"]
         variance = market["sigma"] * math.sqrt((1 - math.exp(-2 * kappa * horizon)) / (2 * kappa))
         assert re.search(rf"{math.sqrt(variance):.3f} \$ in\s+`{name}`", text), name
@@ -192,6 +242,7 @@ def test_readme_quotes_the_initial_price_sd_that_null_stands_for() -> None:
 SCENARIO = "scenarios.table1"
 NASH = "nash_dqn.paper"
 FP = "fictitious_play.last"
+SELF = "self_play.memory"
 NAN, INF = float("nan"), float("inf")
 
 # dotted path, value put there, what the line must contain: key, offending value, what is allowed
@@ -209,6 +260,12 @@ BAD: list[tuple[str, object, list[str]]] = [
     (f"{NASH}.early_stopping.patiance", 1, ["did you mean 'patience'?"]),
     (f"{FP}.tau", 0.5, [f"{FP}.tau: unknown key (value 0.5)", "target_rate"]),
     (f"{FP}.replay_episodes", 10, [f"{FP}.replay_episodes: unknown key (value 10)"]),  # Nash-DQN's only
+    (f"{NASH}.critics", None, [f"{NASH}.critics: unknown key (value null)", "did you mean 'critic'?"]),
+    (f"{NASH}.critic", {"price": "S", "flow": "total"}, ["critic.flow: unknown key", "order_flow"]),
+    (f"{SELF}.weight_decay", 0, [f"{SELF}.weight_decay: unknown key (value 0)"]),
+    ("exploitability.policies.ddpg", ["last"], ["exploitability.policies.ddpg: unknown key", "self_play"]),
+    ("lq.self_play", ["same"], ['lq.self_play: unknown key (value ["same"])']),
+    ("data_efficiency.deviators", ["same"], ["data_efficiency.deviators: unknown key", "mean 'deviator'?"]),
     ("comparisons.paper.ddpg", "last", ['comparisons.paper.ddpg: unknown key (value "last")']),
     ("policy_grid.inventory.step", 1, ["policy_grid.inventory.step: unknown key", "low, high, points"]),
     ("run.a b\n", 1, ['run."a b\\n": unknown key']),
@@ -241,6 +298,12 @@ BAD: list[tuple[str, object, list[str]]] = [
         DELETE,
         ["comparisons.paper.fictitious_play: missing, expected a name"],
     ),
+    (f"{NASH}.critic", {"price": "S"}, [f"{NASH}.critic.order_flow: missing", '"total", "others_mean"']),
+    (f"{SELF}.hidden", DELETE, [f"{SELF}.hidden: missing, expected a list of at least 1"]),
+    ("exploitability.restarts", DELETE, ["exploitability.restarts: missing, expected a whole number >= 1"]),
+    ("data_efficiency.visited_episodes", DELETE, ["data_efficiency.visited_episodes: missing"]),
+    ("lq.scenarios", DELETE, ["lq.scenarios: missing, expected a list of at least 1, each a name"]),
+    ("ddpg_best_response.recipe", DELETE, ["ddpg_best_response.recipe: missing, expected a name"]),
     # numbers out of range
     (f"{SCENARIO}.n_steps", 0, [f"{SCENARIO}.n_steps: got 0, expected a whole number >= 1"]),
     (f"{SCENARIO}.n_agents", 0, [f"{SCENARIO}.n_agents: got 0, expected a whole number >= 2"]),
@@ -274,6 +337,17 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("seeds", [-1], ["seeds[0]: got -1, expected a whole number >= 0 and <= 2147483647"]),
     ("cross_play.alpha", 1, ["cross_play.alpha: got 1, expected a number > 0 and < 1"]),
     ("cross_play.points", 1, ["cross_play.points: got 1, expected a whole number >= 2"]),
+    (f"{NASH}.adam_beta2", 1, [f"{NASH}.adam_beta2: got 1, expected a number > 0 and < 1"]),
+    (f"{NASH}.adam_beta2", 0, [f"{NASH}.adam_beta2: got 0, expected a number > 0 and < 1"]),
+    (f"{NASH}.seeds", [], [f"{NASH}.seeds: got [], expected a list of at least 1", "no two equal or null"]),
+    (f"{SELF}.opponent_rate", 0, [f"{SELF}.opponent_rate: got 0, expected a number > 0 and <= 1"]),
+    (f"{SELF}.learning_rate", 0, [f"{SELF}.learning_rate: got 0, expected a number > 0"]),
+    ("exploitability.restarts", 0, ["exploitability.restarts: got 0, expected a whole number >= 1"]),
+    ("exploitability.paths", 1, ["exploitability.paths: got 1, expected a whole number >= 2 (paths)"]),
+    ("data_efficiency.validation_paths", 1, ["validation_paths: got 1, expected a whole number >= 2"]),
+    ("data_efficiency.hidden", [], ["data_efficiency.hidden: got [], expected a list of at least 1"]),
+    ("lq.episodes", 0, ["lq.episodes: got 0, expected a whole number >= 1 (episodes)"]),
+    ("ddpg_best_response.seed", -1, ["ddpg_best_response.seed: got -1, expected a whole number >= 0"]),
     # not finite
     (f"{SCENARIO}.kappa", NAN, [f"{SCENARIO}.kappa: got .nan, expected a number >= 0", "must be finite"]),
     (f"{SCENARIO}.theta", INF, [f"{SCENARIO}.theta: got .inf, expected a number > 0", "must be finite"]),
@@ -321,7 +395,16 @@ BAD: list[tuple[str, object, list[str]]] = [
         2.5,
         [f"{NASH}.exploration: got 2.5, expected a mapping with the keys start, end"],
     ),
+    (f"{NASH}.critic", True, [f"{NASH}.critic: got true, expected a mapping with the keys price", "or null"]),
+    (f"{NASH}.skip_terms", 1, [f"{NASH}.skip_terms: got 1, expected true or false"]),
+    (f"{NASH}.opponent_gradient", None, ["opponent_gradient: got null, expected true or false"]),
+    (f"{FP}.seeds", 4, [f"{FP}.seeds: got 4, expected a list of at least 1", "or null"]),
+    ("lq.nash_dqn", "lq", ['lq.nash_dqn: got "lq", expected a list of at least 1, each a name']),
     # choices
+    (f"{NASH}.explorers", "1", [f'{NASH}.explorers: got "1", expected one of "all", "one"']),
+    (f"{NASH}.learning_rate_schedule", "cosin", ['one of "constant", "cosine"', "did you mean 'cosine'?"]),
+    ("exploitability.deviators", ["memroy"], ['deviators[0]: got "memroy"', "did you mean 'memory'?"]),
+    ("data_efficiency.deviator", ["memory"], ["deviator: got", 'one of "same", "memory", "history"']),
     ("device", "gpu", ['device: got "gpu", expected one of "auto", "cpu", "cuda"', "did you mean 'cpu'?"]),
     ("device", "CUDA", ["did you mean 'cuda'?"]),
     (f"{SCENARIO}.impact", "root", ['impact: got "root", expected one of "sqrt", "linear", "none"']),
@@ -337,7 +420,7 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("fictitious_play.1st", {}, ['fictitious_play: got the name "1st", expected a name']),
     ("comparisons." + "a" * 41, {}, ["comparisons: got the name", "at most 40 characters"]),
     # names that refer to other sections
-    ("run.scenarios", ["tabel1"], ['run.scenarios[0]: got "tabel1"', "(table1, released)", "mean 'table1'?"]),
+    ("run.scenarios", ["tabel1"], ['run.scenarios[0]: got "tabel1"', "(table1, released, ", "mean 'table1'?"]),
     ("run.scenarios", [], ["run.scenarios: got [], expected a list of at least 1, each a name"]),
     ("run.scenarios", ["../x"], ['run.scenarios[0]: got "../x", expected a name of lower-case letters']),
     (
@@ -351,8 +434,17 @@ BAD: list[tuple[str, object, list[str]]] = [
         "last",
         ['comparisons.paper.nash_dqn: got "last"', "from nash_dqn (paper"],
     ),
-    ("comparisons.paper.fictitious_play", "paper", ['fictitious_play: got "paper"', "(last, average)"]),
+    ("comparisons.paper.fictitious_play", "paper", ['fictitious_play: got "paper"', "(last, average"]),
     ("beta_sweep.recipe", "papers", ['beta_sweep.recipe: got "papers"', "did you mean 'paper'?"]),
+    ("exploitability.reference", "last", ['reference: got "last"', "exploitability.policies.self_play (memory, same)"]),
+    ("exploitability.policies.self_play", ["same"], ['exploitability.reference: got "memory"', "self_play (same)"]),
+    ("exploitability.policies.nash_dqn", ["last"], ['policies.nash_dqn[0]: got "last"', "from nash_dqn (paper"]),
+    ("exploitability.policies.self_play", ["memory", "sam"], ["self_play[1]: got", "did you mean 'same'?"]),
+    ("data_efficiency.reference", "paper", ['data_efficiency.reference: got "paper"', "policies.self_play"]),
+    ("lq.scenarios", ["lq_table"], ['lq.scenarios[0]: got "lq_table"', "did you mean 'lq_table1'?"]),
+    ("lq.fictitious_play", ["paper"], ['lq.fictitious_play[0]: got "paper"', "from fictitious_play (last"]),
+    ("ddpg_best_response.recipe", "paper", ['ddpg_best_response.recipe: got "paper"', "from fictitious_play"]),
+    ("ddpg_best_response.opponents.nash_dqn", ["x"], ['opponents.nash_dqn[0]: got "x"', "from nash_dqn"]),
     # duplicates
     ("seeds", [1, 2, 1], ["seeds[2]: got 1, expected no duplicates, but seeds[0] is 1"]),
     (
@@ -361,6 +453,8 @@ BAD: list[tuple[str, object, list[str]]] = [
         ["betas[2]: got 1.0, expected no duplicates, but beta_sweep.betas[1] is 1"],
     ),
     ("beta_sweep.betas", [0, -0.0], ["beta_sweep.betas[1]: got -0.0, expected no duplicates"]),
+    ("lq.nash_dqn", ["lq", "lq"], ['lq.nash_dqn[1]: got "lq", expected no duplicates']),
+    (f"{SELF}.seeds", [1, 1], [f"{SELF}.seeds[1]: got 1, expected no duplicates"]),
     ("policy_grid.prices", [10, 10.0], ["policy_grid.prices[1]: got 10.0, expected no duplicates"]),
     # values that must agree
     (f"{SCENARIO}.price_floor", 10, ["price_floor: got 10, expected a number below theta (10) or null"]),
@@ -371,12 +465,18 @@ BAD: list[tuple[str, object, list[str]]] = [
         ["replay_episodes: got 10, expected at least minibatch_episodes (2000)"],
     ),
     (f"{NASH}.iterations", 50, [f"{NASH}.iterations: got 50, expected at least history_every (100)"]),
+    ("nash_dqn.refined.minibatch_episodes", 5, ["minibatch_episodes: got 5, expected replay_episodes (25), as with"]),
+    ("nash_dqn.refined.replay_episodes", 50, ["episodes_per_iteration: got 25, expected replay_episodes (50)"]),
     (
         f"{NASH}.early_stopping.patience",
         99,
         [f"{NASH}.early_stopping.patience: got 99, expected at least early_stopping.window (100)"],
     ),
     (f"{FP}.first_epochs", 99, [f"{FP}.first_epochs: got 99, expected at least history_every (100)"]),
+    (f"{SELF}.iterations", 99, [f"{SELF}.iterations: got 99, expected at least history_every (100)"]),
+    (f"{NASH}.seeds", [1], ["comparisons.paper: got {", "two recipes with equally many seeds"]),
+    ("lq.scenarios", ["table1"], ['lq.scenarios[0]: got "table1"', 'impact "linear" or "none" and price_floor null']),
+    ("scenarios.lq_table1.price_floor", 0, ['lq.scenarios[0]: got "lq_table1"', "price_floor null"]),
     ("policy_grid.inventory.high", -10, ["inventory.high: got -10, expected more than low (-10)"]),
 ]
 
@@ -441,6 +541,10 @@ def test_misspelling_is_named_rather_than_the_key_it_leaves_missing() -> None:
         (f"{NASH}.replay_episodes", 10),
         (f"{NASH}.penalty.beta", 0.5),
         (f"{NASH}.exploration", {"start": 0, "end": 0}),
+        (f"{NASH}.critic", {"price": "S", "order_flow": "total", "own_flow": True, "inventories": "visible"}),
+        (f"{NASH}.seeds", [5, 6, 7, 8]),
+        ("scenarios.lq_table1.impact", "none"),
+        (f"{SELF}.opponent_rate", 0.01),
         ("beta_sweep.betas", [1.0e-7]),
         ("seeds", [0]),
     ],
@@ -453,7 +557,8 @@ def test_value_at_the_edge_is_accepted(path: str, value: object) -> None:
 def test_defaults_are_filled_into_a_copy() -> None:
     config = changed(f"{SCENARIO}.initial_price_sd", DELETE)
     del config["device"], config["cross_play"]["alpha"], config["nash_dqn"]["paper"]["early_stopping"]
-    del config["nash_dqn"]["paper"]["observation"]["own_flow"]
+    del config["nash_dqn"]["paper"]["observation"]["own_flow"], config["fictitious_play"]["last"]["seeds"]
+    config["nash_dqn"]["paper"]["critic"] = {"price": "S", "order_flow": "total"}
     before = copy.deepcopy(config)
     complete = validate(config, SCHEMA_CONTENT)
     assert config == before
@@ -461,6 +566,8 @@ def test_defaults_are_filled_into_a_copy() -> None:
     assert complete["cross_play"]["alpha"] == 0.05
     assert complete["nash_dqn"]["paper"]["early_stopping"] is None
     assert complete["nash_dqn"]["paper"]["observation"]["own_flow"] is False
+    assert complete["nash_dqn"]["paper"]["critic"]["inventories"] == "private"
+    assert complete["fictitious_play"]["last"]["seeds"] is None
     assert complete["scenarios"]["table1"]["initial_price_sd"] is None
     complete["scenarios"]["table1"]["kappa"] = 7
     assert config == before
@@ -540,11 +647,16 @@ def test_malformed_beta_in_a_path(text: str) -> None:
         parse_beta(text)
 
 
+def trained(section: str, name: str) -> dict[str, Any]:
+    """The recipe as its dataclass knows it: how to train, not with which seeds."""
+    return {key: value for key, value in REAL[section][name].items() if key != "seeds"}
+
+
 def test_nash_dqn_settings_hold_the_given_beta_and_leave_the_configuration_alone() -> None:
     before = copy.deepcopy(REAL)
     settings = nash_dqn_settings(REAL, "released", "paper", "0.5")
     assert settings["game"] == REAL["scenarios"]["released"]
-    assert settings["recipe"] == {**REAL["nash_dqn"]["paper"], "penalty": {"norm": "l1", "beta": 0.5}}
+    assert settings["recipe"] == {**trained("nash_dqn", "paper"), "penalty": {"norm": "l1", "beta": 0.5}}
     assert settings["scenario"] == "released"
     assert settings["recipe_name"] == "paper"
     assert settings["seeds"] == [1, 2, 3, 4]
@@ -559,8 +671,41 @@ def test_nash_dqn_settings_hold_the_given_beta_and_leave_the_configuration_alone
 
 def test_fictitious_play_settings() -> None:
     settings = fictitious_play_settings(REAL, "table1", "average")
-    assert settings["recipe"] == REAL["fictitious_play"]["average"]
+    assert settings["recipe"] == trained("fictitious_play", "average")
     assert settings["game"] == scenario(REAL, "table1") == REAL["scenarios"]["table1"]
+    assert settings["seeds"] == [1, 2, 3, 4]
+
+
+def test_self_play_settings() -> None:
+    settings = self_play_settings(REAL, "released", "same")
+    assert settings["recipe"] == trained("self_play", "same")
+    assert settings["recipe_name"] == "same"
+    assert settings["seeds"] == [1]
+
+
+def test_a_recipe_may_have_seeds_of_its_own() -> None:
+    assert nash_dqn_settings(REAL, "lq_table1", "lq", 100)["seeds"] == [1, 2, 3, 4, 5]
+    assert fictitious_play_settings(REAL, "lq_table1", "lq")["seeds"] == [1, 2, 3, 4, 5]
+    config = changed("nash_dqn.lq.seeds", None)
+    assert nash_dqn_settings(config, "lq_table1", "lq", 100)["seeds"] == REAL["seeds"]
+
+
+@pytest.mark.parametrize("path", [CONFIG, SMOKE], ids=["full", "smoke"])
+def test_settings_are_what_the_recipes_know(path: Path) -> None:
+    """Each recipe reaches its dataclass, which refuses unknown and missing keys, without loss."""
+    config = validate(load_yaml(path), SCHEMA)
+    for name in config["nash_dqn"]:
+        recipe = nash_dqn_settings(config, "table1", name, 100)["recipe"]
+        assert dataclasses.asdict(NashDQNRecipe.from_dict(recipe)).keys() == recipe.keys()
+    for name in config["fictitious_play"]:
+        recipe = fictitious_play_settings(config, "table1", name)["recipe"]
+        assert dataclasses.asdict(FictitiousPlayRecipe.from_dict(recipe)).keys() == recipe.keys()
+    for name in config["self_play"]:
+        recipe = self_play_settings(config, "table1", name)["recipe"]
+        assert dataclasses.asdict(SelfPlayRecipe.from_dict(recipe)).keys() == recipe.keys()
+    for section in ("exploitability", "data_efficiency"):
+        keys = BestResponseSettings.__dataclass_fields__.keys()
+        BestResponseSettings(**{key: config[section][key] for key in keys})
 
 
 def test_settings_of_unknown_names() -> None:
@@ -570,5 +715,7 @@ def test_settings_of_unknown_names() -> None:
         nash_dqn_settings(REAL, "table1", "last", 0)
     with pytest.raises(ConfigError, match="fictitious_play: got"):
         fictitious_play_settings(REAL, "table1", "paper")
+    with pytest.raises(ConfigError, match="self_play: got .*from self_play"):
+        self_play_settings(REAL, "table1", "paper")
     with pytest.raises(ConfigError, match='beta: got "1e2"'):
         nash_dqn_settings(REAL, "table1", "paper", "1e2")

@@ -1,5 +1,6 @@
-"""Ensembles against torch's own layers and against members alone; DeepSets, equation (16), against loops."""
+"""Ensembles against torch's own layers and members alone; DeepSets, equation (16), and skip terms against loops."""
 
+import itertools
 import math
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from nash_dqn.games.base import Observation
-from nash_dqn.networks import MLP, ObservationNetwork
+from nash_dqn.networks import MLP, ObservationNetwork, monomials
 from nash_dqn.seeding import generator
 
 
@@ -36,6 +37,14 @@ def example(
 ) -> ObservationNetwork:
     """Four own features (with the action), two per item, three outputs."""
     return ObservationNetwork.create(4 + action, 2, phi_hidden, (8, 5), 3, streams(*seeds))
+
+
+def with_skip(degree: int, phi_hidden: tuple[int, ...] = (7, 6), seeds: tuple[int, ...] = (1, 2)) -> ObservationNetwork:
+    """The example with skip terms for two steps, the coefficients random: trainers start them at zero."""
+    net = ObservationNetwork.create(4, 2, phi_hidden, (8, 5), 3, streams(*seeds), skip=(2, degree))
+    assert net.skip is not None
+    rows = [torch.randn(net.skip.shape[1:], generator=generator(seed, "test_networks", "skip")) for seed in seeds]
+    return net._replace(skip=torch.stack(rows))
 
 
 def seen(agents: int = 4, members: int = 2) -> Observation:
@@ -72,13 +81,15 @@ def test_initial_weights_are_those_of_torch_linear() -> None:
 
 def test_without_gradients_the_input_is_left_alone() -> None:
     """Activations are in place then; the observations that a replay buffer holds must not be."""
-    for net in (example(), example(phi_hidden=())):
+    for net in (example(), example(phi_hidden=()), with_skip(1), with_skip(2)):
         observation = seen()
-        before = [leaf.clone() for leaf in observation if leaf is not None]
+        before = observation.map(Tensor.clone)
         recorded = net(observation)
         with torch.no_grad():
             assert torch.equal(net(observation), recorded)
-        assert all(torch.equal(a, b) for a, b in zip(before, observation, strict=True) if b is not None)
+        assert torch.equal(before.own, observation.own)
+        assert before.items is not None and observation.items is not None
+        assert torch.equal(before.items, observation.items)
 
 
 # --- ensembles ----------------------------------------------------------------------------------------------
@@ -93,8 +104,11 @@ def test_a_member_starts_from_its_own_generator_only() -> None:
         assert not torch.equal(tensor[1], tensor[2])
 
 
-def test_a_member_computes_what_it_computes_alone() -> None:
-    together, alone = example(seeds=(1, 2, 3)), example(seeds=(2,))
+@pytest.mark.parametrize("degree", [None, 1, 2])
+def test_a_member_computes_what_it_computes_alone(degree: int | None) -> None:
+    together, alone = (
+        example(seeds=seeds) if degree is None else with_skip(degree, seeds=seeds) for seeds in ((1, 2, 3), (2,))
+    )
     observation = seen(members=3)
     own = Observation(observation.own[1:2], observation.items[1:2] if observation.items is not None else None)
     torch.testing.assert_close(together(observation)[1:2], alone(own))
@@ -112,7 +126,7 @@ def test_a_member_computes_what_it_computes_alone() -> None:
 def test_deep_sets_agree_with_a_loop_over_the_others(phi_hidden: tuple[int, ...], agents: int) -> None:
     """Equation (16): sigma(own_i, mean over j != i of phi(item_j)), where the pool of a lone agent is zero."""
     net, observation = example(phi_hidden).map(Tensor.double), seen(agents)
-    observation = Observation(*(leaf.double() for leaf in observation if leaf is not None))
+    observation = observation.map(Tensor.double)
     assert observation.items is not None
     out = net(observation)
     assert out.shape == (2, 3, 2, agents, 3)
@@ -131,13 +145,14 @@ def test_deep_sets_agree_with_a_loop_over_the_others(phi_hidden: tuple[int, ...]
                     torch.testing.assert_close(out[k, e, m, i], expected)
 
 
-def test_the_order_of_the_others_is_not_seen_but_each_of_them_is() -> None:
-    net, observation = example().map(Tensor.double), seen()
-    observation = Observation(*(leaf.double() for leaf in observation if leaf is not None))
+@pytest.mark.parametrize("degree", [None, 1, 2])
+def test_the_order_of_the_others_is_not_seen_but_each_of_them_is(degree: int | None) -> None:
+    net, observation = (example() if degree is None else with_skip(degree)).map(Tensor.double), seen()
+    observation = observation.map(Tensor.double)
     assert observation.items is not None
     out = net(observation)
     swapped = Observation(observation.own, observation.items[..., [0, 3, 1, 2], :])
-    torch.testing.assert_close(net(swapped)[..., 0, :], out[..., 0, :], rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(net(swapped)[..., 0, :], out[..., 0, :], rtol=1e-12, atol=1e-13)
     for j in range(4):
         items = observation.items.clone()
         items[..., j, :] += 0.5
@@ -153,8 +168,9 @@ def test_private_observations_have_no_pool() -> None:
     torch.testing.assert_close(net(Observation(x, None))[0], reference(net.sigma, 0)(x[0]))
 
 
-def test_some_agents_only() -> None:
-    net, observation = example(), seen()
+@pytest.mark.parametrize("degree", [None, 1, 2])
+def test_some_agents_only(degree: int | None) -> None:
+    net, observation = example() if degree is None else with_skip(degree), seen()
     for agents in (slice(0, 1), slice(1, None), slice(2, 3)):
         torch.testing.assert_close(net(observation, agents), net(observation)[..., agents, :])
 
@@ -171,6 +187,142 @@ def test_an_action_is_an_input_beside_the_features() -> None:
         torch.testing.assert_close(out[k], reference(net.sigma, k)(x[k]))
 
 
+# --- skip terms ---------------------------------------------------------------------------------------------
+
+
+def test_monomials_by_hand() -> None:
+    """Of (time, 2, -3), time replaced by 1: themselves, or 1, 2, -3, 2 * 2, 2 * -3 and -3 * -3."""
+    features = torch.tensor([[9.0, 2.0, -3.0], [-1.0, 2.0, -3.0]])
+    before = features.clone()
+    assert monomials(features, 1).tolist() == [[1, 2, -3]] * 2
+    assert monomials(features, 2).tolist() == [[1, 2, -3, 4, -6, 9]] * 2
+    assert torch.equal(features, before)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 8])
+def test_monomials_are_the_products_of_each_two_features(count: int) -> None:
+    """Every unordered pair once, the constant and the features themselves among them."""
+    features = normal(3, 4, count).double()
+    z = [torch.ones(3, 4).double(), *features.unbind(-1)[1:]]
+    expected = [first * second for first, second in itertools.combinations_with_replacement(z, 2)]
+    assert len(expected) == count * (count + 1) // 2
+    assert torch.equal(monomials(features, 2), torch.stack(expected, -1))
+    assert torch.equal(monomials(features, 2)[..., :count], monomials(features, 1))
+
+
+@pytest.mark.parametrize(("degree", "terms"), [(1, 6), (2, 21)])
+def test_skip_terms_start_at_zero_and_move_nothing_else(degree: int, terms: int) -> None:
+    """Four own features and two of the mean item; phi and sigma draw the numbers they draw without."""
+    plain = example()
+    net = ObservationNetwork.create(4, 2, (7, 6), (8, 5), 3, streams(1, 2), skip=(2, degree))
+    assert net.skip is not None
+    assert torch.equal(net.skip, torch.zeros(2, 2, terms, 3))
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters[:-1], plain.parameters, strict=True))
+    assert net.parameters[-1] is net.skip
+    assert torch.equal(net(seen()), plain(seen()))
+
+
+@pytest.mark.parametrize("phi_hidden", [(7, 6), ()])
+@pytest.mark.parametrize("agents", [1, 2, 4])
+@pytest.mark.parametrize("degree", [1, 2])
+def test_skip_terms_agree_with_a_loop(degree: int, agents: int, phi_hidden: tuple[int, ...]) -> None:
+    """Beside sigma, a step's own coefficients of 1, the own features but time, and the mean of the *others'* items."""
+    net, observation = with_skip(degree, phi_hidden).map(Tensor.double), seen(agents).map(Tensor.double)
+    assert net.skip is not None and observation.items is not None
+    skipped = net(observation) - net._replace(skip=None)(observation)
+    for k, e, m, i in itertools.product(range(2), range(3), range(2), range(agents)):
+        z = [1.0, *observation.own[k, e, m, i, 1:].tolist()]
+        others = [observation.items[k, e, m, j].tolist() for j in range(agents) if j != i]
+        z += [sum(item[c] for item in others) / max(agents - 1, 1) for c in range(2)]
+        terms = z if degree == 1 else [a * b for a, b in itertools.combinations_with_replacement(z, 2)]
+        for output in range(3):
+            coefficients = net.skip[k, m, :, output].tolist()
+            expected = sum(c * term for c, term in zip(coefficients, terms, strict=True))
+            assert skipped[k, e, m, i, output].item() == pytest.approx(expected, rel=1e-10, abs=1e-12)
+
+
+def test_skip_terms_of_private_observations() -> None:
+    """Without items the terms are those of the own features alone."""
+    net = ObservationNetwork.create(4, 0, (7, 6), (8,), 2, streams(1), skip=(2, 2))
+    assert net.skip is not None
+    assert net.skip.shape == (1, 2, 10, 2)
+    net, own = net._replace(skip=normal(1, 2, 10, 2)), normal(1, 3, 2, 4, 4)
+    skipped = net(Observation(own, None)) - net._replace(skip=None)(Observation(own, None))
+    assert net.skip is not None
+    for m in range(2):
+        torch.testing.assert_close(skipped[0, :, m], monomials(own[0, :, m], 2) @ net.skip[0, m], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("agents", [slice(None), slice(0, 1), slice(1, 3)], ids=str)
+@pytest.mark.parametrize("degree", [1, 2])
+def test_one_step_is_that_step_of_all(degree: int, agents: slice) -> None:
+    """What a policy computes at a decision point is what the trainer computes there for whole episodes."""
+    net, observation = with_skip(degree).map(Tensor.double), seen().map(Tensor.double)
+    assert observation.items is not None
+    together = net(observation, agents)
+    for m in range(2):
+        now = Observation(observation.own[:, :, m], observation.items[:, :, m], step=m)
+        torch.testing.assert_close(net(now, agents), together[:, :, m], rtol=1e-12, atol=1e-13)
+        other = now._replace(step=1 - m)
+        assert (net(other, agents) - together[:, :, m]).abs().amin() > 1e-4, "the step matters"
+
+
+@pytest.mark.parametrize("degree", [1, 2])
+def test_a_steps_coefficients_are_its_own(degree: int) -> None:
+    """No gradient from the output at one step to the skip terms of another, and a change moves that step alone."""
+    net, observation = with_skip(degree), seen()
+    assert net.skip is not None
+    skip = net.skip.requires_grad_()
+    for m in range(2):
+        (gradient,) = torch.autograd.grad(net(observation)[:, :, m].sum(), skip)
+        assert not gradient[:, 1 - m].any()
+        assert (gradient[:, m] != 0).all()
+        changed = skip.detach().clone()
+        changed[:, m] += 0.1
+        moved = net._replace(skip=changed)(observation) - net(observation)
+        assert not moved[:, :, 1 - m].any()
+        assert (moved[:, :, m].abs() > 1e-6).all()
+
+
+@pytest.mark.parametrize("degree", [1, 2])
+def test_skip_terms_do_not_see_time(degree: int) -> None:
+    net, observation = with_skip(degree).map(Tensor.double), seen().map(Tensor.double)
+    later = observation._replace(own=observation.own + torch.tensor([0.7, 0.0, 0.0, 0.0]).double())
+    skipped, skipped_later = (net(x) - net._replace(skip=None)(x) for x in (observation, later))
+    torch.testing.assert_close(skipped, skipped_later, rtol=1e-12, atol=1e-12)
+    assert (net(later) - net(observation)).abs().amin() > 1e-6, "sigma sees it"
+
+
+# --- a basis of the own features ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("degree", [None, 1, 2])
+def test_a_basis_is_a_change_of_the_own_features(degree: int | None) -> None:
+    """Step by step, before anything else sees them, for all steps at once and for one; it is no trained tensor."""
+    plain = (example() if degree is None else with_skip(degree)).map(Tensor.double)
+    matrices = normal(2, 4, 4, seed=5).double()
+    created = ObservationNetwork.create(4, 2, (7, 6), (8, 5), 3, streams(1, 2), basis=matrices)
+    assert created.basis is not None
+    assert torch.equal(created.basis, torch.stack((matrices, matrices)))
+    net, observation = plain._replace(basis=created.basis), seen().map(Tensor.double)
+    assert observation.items is not None
+    own = torch.stack([observation.own[:, :, m] @ matrices[m] for m in range(2)], 2)
+    for agents in (slice(None), slice(1, 3)):
+        expected = plain(observation._replace(own=own), agents)
+        torch.testing.assert_close(net(observation, agents), expected, rtol=1e-11, atol=1e-12)
+        for m in range(2):
+            now = Observation(observation.own[:, :, m], observation.items[:, :, m], step=m)
+            torch.testing.assert_close(net(now, agents), expected[:, :, m], rtol=1e-11, atol=1e-12)
+    assert all(a is b for a, b in zip(net.parameters, plain.parameters, strict=True))
+    again = ObservationNetwork.from_state_dict(net.state_dict("net"), "net")
+    assert again.basis is not None
+    assert torch.equal(again.basis, created.basis)
+    assert torch.equal(again(observation), net(observation))
+    doubled = net.map(torch.add, net)
+    assert doubled.basis is not None
+    assert torch.equal(doubled.basis, 2 * created.basis)
+
+
 # --- tensors by name ----------------------------------------------------------------------------------------
 
 
@@ -183,6 +335,20 @@ def test_state_dict_round_trip(phi_hidden: tuple[int, ...]) -> None:
     assert len(again.parameters) == len(net.parameters) == len(net.state_dict("one"))
     assert all(torch.equal(a, b) for a, b in zip(again.parameters, net.parameters, strict=True))
     assert torch.equal(again(seen()), net(seen()))
+
+
+@pytest.mark.parametrize("degree", [1, 2])
+def test_state_dict_round_trip_with_skip_terms(degree: int) -> None:
+    """By its prefix: a network without skip terms in the same file stays without."""
+    net = with_skip(degree)
+    tensors = {**example((3,)).state_dict("two"), **net.state_dict("one")}
+    assert net.skip is not None
+    assert torch.equal(tensors["one.skip"], net.skip)
+    again = ObservationNetwork.from_state_dict(tensors, "one")
+    assert len(again.parameters) == len(net.parameters) == len(net.state_dict("one"))
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters, net.parameters, strict=True))
+    assert torch.equal(again(seen()), net(seen()))
+    assert ObservationNetwork.from_state_dict(tensors, "two").skip is None
 
 
 def test_names_of_the_tensors() -> None:
@@ -202,8 +368,11 @@ def test_a_missing_tensor_is_a_key_error(missing: str) -> None:
         ObservationNetwork.from_state_dict(tensors, "net")
 
 
-def test_map_meets_counterparts() -> None:
-    first, second = example(), example(seeds=(3, 4))
+@pytest.mark.parametrize("degree", [None, 1])
+def test_map_meets_counterparts(degree: int | None) -> None:
+    first, second = (
+        example(seeds=seeds) if degree is None else with_skip(degree, seeds=seeds) for seeds in ((1, 2), (3, 4))
+    )
     total = first.map(torch.add, second)
     for a, b, c in zip(first.parameters, second.parameters, total.parameters, strict=True):
         assert torch.equal(a + b, c)

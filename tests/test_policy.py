@@ -27,13 +27,22 @@ SEEDS = [5, 1, 7]
 
 
 def network(outputs: int, inputs: int = 6, seeds: list[int] = SEEDS) -> ObservationNetwork:
+    """For SPEC: two label-invariant features, an inventory and its past order flow."""
     streams = [generator(seed, "test_policy", outputs) for seed in seeds]
-    return ObservationNetwork.create(inputs, 1, (4, 3), (6, 5), outputs, streams)
+    return ObservationNetwork.create(inputs, 2, (4, 3), (6, 5), outputs, streams)
 
 
-def nash_dqn_file(path: Path) -> ObservationNetwork:
+def with_skip(net: ObservationNetwork, inputs: int = 6) -> ObservationNetwork:
+    """The same with linear skip terms for GAME's four steps, coefficients of order one."""
+    members, _, outputs = net.sigma.biases[-1].shape
+    shape = (members, GAME.n_steps, inputs + 2, outputs)
+    return net._replace(skip=torch.randn(shape, generator=generator(0, "test_policy", "skip")))
+
+
+def nash_dqn_file(path: Path, skip: bool = False) -> ObservationNetwork:
     """A file as the trainer of Nash-DQN writes it; returns the advantage network in it."""
     advantage = network(output_size(1))
+    advantage = with_skip(advantage) if skip else advantage
     tensors = {**advantage.state_dict("advantage"), **network(1).state_dict("value")}
     write_tensors(
         path, tensors, describe("nash_dqn", SPEC, SEEDS, 1, None, scenario="released", recipe="paper", beta=10)
@@ -57,14 +66,22 @@ def seen(members: int = 3, episodes: int = 4) -> Observation:
 # --- what a policy does -------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("d", [1, 2, 3])
-def test_mu_network_is_the_mu_part_of_the_advantage_network(d: int) -> None:
+def test_mu_network_is_the_mu_part_of_the_advantage_network(d: int, skip: bool) -> None:
     advantage, observation = network(output_size(d)), seen()
+    if skip:
+        plain = mu_network(advantage, d)(observation)
+        advantage = with_skip(advantage)
+        assert (mu_network(advantage, d)(observation) - plain).abs().max() > 0.1
     mu = unpack(advantage(observation), d).mu
     torch.testing.assert_close(mu_network(advantage, d)(observation), mu)
+    basis = torch.randn(len(SEEDS), GAME.n_steps, 6, 6, generator=generator(1, "test_policy", "basis"))
+    turned = advantage._replace(basis=basis)
+    torch.testing.assert_close(mu_network(turned, d)(observation), unpack(turned(observation), d).mu)
     # Views, not copies: a trainer plays the weights that it is about to change.
-    head = mu_network(advantage, d).sigma.weights[-1]
-    assert head.data_ptr() == advantage.sigma.weights[-1].data_ptr()
+    for part, whole in zip(mu_network(advantage, d).parameters, advantage.parameters, strict=True):
+        assert part.data_ptr() == whole.data_ptr()
 
 
 def test_bound_clips_actions() -> None:
@@ -102,15 +119,38 @@ def test_select_and_member() -> None:
     assert torch.equal(policy.to("cpu")(seen()), actions)
 
 
+def test_a_policy_of_skip_terms_is_linear_step_by_step() -> None:
+    """sigma's last layer zero: u = S - theta at step 0, twice the mean inventory of the others at step 1, in units."""
+    net = with_skip(network(1, seeds=[5]))
+    assert net.skip is not None
+    net.sigma.weights[-1].zero_()
+    net.sigma.biases[-1].zero_()
+    coefficients = torch.zeros_like(net.skip)
+    coefficients[0, 0, 1], coefficients[0, 1, 6] = 1.0, 2.0
+    spec = ObservationSpec(own_flow=True, inventories="visible")
+    policy = Policy(net._replace(skip=coefficients), spec, [5], "nash_dqn")
+    shocks = GAME.sample_shocks(4, generator(1, "test_policy")).map(lambda leaf: leaf.unsqueeze(0))
+    first = GAME.reset(shocks)
+    actions = policy.act(GAME, first)
+    expected = ((first.price - 10.0) / GAME.scales.price)[..., None, None].expand(1, 4, 3, 1)
+    torch.testing.assert_close(actions, expected, rtol=1e-4, atol=1e-5)
+    second, _ = GAME.step(first, actions, shocks)
+    held = second.inventory / GAME.scales.inventory
+    others = (held[..., [1, 0, 0]] + held[..., [2, 2, 1]]) / 2
+    torch.testing.assert_close(policy.act(GAME, second).squeeze(-1), 2 * others, rtol=1e-4, atol=1e-5)
+
+
 # --- files --------------------------------------------------------------------------------------------------
 
 
-def test_nash_dqn_round_trip(tmp_path: Path) -> None:
-    advantage = nash_dqn_file(tmp_path / "weights.safetensors")
+@pytest.mark.parametrize("skip", [False, True])
+def test_nash_dqn_round_trip(tmp_path: Path, skip: bool) -> None:
+    advantage = nash_dqn_file(tmp_path / "weights.safetensors", skip)
     policy = load_policy(tmp_path / "weights.safetensors")
     assert (policy.algorithm, policy.observation, policy.seeds, policy.bound) == ("nash_dqn", SPEC, SEEDS, None)
     assert policy.meta == {"scenario": "released", "recipe": "paper", "beta": 10}
     torch.testing.assert_close(policy(seen()), unpack(advantage(seen()), 1).mu)
+    assert (policy.network.skip is None) == (not skip)
 
 
 def test_fictitious_play_round_trip(tmp_path: Path) -> None:
@@ -119,6 +159,18 @@ def test_fictitious_play_round_trip(tmp_path: Path) -> None:
     assert (policy.algorithm, policy.observation, policy.seeds, policy.bound) == ("fictitious_play", SPEC, SEEDS, 0.05)
     assert policy.meta == {"recipe": "last"}
     assert torch.equal(policy(seen()), actor(seen()).clamp(-0.05, 0.05))
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_file_of_the_actor_alone(tmp_path: Path, skip: bool) -> None:
+    """mu of Nash-DQN, kept along the training without the rest of its network."""
+    advantage = network(output_size(1))
+    mu = mu_network(with_skip(advantage) if skip else advantage, 1).map(Tensor.contiguous)
+    path = tmp_path / "snapshots.safetensors"
+    write_tensors(path, mu.state_dict("actor"), describe("nash_dqn", SPEC, SEEDS, 1, None, transitions=[10, 10, 31]))
+    policy = load_policy(path)
+    assert (policy.algorithm, policy.seeds, policy.meta) == ("nash_dqn", SEEDS, {"transitions": [10, 10, 31]})
+    assert torch.equal(policy(seen()), mu(seen()))
 
 
 def refused(path: Path) -> str:
@@ -191,7 +243,7 @@ def without(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
         (network(1).state_dict("actor"), {"policy": "not JSON"}),
         (network(1).state_dict("actor"), {"policy": "[1, 2]"}),
         (network(1).state_dict("actor"), {"policy": "{}"}),
-        (network(1).state_dict("actor"), describe("nash_dqn", SPEC, SEEDS, 1, None)),
+        (network(1).state_dict("value"), describe("nash_dqn", SPEC, SEEDS, 1, None)),
         (network(5).state_dict("advantage"), describe("fictitious_play", SPEC, SEEDS, 1, None)),
         (
             without(network(1).state_dict("actor"), "actor.sigma.1.bias"),

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from nash_dqn import record
-from nash_dqn.config import fictitious_play_settings, load_yaml, nash_dqn_settings
+from nash_dqn.config import fictitious_play_settings, load_yaml, nash_dqn_settings, self_play_settings
 from nash_dqn.evaluation.claims import COLUMNS
 from nash_dqn.record import Job, RecordError, Training, read_block, render_bench, render_claims, render_times
 
@@ -20,6 +20,11 @@ PAGE = "# Record\n\n" + "".join(
     f"<!-- {n}:begin -->\nold\n<!-- {n}:end -->\n\ntext\n" for n in ("claims", "times", "bench")
 )
 NAN = math.nan
+TABLES = ["beta_sweep", "policy_grid", "policy_distance", "cross_play", "cross_play_tests", "exploitability"]
+TABLES += ["data_efficiency", "ddpg_best_response", "reference"]
+PICTURES = ["fig1_beta_sweep", "fig2_policies", "fig2_policies_released", "fig3_cross_play", "training_curves"]
+PICTURES += ["exploitability", "data_efficiency"]
+TIMED = "s\th:m:s\tmax_rss\n2.5\t0:00:02\t310.5\n"
 
 
 def claims(*rows: tuple[Any, ...]) -> pd.DataFrame:
@@ -146,23 +151,27 @@ class Run:
         config = load_yaml(CONFIG)
         for scenario in config["run"]["scenarios"]:
             folder = root / "results" / scenario
-            for recipe, beta in (("paper", 0.0), ("paper", 100.0), ("released", 50.0)):
+            for recipe, beta in (("paper", 0.0), ("paper", 100.0), ("released", 50.0), ("refined", 0.0)):
                 settings = nash_dqn_settings(config, scenario, recipe, beta)
                 self.write_json(folder / "nash_dqn" / recipe / f"beta_{beta:g}" / "run.json", settings)
             for recipe in ("last", "average"):
                 settings = fictitious_play_settings(config, scenario, recipe)
                 self.write_json(folder / "fictitious_play" / recipe / "run.json", settings)
-            for name in ("beta_sweep", "policy_grid", "policy_distance", "cross_play", "cross_play_tests"):
+            settings = self_play_settings(config, scenario, "memory")
+            self.write_json(folder / "self_play" / "memory" / "run.json", settings)
+            for name in TABLES:
                 self.write(folder / f"{name}.csv", "made,up\n")
-                self.write(root / "benchmarks" / scenario / f"{name}.tsv", "s\th:m:s\tmax_rss\n2.5\t0:00:02\t310.5\n")
-            for name in (
-                "fig1_beta_sweep",
-                "fig2_policies",
-                "fig2_policies_released",
-                "fig3_cross_play",
-                "training_curves",
-            ):
+            for name in ("cross_play", "exploitability_table", "exploitability/self_play/memory"):
+                self.write(root / "benchmarks" / scenario / f"{name}.tsv", TIMED)
+            for name in PICTURES:
                 self.write(root / "figures" / scenario / f"{name}.png", f"{scenario} {name}")
+        settings = nash_dqn_settings(config, "lq_released", "lq", 0.0)
+        self.write_json(root / "results/lq_released/nash_dqn/lq/beta_0/run.json", settings)
+        settings = fictitious_play_settings(config, "lq_released", "lq")
+        self.write_json(root / "results/lq_released/fictitious_play/lq/run.json", settings)
+        self.write(root / "results/lq_released/lq_error.csv", "made,up\n")
+        self.write(root / "benchmarks/lq_released/lq_error.tsv", TIMED)
+        self.write(root / "figures/lq_released/lq_policies.png", "lq_released lq_policies")
         rows = [(name, "Fig 3", "reward", -1.349, -1.35, -1.4, -1.3, 2, "holds") for name in config["run"]["scenarios"]]
         self.write(root / "results" / "claims.csv", claims(*rows).to_csv(index=False))
         self.write(root / "benchmarks" / "claims.tsv", "s\th:m:s\tmax_rss\n0.5\t0:00:00\t-\n")
@@ -198,10 +207,20 @@ def test_run_is_recorded(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert docs["docs/claims.csv"] == (run.root / "results" / "claims.csv").read_bytes()
     assert read_block(page, "claims") == render_claims(pd.read_csv(run.root / "docs" / "claims.csv"))
     assert read_block(page, "bench") == render_bench("fast") == "```text\nfast\n```"
-    assert read_block(page, "times").count("| 60 s |") == 10  # five trainings in each scenario
-    assert docs["docs/figures/table1/fig2_policies_released.png"] == b"table1 fig2_policies_released"
-    assert sum(name.endswith(".png") for name in docs) == 10
-    assert capsys.readouterr().out == f"12 files written in {run.root / 'docs'}\n"
+    times = read_block(page, "times")
+    assert times.count("| 60 s |") == 16  # seven trainings in each scenario, two in the linear-quadratic one
+    assert times.count("| released | Nash-DQN | ") == times.count("| table1 | Nash-DQN | ") == 4
+    assert (
+        times.count("| released | self-play | memory |  | ") == times.count("| lq_released | Nash-DQN | lq | 0 |") == 1
+    )
+    assert "| exploitability/self_play/memory | table1 | 2.5 s | 310 MiB |" in times
+    assert "| lq_error | lq_released | 2.5 s | 310 MiB |\n| claims | all | 0.5 s |  |" in times
+    assert "8 evaluations and figures 18 s" in times  # 7 x 2.5 s + 0.5 s: each once
+    pictures = {f"{scenario}/{name}" for scenario in ("table1", "released") for name in PICTURES}
+    pictures.add("lq_released/lq_policies")
+    copied = {name: content for name, content in docs.items() if name.endswith(".png")}
+    assert copied == {f"docs/figures/{name}.png": name.replace("/", " ").encode() for name in pictures}
+    assert capsys.readouterr().out == f"17 files written in {run.root / 'docs'}\n"
     run.record()
     assert run.docs() == docs, "recording twice changes something"
 
@@ -210,10 +229,15 @@ def test_run_is_recorded(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     "name",
     [
         "results/claims.csv",
-        "results/table1/cross_play.csv",
         "results/released/nash_dqn/paper/beta_0/run.json",
         "results/table1/fictitious_play/average/run.json",
-        "figures/released/fig2_policies_released.png",
+        "results/released/nash_dqn/refined/beta_0/run.json",
+        "results/released/self_play/memory/run.json",
+        "results/lq_released/fictitious_play/lq/run.json",
+        *(f"results/released/{name}.csv" for name in TABLES),
+        "results/lq_released/lq_error.csv",
+        *(f"figures/released/{name}.png" for name in PICTURES),
+        "figures/lq_released/lq_policies.png",
         "docs/replication.md",
         "docs/bench.txt",
     ],
@@ -235,13 +259,52 @@ def test_run_without_benchmarks_is_refused(run: Run) -> None:
         ("results/released/nash_dqn/released/beta_50/run.json", "results/released/policy_grid.csv"),
         ("results/released/nash_dqn/paper/beta_0/run.json", "results/released/beta_sweep.csv"),
         ("results/released/beta_sweep.csv", "figures/released/fig1_beta_sweep.png"),
-        ("results/table1/cross_play.csv", "results/claims.csv"),
+        ("results/released/cross_play.csv", "results/released/cross_play_tests.csv"),
+        ("results/released/nash_dqn/refined/beta_0/run.json", "results/released/exploitability.csv"),
+        ("results/released/fictitious_play/last/run.json", "results/released/data_efficiency.csv"),
+        ("results/released/nash_dqn/paper/beta_100/run.json", "results/released/ddpg_best_response.csv"),
+        ("results/released/self_play/memory/run.json", "results/released/reference.csv"),
+        ("results/released/policy_distance.csv", "figures/released/fig2_policies.png"),
+        ("results/released/policy_distance.csv", "figures/released/fig2_policies_released.png"),
+        ("results/released/cross_play_tests.csv", "figures/released/fig3_cross_play.png"),
+        ("results/released/nash_dqn/paper/beta_100/run.json", "figures/released/training_curves.png"),
+        ("results/released/exploitability.csv", "figures/released/exploitability.png"),
+        ("results/released/exploitability.csv", "figures/released/data_efficiency.png"),
+        ("results/lq_released/nash_dqn/lq/beta_0/run.json", "results/lq_released/lq_error.csv"),
+        ("results/lq_released/lq_error.csv", "figures/lq_released/lq_policies.png"),
+        ("results/table1/policy_distance.csv", "results/claims.csv"),
+        ("results/table1/exploitability.csv", "results/claims.csv"),
     ],
 )
 def test_stale_run_is_refused(run: Run, newer: str, stale: str) -> None:
-    later = (run.root / "results" / "claims.csv").stat().st_mtime + 10
-    os.utime(run.root / newer, (later, later))
+    """One file alone is stale: all else that may be made from the newer one is as new."""
+    made = {*(run.root / "results").rglob("*.csv"), *(run.root / "figures").rglob("*.png")}
+    if newer.endswith(".csv"):
+        made -= set((run.root / "results").glob("*/*.csv"))
+    later = (run.root / stale).stat().st_mtime + 10
+    for path in made - {run.root / stale} | {run.root / newer}:
+        os.utime(path, (later, later))
     refused(run, f"error: {run.root / stale}: older than {run.root / newer}")
+
+
+def test_what_nothing_is_made_from_may_be_newest(run: Run) -> None:
+    """Neither the claims nor any picture use these tables."""
+    later = (run.root / "results" / "claims.csv").stat().st_mtime + 10
+    for name in ("reference", "ddpg_best_response"):
+        os.utime(run.root / "results" / "table1" / f"{name}.csv", (later, later))
+    run.record()
+    assert (run.root / "docs" / "claims.csv").is_file()
+
+
+def test_training_that_a_table_does_not_use_may_be_newer(run: Run) -> None:
+    """The sweep's other betas are measured by Fig. 1 alone."""
+    later = (run.root / "results" / "claims.csv").stat().st_mtime + 10
+    made_from = {"beta_sweep.csv", "fig1_beta_sweep.png", "claims.csv"}
+    paths = [path for top in ("results", "figures") for path in (run.root / top).rglob("*") if path.name in made_from]
+    for path in [run.root / "results" / "table1" / "nash_dqn" / "paper" / "beta_0" / "run.json", *paths]:
+        os.utime(path, (later, later))
+    run.record()
+    assert (run.root / "docs" / "claims.csv").is_file()
 
 
 def test_training_with_other_settings_is_refused(run: Run) -> None:

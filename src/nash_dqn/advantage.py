@@ -57,7 +57,9 @@ def unpack(raw: Tensor, d: int) -> AdvantageParameters:
     return AdvantageParameters(mu, cholesky, p12.unflatten(-1, (d, d)), half + half.tril(-1).mT, psi)
 
 
-def label_invariant_advantage(delta: Tensor, parameters: AdvantageParameters) -> Tensor:
+def label_invariant_advantage(
+    delta: Tensor, parameters: AdvantageParameters, opponents: Tensor | None = None
+) -> Tensor:
     """Equation (15): every agent's advantage, the others interchangeable, in O(N).
 
     A_i = -|delta_i|^2_{P11} - sum_j <delta_i, delta_j>_{P12} - sum_j |delta_j|^2_{P22} + sum_j delta_j . psi, sums over
@@ -66,19 +68,21 @@ def label_invariant_advantage(delta: Tensor, parameters: AdvantageParameters) ->
     Args:
         delta: ``[..., N, d]`` actions less the Nash point.
         parameters: see :class:`AdvantageParameters`; mu is not used.
+        opponents: delta where it stands for an opponent's deviation, delta_j; the same numbers, possibly detached.
 
     Returns:
         ``[..., N]``.
     """
     _, cholesky, p12, p22, psi = parameters
-    others = delta.sum(-2, keepdim=True) - delta
+    opponents = delta if opponents is None else opponents
+    others = opponents.sum(-2, keepdim=True) - opponents
     if delta.shape[-1] == 1:  # the same in scalars, a third of the operations
         own, rest = delta.squeeze(-1), others.squeeze(-1)
         scale, cross, quadratic = cholesky[..., 0, 0], p12[..., 0, 0], p22[..., 0, 0]
-        squares = own.square()
+        squares = opponents.squeeze(-1).square()
         rest_squares = squares.sum(-1, keepdim=True) - squares
         return psi[..., 0] * rest - (scale * own).square() - cross * own * rest - quadratic * rest_squares
-    outer = delta.unsqueeze(-1) * delta.unsqueeze(-2)
+    outer = opponents.unsqueeze(-1) * opponents.unsqueeze(-2)
     second_moment = outer.sum(-3, keepdim=True) - outer
     own_term = torch.einsum("...ab,...a->...b", cholesky, delta).square().sum(-1)
     cross_term = torch.einsum("...a,...ab,...b->...", delta, p12, others)

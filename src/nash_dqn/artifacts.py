@@ -36,6 +36,7 @@ __all__ = [
     "atomic_path",
     "read_json",
     "read_table",
+    "read_tables",
     "read_tensors",
     "run_record",
     "write_csv",
@@ -62,6 +63,9 @@ class _Training(Protocol):
 
     @property
     def metadata(self) -> dict[str, str]: ...
+
+    @property
+    def snapshots(self) -> tuple[dict[str, Tensor], dict[str, str]]: ...
 
     @property
     def history(self) -> pd.DataFrame: ...
@@ -146,6 +150,19 @@ def read_table(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
     return table
 
 
+def read_tables(paths: Sequence[Path | str], columns: Sequence[str]) -> pd.DataFrame:
+    """Read several CSV tables that must have ``columns``, as one, in the order of the paths.
+
+    One without rows adds nothing, not even the types of its columns, which it does not know.
+
+    Raises:
+        ArtifactError: as :func:`read_table`.
+        ValueError: no path.
+    """
+    tables = [read_table(path, columns) for path in paths]
+    return pd.concat([table for table in tables if len(table)] or tables, ignore_index=True)
+
+
 def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write named tensors and text metadata as safetensors; equal content gives equal bytes.
 
@@ -207,9 +224,15 @@ def run_record(kind: str, record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_training(result: _Training, weights: Path | str, history: Path | str, run: Path | str) -> None:
-    """Write a training's files: tensors with metadata, history table, and, last, the record of the run."""
+def write_training(
+    result: _Training, weights: Path | str, snapshots: Path | str, history: Path | str, run: Path | str
+) -> None:
+    """Write a training's files: tensors with metadata, at the end and along it, history, and, last, the run's record.
+
+    A training too short for a snapshot leaves a snapshots file without tensors.
+    """
     write_tensors(weights, result.tensors, result.metadata)
+    write_tensors(snapshots, *result.snapshots)
     write_csv(history, result.history)
     write_json(run, run_record("training", result.record))
 

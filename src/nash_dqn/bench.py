@@ -166,23 +166,39 @@ def bench_cross_play(game: Market, recipe: nash_dqn.NashDQNRecipe, episodes: int
 
 
 def rows(config: dict[str, Any], scenario: str, quick: bool) -> list[Row]:
-    """All rows of the table, for the recipes ``paper``, ``released`` and every fictitious play of a configuration."""
+    """All rows of the table: every recipe of the networks whose floor is counted, that is, without items and extras."""
     game = Market(**configuration.scenario(config, scenario))
     count, rounds = (10, 3) if quick else (50, 9)
     result = []
-    for name, settings in config["nash_dqn"].items():
-        recipe = nash_dqn.NashDQNRecipe.from_dict(settings)
+    recipes = {name: _recipe(settings) for name, settings in config["nash_dqn"].items()}
+    plain = {
+        name: nash_dqn.NashDQNRecipe.from_dict(settings)
+        for name, settings in recipes.items()
+        if settings["critic"] is None and not settings["skip_terms"] and _private(settings)
+    }
+    for name, recipe in plain.items():
         for members in (len(config["seeds"]), 8):
             row = bench_nash_dqn(game, recipe, members, count, rounds)
             result.append(row._replace(name=f"{row.name} ({name})"))
-    for settings in config["fictitious_play"].values():
+    for settings in map(_recipe, config["fictitious_play"].values()):
+        if not _private(settings):
+            continue
         recipe_fp = fictitious_play.FictitiousPlayRecipe.from_dict(settings)
         for members in (len(config["seeds"]), 8):
             result.append(bench_fictitious_play(game, recipe_fp, members, count, rounds))
-    first = nash_dqn.NashDQNRecipe.from_dict(next(iter(config["nash_dqn"].values())))
+    first = next(iter(plain.values()))
     for episodes in (1_000, 10_000) if quick else (1_000, 10_000, 100_000):
         result.append(bench_cross_play(game, first, episodes, rounds))
     return result
+
+
+def _recipe(settings: dict[str, Any]) -> dict[str, Any]:
+    """A recipe as the configuration has it, without its seeds."""
+    return {key: value for key, value in settings.items() if key != "seeds"}
+
+
+def _private(settings: dict[str, Any]) -> bool:
+    return bool(settings["observation"]["inventories"] == "private")
 
 
 def table(results: Sequence[Row]) -> str:

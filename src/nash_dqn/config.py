@@ -27,6 +27,7 @@ __all__ = [
     "nash_dqn_settings",
     "parse_beta",
     "scenario",
+    "self_play_settings",
     "validate",
 ]
 
@@ -169,13 +170,39 @@ def _fill_defaults(value: object, schema: _Schema, root: _Schema) -> None:
 
 def _check_references(config: Mapping[str, Any]) -> None:
     """Names that refer to other sections must exist there."""
-    for section in ("scenarios", "comparisons"):
-        for index, name in enumerate(config["run"][section]):
-            _check_name(("run", section, index), name, config, section)
+
+    def each(*path: str) -> None:
+        """A list whose last key is the section its names come from."""
+        names: Any = config
+        for key in path:
+            names = names[key]
+        for index, name in enumerate(names):
+            _check_name((*path, index), name, config, path[-1])
+
+    each("run", "scenarios")
+    each("run", "comparisons")
     for comparison, pair in config["comparisons"].items():
         for section, name in pair.items():
             _check_name(("comparisons", comparison, section), name, config, section)
-    _check_name(("beta_sweep", "recipe"), config["beta_sweep"]["recipe"], config, "nash_dqn")
+    for section in ("nash_dqn", "fictitious_play", "self_play"):
+        each("exploitability", "policies", section)
+    for section in ("scenarios", "nash_dqn", "fictitious_play"):
+        each("lq", section)
+    for section in ("nash_dqn", "fictitious_play"):
+        each("ddpg_best_response", "opponents", section)
+    path = config["equilibrium_path"]
+    for end in ("start", "end"):
+        _check_name(("equilibrium_path", end), path[end], config, "scenarios")
+    for index, name in enumerate(path["policies"]):
+        _check_name(("equilibrium_path", "policies", index), name, config, "self_play")
+    for section, recipes in (("beta_sweep", "nash_dqn"), ("ddpg_best_response", "fictitious_play")):
+        _check_name((section, "recipe"), config[section]["recipe"], config, recipes)
+    measured = config["exploitability"]["policies"]["self_play"]
+    for section in ("exploitability", "data_efficiency"):
+        name = config[section]["reference"]
+        if name not in measured:  # without its own exploitability, nothing tells how good a reference is
+            allowed = f"a name from exploitability.policies.self_play ({', '.join(measured)})"
+            _fail((section, "reference"), name, allowed, _suggestion(name, measured))
 
 
 def _check_name(path: _Path, name: str, config: Mapping[str, Any], section: str) -> None:
@@ -200,11 +227,25 @@ def _check_sizes(config: Mapping[str, Any]) -> None:
         at_least("nash_dqn", name, "replay_episodes", "episodes_per_iteration", recipe)
         at_least("nash_dqn", name, "replay_episodes", "minibatch_episodes", recipe)
         at_least("nash_dqn", name, "iterations", "history_every", recipe)
+        for key in ("episodes_per_iteration", "minibatch_episodes"):
+            if recipe["explorers"] == "one" and recipe[key] != recipe["replay_episodes"]:
+                allowed = f"replay_episodes ({recipe['replay_episodes']}), as with explorers: one no episode is reused"
+                _fail(("nash_dqn", name, key), recipe[key], allowed)
         if recipe["early_stopping"] is not None:
             stopping = {f"early_stopping.{key}": value for key, value in recipe["early_stopping"].items()}
             at_least("nash_dqn", name, "early_stopping.patience", "early_stopping.window", stopping)
     for name, recipe in config["fictitious_play"].items():
         at_least("fictitious_play", name, "first_epochs", "history_every", recipe)
+    for name, recipe in config["self_play"].items():
+        at_least("self_play", name, "iterations", "history_every", recipe)
+    for name, pair in config["comparisons"].items():
+        if len({len(_seeds(config, section, recipe)) for section, recipe in pair.items()}) > 1:
+            _fail(("comparisons", name), pair, "two recipes with equally many seeds, which are compared in pairs")
+    for index, name in enumerate(config["lq"]["scenarios"]):
+        market = config["scenarios"][name]
+        if market["impact"] == "sqrt" or market["price_floor"] is not None:
+            allowed = 'a scenario with impact "linear" or "none" and price_floor null'
+            _fail(("lq", "scenarios", index), name, allowed)
     inventory = config["policy_grid"]["inventory"]
     if inventory["high"] <= inventory["low"]:
         allowed = f"more than low ({_show(inventory['low'])})"
@@ -277,7 +318,7 @@ def _allowed_without_unit(schema: _Schema, root: _Schema) -> str:
             size = f" of at least {least}" if least else ""
             distinct = " and no two equal" if schema.get("uniqueItems") else ""
             items = _allowed_without_unit(_resolve(schema["items"], root), root)
-            return f"a list{size}, each {items}{distinct}"
+            return f"a list{size}, each {items}{distinct}{or_null}"
         case _:
             keys = schema.get("properties")
             content = f"with the keys {', '.join(keys)}" if keys else "with at least one name in it"
@@ -393,7 +434,7 @@ def nash_dqn_settings(config: Mapping[str, Any], scenario: str, recipe: str, bet
 
     Returns:
         ``scenario`` and ``recipe_name`` (names), ``game`` (fields of ``Market``), ``recipe`` (the recipe with
-        beta in ``penalty``), ``seeds``, ``device``.
+        beta in ``penalty``, without seeds), ``seeds`` (the recipe's own, or the run's), ``device``.
 
     Raises:
         ConfigError: unknown scenario or recipe, or a malformed beta.
@@ -412,15 +453,33 @@ def fictitious_play_settings(config: Mapping[str, Any], scenario: str, recipe: s
     return _settings(config, scenario, "fictitious_play", recipe)
 
 
+def self_play_settings(config: Mapping[str, Any], scenario: str, recipe: str) -> dict[str, Any]:
+    """All that determines a self-play training; as ``nash_dqn_settings``, without a beta.
+
+    Raises:
+        ConfigError: unknown scenario or recipe.
+    """
+    return _settings(config, scenario, "self_play", recipe)
+
+
 def _settings(config: Mapping[str, Any], scenario: str, section: str, recipe: str) -> dict[str, Any]:
+    game, training = _named(config, "scenarios", scenario), _named(config, section, recipe)
+    training.pop("seeds", None)  # who is trained, not how
     return {
         "scenario": scenario,
         "recipe_name": recipe,
-        "game": _named(config, "scenarios", scenario),
-        "recipe": _named(config, section, recipe),
-        "seeds": list(config["seeds"]),
+        "game": game,
+        "recipe": training,
+        "seeds": list(_seeds(config, section, recipe)),
         "device": config["device"],
     }
+
+
+def _seeds(config: Mapping[str, Any], section: str, recipe: str) -> list[int]:
+    """The recipe's own seeds, or the run's."""
+    own: list[int] | None = config[section][recipe].get("seeds")
+    seeds: list[int] = config["seeds"] if own is None else own
+    return seeds
 
 
 def _named(config: Mapping[str, Any], section: str, name: str) -> dict[str, Any]:

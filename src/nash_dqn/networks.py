@@ -74,10 +74,17 @@ class ObservationNetwork(NamedTuple):
     Attributes:
         phi: network of one item, or None where nothing is label-invariant.
         sigma: network of the own features and the pool.
+        skip: ``[K, M, C, out]`` coefficients of :func:`monomials` of the own features and the mean item, a set for
+            each of the M steps, added to sigma's output; None for none. In a linear-quadratic game mu is linear and V
+            quadratic in them, step by step, so that only what departs from this is left to sigma.
+        basis: ``[K, M, F, F]`` constant matrices that the own features of a step are multiplied by before anything
+            else, or None; not trained.
     """
 
     phi: MLP | None
     sigma: MLP
+    skip: Tensor | None = None
+    basis: Tensor | None = None
 
     @staticmethod
     def create(
@@ -87,15 +94,28 @@ class ObservationNetwork(NamedTuple):
         hidden: Sequence[int],
         out_size: int,
         generators: Sequence[Generator],
+        skip: tuple[int, int] | None = None,
+        basis: Tensor | None = None,
     ) -> ObservationNetwork:
-        """Hidden layer sizes as in section 6.2; with no item, or ``phi_hidden`` empty, items are pooled as they are."""
+        """Hidden layer sizes as in section 6.2; with no item, or ``phi_hidden`` empty, items are pooled as they are.
+
+        ``skip`` is the number of steps M and the degree (1 or 2) of skip terms, which start at zero; ``basis`` is
+        ``[M, F, F]``, the same for all members.
+        """
         phi = None
         pooled = item_size
         if item_size and phi_hidden:
             phi = MLP.create([item_size, *phi_hidden], generators)
             pooled = phi_hidden[-1]
         sigma = MLP.create([own_size + pooled, *hidden, out_size], generators)
-        return ObservationNetwork(phi, sigma)
+        if basis is not None:
+            basis = basis.expand(len(generators), *basis.shape).contiguous()
+        if skip is None:
+            return ObservationNetwork(phi, sigma, None, basis)
+        steps, degree = skip
+        features = own_size + item_size
+        terms = features if degree == 1 else features * (features + 1) // 2
+        return ObservationNetwork(phi, sigma, torch.zeros(len(generators), steps, terms, out_size), basis)
 
     def __call__(self, observation: Observation, agents: slice = slice(None), action: Tensor | None = None) -> Tensor:
         """Leaves ``[K, B..., N, F]`` and ``[K, B..., N, I]`` -> ``[K, B..., n, out]`` for the n agents of a slice.
@@ -103,36 +123,56 @@ class ObservationNetwork(NamedTuple):
         ``action`` ``[K, B..., n, d]`` is one more input of sigma (for a critic Q(x, u)).
         """
         everyone = agents == slice(None)
-        inputs = [observation.own if everyone else observation.own[..., agents, :]]
+        own = observation.own if everyone else observation.own[..., agents, :]
+        if self.basis is not None:
+            own = _of_step(own, self.basis, observation.step)
+        inputs = [own]
         if action is not None:
             inputs.append(action)
         if observation.items is not None:
-            pooled = self._pool(observation.items)
+            pooled = _mean_of_others(self._embed(observation.items))
             inputs.append(pooled if everyone else pooled[..., agents, :])
         x = inputs[0] if len(inputs) == 1 else torch.cat(inputs, -1)
-        return self.sigma(x.flatten(1, -2)).unflatten(1, x.shape[1:-1])
+        output = self.sigma(x.flatten(1, -2)).unflatten(1, x.shape[1:-1])
+        if self.skip is None:
+            return output
+        if observation.items is not None:
+            pooled = _mean_of_others(observation.items)
+            own = torch.cat((own, pooled if everyone else pooled[..., agents, :]), -1)
+        return output + self._skip(own, observation.step)
 
-    def _pool(self, items: Tensor) -> Tensor:
-        """Mean over the others of phi(item): ``[K, B..., N, I] -> [K, B..., N, P]``; zero for a lone agent."""
-        if self.phi is not None:
-            items = functional.silu(self.phi(items.flatten(1, -2))).unflatten(1, items.shape[1:-1])
-        n = items.shape[-2]
-        return (items.sum(-2, keepdim=True) - items) / max(n - 1, 1)
+    def _embed(self, items: Tensor) -> Tensor:
+        """phi(item): ``[K, B..., N, I] -> [K, B..., N, P]``."""
+        if self.phi is None:
+            return items
+        return functional.silu(self.phi(items.flatten(1, -2))).unflatten(1, items.shape[1:-1])
+
+    def _skip(self, features: Tensor, step: int | None) -> Tensor:
+        """Skip terms of features ``[K, B..., n, C]``; all steps, along dimension -3, where ``step`` is None."""
+        assert self.skip is not None
+        return _of_step(
+            monomials(features, degree=1 if features.shape[-1] == self.skip.shape[-2] else 2), self.skip, step
+        )
 
     @property
     def parameters(self) -> list[Tensor]:
-        """All tensors, phi's before sigma's."""
-        return [*(self.phi.parameters if self.phi else []), *self.sigma.parameters]
+        """All trained tensors, phi's before sigma's."""
+        skip = [] if self.skip is None else [self.skip]
+        return [*(self.phi.parameters if self.phi else []), *self.sigma.parameters, *skip]
 
     def map(self, function: Callable[..., Tensor], *others: ObservationNetwork) -> ObservationNetwork:
         """Apply a function to each tensor, or to each with its counterparts in networks of the same shape."""
         phi = self.phi.map(function, *(other.phi for other in others if other.phi)) if self.phi else None
-        return ObservationNetwork(phi, self.sigma.map(function, *(other.sigma for other in others)))
+        sigma = self.sigma.map(function, *(other.sigma for other in others))
+        skip = None if self.skip is None else function(self.skip, *(o.skip for o in others if o.skip is not None))
+        basis = None if self.basis is None else function(self.basis, *(o.basis for o in others if o.basis is not None))
+        return ObservationNetwork(phi, sigma, skip, basis)
 
     def state_dict(self, prefix: str) -> dict[str, Tensor]:
         """Tensors by name: ``prefix.sigma.0.weight`` and so on."""
         parts = {"phi": self.phi, "sigma": self.sigma}
-        return {
+        constants = {"skip": self.skip, "basis": self.basis}
+        return {f"{prefix}.{name}": tensor for name, tensor in constants.items() if tensor is not None} | {
             f"{prefix}.{part}.{layer}.{kind}": tensor
             for part, net in parts.items()
             if net is not None
@@ -159,4 +199,33 @@ class ObservationNetwork(NamedTuple):
         sigma = part("sigma")
         if sigma is None:
             raise KeyError(f"{prefix}.sigma.0.weight")
-        return ObservationNetwork(part("phi"), sigma)
+        return ObservationNetwork(part("phi"), sigma, tensors.get(f"{prefix}.skip"), tensors.get(f"{prefix}.basis"))
+
+
+def monomials(features: Tensor, degree: int) -> Tensor:
+    """Features of skip terms, the first of ``[..., C]``, time, replaced by 1: a step's coefficients need no time.
+
+    Degree 1: these, ``[..., C]``; degree 2: the products of each two, ``[..., C (C + 1) / 2]``, which hold the linear
+    terms and the constant too.
+    """
+    z = torch.cat((torch.ones_like(features[..., :1]), features[..., 1:]), -1)
+    if degree == 1:
+        return z
+    rows, cols = torch.triu_indices(z.shape[-1], z.shape[-1], device=z.device)
+    return z[..., rows] * z[..., cols]
+
+
+def _of_step(features: Tensor, matrices: Tensor, step: int | None) -> Tensor:
+    """Features ``[K, B..., n, C]`` times the matrices ``[K, M, C, D]`` of their step.
+
+    Where ``step`` is None the features hold all steps, along dimension -3.
+    """
+    if step is not None:
+        return torch.bmm(features.flatten(1, -2), matrices[:, step]).unflatten(1, features.shape[1:-1])
+    return torch.einsum("k...mnc,kmcd->k...mnd", features, matrices)
+
+
+def _mean_of_others(items: Tensor) -> Tensor:
+    """Mean over j != i of ``[..., N, I]``; zero for a lone agent."""
+    n = items.shape[-2]
+    return (items.sum(-2, keepdim=True) - items) / max(n - 1, 1)

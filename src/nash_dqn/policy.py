@@ -26,7 +26,7 @@ class Policy:
         network: observation -> action ``[K, ..., N, d]``.
         observation: what the policy sees.
         seeds: training seed of each member.
-        algorithm: ``"nash_dqn"`` or ``"fictitious_play"``.
+        algorithm: ``"nash_dqn"``, ``"fictitious_play"`` or ``"self_play"``.
         bound: actions are clipped to +-bound; None for no bound.
         meta: where it comes from (scenario, recipe, ...).
     """
@@ -68,7 +68,8 @@ def mu_network(advantage: ObservationNetwork, action_dim: int) -> ObservationNet
     *weights, weight = advantage.sigma.weights
     *biases, bias = advantage.sigma.biases
     head = MLP([*weights, weight[..., :action_dim]], [*biases, bias[..., :action_dim]])
-    return ObservationNetwork(advantage.phi, head)
+    skip = None if advantage.skip is None else advantage.skip[..., :action_dim]
+    return ObservationNetwork(advantage.phi, head, skip, advantage.basis)
 
 
 def describe(
@@ -101,7 +102,7 @@ def load_policy(path: str | Path) -> Policy:
     try:
         description = json.loads(metadata["policy"])
         spec = ObservationSpec(**description["observation"])
-        if description["algorithm"] == "nash_dqn":
+        if description["algorithm"] == "nash_dqn" and "advantage.sigma.0.weight" in tensors:
             advantage = ObservationNetwork.from_state_dict(tensors, "advantage")
             network = mu_network(advantage, description["action_dim"])
         else:

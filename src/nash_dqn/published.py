@@ -115,17 +115,24 @@ RELEASED_WEIGHTS_PAIRED: Mapping[str, Published] = _table(
 
 RELEASED_WEIGHTS_EXPLOITABILITY: Mapping[tuple[str, str], Published] = _table(
     {
-        ("fictitious_play", "same_observation"): 0.076,
-        ("nash_dqn", "same_observation"): 0.096,
-        ("fictitious_play", "own_flow"): 0.109,
-        ("nash_dqn", "own_flow"): 0.127,
+        ("fictitious_play", "same"): 0.076,
+        ("nash_dqn", "same"): 0.096,
+        ("fictitious_play", "memory"): 0.109,
+        ("nash_dqn", "memory"): 0.127,
     },
     uncertainty=0.0005,
     kind="rounding",
     source="a trained best response to the authors' released weights, at the released parameters; a lower bound",
 )
-"""What one deviating agent gains (currency units), by (algorithm, what the deviator sees): the policies' own
-observation, or that and its own past order flow."""
+"""What one deviating agent gains (currency units), by (algorithm, class of the deviator): it sees the policies' own
+observation (``same``), or that and its own past order flow (``memory``)."""
+
+RELEASED_SCENARIO = "released"
+"""The scenario with the released parameters: the only one where ``RELEASED_WEIGHTS_EXPLOITABILITY`` compares."""
+
+BUDGETS: Mapping[str, int] = MappingProxyType({"nash_dqn": 2_000_000, "fictitious_play": 10_500_000})
+"""Joint transitions a published training plays: ten episodes of ten steps in each of at most 20,000 iterations of
+Nash-DQN (text, section 6.2), and in each of the 10,000 + 19 x 5,000 epochs of fictitious play (released code)."""
 
 EQUILIBRIUM_VALUE = Published(
     -1.35, 0.005, "rounding", "an equilibrium at the released parameters that a deviator exploits by less than 0.001"

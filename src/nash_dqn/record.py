@@ -12,7 +12,7 @@ import argparse
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,14 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from nash_dqn.artifacts import ArtifactError, atomic_path, read_json, read_table
-from nash_dqn.config import ConfigError, fictitious_play_settings, format_beta, load_yaml, nash_dqn_settings
+from nash_dqn.config import (
+    ConfigError,
+    fictitious_play_settings,
+    format_beta,
+    load_yaml,
+    nash_dqn_settings,
+    self_play_settings,
+)
 from nash_dqn.evaluation.claims import COLUMNS
 
 __all__ = ["Job", "RecordError", "Training", "main", "read_block", "render_bench", "render_claims", "render_times"]
@@ -29,8 +36,37 @@ PAGE = "replication.md"
 """The page in docs/ that holds the blocks."""
 
 _FOLD = "<details>\n<summary>{summary}</summary>\n\n{content}\n\n</details>"
-_ALGORITHMS = {"nash_dqn": "Nash-DQN", "fictitious_play": "fictitious play"}
+_ALGORITHMS = {"nash_dqn": "Nash-DQN", "fictitious_play": "fictitious play", "self_play": "self-play"}
 _ENDS = {"iterations": "ran to the end", "early_stopping": "stopped early", "diverged": "diverged"}
+
+_MADE_FROM = {
+    "beta_sweep.csv": ("swept",),
+    "policy_grid.csv": ("compared",),
+    "policy_distance.csv": ("compared",),
+    "cross_play.csv": ("compared",),
+    "cross_play_tests.csv": ("cross_play.csv",),
+    "exploitability.csv": ("measured",),
+    "data_efficiency.csv": ("followed",),
+    "ddpg_best_response.csv": ("answered",),
+    "reference.csv": ("measured",),
+    "fig1_beta_sweep.png": ("beta_sweep.csv",),
+    "fig2_policies.png": ("policy_grid.csv", "policy_distance.csv"),
+    "fig3_cross_play.png": ("cross_play.csv", "cross_play_tests.csv"),
+    "training_curves.png": ("compared",),
+    "exploitability.png": ("exploitability.csv",),
+    "data_efficiency.png": ("data_efficiency.csv", "exploitability.csv"),
+}
+"""Tables and pictures of a scenario of the run: which trainings, by their use, or tables each is made from."""
+_LQ_MADE_FROM = {"lq_error.csv": ("exact",), "lq_policies.png": ("lq_error.csv",)}
+"""The same of a linear-quadratic scenario."""
+_CLAIMS_FROM = (
+    *("beta_sweep.csv", "policy_distance.csv", "cross_play.csv", "cross_play_tests.csv"),
+    *("exploitability.csv", "data_efficiency.csv"),
+)
+"""Tables of each scenario of the run that the claims are made from."""
+
+_Run = tuple[str, str, float | None]
+"""A training within a scenario: algorithm, recipe and beta."""
 
 
 class RecordError(ValueError):
@@ -44,7 +80,7 @@ class Training(NamedTuple):
     algorithm: str
     recipe: str
     beta: float | None
-    """Weight of the penalty; None for fictitious play."""
+    """Weight of the penalty; None but for Nash-DQN."""
     path: Path
     """Its run.json."""
     record: Mapping[str, Any]
@@ -222,11 +258,13 @@ def trainings(config: Mapping[str, Any], results: Path) -> list[Training]:
     found = []
     for scenario, algorithm, recipe, beta in _wanted(config):
         folder = results / scenario / algorithm / recipe
-        if beta is None:
-            settings = fictitious_play_settings(config, scenario, recipe)
-        else:
+        if beta is not None:
             folder /= f"beta_{format_beta(beta)}"
             settings = nash_dqn_settings(config, scenario, recipe, beta)
+        elif algorithm == "self_play":
+            settings = self_play_settings(config, scenario, recipe)
+        else:
+            settings = fictitious_play_settings(config, scenario, recipe)
         path = folder / "run.json"
         record = read_json(path)
         wanted = {"seeds": settings["seeds"], "config": {key: settings[key] for key in ("game", "recipe")}}
@@ -238,12 +276,10 @@ def trainings(config: Mapping[str, Any], results: Path) -> list[Training]:
 
 def figures(config: Mapping[str, Any]) -> list[Path]:
     """Every picture of the run, below the folder of figures."""
-    names = ["fig1_beta_sweep", "fig2_policies", "fig3_cross_play", "training_curves"]
-    names += [f"fig2_policies_{name}" for name in config["run"]["comparisons"][1:]]
-    return [Path(scenario, f"{name}.png") for scenario in config["run"]["scenarios"] for name in names]
+    return [Path(scenario, name) for scenario, name, _ in _made(config) if name.endswith(".png")]
 
 
-def jobs(scenarios: Sequence[str], benchmarks: Path) -> list[Job]:
+def jobs(scenarios: Iterable[str], benchmarks: Path) -> list[Job]:
     """The jobs that Snakemake timed, from its benchmark files.
 
     Raises:
@@ -251,28 +287,60 @@ def jobs(scenarios: Sequence[str], benchmarks: Path) -> list[Job]:
     """
     found = []
     for scenario in (*scenarios, ""):
-        for path in sorted((benchmarks / scenario).glob("*.tsv")):
+        folder = benchmarks / scenario
+        for path in sorted(folder.rglob("*.tsv") if scenario else folder.glob("*.tsv")):
             try:
                 row = pd.read_csv(path, sep="\t", na_values=["-", "NA"])[["s", "max_rss"]].astype(float).mean()
             except (ValueError, KeyError) as error:
                 raise RecordError(f"{path}: not a benchmark of Snakemake's ({error}); make it again") from None
-            found.append(Job(path.stem, scenario, float(row["s"]), float(row["max_rss"])))
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            found.append(Job(name, scenario, float(row["s"]), float(row["max_rss"])))
     if not found:
         raise RecordError(f"{benchmarks}: no benchmark file; run the workflow first, or name its --benchmarks")
     return found
 
 
-def _wanted(config: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float | None]]:
+def _wanted(config: Mapping[str, Any]) -> list[tuple[str, str, str, float | None]]:
     """Scenario, algorithm, recipe and beta of each training, each once."""
+    uses = _uses(config)
+    exact = uses.pop("exact")
+    of_run = sorted((run for runs in uses.values() for run in runs), key=lambda run: list(_ALGORITHMS).index(run[0]))
+    wanted = [(scenario, *run) for scenario in config["run"]["scenarios"] for run in of_run]
+    wanted += [(scenario, *run) for scenario in config["lq"]["scenarios"] for run in exact]
+    return list(dict.fromkeys(wanted))
+
+
+def _uses(config: Mapping[str, Any]) -> dict[str, list[_Run]]:
+    """What the trainings are for: ``exact`` of each linear-quadratic scenario, the others of each of the run's."""
+
+    def own(recipes: Mapping[str, Iterable[str]]) -> list[_Run]:
+        """Recipes by algorithm; those of Nash-DQN at their own beta."""
+        return [
+            (algorithm, name, float(config[algorithm][name]["penalty"]["beta"]) if algorithm == "nash_dqn" else None)
+            for algorithm, names in recipes.items()
+            for name in names
+        ]
+
     pairs = [config["comparisons"][name] for name in config["run"]["comparisons"]]
-    sweep = config["beta_sweep"]
-    nash = [(sweep["recipe"], float(beta)) for beta in sweep["betas"]]
-    nash += [(pair["nash_dqn"], float(config["nash_dqn"][pair["nash_dqn"]]["penalty"]["beta"])) for pair in pairs]
-    for scenario in config["run"]["scenarios"]:
-        for recipe, beta in dict.fromkeys(nash):
-            yield scenario, "nash_dqn", recipe, beta
-        for recipe in dict.fromkeys(pair["fictitious_play"] for pair in pairs):
-            yield scenario, "fictitious_play", recipe, None
+    sweep, measured = config["beta_sweep"], config["exploitability"]["policies"]
+    trainers = ("nash_dqn", "fictitious_play")
+    return {
+        "swept": [("nash_dqn", sweep["recipe"], float(beta)) for beta in sweep["betas"]],
+        "compared": own({algorithm: [pair[algorithm] for pair in pairs] for algorithm in trainers}),
+        "measured": own(measured),
+        "followed": own({**measured, "self_play": [config["data_efficiency"]["reference"]]}),
+        "answered": own(config["ddpg_best_response"]["opponents"]),
+        "exact": own({algorithm: config["lq"][algorithm] for algorithm in trainers}),
+    }
+
+
+def _made(config: Mapping[str, Any]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Scenario and name of each table and picture, and what it is made from: uses of trainings, or names of tables."""
+    others = {f"fig2_policies_{name}.png": _MADE_FROM["fig2_policies.png"] for name in config["run"]["comparisons"][1:]}
+    for section, made in (("run", {**_MADE_FROM, **others}), ("lq", _LQ_MADE_FROM)):
+        for scenario in config[section]["scenarios"]:
+            for name, sources in made.items():
+                yield scenario, name, sources
 
 
 def _covers(found: Any, wanted: Any) -> bool:
@@ -284,34 +352,25 @@ def _covers(found: Any, wanted: Any) -> bool:
 
 def _check_complete(config: Mapping[str, Any], ran: Sequence[Training], results: Path, pictures: Path) -> None:
     """Refuse a run that lacks a result, or has one that is older than what it is made from."""
-    betas = {float(beta) for beta in config["beta_sweep"]["betas"]}
-    pairs = [config["comparisons"][name] for name in config["run"]["comparisons"]]
-    compared = {
-        (recipe, float(config["nash_dqn"][recipe]["penalty"]["beta"])) for recipe in (p["nash_dqn"] for p in pairs)
-    }
-    tables = []
-    for scenario in config["run"]["scenarios"]:
-        trainings = [training for training in ran if training.scenario == scenario]
-        swept = [t.path for t in trainings if t.recipe == config["beta_sweep"]["recipe"] and t.beta in betas]
-        met = [t.path for t in trainings if t.algorithm == "fictitious_play" or (t.recipe, t.beta) in compared]
-        names = ("policy_grid", "policy_distance", "cross_play", "cross_play_tests")
-        sweep, *others = (results / scenario / f"{name}.csv" for name in ("beta_sweep", *names))
-        shown = [pictures / name for name in figures(config) if name.parts[0] == scenario]
-        of_sweep = [path for path in shown if path.stem.startswith("fig1")]
-        _check_newer([sweep], swept)
-        _check_newer(of_sweep, [sweep])
-        _check_newer([*others, *(path for path in shown if path not in of_sweep)], met)
-        tables += [sweep, *others]
-    _check_newer([results / "claims.csv"], tables)
+    records = {training[:4]: training.path for training in ran}
+    uses = _uses(config)
+    for scenario, name, made_from in _made(config):
+        sources = []
+        for source in made_from:
+            runs = uses.get(source)
+            table = results / scenario / source
+            sources += [table] if runs is None else [records[scenario, *run] for run in runs]
+        _check_newer((results if name.endswith(".csv") else pictures) / scenario / name, sources)
+    tables = [results / scenario / name for scenario in config["run"]["scenarios"] for name in _CLAIMS_FROM]
+    _check_newer(results / "claims.csv", tables)
 
 
-def _check_newer(made: Sequence[Path], sources: Sequence[Path]) -> None:
-    newest = max(sources, key=lambda path: path.stat().st_mtime)
-    for path in made:
-        if not path.is_file():
-            raise RecordError(f"{path}: missing, so the run is not complete; run the workflow to its end first")
-        if path.stat().st_mtime < newest.stat().st_mtime:
-            raise RecordError(f"{path}: older than {newest}; run the workflow to its end first")
+def _check_newer(path: Path, sources: Sequence[Path]) -> None:
+    newest = max(sources, key=lambda source: source.stat().st_mtime)
+    if not path.is_file():
+        raise RecordError(f"{path}: missing, so the run is not complete; run the workflow to its end first")
+    if path.stat().st_mtime < newest.stat().st_mtime:
+        raise RecordError(f"{path}: older than {newest}; run the workflow to its end first")
 
 
 def update(config: Mapping[str, Any], results: Path, pictures: Path, benchmarks: Path, docs: Path) -> list[Path]:
@@ -324,7 +383,7 @@ def update(config: Mapping[str, Any], results: Path, pictures: Path, benchmarks:
     """
     ran = trainings(config, results)
     _check_complete(config, ran, results, pictures)
-    timed = jobs(config["run"]["scenarios"], benchmarks)
+    timed = jobs(dict.fromkeys([*config["run"]["scenarios"], *config["lq"]["scenarios"]]), benchmarks)
     claims = read_table(results / "claims.csv", COLUMNS)
     if set(claims["scenario"]) != set(config["run"]["scenarios"]):
         raise RecordError(f"{results / 'claims.csv'}: not of the configuration's scenarios; run the workflow again")

@@ -16,28 +16,64 @@ GAME = Market(
 MEMBERS, EPISODES = 2, 5
 
 
-def numbered(first: int, count: int, items: bool) -> Episodes:
-    """Episodes that say who they are: entry e of member k is 1000 k + first + e everywhere."""
+def numbered(first: int, count: int, items: bool, critic: bool = False) -> Episodes:
+    """Episodes that say who they are: entry e of member k is 1000 k + first + e, and in eighths what it belongs to.
+
+    Rewards 0, actions 1, observation 2 and its items 3, the critic's 4 and 5.
+    """
     label = 1000.0 * torch.arange(MEMBERS).view(-1, 1) + torch.arange(first, first + count)
 
-    def leaf(*shape: int) -> Tensor:
-        return label.view(MEMBERS, count, *[1] * len(shape)).expand(MEMBERS, count, *shape).clone()
+    def leaf(eighths: int, *shape: int) -> Tensor:
+        tagged = label + eighths / 8
+        return tagged.view(MEMBERS, count, *[1] * len(shape)).expand(MEMBERS, count, *shape).clone()
 
-    return Episodes(leaf(4, 3, 5), leaf(4, 3, 1) if items else None, leaf(4, 3, 1), leaf(4, 3))
+    return Episodes(
+        Observation(leaf(2, 4, 3, 5), leaf(3, 4, 3, 1) if items else None),
+        Observation(leaf(4, 4, 3, 6), leaf(5, 4, 3, 2)) if critic else None,
+        leaf(1, 4, 3, 1),
+        leaf(0, 4, 3),
+    )
+
+
+def named(episodes: Episodes) -> dict[int, Tensor]:
+    """The tensors of :func:`numbered` by their eighths."""
+    parts = [episodes.rewards, episodes.actions, episodes.observation.own, episodes.observation.items]
+    if episodes.critic is not None:
+        parts += [episodes.critic.own, episodes.critic.items]
+    return {eighths: leaf for eighths, leaf in enumerate(parts) if leaf is not None}
+
+
+@pytest.mark.parametrize("critic", [False, True])
+@pytest.mark.parametrize("items", [False, True])
+def test_every_tensor_is_a_leaf_once_and_is_mapped_in_place(items: bool, critic: bool) -> None:
+    episodes = numbered(0, 2, items, critic)
+    expected = named(episodes)
+    assert sorted(id(leaf) for leaf in episodes.leaves) == sorted(id(leaf) for leaf in expected.values())
+    assert len(episodes.leaves) == 3 + items + 2 * critic
+    mapped = named(episodes.map(torch.neg))
+    assert mapped.keys() == expected.keys()
+    assert all(torch.equal(mapped[eighths], -leaf) for eighths, leaf in expected.items())
+
+
+def test_the_critic_sees_its_own_observation_if_it_has_one() -> None:
+    alike, central = numbered(0, 2, True), numbered(0, 2, True, critic=True)
+    assert alike.seen_by_critic is alike.observation
+    assert central.critic is not None
+    assert central.seen_by_critic is central.critic
 
 
 # --- replay -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("items", [False, True])
+@pytest.mark.parametrize(("items", "critic"), [(False, False), (True, False), (False, True), (True, True)])
 @pytest.mark.parametrize(("capacity", "batch"), [(5, 2), (6, 3), (4, 4), (7, 5)])
-def test_replay_agrees_with_a_list(capacity: int, batch: int, items: bool) -> None:
+def test_replay_agrees_with_a_list(capacity: int, batch: int, items: bool, critic: bool) -> None:
     """A ring: slot s holds the latest episode n with n mod capacity = s."""
     replay = Replay(capacity)
     ring: list[int] = []
     added = 0
     for _ in range(8):
-        replay.add(numbered(added, batch, items))
+        replay.add(numbered(added, batch, items, critic))
         for n in range(added, added + batch):
             if len(ring) < capacity:
                 ring.append(n)
@@ -48,11 +84,10 @@ def test_replay_agrees_with_a_list(capacity: int, batch: int, items: bool) -> No
         # The middle of each slot's share of [0, 1), for one member in order and for the other in reverse.
         middle = (torch.arange(len(ring)) + 0.5) / len(ring)
         sample = replay.sample(torch.stack((middle, middle.flip(0))))
-        for leaf in sample:
-            if leaf is None:
-                assert not items
-                continue
-            flat = leaf.flatten(2)
+        parts = named(sample)
+        assert parts.keys() == named(numbered(0, 1, items, critic)).keys()
+        for eighths, leaf in parts.items():
+            flat = leaf.flatten(2) - eighths / 8
             assert (flat == flat[..., :1]).all(), "an episode stays in one piece"
             assert flat[0, :, 0].tolist() == ring
             assert flat[1, :, 0].tolist() == [1000 + n for n in reversed(ring)]
@@ -74,23 +109,28 @@ def test_every_episode_is_as_likely_as_any_other() -> None:
 
 def test_a_sample_is_a_copy() -> None:
     replay = Replay(4)
-    replay.add(numbered(0, 2, True))
-    replay.sample(torch.zeros(MEMBERS, 3)).rewards.fill_(-1.0)
-    assert (replay.sample(torch.zeros(MEMBERS, 1)).rewards[0] == 0).all()
-    batch = numbered(2, 2, True)
+    replay.add(numbered(0, 2, True, critic=True))
+    for leaf in named(replay.sample(torch.zeros(MEMBERS, 3))).values():
+        leaf.fill_(-1.0)
+    for eighths, leaf in named(replay.sample(torch.zeros(MEMBERS, 1))).items():
+        assert (leaf[0] == eighths / 8).all()
+    batch = numbered(2, 2, True, critic=True)
     replay.add(batch)
-    batch.rewards.fill_(-1.0)
-    assert (replay.sample(torch.full((MEMBERS, 1), 0.99)).rewards[0] == 3).all()
+    for leaf in named(batch).values():
+        leaf.fill_(-1.0)
+    for eighths, leaf in named(replay.sample(torch.full((MEMBERS, 1), 0.99))).items():
+        assert (leaf[0] == 3 + eighths / 8).all()
 
 
 def test_replay_of_some_members() -> None:
     replay = Replay(4)
     replay.select([1])  # nothing yet to select from
-    replay.add(numbered(0, 3, True))
+    replay.add(numbered(0, 3, True, critic=True))
     replay.select([1])
     sample = replay.sample(torch.tensor([[0.5]]))
-    assert sample.own.shape == (1, 1, 4, 3, 5)
-    assert (sample.rewards == 1001).all()
+    assert sample.observation.own.shape == (1, 1, 4, 3, 5)
+    for eighths, leaf in named(sample).items():
+        assert (leaf == 1001 + eighths / 8).all()
 
 
 def test_an_empty_replay_cannot_be_sampled() -> None:
@@ -110,13 +150,31 @@ def test_next_values_by_hand() -> None:
     assert next_values(torch.ones(1, 1, 1)).tolist() == [[[0.0]]]
 
 
+def assert_seen(stored: Observation | None, k: int, e: int, m: int, seen: Observation) -> None:
+    """What is stored of a step of an episode is what was seen there; ``step`` is left to the dimension of time."""
+    assert stored is not None
+    assert stored.step is None
+    torch.testing.assert_close(stored.own[k, e, m], seen.own)
+    assert (stored.items is None) == (seen.items is None)
+    if stored.items is not None:
+        torch.testing.assert_close(stored.items[k, e, m], seen.items)
+
+
+@pytest.mark.parametrize(
+    "critic",
+    [None, ObservationSpec(own_flow=True, inventories="visible"), ObservationSpec("S-Y")],
+    ids=["same", "visible", "private"],
+)
 @pytest.mark.parametrize(
     "spec",
     [ObservationSpec(), ObservationSpec(own_flow=True), ObservationSpec("S-Y", "others_mean", False, "visible")],
     ids=str,
 )
-def test_what_is_stored_is_what_happened(spec: ObservationSpec) -> None:
-    """x, u and r of every step, played again through the game one member and one episode at a time."""
+def test_what_is_stored_is_what_happened(spec: ObservationSpec, critic: ObservationSpec | None) -> None:
+    """x, u and r of every step, played again through the game one member and one episode at a time.
+
+    What a critic sees is stored beside, and the agents act on what *they* see.
+    """
     shocks = GAME.shocks_from_normals(
         torch.randn(MEMBERS, EPISODES, GAME.normals_per_episode, generator=generator(1, "test_episodes"))
     )
@@ -124,28 +182,26 @@ def test_what_is_stored_is_what_happened(spec: ObservationSpec) -> None:
 
     def act(state: MarketState, observation: Observation) -> Tensor:
         assert not torch.is_grad_enabled()
+        assert observation.step == state.step
         calls.append(state.step)
         return observation.own.sum(-1, keepdim=True) - 2.0 * state.step
 
-    episodes = play_episodes(GAME, spec, act, shocks)
+    episodes = play_episodes(GAME, spec, act, shocks, critic)
     assert calls == [0, 1, 2, 3]
     features, _ = GAME.observation_size(spec)
-    assert episodes.own.shape == (MEMBERS, EPISODES, 4, 3, features)
+    assert episodes.observation.own.shape == (MEMBERS, EPISODES, 4, 3, features)
     assert episodes.actions.shape == (MEMBERS, EPISODES, 4, 3, 1)
     assert episodes.rewards.shape == (MEMBERS, EPISODES, 4, 3)
-    assert episodes.observation.own is episodes.own
+    assert (episodes.critic is None) == (critic is None)
     for k in range(MEMBERS):
         for e in range(EPISODES):
             own_shocks = Shocks(*(leaf[k, e] for leaf in shocks))
             state = GAME.reset(own_shocks)
             for m in range(4):
                 seen = GAME.observe(state, spec)
-                torch.testing.assert_close(episodes.own[k, e, m], seen.own)
-                if seen.items is None:
-                    assert episodes.items is None
-                else:
-                    assert episodes.items is not None
-                    torch.testing.assert_close(episodes.items[k, e, m], seen.items)
+                assert_seen(episodes.observation, k, e, m, seen)
+                if critic is not None:
+                    assert_seen(episodes.critic, k, e, m, GAME.observe(state, critic))
                 action = seen.own.sum(-1, keepdim=True) - 2.0 * m
                 torch.testing.assert_close(episodes.actions[k, e, m], action, rtol=1e-5, atol=1e-5)
                 state, rewards = GAME.step(state, episodes.actions[k, e, m], own_shocks)

@@ -30,6 +30,7 @@ SETTINGS: dict[str, Any] = {
     "gradient_clip": None, "divergence_factor": 1e9, "history_every": 10,
 }  # fmt: skip
 MODES = ("last", "average")
+FILES = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
 
 
 def recipe(**changes: Any) -> FictitiousPlayRecipe:
@@ -99,7 +100,7 @@ def test_history_and_record_of_a_run(mode: str, tmp_path: Any) -> None:
         (8, 70, 420, "iterations"),
     ]
     assert result.record["config"]["recipe"]["opponents"] == mode
-    write_training(result, *(tmp_path / name for name in ("weights.safetensors", "history.csv", "run.json")))
+    write_training(result, *(tmp_path / name for name in FILES))
     policy = load_policy(tmp_path / "weights.safetensors")
     assert (policy.algorithm, policy.bound, policy.meta) == ("fictitious_play", 50.0, {"scenario": "toy"})
     observation = Observation(torch.ones(2, 4, 3, 5), None)

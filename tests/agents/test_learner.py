@@ -13,35 +13,38 @@ SEEDS = (1, 2, 3)
 RATE, DECAY = 0.01, 0.1
 
 
-def network(*seeds: int) -> ObservationNetwork:
-    return ObservationNetwork.create(4, 2, (5,), (6,), 2, [generator(seed, "test_learner") for seed in seeds])
+def network(*seeds: int, skip: tuple[int, int] | None = None) -> ObservationNetwork:
+    streams = [generator(seed, "test_learner") for seed in seeds]
+    return ObservationNetwork.create(4, 2, (5,), (6,), 2, streams, skip)
 
 
 def observation(step: int) -> Observation:
-    """The same for every member, another at each step."""
+    """The same for every member, another at each step of the optimiser; of decision points 0, 1 and 2 in turn."""
     draw = torch.randn(20, 3, 6, generator=generator(step, "test_learner", "observation"))
-    return Observation(draw[None, ..., :4], draw[None, ..., 4:])
+    return Observation(draw[None, ..., :4], draw[None, ..., 4:], step % 3)
 
 
 def loss(net: ObservationNetwork, seeds: tuple[int, ...], step: int) -> Tensor:
     """Sum over the members of mean (net - seed)^2: each has a target of its own, so gradients of its own size."""
-    seen = Observation(*(leaf.expand(len(seeds), *leaf.shape[1:]) for leaf in observation(step) if leaf is not None))
+    seen = observation(step).map(lambda leaf: leaf.expand(len(seeds), *leaf.shape[1:]))
     target = torch.tensor(seeds).view(-1, 1, 1, 1)
     return (net(seen) - target).square().flatten(1).mean(1).sum()
 
 
-def train(learner: Learner, seeds: tuple[int, ...], steps: range) -> None:
+def train(learner: Learner, seeds: tuple[int, ...], steps: range, falling: bool = False) -> None:
     for step in steps:
-        learner.step(loss(learner.network, seeds, step))
+        learner.step(loss(learner.network, seeds, step), 1 / (1 + step) if falling else 1.0)
 
 
-@pytest.mark.parametrize("clip", [None, 0.5, 100.0])
-def test_adamw_agrees_with_torch_member_by_member(clip: float | None) -> None:
-    learner = Learner(network(*SEEDS), RATE, DECAY, clip)
+@pytest.mark.parametrize(("clip", "beta2"), [(None, 0.999), (0.5, 0.999), (100.0, 0.999), (None, 0.9)])
+def test_adamw_agrees_with_torch_member_by_member(clip: float | None, beta2: float) -> None:
+    learner = Learner(network(*SEEDS), RATE, DECAY, clip, beta2)
     train(learner, SEEDS, range(6))
     for k, seed in enumerate(SEEDS):
         alone = network(seed).map(lambda t: t.requires_grad_())
-        optimiser = torch.optim.AdamW(alone.parameters, lr=RATE, weight_decay=DECAY, foreach=False, fused=False)
+        optimiser = torch.optim.AdamW(
+            alone.parameters, lr=RATE, betas=(0.9, beta2), weight_decay=DECAY, foreach=False, fused=False
+        )
         for step in range(6):
             optimiser.zero_grad()
             loss(alone, (seed,), step).backward()
@@ -50,6 +53,40 @@ def test_adamw_agrees_with_torch_member_by_member(clip: float | None) -> None:
             optimiser.step()
         for ours, theirs in zip(learner.parameters, alone.parameters, strict=True):
             torch.testing.assert_close(ours[k : k + 1], theirs, rtol=2e-5, atol=2e-6)
+
+
+def test_the_learning_rate_follows_its_schedule() -> None:
+    """Any rates, 1 again after less, against AdamW under torch's own scheduler; decay shrinks with the rate too."""
+    rates = [1.0, 0.5, 0.25, 1.0, 0.0, 1.0]
+    learner = Learner(network(1), RATE, DECAY, None)
+    alone = network(1).map(lambda t: t.requires_grad_())
+    optimiser = torch.optim.AdamW(alone.parameters, lr=RATE, weight_decay=DECAY, foreach=False, fused=False)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rates[min(step, 5)])
+    for step, rate in enumerate(rates):
+        before = [parameter.detach().clone() for parameter in learner.parameters]
+        learner.step(loss(learner.network, (1,), step), rate)
+        assert learner.optimiser.param_groups[0]["lr"] == rate * RATE
+        still = [torch.equal(a, b) for a, b in zip(learner.parameters, before, strict=True)]
+        assert still == [rate == 0.0] * len(before)
+        optimiser.zero_grad()
+        loss(alone, (1,), step).backward()
+        optimiser.step()
+        schedule.step()
+    for ours, theirs in zip(learner.parameters, alone.parameters, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=2e-5, atol=2e-6)
+
+
+def test_a_basis_is_not_trained() -> None:
+    """Nor does weight decay reach it; it goes with its members."""
+    bases = torch.randn(3, 3, 4, 4, generator=generator(4, "test_learner"))
+    learner = Learner(network(*SEEDS)._replace(basis=bases), RATE, DECAY, None)
+    train(learner, SEEDS, range(3))
+    assert learner.network.basis is not None
+    assert torch.equal(learner.network.basis, bases)
+    learner.select([2, 0])
+    snapshot = learner.snapshot()
+    assert snapshot.basis is not None
+    assert torch.equal(snapshot.basis, bases[[2, 0]])
 
 
 @pytest.mark.parametrize("limit", [1e-3, 5.0, 1e6])
@@ -80,17 +117,18 @@ def test_an_exploding_member_leaves_the_others_gradients_alone() -> None:
     assert not clipped[1][1].isfinite().any()
 
 
+@pytest.mark.parametrize("skip", [None, (3, 2)])
 @pytest.mark.parametrize("kept", [(0, 2), (1,), (2, 1)])
-def test_select_keeps_the_state_of_the_optimiser(kept: tuple[int, ...]) -> None:
-    """Five steps together, five more without the others: the same ten steps as alone."""
-    learner = Learner(network(*SEEDS), RATE, DECAY, 0.5)
-    train(learner, SEEDS, range(5))
+def test_select_keeps_the_state_of_the_optimiser(kept: tuple[int, ...], skip: tuple[int, int] | None) -> None:
+    """Five steps together, five more without the others, at a falling rate: the same ten steps as alone."""
+    learner = Learner(network(*SEEDS, skip=skip), RATE, DECAY, 0.5)
+    train(learner, SEEDS, range(5), falling=True)
     learner.select(kept)
     seeds = tuple(SEEDS[k] for k in kept)
-    train(learner, seeds, range(5, 10))
+    train(learner, seeds, range(5, 10), falling=True)
     for position, seed in enumerate(seeds):
-        alone = Learner(network(seed), RATE, DECAY, 0.5)
-        train(alone, (seed,), range(10))
+        alone = Learner(network(seed, skip=skip), RATE, DECAY, 0.5)
+        train(alone, (seed,), range(10), falling=True)
         for ours, theirs in zip(learner.parameters, alone.parameters, strict=True):
             torch.testing.assert_close(ours[position : position + 1], theirs, rtol=2e-5, atol=2e-6)
 

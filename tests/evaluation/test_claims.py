@@ -21,7 +21,12 @@ LOWERS = "Fig 1: regularisation lowers the loss"
 SAME = "Fig 2: essentially the same policies"
 NOT_REJECTED = "Fig 3: equal means not rejected"
 EQUAL = "Fig 3: equal means"
+NASH = "Nash equilibrium: learned policies"
+REFERENCE = "Nash equilibrium: self-play reference"
+DATA = "Data efficiency: Nash-DQN against fictitious play"
 
+GAINS = ("scenario", "algorithm", "recipe", "seed", "deviator", "player", "gain", "low", "high", "value")
+LEARNING = ("scenario", "algorithm", "recipe", "seed", "deviator", "transitions", "gain")
 SWEEP = ("scenario", "recipe", "beta", "seed", "loss", "loss_se", "episodes", "diverged")
 
 
@@ -81,15 +86,51 @@ def compared(points: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(tables, names=names).reset_index(names)
 
 
+def gains(
+    values: Sequence[float],
+    algorithm: str = "nash_dqn",
+    deviator: str = "memory",
+    scenario: str = "released",
+    half: float = 0.0001,
+) -> pd.DataFrame:
+    """Exploitability of player 1 by seed 1, 2, ..; NaN is a diverged training. Other players' rows mislead.
+
+    Policies are worth -1.4, so the limit of an equilibrium is 0.021.
+    """
+    rows = [
+        (scenario, algorithm, "paper", seed, deviator, player, x, x - half, x + half, math.nan if x != x else -1.4)
+        for seed, gain in enumerate(values, 1)
+        for player, x in (("1", gain), ("2", 99.0), ("nashconv", 999.0))
+    ]
+    return pd.DataFrame(rows, columns=list(GAINS))
+
+
+def learning(curves: Mapping[str, Sequence[Mapping[int, float]]]) -> pd.DataFrame:
+    """Exploitability by joint transitions, a mapping for each seed 1, 2, .. of each algorithm; NaN: diverged there."""
+    rows = [
+        ("table1", algorithm, "r", seed, "memory", transitions, gain)
+        for algorithm, seeds in curves.items()
+        for seed, curve in enumerate(seeds, 1)
+        for transitions, gain in curve.items()
+    ]
+    return pd.DataFrame(rows, columns=list(LEARNING)).sample(frac=1, random_state=1)  # order means nothing
+
+
 def judged(
-    losses: pd.DataFrame | None = None, apart: pd.DataFrame | None = None, points: pd.DataFrame | None = None
+    losses: pd.DataFrame | None = None,
+    apart: pd.DataFrame | None = None,
+    points: pd.DataFrame | None = None,
+    gained: pd.DataFrame | None = None,
+    learnt: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """The claims on the tables given, the other tables empty."""
+    gained = gains([]) if gained is None else gained
+    learnt = learning({}) if learnt is None else learnt
     losses = sweep({}) if losses is None else losses
     apart = distances([], [], []) if apart is None else apart
     points = rewards([]) if points is None else points
     tests = compared(points) if len(points) else points.head(0).assign(**dict.fromkeys(cross_play.TEST_COLUMNS))
-    return claims(losses, apart, points, tests)
+    return claims(losses, apart, points, tests, gained, learnt)
 
 
 def verdicts(table: pd.DataFrame, claim: str) -> list[str]:
@@ -264,6 +305,159 @@ def test_rewards_that_are_not_finite_decide_nothing() -> None:
     assert math.isnan(row(table, "paper: mean reward of agent 1, first_nash")["ours"])
 
 
+# --- Nash equilibrium ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ([0.010, 0.011, 0.012], "holds"),
+        ([0.120, 0.125, 0.130], "does not hold"),
+        # The interval covers the limit.
+        ([0.010, 0.011, 0.040], "inconclusive"),
+        # A training that diverged is no equilibrium, whatever the others are.
+        ([0.010, 0.011, 0.012, math.nan], "inconclusive"),
+        ([0.120, 0.125, 0.130, math.nan], "does not hold"),
+        ([math.nan] * 3, "does not hold"),
+        # One training says nothing about another.
+        ([0.010], "inconclusive"),
+    ],
+)
+def test_verdicts_on_learned_equilibria(values: list[float], verdict: str) -> None:
+    assert verdicts(judged(gained=gains(values)), NASH) == [verdict]
+
+
+def test_the_limit_of_an_equilibrium_belongs_to_holds() -> None:
+    # Without any spread the interval is a point: 0.0234375, a sum of powers of two, is 1.5 % of 1.5625.
+    at_limit = gains([0.0234375] * 4).assign(value=-1.5625)
+    assert verdicts(judged(gained=at_limit), NASH) == ["holds"]
+    assert verdicts(judged(gained=at_limit.assign(gain=0.0234376)), NASH) == ["does not hold"]
+
+
+def test_gains_stand_beside_those_of_the_released_weights() -> None:
+    parts = [
+        gains([0.08, 0.09, 0.13], algorithm, deviator, scenario)
+        for algorithm in ("nash_dqn", "fictitious_play")
+        for deviator in ("same", "memory", "history")
+        for scenario in ("released", "table1")
+    ]
+    table = judged(gained=pd.concat(parts))
+    for scenario, algorithm, deviator, published, judged_by in (
+        ("released", "nash_dqn", "same", 0.096, False),
+        ("released", "nash_dqn", "memory", 0.127, True),
+        ("released", "nash_dqn", "history", math.nan, False),
+        ("released", "fictitious_play", "same", 0.076, False),
+        ("released", "fictitious_play", "memory", 0.109, True),
+        # They were measured at the released parameters.
+        ("table1", "nash_dqn", "memory", math.nan, True),
+    ):
+        of_scenario = table[table["scenario"] == scenario]
+        found = row(of_scenario, f"{algorithm}/paper: gain of a deviator of class {deviator}")
+        assert found["published"] == pytest.approx(published, nan_ok=True)
+        assert (found["ours"], found["seeds"]) == (pytest.approx(0.1), 3)
+        assert (found["low"], found["high"]) == pytest.approx(mean_interval([0.08, 0.09, 0.13])[1:3])
+        assert (found["verdict"] != "reported") == judged_by
+    limit = row(table[table["scenario"] == "released"], "nash_dqn/paper: 1.5% of the size of its value")
+    assert (limit["ours"], limit["verdict"]) == (pytest.approx(0.021), "reported")
+
+
+def test_trainings_without_an_equilibrium_are_counted() -> None:
+    table = judged(gained=gains([0.01, math.nan, 0.03, math.nan]))
+    assert row(table, "nash_dqn/paper: trainings of 4 that diverged")["ours"] == 2
+    found = row(table, "nash_dqn/paper: gain of a deviator of class memory")
+    assert (found["ours"], found["seeds"]) == (pytest.approx(0.02), 2)
+
+
+@pytest.mark.parametrize(
+    ("values", "half", "verdict"),
+    [
+        ([0.0004, 0.0018], 0.0002, "holds"),
+        ([0.0004, 0.0019], 0.0002, "inconclusive"),
+        ([0.0004, 0.0023], 0.0002, "does not hold"),
+        ([0.0004, math.nan], 0.0002, "does not hold"),
+        # It needs no second seed: this self-play is either exploitable or not.
+        ([0.0004], 0.0002, "holds"),
+    ],
+)
+def test_verdicts_on_the_reference(values: list[float], half: float, verdict: str) -> None:
+    table = judged(gained=gains(values, "self_play", "memory", half=half))
+    assert verdicts(table, REFERENCE) == [verdict]
+    assert NASH not in set(table["claim"])
+    found = row(table, "self_play/paper: gain of a deviator of class memory, highest of the seeds")
+    worst = values[-1]
+    assert found[["ours", "low", "high"]].tolist() == pytest.approx([worst, worst - half, worst + half], nan_ok=True)
+
+
+# --- data efficiency ----------------------------------------------------------------------------------
+
+AT_BUDGET = "exploitability at 2,000,000 joint transitions"
+TO_LEVEL = "joint transitions to an exploitability of 0.15"
+FAST = {10_000: 1.0, 100_000: 0.12, 1_000_000: 0.05}
+SLOW = {10_000: 3.0, 100_000: 2.0, 1_000_000: 0.4, 3_500_000: 0.14, 10_500_000: 0.04}
+NEVER = {10_000: 3.0, 100_000: 2.0, 1_000_000: 0.4}
+DIVERGED = {10_000: 1.0, 100_000: 0.12, 640_000: math.nan}
+DIVERGED_LATE = {**FAST, 3_000_000: math.nan}
+
+
+@pytest.mark.parametrize(
+    ("nash", "fp", "at_budget", "to_level"),
+    [
+        ([FAST] * 4, [SLOW] * 4, "holds", "holds"),
+        ([SLOW] * 4, [FAST] * 4, "does not hold", "does not hold"),
+        # One training overlaps with the others'.
+        ([FAST] * 3 + [SLOW], [SLOW] * 4, "inconclusive", "inconclusive"),
+        # Three of each are separated by chance in one case of ten.
+        ([FAST] * 3, [SLOW] * 3, "inconclusive", "inconclusive"),
+        # Never is more than any number, and as much as never.
+        ([FAST] * 4, [NEVER] * 4, "holds", "holds"),
+        ([NEVER] * 4, [NEVER] * 4, "inconclusive", "inconclusive"),
+        # A diverged training is the worst of all, not left out, but as bad as another.
+        ([FAST] * 3 + [DIVERGED], [SLOW] * 4, "inconclusive", "inconclusive"),
+        ([DIVERGED] * 4, [SLOW] * 4, "does not hold", "does not hold"),
+        ([FAST] * 4, [DIVERGED] * 4, "holds", "holds"),
+        ([FAST] * 4, [SLOW] * 3 + [DIVERGED], "holds", "holds"),
+        ([DIVERGED] * 4, [DIVERGED] * 4, "inconclusive", "inconclusive"),
+        # After the budget it matters to the level only.
+        ([FAST] * 4, [DIVERGED_LATE] * 4, "inconclusive", "holds"),
+        # Having stopped early, it counts with what it had.
+        ([{10_000: 1.0, 100_000: 0.3}] * 4, [SLOW] * 4, "holds", "does not hold"),
+    ],
+)
+def test_verdicts_on_data_efficiency(
+    nash: list[dict[int, float]], fp: list[dict[int, float]], at_budget: str, to_level: str
+) -> None:
+    table = judged(learnt=learning({"nash_dqn": nash, "fictitious_play": fp}))
+    assert verdicts(table, DATA) == [at_budget, to_level]
+
+
+def test_a_level_that_is_lost_again_is_not_reached() -> None:
+    curve = {10_000: 0.1, 100_000: 0.3, 1_000_000: 0.15, 3_500_000: 0.14}
+    table = judged(learnt=learning({"nash_dqn": [curve, {10_000: 0.1, 100_000: 0.3}, curve]}))
+    found = row(table, f"nash_dqn/r: {TO_LEVEL}, median and range")
+    assert found[["ours", "low", "high"]].tolist() == pytest.approx([1e6, 1e6, math.nan], nan_ok=True)
+    never = row(table, "nash_dqn/r: trainings of 3 that do not reach 0.15")
+    assert (never["ours"], never["seeds"]) == (1, 3)
+
+
+def test_ratios_of_data_efficiency_are_reported_beside_the_verdict() -> None:
+    nash = [{100_000: 1.0, 1_000_000: gain} for gain in (0.02, 0.04, 0.06, 0.10)]
+    fp = [{100_000: 1.0, 1_000_000: gain} for gain in (0.2, 0.2, 0.3, 0.5)]
+    table = judged(learnt=learning({"nash_dqn": nash, "fictitious_play": fp}))
+    at_budget = row(table, f"nash_dqn/r over fictitious_play/r: ratio of {AT_BUDGET}")
+    assert at_budget[["ours", "low", "high"]].tolist() == pytest.approx([0.05 / 0.25, 0.02 / 0.5, 0.10 / 0.2])
+    assert (at_budget["seeds"], at_budget["verdict"]) == (4, "holds")
+    of_nash = row(table, f"nash_dqn/r: {AT_BUDGET}, median and range")
+    assert of_nash[["ours", "low", "high"]].tolist() == pytest.approx([0.05, 0.02, 0.10])
+    to_level = row(table, f"nash_dqn/r over fictitious_play/r: ratio of {TO_LEVEL}")
+    assert to_level[["ours", "low", "high"]].isna().all()
+    assert to_level["verdict"] == "holds"
+
+
+def test_only_the_deviator_of_the_rule_counts() -> None:
+    table = judged(learnt=learning({"nash_dqn": [FAST], "fictitious_play": [SLOW]}).assign(deviator="same"))
+    assert DATA not in set(table["claim"])
+
+
 # --- the whole table --------------------------------------------------------------------------------
 
 
@@ -271,6 +465,7 @@ def test_verdicts_survive_files(tmp_path: Path) -> None:
     losses = sweep({0: [86, 87, 88], 100: [53, 54, 55], 500: [1, 2, 3]}, diverged=[(500, 1)])
     apart, points = distances([0.9, 1.0, 1.1], [1.0] * 3, [1.2] * 3), rewards([0.02, 0.021, 0.022])
     tables = {"sweep": losses, "apart": apart, "points": points, "tests": compared(points)}
+    tables |= {"gained": gains([0.01, math.nan]), "learnt": learning({"nash_dqn": [FAST, DIVERGED]})}
     for name, table in tables.items():
         write_csv(tmp_path / name, table)
     read = [read_table(tmp_path / name, list(table.columns)) for name, table in tables.items()]
@@ -293,7 +488,10 @@ def test_scenarios_and_comparisons_are_judged_apart() -> None:
 
 
 def test_every_claim_is_explained_where_its_rule_stands() -> None:
-    table = judged(sweep({0: [1, 2], 100: [1, 2]}), distances([1, 2], [1], [1]), rewards([0.0, 0.1]))
+    gained = pd.concat([gains([0.1, 0.2]), gains([0.1], "self_play")])
+    learnt = learning({"nash_dqn": [FAST], "fictitious_play": [SLOW]})
+    table = judged(sweep({0: [1, 2], 100: [1, 2]}), distances([1, 2], [1], [1]), rewards([0.0, 0.1]), gained, learnt)
+    assert {NASH, REFERENCE, DATA} <= set(table["claim"])
     explained = " ".join((module.__doc__ or "").split())
     for claim in table[table["verdict"] != "reported"]["claim"].unique():
         assert f"``{claim}``" in explained

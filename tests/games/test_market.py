@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nash_dqn.games.base import ObservationSpec
+from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, MarketState, Shocks
 from nash_dqn.seeding import generator
 
@@ -225,6 +225,7 @@ def test_leading_dimensions_are_arbitrary() -> None:
     more_states, more = simulate(GENERAL, rates.unflatten(0, (2, 3)), folded)
     assert torch.equal(more.flatten(0, 1), rewards)
     more_seen = GENERAL.observe(more_states[2], spec)
+    assert (more_seen.step, seen.step) == (2, 2)
     assert more_seen.own.shape == (2, 3, 3, 6)
     assert torch.equal(more_seen.own.flatten(0, 1), seen.own)
     assert more_seen.items is not None and seen.items is not None
@@ -296,17 +297,22 @@ def test_a_scale_of_zero_is_one() -> None:
 @pytest.mark.parametrize("n_agents", [1, 3])
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 def test_observations_agree_with_a_loop(spec: ObservationSpec, n_agents: int) -> None:
-    """Section 6.1: time, price, transient impact, order flow sum_j (q_j - q_{j,0}), own inventory (, own flow)."""
+    """Section 6.1: time, price, transient impact, order flow sum_j (q_j - q_{j,0}), own inventory (, own flow).
+
+    Where inventories are visible, item j is q_j (, and with own flow its past order flow), in the same units.
+    """
     game = replace(GENERAL, n_agents=n_agents)
     sd, n = 2.0, n_agents
     rate = math.sqrt(n) * sd / 3.0
     price_unit = math.sqrt(0.5**2 + 0.3**2 * 3.0 + (0.05 * rate * 3.0) ** 2)
     impact_unit = math.hypot(0.2, 0.15 * math.sqrt(rate) * (1 - math.exp(-0.7 * 3.0)) / 0.7)
     states, _ = simulate(game, rates_of(game, 4), shocks_of(game, 4))
-    assert game.observation_size(spec) == (6 if spec.own_flow else 5, 1 if spec.inventories == "visible" else 0)
+    item = 0 if spec.inventories == "private" else 2 if spec.own_flow else 1
+    assert game.observation_size(spec) == (6 if spec.own_flow else 5, item)
     for m, state in enumerate(states):
         seen = game.observe(state, spec)
         assert seen.own.dtype == torch.float64
+        assert seen.step == m
         for e in range(4):
             held, start = state.inventory[e].tolist(), state.initial_inventory[e].tolist()
             flows = [q - q0 for q, q0 in zip(held, start, strict=True)]
@@ -325,7 +331,41 @@ def test_observations_agree_with_a_loop(spec: ObservationSpec, n_agents: int) ->
             assert seen.items is None
         else:
             assert seen.items is not None
-            torch.testing.assert_close(seen.items, state.inventory.unsqueeze(-1) / sd, rtol=1e-14, atol=0)
+            items = [state.inventory / sd]
+            items += [(state.inventory - state.initial_inventory) / sd] if spec.own_flow else []
+            torch.testing.assert_close(seen.items, torch.stack(items, -1), rtol=1e-14, atol=0)
+
+
+def test_visible_inventories_and_flows_hide_nothing() -> None:
+    """The whole state can be read off one agent's features and the others' items: price, impact, every q and q_0."""
+    spec = ObservationSpec("S-Y", "others_mean", own_flow=True, inventories="visible")
+    states, _ = simulate(GENERAL, rates_of(GENERAL, 6), shocks_of(GENERAL, 6))
+    for state in states:
+        seen = GENERAL.observe(state, spec)
+        assert seen.items is not None
+        _, price, impact, _, held, flow = seen.own[:, 0].unbind(-1)
+        scales = GENERAL.scales
+        impact = impact * scales.impact
+        inventory = torch.stack((held, *seen.items[:, 1:, 0].unbind(-1)), -1) * scales.inventory
+        flows = torch.stack((flow, *seen.items[:, 1:, 1].unbind(-1)), -1) * scales.inventory
+        torch.testing.assert_close(9.0 + price * scales.price + impact, state.price)
+        torch.testing.assert_close(impact, state.impact)
+        torch.testing.assert_close(inventory, state.inventory)
+        torch.testing.assert_close(inventory - flows, state.initial_inventory)
+
+
+@pytest.mark.parametrize("items", [False, True])
+def test_an_observation_maps_its_tensors_and_keeps_its_step(items: bool) -> None:
+    leaf = torch.arange(6.0).view(3, 2)
+    doubled = Observation(leaf, leaf + 10 if items else None, 7).map(lambda t: 2 * t)
+    assert torch.equal(doubled.own, 2 * leaf)
+    assert doubled.step == 7
+    if items:
+        assert doubled.items is not None
+        assert torch.equal(doubled.items, 2 * leaf + 20)
+    else:
+        assert doubled.items is None
+    assert Observation(leaf, None).step is None
 
 
 def test_observations_keep_the_precision_of_the_state() -> None:

@@ -16,26 +16,42 @@ from typing import Any
 import pytest
 import yaml
 
+from nash_dqn.artifacts import read_table, read_tensors
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 COPIED = ("workflow", "config", "src", ".test/config", "environment.yml")
-SCENARIOS = 2  # of the smoke run's configuration
+SCENARIOS = 2  # of the smoke run's configuration, and one linear-quadratic one beside them
 
 # What a change of the training code of every policy makes again: jobs by rule, of the smoke run.
+IN_EACH_SCENARIO = {
+    "train_fictitious_play": 2,
+    "train_nash_dqn": 4,
+    "train_self_play": 1,
+    "beta_sweep": 1,
+    "policy_grid": 1,
+    "policy_distance": 1,
+    "cross_play": 1,
+    "cross_play_tests": 1,
+    "exploitability": 3,
+    "exploitability_table": 1,
+    "data_efficiency": 2,
+    "data_efficiency_table": 1,
+    "ddpg_best_response": 2,
+    "ddpg_best_response_table": 1,
+    "reference": 1,
+    "plot_beta_sweep": 1,
+    "plot_policies": 1,
+    "plot_other_policies": 1,
+    "plot_cross_play": 1,
+    "plot_training_curves": 1,
+    "plot_exploitability": 1,
+    "plot_data_efficiency": 1,
+}
+IN_LQ_SCENARIO = {"train_fictitious_play": 1, "train_nash_dqn": 1, "lq_error": 1, "plot_lq_policies": 1}
+ONCE = {"all": 1, "claims": 1}
 EVERYTHING = {
-    "all": 1,
-    "train_fictitious_play": 2 * SCENARIOS,
-    "train_nash_dqn": 3 * SCENARIOS,
-    "beta_sweep": SCENARIOS,
-    "policy_grid": SCENARIOS,
-    "policy_distance": SCENARIOS,
-    "cross_play": SCENARIOS,
-    "cross_play_tests": SCENARIOS,
-    "claims": 1,
-    "plot_beta_sweep": SCENARIOS,
-    "plot_policies": SCENARIOS,
-    "plot_other_policies": SCENARIOS,
-    "plot_cross_play": SCENARIOS,
-    "plot_training_curves": SCENARIOS,
+    rule: SCENARIOS * IN_EACH_SCENARIO.get(rule, 0) + IN_LQ_SCENARIO.get(rule, 0) + ONCE.get(rule, 0)
+    for rule in {**IN_EACH_SCENARIO, **IN_LQ_SCENARIO, **ONCE}
 }
 
 
@@ -140,26 +156,36 @@ def finished(smoke_run: Checkout, tmp_path: Path) -> Checkout:
 
 def test_longest_jobs_start_first(training: tuple[Checkout, str]) -> None:
     started = re.findall(r"^Job \d+: (Train \S+)", training[1], re.M)
-    assert started == ["Train fictitious"] * 2 * SCENARIOS + ["Train Nash-DQN,"] * 3 * SCENARIOS
+    trainings = {"fictitious": "train_fictitious_play", "Nash-DQN,": "train_nash_dqn", "self-play,": "train_self_play"}
+    assert started == [f"Train {what}" for what, rule in trainings.items() for _ in range(EVERYTHING[rule])]
 
 
 def test_smoke_run_makes_every_table_and_figure(smoke_run: Checkout) -> None:
     made = smoke_run.results()
     assert all((smoke_run.run_directory / name).stat().st_size > 0 for name in made)
     trainings = [
-        *(f"nash_dqn/{name}" for name in ("paper/beta_0", "paper/beta_100", "released/beta_50")),
+        *(f"nash_dqn/{name}" for name in ("paper/beta_0", "paper/beta_100", "released/beta_50", "refined/beta_0")),
         *(f"fictitious_play/{name}" for name in ("last", "average")),
+        "self_play/memory",
     ]
+    of_training = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
     tables = ["beta_sweep", "policy_grid", "policy_distance", "cross_play", "cross_play_tests"]
+    followed = ("nash_dqn/refined", "fictitious_play/last")
+    tables += ["exploitability", *(f"exploitability/{policy}" for policy in (*followed, "self_play/memory"))]
+    tables += ["data_efficiency", *(f"data_efficiency/{policy}" for policy in followed)]
+    tables += ["ddpg_best_response", *(f"ddpg_best_response/{name}" for name in ("nash_dqn/paper", followed[1]))]
+    tables += ["reference"]
     figures = ["fig1_beta_sweep", "fig2_policies", "fig2_policies_released", "fig3_cross_play"]
-    figures += ["training_curves"]
-    expected = {"results/claims.csv"}
+    figures += ["training_curves", "exploitability", "data_efficiency"]
+    expected = {"results/claims.csv", "results/lq_released/lq_error.csv", "results/lq_released/lq_scatter.csv"}
+    expected |= {f"figures/lq_released/lq_policies.{suffix}" for suffix in ("pdf", "png")}
+    expected |= {
+        f"results/lq_released/{training}/{name}"
+        for training in ("nash_dqn/lq/beta_0", "fictitious_play/lq")
+        for name in of_training
+    }
     for scenario in ("table1", "released"):
-        expected |= {
-            f"results/{scenario}/{training}/{name}"
-            for training in trainings
-            for name in ("weights.safetensors", "history.csv", "run.json")
-        }
+        expected |= {f"results/{scenario}/{training}/{name}" for training in trainings for name in of_training}
         expected |= {f"results/{scenario}/{name}.csv" for name in tables}
         expected |= {f"figures/{scenario}/{name}.{suffix}" for name in figures for suffix in ("pdf", "png")}
     assert set(made) == expected
@@ -171,6 +197,28 @@ def test_records_name_their_setting(smoke_run: Checkout) -> None:
     assert record["config"]["game"]["kappa"] == 0.5
     assert record["config"]["recipe"]["penalty"]["beta"] == 0
     assert [member["seed"] for member in record["members"]] == record["seeds"] == [1, 2]
+
+
+def test_a_recipe_is_trained_from_its_own_seeds(smoke_run: Checkout) -> None:
+    results = smoke_run.run_directory / "results"
+    record = json.loads((results / "lq_released/fictitious_play/lq/run.json").read_text())
+    assert record["seeds"] == [1, 2, 3]
+    assert "seeds" not in record["config"]["recipe"]
+    assert record["config"]["game"]["impact"] == "linear"
+    assert record["config"]["game"]["kappa"] == 0.5
+
+
+def test_policies_are_measured_along_trainings_that_are_long_enough(smoke_run: Checkout) -> None:
+    results = smoke_run.run_directory / "results/table1"
+    table = read_table(results / "data_efficiency.csv", ["algorithm", "recipe", "seed", "transitions", "reference"])
+    assert table[["algorithm", "recipe", "seed"]].to_numpy().tolist() == [
+        [algorithm, recipe, seed]
+        for algorithm, recipe, seeds in (("nash_dqn", "refined", (1, 2, 3)), ("fictitious_play", "last", (1, 2)))
+        for seed in seeds
+    ]
+    assert set(table["transitions"]) == {10_000}
+    assert set(table["reference"]) == {"memory"}
+    assert read_tensors(results / "nash_dqn/released/beta_50/snapshots.safetensors")[0] == {}
 
 
 def test_second_run_has_nothing_to_do(smoke_run: Checkout) -> None:
@@ -188,7 +236,19 @@ def test_second_run_has_nothing_to_do(smoke_run: Checkout) -> None:
         ("workflow/scripts/_job.py", EVERYTHING),
         ("src/nash_dqn/plots/fig1_beta_sweep.py", {"all": 1, "plot_beta_sweep": SCENARIOS}),
         ("workflow/scripts/plot_cross_play.py", {"all": 1, "plot_cross_play": SCENARIOS}),
-        ("src/nash_dqn/evaluation/claims.py", {"all": 1, "claims": 1}),
+        ("src/nash_dqn/evaluation/lq_error.py", {"all": 1, "lq_error": 1, "plot_lq_policies": 1}),
+        ("workflow/scripts/plot_exploitability.py", {"all": 1, "plot_exploitability": SCENARIOS}),
+        ("src/nash_dqn/evaluation/reference.py", {"all": 1, "reference": SCENARIOS}),
+        (
+            "src/nash_dqn/evaluation/data_efficiency.py",
+            {
+                "all": 1,
+                "data_efficiency": 2 * SCENARIOS,
+                "data_efficiency_table": SCENARIOS,
+                "plot_data_efficiency": SCENARIOS,
+                "claims": 1,
+            },
+        ),
     ],
 )
 def test_editing_code_makes_again_what_runs_it(finished: Checkout, name: str, expected: dict[str, int]) -> None:
@@ -198,8 +258,23 @@ def test_editing_code_makes_again_what_runs_it(finished: Checkout, name: str, ex
 
 def test_editing_the_training_of_one_algorithm_spares_the_other(finished: Checkout) -> None:
     finished.edit("src/nash_dqn/agents/fictitious_play.py", comment)
-    spared = {"train_nash_dqn", "beta_sweep", "plot_beta_sweep"}
+    spared = {"train_nash_dqn", "train_self_play", "beta_sweep", "plot_beta_sweep"}
     assert finished.planned() == {rule: count for rule, count in EVERYTHING.items() if rule not in spared}
+
+
+def test_editing_self_play_spares_what_does_not_use_the_reference(finished: Checkout) -> None:
+    finished.edit("src/nash_dqn/agents/self_play.py", comment)
+    using = ["train_self_play", "exploitability_table", "data_efficiency", "data_efficiency_table", "reference"]
+    using += ["plot_exploitability", "plot_data_efficiency", "claims", "all"]
+    # Of the policies whose exploitability is measured, one is the reference.
+    assert finished.planned() == {**{rule: EVERYTHING[rule] for rule in using}, "exploitability": SCENARIOS}
+
+
+def test_measuring_another_policy_spares_the_others(finished: Checkout) -> None:
+    finished.configure(lambda config: config["exploitability"]["policies"]["fictitious_play"].append("average"))
+    measured = ["exploitability", "data_efficiency"]
+    measured += [f"{name}_table" for name in measured] + [f"plot_{name}" for name in measured] + ["reference"]
+    assert finished.planned() == {**dict.fromkeys(measured, SCENARIOS), "claims": 1, "all": 1}
 
 
 def test_new_beta_trains_it_alone(finished: Checkout) -> None:
@@ -232,10 +307,7 @@ def test_swapped_values_are_noticed(finished: Checkout) -> None:
 
 def test_new_scenario_value_spares_the_other_scenario(finished: Checkout) -> None:
     finished.configure(lambda config: config["scenarios"]["table1"].update(sigma=0.02))
-    shared = {"all", "claims"}
-    assert finished.planned() == {
-        rule: count if rule in shared else count // SCENARIOS for rule, count in EVERYTHING.items()
-    }
+    assert finished.planned() == {**IN_EACH_SCENARIO, **ONCE}
 
 
 def test_what_changes_no_result_makes_nothing_again(finished: Checkout) -> None:
@@ -244,6 +316,7 @@ def test_what_changes_no_result_makes_nothing_again(finished: Checkout) -> None:
     def add_unused(config: dict[str, Any]) -> None:
         config["scenarios"]["unused"] = {**config["scenarios"]["table1"], "kappa": 0.9}
         config["nash_dqn"]["unused"] = {**config["nash_dqn"]["paper"], "iterations": 77}
+        config["self_play"]["unused"] = {**config["self_play"]["memory"], "hidden": [7]}
         config["comparisons"]["unused"] = {"nash_dqn": "unused", "fictitious_play": "last"}
 
     finished.configure(add_unused)
@@ -292,10 +365,18 @@ def test_wrong_configuration_is_one_line_and_harms_nothing(
     assert finished.results() == before
 
 
-def test_unknown_targets_are_refused(finished: Checkout) -> None:
-    run = finished.snakemake("results/table1/nash_dqn/papr/beta_100/weights.safetensors")
+@pytest.mark.parametrize(
+    "target",
+    [
+        "results/table1/nash_dqn/papr/beta_100/weights.safetensors",
+        "results/table1/exploitability/nash_dqn/last.csv",  # a recipe of another algorithm
+        "results/table1/lq_error.csv",  # a scenario that is not linear-quadratic
+    ],
+)
+def test_unknown_targets_are_refused(finished: Checkout, target: str) -> None:
+    run = finished.snakemake(target)
     assert run.returncode != 0
-    assert "No rule to produce results/table1/nash_dqn/papr/beta_100/weights.safetensors" in run.stdout
+    assert f"No rule to produce {target}" in run.stdout
 
 
 def test_failure_is_told_on_the_terminal_and_in_the_log_and_spares_the_rest(finished: Checkout) -> None:

@@ -11,6 +11,7 @@ from nash_dqn.config import (
     format_beta,
     load_yaml,
     nash_dqn_settings,
+    self_play_settings,
     validate,
 )
 
@@ -51,6 +52,25 @@ def fictitious_play_run(scenario, recipe):
     return f"results/{scenario}/fictitious_play/{recipe}"
 
 
+def self_play_run(scenario, recipe):
+    """Folder of a self-play training."""
+    return f"results/{scenario}/self_play/{recipe}"
+
+
+RUN_OF = {"nash_dqn": nash_dqn_run, "fictitious_play": fictitious_play_run, "self_play": self_play_run}
+
+
+def policies_of(recipes):
+    """``algorithm/recipe`` of each policy of a mapping from algorithms to names of recipes."""
+    return [f"{algorithm}/{recipe}" for algorithm, names in recipes.items() for recipe in names]
+
+
+def run_of(scenario, policy):
+    """Folder of the training of a policy ``algorithm/recipe``; of Nash-DQN at the recipe's own beta."""
+    algorithm, recipe = policy.split("/")
+    return RUN_OF[algorithm](scenario, recipe)
+
+
 def comparisons():
     """The comparisons of the run, name -> recipe of each algorithm; the first is the headline."""
     return {name: config["comparisons"][name] for name in config["run"]["comparisons"]}
@@ -84,13 +104,10 @@ def compared_runs(scenario):
 
 def compared_recipes():
     """``algorithm/recipe`` of each of them, in the order of their files."""
-    return list(
-        dict.fromkeys(
-            f"{algorithm}/{pair[algorithm]}"
-            for algorithm in ("nash_dqn", "fictitious_play")
-            for pair in comparisons().values()
-        )
-    )
+    recipes = {
+        algorithm: [pair[algorithm] for pair in comparisons().values()] for algorithm in ("nash_dqn", "fictitious_play")
+    }
+    return list(dict.fromkeys(policies_of(recipes)))
 
 
 def compared_weights(wildcards):
@@ -102,6 +119,42 @@ def compared_weights(wildcards):
     return {name: [f"{run}/weights.safetensors" for run in of] for name, of in runs.items()}
 
 
+def reference_weights(section):
+    """Input function: weights of the equilibrium reference that a section of the configuration names."""
+    return lambda wildcards: f"{self_play_run(wildcards.scenario, config[section]['reference'])}/weights.safetensors"
+
+
+def weights_of(policies):
+    """Input function: weights of these policies, in that order."""
+    return lambda wildcards: [f"{run_of(wildcards.scenario, policy)}/weights.safetensors" for policy in policies]
+
+
+def file_of_policy(name):
+    """Input function: the file of that name of the policy in the wildcards."""
+    return lambda wildcards: f"{run_of(wildcards.scenario, wildcards.policy)}/{name}"
+
+
+def measured_policies():
+    """Policies whose exploitability is measured."""
+    return policies_of(config["exploitability"]["policies"])
+
+
+def followed_policies():
+    """Those of them whose trainings are measured along the way: not the references."""
+    recipes = config["exploitability"]["policies"]
+    return policies_of({algorithm: recipes[algorithm] for algorithm in ("nash_dqn", "fictitious_play")})
+
+
+def lq_policies():
+    """Policies that are compared with exact equilibria."""
+    return policies_of({algorithm: config["lq"][algorithm] for algorithm in ("nash_dqn", "fictitious_play")})
+
+
+def answered_policies():
+    """Policies to which DDPG learns a best response."""
+    return policies_of(config["ddpg_best_response"]["opponents"])
+
+
 def evaluation_settings(scenario, section, *keys, **more):
     """What an evaluation depends on besides the policies: the game, and entries of a section of the configuration."""
     return {
@@ -110,6 +163,43 @@ def evaluation_settings(scenario, section, *keys, **more):
         **{key: config[section][key] for key in keys},
         **more,
     }
+
+
+def deviator_settings(scenario, section, *keys, **more):
+    """What an evaluation that trains deviators depends on: as ``evaluation_settings``, and how they are trained."""
+    training = ("hidden", "iterations", "episodes", "learning_rate", "restarts", "seed")
+    best_response = {key: config[section][key] for key in training}
+    keys = ("paths", "validation_paths", *keys)
+    return evaluation_settings(scenario, section, *keys, best_response=best_response, **more)
+
+
+def exploitability_settings(scenario, policy):
+    """Of the deviators from one policy: against a reference they search longer, as it is to be certified."""
+    settings = deviator_settings(scenario, "exploitability", "deviators")
+    if policy.startswith("self_play/"):
+        for key in ("iterations", "learning_rate"):
+            settings["best_response"][key] = config["exploitability"][f"certificate_{key}"]
+    return settings
+
+
+def equilibrium_path_settings(recipe):
+    """Of the path of an equilibrium: the games at its ends, what agents see, and how it is followed."""
+    section = config["equilibrium_path"]
+    return {
+        "recipe_name": recipe,
+        "observation": config["self_play"][recipe]["observation"],
+        **{end: config["scenarios"][section[end]] for end in ("start", "end")},
+        "path": {key: value for key, value in section.items() if key not in ("start", "end", "policies")},
+    }
+
+
+def ddpg_settings(scenario):
+    """Of the comparison with DDPG: the deviators are those of the exploitability table, but for the seed."""
+    section = config["ddpg_best_response"]
+    recipe = fictitious_play_settings(config, scenario, section["recipe"])["recipe"]
+    settings = deviator_settings(scenario, "exploitability", "deviators", recipe=recipe, members=section["members"])
+    settings["best_response"]["seed"] = section["seed"]
+    return settings
 
 
 def beta_sweep_settings(scenario):
@@ -143,31 +233,37 @@ def in_every_scenario(table):
     return expand("results/{scenario}/{table}.csv", scenario=config["run"]["scenarios"], table=table)
 
 
+def in_every_lq_scenario(name):
+    """That file of each linear-quadratic scenario."""
+    return [name.format(scenario=scenario) for scenario in config["lq"]["scenarios"]]
+
+
 def training_targets():
     """Weights of every training the run needs."""
-    return [
-        path
-        for scenario in config["run"]["scenarios"]
-        for path in files_of(
-            fictitious_play_runs(scenario) + nash_dqn_runs(scenario) + sweep_runs(scenario),
-            "weights.safetensors",
-        )
-    ]
+    trainings = []
+    for scenario in config["run"]["scenarios"]:
+        trainings += fictitious_play_runs(scenario) + nash_dqn_runs(scenario) + sweep_runs(scenario)
+        trainings += [run_of(scenario, policy) for policy in measured_policies() + answered_policies()]
+    trainings += [run_of(scenario, policy) for scenario in config["lq"]["scenarios"] for policy in lq_policies()]
+    return files_of(trainings, "weights.safetensors")
 
 
 def table_targets():
     """Every table of the run."""
     names = ["beta_sweep", "policy_grid", "policy_distance", "cross_play", "cross_play_tests"]
-    return ["results/claims.csv", *(path for name in names for path in in_every_scenario(name))]
+    names += ["exploitability", "data_efficiency", "ddpg_best_response", "reference"]
+    return [
+        "results/claims.csv",
+        *(path for name in names for path in in_every_scenario(name)),
+        *in_every_lq_scenario("results/{scenario}/lq_error.csv"),
+    ]
 
 
 def figure_targets():
     """Every figure of the run."""
     names = ["fig1_beta_sweep", "fig2_policies", "fig3_cross_play", "training_curves"]
     names += [f"fig2_policies_{name}" for name in list(comparisons())[1:]]
-    return expand(
-        "figures/{scenario}/{name}.{suffix}",
-        scenario=config["run"]["scenarios"],
-        name=names,
-        suffix=["pdf", "png"],
-    )
+    names += ["exploitability", "data_efficiency"]
+    figures = expand("figures/{scenario}/{name}", scenario=config["run"]["scenarios"], name=names)
+    figures += in_every_lq_scenario("figures/{scenario}/lq_policies")
+    return [f"{figure}.{suffix}" for figure in figures for suffix in ("pdf", "png")]

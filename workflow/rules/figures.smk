@@ -146,6 +146,134 @@ rule plot_training_curves:
         "../scripts/plot_training_curves.py"
 
 
+rule plot_exploitability:
+    input:
+        "results/{scenario}/exploitability.csv",
+    output:
+        pdf="figures/{scenario}/exploitability.pdf",
+        png=report(
+            "figures/{scenario}/exploitability.png",
+            caption="../report/exploitability.rst",
+            category="Figures",
+            subcategory="{scenario}",
+            labels={"figure": "Exploitability"},
+        ),
+    log:
+        "logs/{scenario}/plot_exploitability.log",
+    benchmark:
+        "benchmarks/{scenario}/plot_exploitability.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="10m",
+    params:
+        code=code_digest("workflow/scripts/plot_exploitability.py"),
+    message:
+        "Draw the exploitability of {wildcards.scenario}"
+    script:
+        "../scripts/plot_exploitability.py"
+
+
+rule plot_data_efficiency:
+    input:
+        learning="results/{scenario}/data_efficiency.csv",
+        exploitability="results/{scenario}/exploitability.csv",
+    output:
+        pdf="figures/{scenario}/data_efficiency.pdf",
+        png=report(
+            "figures/{scenario}/data_efficiency.png",
+            caption="../report/data_efficiency.rst",
+            category="Figures",
+            subcategory="{scenario}",
+            labels={"figure": "Data efficiency"},
+        ),
+    log:
+        "logs/{scenario}/plot_data_efficiency.log",
+    benchmark:
+        "benchmarks/{scenario}/plot_data_efficiency.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="10m",
+    params:
+        code=code_digest("workflow/scripts/plot_data_efficiency.py"),
+    message:
+        "Draw the data efficiency of {wildcards.scenario}"
+    script:
+        "../scripts/plot_data_efficiency.py"
+
+
+rule plot_equilibrium_path:
+    input:
+        expand("results/equilibrium_path/{recipe}.csv", recipe=config["equilibrium_path"]["policies"]),
+    output:
+        pdf="figures/equilibrium_path.pdf",
+        png=report(
+            "figures/equilibrium_path.png",
+            caption="../report/equilibrium_path.rst",
+            category="Figures",
+            labels={"figure": "Equilibria from one scenario to another"},
+        ),
+    log:
+        "logs/plot_equilibrium_path.log",
+    benchmark:
+        "benchmarks/plot_equilibrium_path.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="10m",
+    params:
+        code=code_digest("workflow/scripts/plot_equilibrium_path.py"),
+    message:
+        "Draw the paths of equilibria"
+    script:
+        "../scripts/plot_equilibrium_path.py"
+
+
+rule plot_lq_policies:
+    input:
+        errors="results/{scenario}/lq_error.csv",
+        scatter="results/{scenario}/lq_scatter.csv",
+    output:
+        pdf="figures/{scenario}/lq_policies.pdf",
+        png=report(
+            "figures/{scenario}/lq_policies.png",
+            caption="../report/lq_policies.rst",
+            category="Figures",
+            subcategory="{scenario}",
+            labels={"figure": "Learned against exact policies"},
+        ),
+    log:
+        "logs/{scenario}/plot_lq_policies.log",
+    benchmark:
+        "benchmarks/{scenario}/plot_lq_policies.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="10m",
+    params:
+        code=code_digest("workflow/scripts/plot_lq_policies.py"),
+    message:
+        "Draw learned against exact policies of {wildcards.scenario}"
+    script:
+        "../scripts/plot_lq_policies.py"
+
+
 rule figures:
     input:
         figure_targets(),
+
+
+# Not part of the default run: it takes longer than all other evaluations together.
+rule equilibrium_paths:
+    input:
+        "figures/equilibrium_path.pdf",
+        "figures/equilibrium_path.png",

@@ -9,6 +9,7 @@ rules out `benchmark:`; run.json holds the time each training took.
 rule train_fictitious_play:
     output:
         weights="results/{scenario}/fictitious_play/{recipe}/weights.safetensors",
+        snapshots="results/{scenario}/fictitious_play/{recipe}/snapshots.safetensors",
         history="results/{scenario}/fictitious_play/{recipe}/history.csv",
         run="results/{scenario}/fictitious_play/{recipe}/run.json",
     log:
@@ -35,6 +36,7 @@ rule train_fictitious_play:
 rule train_nash_dqn:
     output:
         weights="results/{scenario}/nash_dqn/{recipe}/beta_{beta}/weights.safetensors",
+        snapshots="results/{scenario}/nash_dqn/{recipe}/beta_{beta}/snapshots.safetensors",
         history="results/{scenario}/nash_dqn/{recipe}/beta_{beta}/history.csv",
         run="results/{scenario}/nash_dqn/{recipe}/beta_{beta}/run.json",
     log:
@@ -56,6 +58,33 @@ rule train_nash_dqn:
         "Train Nash-DQN, recipe {wildcards.recipe}, beta {wildcards.beta}, in {wildcards.scenario}"
     script:
         "../scripts/train_nash_dqn.py"
+
+
+rule train_self_play:
+    output:
+        weights="results/{scenario}/self_play/{recipe}/weights.safetensors",
+        snapshots="results/{scenario}/self_play/{recipe}/snapshots.safetensors",
+        history="results/{scenario}/self_play/{recipe}/history.csv",
+        run="results/{scenario}/self_play/{recipe}/run.json",
+    log:
+        "logs/{scenario}/train_self_play/{recipe}.log",
+    wildcard_constraints:
+        recipe=one_of(config["self_play"]),
+    cache: True
+    priority: 5
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="3h",
+    params:
+        settings=lambda wc: self_play_settings(config, wc.scenario, wc.recipe),
+        code=code_digest("workflow/scripts/train_self_play.py"),
+    message:
+        "Train self-play, recipe {wildcards.recipe}, in {wildcards.scenario}"
+    script:
+        "../scripts/train_self_play.py"
 
 
 rule train:

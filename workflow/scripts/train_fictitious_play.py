@@ -19,4 +19,5 @@ result = train(
     scenario=settings["scenario"],
     recipe_name=settings["recipe_name"],
 )
-write_training(result, snakemake.output.weights, snakemake.output.history, snakemake.output.run)
+out = snakemake.output
+write_training(result, out.weights, out.snapshots, out.history, out.run)

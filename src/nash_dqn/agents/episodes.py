@@ -16,49 +16,70 @@ class Episodes(NamedTuple):
     """Transitions of whole episodes, time along dimension 2: x' of step m is x of step m + 1.
 
     Attributes:
-        own: ``[K, E, M, N, F]`` observations.
-        items: ``[K, E, M, N, I]`` label-invariant items, or None.
+        observation: what agents saw, ``[K, E, M, N, F]``, and items.
+        critic: what a centralised critic sees, in the same form, or None where it sees no more than the agents.
         actions: ``[K, E, M, N, d]`` actions played.
         rewards: ``[K, E, M, N]``.
     """
 
-    own: Tensor
-    items: Tensor | None
+    observation: Observation
+    critic: Observation | None
     actions: Tensor
     rewards: Tensor
 
     @property
-    def observation(self) -> Observation:
-        """Observations of all steps."""
-        return Observation(self.own, self.items)
+    def seen_by_critic(self) -> Observation:
+        """What the value network sees."""
+        return self.observation if self.critic is None else self.critic
+
+    @property
+    def leaves(self) -> list[Tensor]:
+        """All tensors."""
+        observations = [self.observation] if self.critic is None else [self.observation, self.critic]
+        seen = [leaf for observation in observations for leaf in (observation.own, observation.items)]
+        return [leaf for leaf in (*seen, self.actions, self.rewards) if leaf is not None]
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Episodes:
         """Apply a function to each tensor."""
-        items = None if self.items is None else function(self.items)
-        return Episodes(function(self.own), items, function(self.actions), function(self.rewards))
+        return Episodes(
+            self.observation.map(function),
+            None if self.critic is None else self.critic.map(function),
+            function(self.actions),
+            function(self.rewards),
+        )
 
 
 Act = Callable[[MarketState, Observation], Tensor]
 """Every agent's action ``[K, E, N, d]`` at a state, seen as an observation."""
 
 
-def play_episodes(game: Market, spec: ObservationSpec, act: Act, shocks: Shocks) -> Episodes:
+def play_episodes(
+    game: Market, spec: ObservationSpec, act: Act, shocks: Shocks, critic: ObservationSpec | None = None
+) -> Episodes:
     """Play whole episodes, shocks ``[K, E, ...]``, and record their transitions, without gradients."""
     steps = []
     with torch.no_grad():
         state = game.reset(shocks)
         for _ in range(game.n_steps):
             observation = game.observe(state, spec)
+            central = None if critic is None else game.observe(state, critic)
             action = act(state, observation)
             state, reward = game.step(state, action, shocks)
-            steps.append((observation.own, observation.items, action, reward))
-        own, items, actions, rewards = zip(*steps, strict=True)
+            steps.append((observation, central, action, reward))
+        observations, centrals, actions, rewards = zip(*steps, strict=True)
         return Episodes(
-            torch.stack(own, 2),
-            None if items[0] is None else torch.stack(items, 2),
+            _stack(observations),
+            None if critic is None else _stack(centrals),
             torch.stack(actions, 2),
             torch.stack(rewards, 2),
         )
+
+
+def _stack(observations: Sequence[Observation]) -> Observation:
+    """Observations of all steps, along dimension 2."""
+    own = torch.stack([observation.own for observation in observations], 2)
+    items = [observation.items for observation in observations if observation.items is not None]
+    return Observation(own, torch.stack(items, 2) if items else None)
 
 
 class Replay:
@@ -74,11 +95,10 @@ class Replay:
         """Store E episodes over the oldest."""
         if self._store is None:
             self._store = episodes.map(lambda leaf: leaf.new_empty(leaf.shape[0], self.capacity, *leaf.shape[2:]))
-        count = episodes.own.shape[1]
-        slots = (self._next + torch.arange(count, device=episodes.own.device)) % self.capacity
-        for store, leaf in zip(self._store, episodes, strict=True):
-            if store is not None and leaf is not None:
-                store[:, slots] = leaf
+        count = episodes.rewards.shape[1]
+        slots = (self._next + torch.arange(count, device=episodes.rewards.device)) % self.capacity
+        for store, leaf in zip(self._store.leaves, episodes.leaves, strict=True):
+            store[:, slots] = leaf
         self._next = (self._next + count) % self.capacity
         self.size = min(self.size + count, self.capacity)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from nash_dqn.agents.ddpg import DDPG, OPPONENTS, Excursions, Opponents
 from nash_dqn.agents.learner import TrainingResult
 from nash_dqn.agents.monitor import Monitor
+from nash_dqn.agents.snapshots import Snapshots
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, MarketState
 from nash_dqn.networks import ObservationNetwork
@@ -241,6 +242,12 @@ def train(
         *(seeds, ("critic_loss", "reward"), recipe.total_epochs, recipe.history_every),
         *(recipe.divergence_factor, None, trainer.weights()),
     )
+    snapshots = Snapshots(seeds)
+
+    def take_if_due() -> None:
+        if snapshots.due(trainer.transitions):
+            snapshots.take(trainer.transitions, monitor.active, trainer.agent.actor.frozen)
+
     for iteration in range(recipe.iterations):
         epochs = recipe.epochs if iteration else recipe.first_epochs
         monitor.restart()  # a best response to other opponents
@@ -248,12 +255,15 @@ def train(
             if not monitor.active:
                 break
             monitor.add(trainer.epoch(epoch / max(epochs - 1, 1)))
+            if iteration == 0:
+                take_if_due()
             if monitor.due(trainer.done):
                 columns = {"iteration": iteration, "epoch": trainer.done}
                 kept = monitor.check(trainer.done, trainer.transitions, trainer.weights, **columns)
                 if len(kept) < len(monitor.active):
                     monitor.select(kept)
                     trainer.select(kept)
+        take_if_due()  # later ones at the ends of best responses: in between there is no policy of Algorithm 2
         trainer.past.append(trainer.agent.actor.snapshot())
 
     record = {
@@ -263,7 +273,10 @@ def train(
         "config": {"game": dataclasses.asdict(game), "recipe": dataclasses.asdict(recipe)},
         "seeds": list(seeds),
         "wall_seconds": time.perf_counter() - started,
+        "snapshots": snapshots.record(),
         "members": monitor.record(),
     }
-    metadata = describe("fictitious_play", recipe.observation, seeds, game.action_dim, recipe.action_bound, **meta)
-    return TrainingResult(monitor.weights(), metadata, monitor.history(), record)
+    policy, action = ("fictitious_play", recipe.observation), (game.action_dim, recipe.action_bound)
+    metadata = describe(*policy, seeds, *action, **meta)
+    along = snapshots.tensors(), snapshots.metadata(*policy, *action, **meta)
+    return TrainingResult(monitor.weights(), metadata, along, monitor.history(), record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -18,12 +19,14 @@ class TrainingResult(NamedTuple):
     Attributes:
         tensors: weights by name, each ``[K, ...]``.
         metadata: how to rebuild the policy from them.
+        snapshots: weights of policies along the training, a row per seed and time, and their metadata.
         history: tidy table, a row per seed and recorded iteration.
         record: settings and outcome of the run and of each member, JSON-ready.
     """
 
     tensors: dict[str, Tensor]
     metadata: dict[str, str]
+    snapshots: tuple[dict[str, Tensor], dict[str, str]]
     history: pd.DataFrame
     record: dict[str, Any]
 
@@ -35,24 +38,30 @@ class Learner:
     """
 
     def __init__(
-        self, network: ObservationNetwork, learning_rate: float, weight_decay: float, gradient_clip: float | None
+        self,
+        network: ObservationNetwork,
+        learning_rate: float,
+        weight_decay: float,
+        gradient_clip: float | None,
+        adam_beta2: float = 0.999,
     ) -> None:
         self.gradient_clip = gradient_clip
-        self._learning_rate, self._weight_decay = learning_rate, weight_decay
+        self._learning_rate, self._weight_decay, self._betas = learning_rate, weight_decay, (0.9, adam_beta2)
         self._own(network.map(Tensor.clone))
 
     def _own(self, network: ObservationNetwork) -> None:
         """Train these tensors from now on, with a new optimiser."""
-        self.network = network.map(Tensor.requires_grad_)
-        self.parameters = self.network.parameters
+        self.network = network
+        self.parameters = [parameter.requires_grad_() for parameter in network.parameters]
         self.frozen = self.network.map(Tensor.detach)
         """The network without gradients, sharing memory: always the current weights."""
         self.optimiser = torch.optim.AdamW(
-            self.parameters, lr=self._learning_rate, weight_decay=self._weight_decay, fused=True
+            self.parameters, lr=self._learning_rate, betas=self._betas, weight_decay=self._weight_decay, fused=True
         )
 
-    def step(self, loss: Tensor) -> None:
-        """Minimise the sum of the members' losses by one step."""
+    def step(self, loss: Tensor, rate: float = 1.0) -> None:
+        """Minimise the sum of the members' losses by one step, at ``rate`` times the learning rate."""
+        self.optimiser.param_groups[0]["lr"] = rate * self._learning_rate
         gradients: Sequence[Tensor] = torch.autograd.grad(loss, self.parameters)
         if self.gradient_clip is not None:
             gradients = clip_per_member(gradients, self.gradient_clip)
@@ -80,3 +89,8 @@ def clip_per_member(gradients: Sequence[Tensor], limit: float) -> list[Tensor]:
     squares = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0)
     factor = (limit / (squares.sqrt() + 1e-6)).clamp(max=1.0)
     return [g * factor.view(-1, *[1] * (g.dim() - 1)) for g in gradients]
+
+
+def half_cosine(fraction: float) -> float:
+    """Schedule of a learning rate: from 1 at fraction 0 of the run to 0 at fraction 1."""
+    return 0.5 * (1 + math.cos(math.pi * fraction))

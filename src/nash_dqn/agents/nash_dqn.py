@@ -13,9 +13,10 @@ from torch import Tensor
 
 from nash_dqn.advantage import AdvantageParameters, label_invariant_advantage, output_size, unpack
 from nash_dqn.agents.episodes import Act, Episodes, Replay, next_values, play_episodes
-from nash_dqn.agents.learner import Learner, TrainingResult
+from nash_dqn.agents.learner import Learner, TrainingResult, half_cosine
 from nash_dqn.agents.monitor import EarlyStopping, Monitor
-from nash_dqn.games.base import ObservationSpec
+from nash_dqn.agents.snapshots import Snapshots
+from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, Shocks
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import describe, mu_network
@@ -55,6 +56,8 @@ class NashDQNRecipe:
 
     Attributes:
         observation: what agents see.
+        critic: what the value network sees; None for the agents' observation.
+        skip_terms: per-step terms beside the networks, linear in the advantage network's, quadratic in the value's.
         value_hidden: hidden layers of the value network.
         advantage_hidden: hidden layers of the advantage network.
         phi_hidden: hidden layers of the DeepSets phi of either network.
@@ -64,8 +67,14 @@ class NashDQNRecipe:
         replay_episodes: capacity of the replay buffer; equal to ``episodes_per_iteration`` and ``minibatch_episodes``
             means each episode is used once.
         learning_rate: of AdamW, both networks.
+        learning_rate_schedule: ``"constant"``, or ``"cosine"``: falling to zero along a half cosine over the run.
+        adam_beta2: decay of Adam's mean squared gradient; the default 0.999 remembers the first, large errors long.
         weight_decay: decoupled.
         exploration: sigma_b, standard deviation of the exploration noise, shares/hour.
+        explorers: ``"all"`` agents explore at once, or ``"one"``, agent 0, and only its transitions are learned from:
+            delta_{-i} is zero there, so that P12, P22 and psi are not learned.
+        opponent_gradient: whether (17)'s gradient also reaches mu where it stands for the opponents' actions, mu_{-i};
+            agent i's error says nothing about what the others should do.
         penalty: on psi, equation (23).
         target_refresh: iterations between copies of the value network to the target network; None for no target
             network.
@@ -76,6 +85,8 @@ class NashDQNRecipe:
     """
 
     observation: ObservationSpec
+    critic: ObservationSpec | None
+    skip_terms: bool
     value_hidden: Sequence[int]
     advantage_hidden: Sequence[int]
     phi_hidden: Sequence[int]
@@ -84,14 +95,33 @@ class NashDQNRecipe:
     minibatch_episodes: int
     replay_episodes: int
     learning_rate: float
+    learning_rate_schedule: Literal["constant", "cosine"]
+    adam_beta2: float
     weight_decay: float
     exploration: Exploration
+    explorers: Literal["all", "one"]
+    opponent_gradient: bool
     penalty: Penalty
     target_refresh: int | None
     gradient_clip: float | None
     early_stopping: EarlyStopping | None
     divergence_factor: float
     history_every: int
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("learning_rate_schedule", ("constant", "cosine")), ("explorers", ("all", "one"))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(map(repr, allowed))}")
+        if self.explorers == "one" and not self.once:
+            raise ValueError(
+                f"replay_episodes = {self.replay_episodes}: with explorers = 'one', allowed is episodes_per_iteration "
+                "= minibatch_episodes alone, since in an older episode the others played an older mu"
+            )
+
+    @property
+    def once(self) -> bool:
+        """Whether each episode is used once, without a replay buffer."""
+        return self.replay_episodes == self.episodes_per_iteration == self.minibatch_episodes
 
     @staticmethod
     def from_dict(settings: Mapping[str, Any]) -> NashDQNRecipe:
@@ -101,16 +131,26 @@ class NashDQNRecipe:
             TypeError: a key is missing or unknown.
             ValueError: a value is not allowed.
         """
-        stopping = settings["early_stopping"]
+        stopping, critic = settings["early_stopping"], settings["critic"]
         return NashDQNRecipe(
             **{
                 **settings,
                 "observation": ObservationSpec(**settings["observation"]),
+                "critic": None if critic is None else ObservationSpec(**critic),
                 "exploration": Exploration(**settings["exploration"]),
                 "penalty": Penalty(**settings["penalty"]),
                 "early_stopping": None if stopping is None else EarlyStopping(**stopping),
             }
         )
+
+    @property
+    def learners(self) -> slice:
+        """The agents that explore, and whose transitions are learned from."""
+        return slice(None) if self.explorers == "all" else slice(0, 1)
+
+    def rate(self, fraction: float) -> float:
+        """Learning rate after a fraction in [0, 1) of the run, relative to its start."""
+        return 1.0 if self.learning_rate_schedule == "constant" else half_cosine(fraction)
 
 
 def exploring(advantage: ObservationNetwork, noise: Tensor) -> Act:
@@ -123,19 +163,26 @@ def bellman_residuals(
     game: Market, advantage: ObservationNetwork, value: ObservationNetwork, episodes: Episodes
 ) -> Tensor:
     """V(x) + A(x; u) - r - gamma V(x'), ``[K, E, M, N]``: the error that (17) squares."""
-    values = value(episodes.observation).squeeze(-1)
+    values = value(episodes.seen_by_critic).squeeze(-1)
     target = torch.add(episodes.rewards, next_values(values), alpha=game.discount)
     return values + advantage_of(advantage, episodes)[0] - target
 
 
-def advantage_of(network: ObservationNetwork, episodes: Episodes) -> tuple[Tensor, AdvantageParameters]:
-    """A(x; u) ``[K, E, M, N]`` of the actions played, and the parameters at x."""
-    parameters = unpack(network(episodes.observation), episodes.actions.shape[-1])
-    return label_invariant_advantage(episodes.actions - parameters.mu, parameters), parameters
+def advantage_of(
+    network: ObservationNetwork, episodes: Episodes, agents: slice = slice(None), opponent_gradient: bool = True
+) -> tuple[Tensor, AdvantageParameters]:
+    """A(x; u) ``[K, E, M, n]`` of the actions that these agents played while the others played mu, and the parameters.
+
+    Without ``opponent_gradient`` the deviations delta_{-i} are constants.
+    """
+    parameters = unpack(network(episodes.observation, agents), episodes.actions.shape[-1])
+    delta = episodes.actions[..., agents, :] - parameters.mu
+    opponents = delta if opponent_gradient else delta.detach()
+    return label_invariant_advantage(delta, parameters, opponents), parameters
 
 
 def member_sum(samples: Tensor) -> Tensor:
-    """Sum of ``[K, E, M, N]`` over a member's samples, scaled to :data:`LOSS_EPISODES` episodes: ``[K]``."""
+    """Sum of ``[K, E, M, n]`` over a member's samples, scaled to :data:`LOSS_EPISODES` episodes: ``[K]``."""
     return samples.flatten(1).sum(1) * (LOSS_EPISODES / samples.shape[1])
 
 
@@ -178,51 +225,60 @@ class NashDQN:
 
     def __init__(self, game: Market, recipe: NashDQNRecipe, seeds: Sequence[int], device: torch.device) -> None:
         self.game, self.recipe = game, recipe
-        own, items = game.observation_size(recipe.observation)
 
-        def learner(name: str, hidden: Sequence[int], outputs: int) -> Learner:
+        def learner(name: str, sees: ObservationSpec, hidden: Sequence[int], outputs: int, degree: int) -> Learner:
+            own, items = game.observation_size(sees)
             streams = [generator(seed, "nash_dqn", "initialisation", name) for seed in seeds]
-            network = ObservationNetwork.create(own, items, recipe.phi_hidden, hidden, outputs, streams)
+            skip = (game.n_steps, degree) if recipe.skip_terms else None
+            network = ObservationNetwork.create(own, items, recipe.phi_hidden, hidden, outputs, streams, skip)
             network = network.map(lambda t: t.to(device))
-            return Learner(network, recipe.learning_rate, recipe.weight_decay, recipe.gradient_clip)
+            return Learner(network, recipe.learning_rate, recipe.weight_decay, recipe.gradient_clip, recipe.adam_beta2)
 
-        self.advantage = learner("advantage", recipe.advantage_hidden, output_size(game.action_dim))
-        self.value = learner("value", recipe.value_hidden, 1)
+        outputs = output_size(game.action_dim)
+        self.advantage = learner("advantage", recipe.observation, recipe.advantage_hidden, outputs, degree=1)
+        self.value = learner("value", recipe.critic or recipe.observation, recipe.value_hidden, 1, degree=2)
         self.target = None if recipe.target_refresh is None else self.value.snapshot()
+
+    @property
+    def policy(self) -> ObservationNetwork:
+        """mu, sharing memory with the advantage network."""
+        return mu_network(self.advantage.frozen, self.game.action_dim)
 
     def play(self, shocks: Shocks, exploration: Tensor) -> Episodes:
         """Fresh episodes with u = mu(x) + exploration."""
         act = exploring(self.advantage.frozen, exploration)
-        return play_episodes(self.game, self.recipe.observation, act, shocks)
+        return play_episodes(self.game, self.recipe.observation, act, shocks, self.recipe.critic)
 
-    def update(self, episodes: Episodes) -> Tensor:
+    def update(self, episodes: Episodes, rate: float = 1.0) -> Tensor:
         """One optimiser step over theta_V, then one over theta_A, each with the other held fixed (Algorithm 1).
 
         V(x') is a constant in either step. Returns, per member, the loss (17) before the steps, the penalty, and the
-        mean absolute psi: ``[3, K]``.
+        mean absolute psi: ``[3, K]``. ``rate`` multiplies the learning rate.
         """
-        observation = episodes.observation
-        advantage, parameters = advantage_of(self.advantage.network, episodes)
+        agents, seen = self.recipe.learners, episodes.seen_by_critic
+        rewards = episodes.rewards[..., agents]
+        advantage, parameters = advantage_of(self.advantage.network, episodes, agents, self.recipe.opponent_gradient)
 
-        values = self.value.network(observation).squeeze(-1)
-        target = self._target(episodes, values.detach())
+        values = self.value.network(seen, agents).squeeze(-1)
+        fixed = None if self.target is None else self._bootstrap(rewards, self._values(self.target, seen))
+        target = self._bootstrap(rewards, values.detach()) if fixed is None else fixed
         loss = member_sum((values + advantage.detach() - target).square())
-        self.value.step(loss.sum())
+        self.value.step(loss.sum(), rate)
 
-        with torch.no_grad():
-            values = self.value.network(observation).squeeze(-1)
-            if self.target is None:
-                target = self._target(episodes, values)
+        values = self._values(self.value.frozen, seen)
+        target = self._bootstrap(rewards, values) if fixed is None else fixed
         penalty = member_sum(self.recipe.penalty(parameters.psi))
-        self.advantage.step((member_sum((values + advantage - target).square()) + penalty).sum())
+        self.advantage.step((member_sum((values + advantage - target).square()) + penalty).sum(), rate)
         return torch.stack((loss, penalty, parameters.psi.abs().flatten(1).mean(1))).detach()
 
-    def _target(self, episodes: Episodes, values: Tensor) -> Tensor:
-        """Target r + gamma V(x'), V the target network or, without one, the given values."""
-        if self.target is not None:
-            with torch.no_grad():
-                values = self.target(episodes.observation).squeeze(-1)
-        return torch.add(episodes.rewards, next_values(values), alpha=self.game.discount)
+    def _values(self, network: ObservationNetwork, seen: Observation) -> Tensor:
+        """V ``[K, E, M, n]`` without gradients."""
+        with torch.no_grad():
+            return network(seen, self.recipe.learners).squeeze(-1)
+
+    def _bootstrap(self, rewards: Tensor, values: Tensor) -> Tensor:
+        """Target r + gamma V(x')."""
+        return torch.add(rewards, next_values(values), alpha=self.game.discount)
 
     def refresh_target(self) -> None:
         """Copy the value network to the target network."""
@@ -250,8 +306,9 @@ class Trainer:
         self.game, self.recipe = game, recipe
         self.agent = NashDQN(game, recipe, seeds, device)
         self._noise = _Noise(game, recipe, seeds, device)
-        once = recipe.replay_episodes == recipe.episodes_per_iteration == recipe.minibatch_episodes
-        self._replay = None if once else Replay(recipe.replay_episodes)
+        self._replay = None if recipe.once else Replay(recipe.replay_episodes)
+        self._explores = torch.zeros(game.n_agents, 1, device=device)
+        self._explores[recipe.learners] = 1.0
         self.done = 0
 
     @property
@@ -267,11 +324,12 @@ class Trainer:
     def iterate(self) -> Tensor:
         """Play fresh episodes, store them, sample a minibatch, update; returns :meth:`NashDQN.update`'s statistics."""
         normals, exploration, uniforms = self._noise.draw(self.done)
-        episodes = self.agent.play(self.game.shocks_from_normals(normals), exploration * self.sigma_b)
+        exploration = exploration * (self.sigma_b * self._explores)
+        episodes = self.agent.play(self.game.shocks_from_normals(normals), exploration)
         if self._replay is not None:
             self._replay.add(episodes)
             episodes = self._replay.sample(uniforms)
-        statistics = self.agent.update(episodes)
+        statistics = self.agent.update(episodes, self.recipe.rate(self.done / self.recipe.iterations))
         self.done += 1
         if self.recipe.target_refresh is not None and self.done % self.recipe.target_refresh == 0:
             self.agent.refresh_target()
@@ -299,9 +357,12 @@ def train(
         *(seeds, ("loss", "penalty", "psi_abs"), recipe.iterations, recipe.history_every),
         *(recipe.divergence_factor, recipe.early_stopping, trainer.agent.weights()),
     )
+    snapshots = Snapshots(seeds)
     while monitor.active and trainer.done < recipe.iterations:
         sigma_b = trainer.sigma_b
         monitor.add(trainer.iterate())
+        if snapshots.due(trainer.transitions):
+            snapshots.take(trainer.transitions, monitor.active, trainer.agent.policy)
         if monitor.due(trainer.done):
             columns = {"iteration": trainer.done, "exploration": sigma_b}
             kept = monitor.check(trainer.done, trainer.transitions, trainer.agent.weights, **columns)
@@ -316,7 +377,10 @@ def train(
         "config": {"game": dataclasses.asdict(game), "recipe": dataclasses.asdict(recipe)},
         "seeds": list(seeds),
         "wall_seconds": time.perf_counter() - started,
+        "snapshots": snapshots.record(),
         "members": monitor.record(),
     }
-    metadata = describe("nash_dqn", recipe.observation, seeds, game.action_dim, None, **meta)
-    return TrainingResult(monitor.weights(), metadata, monitor.history(), record)
+    policy = ("nash_dqn", recipe.observation)
+    metadata = describe(*policy, seeds, game.action_dim, None, **meta)
+    along = snapshots.tensors(), snapshots.metadata(*policy, game.action_dim, None, **meta)
+    return TrainingResult(monitor.weights(), metadata, along, monitor.history(), record)

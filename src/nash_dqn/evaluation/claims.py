@@ -25,6 +25,27 @@ Rules
         What that test is meant to show, asked with common random numbers. *Does not hold* if the interval of
         the mean difference over pairs of seeds excludes zero, else *inconclusive*: not rejecting does not
         prove equality.
+    ``Nash equilibrium: learned policies``
+        G = what one deviating agent that also remembers its own past order flow (class ``memory``) gains
+        against the others' learned policy, a lower bound of what it could gain. The limit is 1.5 % of the size
+        of that policy's mean value. *Does not hold* if the interval of G lies above the limit, or if every
+        training diverged; *holds* if it lies at or below the limit and no training diverged; else
+        *inconclusive*.
+    ``Nash equilibrium: self-play reference``
+        Not the paper's: whether self-play by gradients found what distances and values can be measured
+        against. The seed with the highest end of its interval of G (over paths, here) decides. *Holds* if
+        that end is at most 0.002; *does not hold* if that seed's lower end is above, or it diverged; else
+        *inconclusive*. A bound holds for its class of deviators only.
+    ``Data efficiency: Nash-DQN against fictitious play``
+        Stated without a figure. Two quantities for each training: its exploitability G (class ``memory``) with
+        the last policy kept at or before 2,000,000 joint transitions, Nash-DQN's published budget; and the
+        joint transitions after which G is at most 0.15, about a tenth of the game's value, in all policies
+        kept from there on. A training that diverged is from there on infinitely exploitable, and never
+        reaches the level. *Holds* if every training of Nash-DQN is below every one of fictitious play; *does
+        not hold* if every one is above; else *inconclusive*, as with so few trainings that chance would
+        separate them in more than 5 % of cases (10 % with three of each, 3 % with four). The verdict's row has
+        the ratio of the medians, and as interval its range, from the lowest over the highest to the highest
+        over the lowest.
 
 Quantities without a rule are *reported*. Members that diverged are left out of Fig. 1's means and counted in
 a row of their own; anything else that is not finite leaves its quantity empty.
@@ -41,16 +62,31 @@ import pandas as pd
 
 from nash_dqn.evaluation.cross_play import PAIRS, POOLED, PROFILES
 from nash_dqn.evaluation.statistics import mean_interval, rms
-from nash_dqn.published import FIG1_BEST_BETA, FIG1_LOSS, FIG3_MEANS, RELEASED_WEIGHTS_PAIRED
+from nash_dqn.published import (
+    BUDGETS,
+    FIG1_BEST_BETA,
+    FIG1_LOSS,
+    FIG3_MEANS,
+    RELEASED_SCENARIO,
+    RELEASED_WEIGHTS_EXPLOITABILITY,
+    RELEASED_WEIGHTS_PAIRED,
+)
 
-__all__ = ["ALPHA", "COLUMNS", "claims"]
+__all__ = ["ALPHA", "CERTIFIED", "COLUMNS", "DATA_LEVEL", "EQUILIBRIUM_SHARE", "claims"]
 
 Verdict = Literal["holds", "does not hold", "inconclusive", "reported"]
 
 ALPHA = 0.05
 """Level of the rules above."""
+CERTIFIED = 0.002
+"""Exploitability (currency units) up to which self-play counts as an equilibrium to measure others against."""
+EQUILIBRIUM_SHARE = 0.015
+"""Exploitability, as a share of the size of the value, up to which a learned policy counts as an equilibrium."""
+DATA_LEVEL = 0.15
+"""Exploitability (currency units) whose price in joint transitions is compared."""
 COLUMNS = ("scenario", "claim", "quantity", "published", "ours", "low", "high", "seeds", "verdict")
 
+_DEVIATOR = "memory"  # the class of deviators by which policies are judged
 _STATES = {"grid": ["grid"], "visited states": ["visited_a", "visited_b"]}
 
 
@@ -77,7 +113,12 @@ class _Estimate(NamedTuple):
 
 
 def claims(
-    beta_sweep: pd.DataFrame, policy_distance: pd.DataFrame, cross_play: pd.DataFrame, tests: pd.DataFrame
+    beta_sweep: pd.DataFrame,
+    policy_distance: pd.DataFrame,
+    cross_play: pd.DataFrame,
+    tests: pd.DataFrame,
+    exploitability: pd.DataFrame,
+    data_efficiency: pd.DataFrame,
 ) -> pd.DataFrame:
     """Judge every claim in every scenario by the rules of this module.
 
@@ -86,20 +127,31 @@ def claims(
         policy_distance: scenario, comparison and :data:`nash_dqn.evaluation.policy_grid.DISTANCE_COLUMNS`.
         cross_play: scenario, comparison and :data:`nash_dqn.evaluation.cross_play.COLUMNS`.
         tests: scenario, comparison and :data:`nash_dqn.evaluation.cross_play.TEST_COLUMNS`.
+        exploitability: columns scenario, algorithm, recipe, seed, deviator, player, gain, low, high, value (and
+            others); the rows of player 1 count, empty numbers are trainings that diverged.
+        data_efficiency: scenario and :data:`nash_dqn.evaluation.data_efficiency.COLUMNS`.
 
     Returns:
-        Table with :data:`COLUMNS`. ``seeds`` counts trainings, or pairs of them, behind ``ours``.
+        Table with :data:`COLUMNS`. ``seeds`` counts trainings, or pairs of them, behind ``ours``; of two groups
+        of trainings, the smaller.
     """
     rows = []
-    for scenario in pd.unique(pd.concat([t["scenario"] for t in (beta_sweep, policy_distance, cross_play, tests)])):
-        sweep, distances, rewards, tested = (
-            t[t["scenario"] == scenario] for t in (beta_sweep, policy_distance, cross_play, tests)
-        )
+    tables = (beta_sweep, policy_distance, cross_play, tests, exploitability, data_efficiency)
+    for scenario in pd.unique(pd.concat([t["scenario"] for t in tables])):
+        sweep, distances, rewards, tested, gains, learning = (t[t["scenario"] == scenario] for t in tables)
         found = [*_fig1(sweep)]
         for comparison, part in distances.groupby("comparison", sort=False):
             found += _fig2(str(comparison), part)
         for comparison, part in rewards.groupby("comparison", sort=False):
             found += _fig3(str(comparison), part, tested[tested["comparison"] == comparison])
+        first = gains[gains["player"].astype(str) == "1"]
+        for (algorithm, recipe, deviator), part in first.groupby(["algorithm", "recipe", "deviator"], sort=False):
+            if algorithm == "self_play":
+                found.append(_reference(f"self_play/{recipe}", str(deviator), part))
+            else:
+                published = _published_gain(str(scenario), algorithm, str(deviator))
+                found += _equilibrium(f"{algorithm}/{recipe}", str(deviator), part, published)
+        found += _data_efficiency(learning[learning["deviator"] == _DEVIATOR])
         rows += [(scenario, *row) for row in found]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -241,6 +293,116 @@ def _pooled(rows: pd.DataFrame) -> _Estimate:
         return _Estimate(math.nan, math.nan, math.nan, 0)
     row = rows.iloc[0]
     return _Estimate(float(row["mean_difference"]), float(row["low"]), float(row["high"]), int(row["n"]))
+
+
+def _published_gain(scenario: str, algorithm: str, deviator: str) -> float:
+    known = RELEASED_WEIGHTS_EXPLOITABILITY.get((algorithm, deviator)) if scenario == RELEASED_SCENARIO else None
+    return math.nan if known is None else known.value
+
+
+def _equilibrium(policy: str, deviator: str, gains: pd.DataFrame, published: float) -> Iterator[_Row]:
+    """What a deviator gains against the trainings of one recipe, player 1's rows."""
+    claim = "Nash equilibrium: learned policies"
+    sound = gains[np.isfinite(gains["gain"].to_numpy(dtype=np.float64))]
+    lost = len(gains) - len(sound)
+    estimate = _estimate(sound["gain"])
+    limit = EQUILIBRIUM_SHARE * abs(float(sound["value"].mean()))
+    verdict: Verdict = "reported"
+    if deviator == _DEVIATOR:
+        verdict = "inconclusive"
+        if estimate.low > limit or not len(sound):
+            verdict = "does not hold"
+        elif estimate.high <= limit and not lost:
+            verdict = "holds"
+    none = math.nan
+    yield _row(claim, f"{policy}: gain of a deviator of class {deviator}", published, estimate, verdict)
+    if deviator == _DEVIATOR:
+        allowed = _Estimate(limit, none, none, len(sound))
+        yield _row(claim, f"{policy}: {EQUILIBRIUM_SHARE:.1%} of the size of its value", none, allowed)
+        if lost:
+            quantity = f"{policy}: trainings of {len(gains)} that diverged"
+            yield _row(claim, quantity, none, _Estimate(lost, none, none, len(gains)))
+
+
+def _reference(policy: str, deviator: str, gains: pd.DataFrame) -> _Row:
+    """Whether self-play is an equilibrium, by the seed with the highest end of its interval over paths."""
+    quantity = f"{policy}: gain of a deviator of class {deviator}, highest of the seeds"
+    highs = gains["high"].to_numpy(dtype=np.float64)
+    worst = gains.iloc[int(np.argmax(np.where(np.isfinite(highs), highs, np.inf)))]
+    gain, low, high = (float(worst[column]) for column in ("gain", "low", "high"))
+    verdict: Verdict = "inconclusive"
+    if high <= CERTIFIED:
+        verdict = "holds"
+    elif low > CERTIFIED or not math.isfinite(high):
+        verdict = "does not hold"
+    estimate = _Estimate(gain, low, high, len(gains))
+    return _row("Nash equilibrium: self-play reference", quantity, math.nan, estimate, verdict)
+
+
+def _data_efficiency(learning: pd.DataFrame) -> Iterator[_Row]:
+    """Exploitability at equal data, and the data to a level of it, of every recipe and pair of recipes."""
+    claim = "Data efficiency: Nash-DQN against fictitious play"
+    budget = BUDGETS["nash_dqn"]
+    at_budget = f"exploitability at {budget:,} joint transitions"
+    to_level = f"joint transitions to an exploitability of {DATA_LEVEL:g}"
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for (algorithm, recipe), part in learning.groupby(["algorithm", "recipe"], sort=False):
+        trainings = [of_seed.sort_values("transitions") for _, of_seed in part.groupby("seed")]
+        of_recipe = {
+            at_budget: [_gain_within(rows, budget) for rows in trainings],
+            to_level: [_transitions_to(rows, DATA_LEVEL) for rows in trainings],
+        }
+        found.setdefault(str(algorithm), {})[f"{algorithm}/{recipe}"] = of_recipe
+        for quantity, values in of_recipe.items():
+            middle, low, high = (_finite(x) for x in (np.median(values), min(values), max(values)))
+            estimate = _Estimate(middle, low, high, len(values))
+            yield _row(claim, f"{algorithm}/{recipe}: {quantity}, median and range", math.nan, estimate)
+        never = sum(not math.isfinite(value) for value in of_recipe[to_level])
+        quantity = f"{algorithm}/{recipe}: trainings of {len(trainings)} that do not reach {DATA_LEVEL:g}"
+        yield _row(claim, quantity, math.nan, _Estimate(never, math.nan, math.nan, len(trainings)))
+    for nash, of_nash in found.get("nash_dqn", {}).items():
+        for fp, of_fp in found.get("fictitious_play", {}).items():
+            for quantity in (at_budget, to_level):
+                ours, theirs = of_nash[quantity], of_fp[quantity]
+                label = f"{nash} over {fp}: ratio of {quantity}"
+                yield _row(claim, label, math.nan, _ratio(ours, theirs), _separated(ours, theirs))
+
+
+def _gain_within(training: pd.DataFrame, budget: int) -> float:
+    """Exploitability of the last policy kept within the budget; infinite after a divergence, and before the first."""
+    gains = training.loc[training["transitions"] <= budget, "gain"].to_numpy(dtype=np.float64)
+    return float(gains[-1]) if len(gains) and math.isfinite(gains[-1]) else math.inf
+
+
+def _transitions_to(training: pd.DataFrame, level: float) -> float:
+    """Joint transitions from which on the exploitability is at most the level; infinite if it is not so at last."""
+    needed = math.inf
+    for transitions, gain in training[["transitions", "gain"]].to_numpy(dtype=np.float64)[::-1]:
+        if not gain <= level:
+            break
+        needed = float(transitions)
+    return needed
+
+
+def _separated(first: Sequence[float], second: Sequence[float]) -> Verdict:
+    """Whether the first are all below the second, and that by more than chance."""
+    chance = 2 / math.comb(len(first) + len(second), len(first))
+    if chance <= ALPHA and max(first) < min(second):
+        return "holds"
+    if chance <= ALPHA and min(first) > max(second):
+        return "does not hold"
+    return "inconclusive"
+
+
+def _ratio(first: Sequence[float], second: Sequence[float]) -> _Estimate:
+    """Ratio of the medians, and from the lowest over the highest to the highest over the lowest."""
+    pairs = ((np.median(first), np.median(second)), (min(first), max(second)), (max(first), min(second)))
+    middle, low, high = (_finite(a / b) if math.isfinite(b) and b > 0 else math.nan for a, b in pairs)
+    return _Estimate(middle, low, high, min(len(first), len(second)))
+
+
+def _finite(value: float) -> float:
+    return float(value) if math.isfinite(value) else math.nan
 
 
 def _estimate(values: pd.Series, alpha: float = ALPHA) -> _Estimate:

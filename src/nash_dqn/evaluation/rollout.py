@@ -16,7 +16,7 @@ from torch import Tensor
 from nash_dqn.games.market import Market, MarketState, Shocks
 from nash_dqn.policy import Policy
 
-__all__ = ["Agents", "Assignment", "Transition", "play", "trajectory"]
+__all__ = ["Agents", "Assignment", "Transition", "joint_action", "members_of", "play", "seats_of", "trajectory"]
 
 Agents = slice | Sequence[int]
 """Some of the agents 0..N-1."""
@@ -38,7 +38,7 @@ class Transition(NamedTuple):
     """``[K, E, N]``"""
 
 
-class _Seat(NamedTuple):
+class Seat(NamedTuple):
     """A policy and neighbouring agents that follow it."""
 
     policy: Policy
@@ -64,7 +64,7 @@ def play(game: Market, assignments: Sequence[Assignment], shocks: Shocks, *, chu
     Raises:
         ValueError: an agent without or with two policies, or policies whose numbers of members do not fit.
     """
-    members, episodes = _members(assignments), len(shocks.price)
+    members, episodes = members_of(assignments), len(shocks.price)
     rows = max(1, chunk // max(members, 1))
     totals = shocks.inventory.new_empty(members, episodes, game.n_agents)
     for start in range(0, episodes, rows):
@@ -78,12 +78,12 @@ def trajectory(game: Market, assignments: Sequence[Assignment], shocks: Shocks) 
 
     Gradients are recorded unless the caller switches them off.
     """
-    members = _members(assignments)
-    seats = _seats(assignments, game.n_agents, members)
+    members = members_of(assignments)
+    seats = seats_of(assignments, game.n_agents, members)
     shocks = shocks.map(lambda leaf: leaf.expand(members, *leaf.shape))
     state = game.reset(shocks)
     for _ in range(game.n_steps):
-        actions = _act(game, seats, state)
+        actions = joint_action(game, seats, state)
         after, rewards = game.step(state, actions, shocks)
         yield Transition(state, actions, rewards)
         state = after
@@ -99,14 +99,14 @@ def _total_reward(game: Market, assignments: Sequence[Assignment], shocks: Shock
     return total
 
 
-def _act(game: Market, seats: Sequence[_Seat], state: MarketState) -> Tensor:
+def joint_action(game: Market, seats: Sequence[Seat], state: MarketState) -> Tensor:
     """Actions ``[K, E, N, d]``: each policy is evaluated for its own agents only."""
     observed = {seat.policy.observation: game.observe(state, seat.policy.observation) for seat in seats}
     actions = [policy(observed[policy.observation], agents) for policy, agents in seats]
     return actions[0] if len(actions) == 1 else torch.cat(actions, dim=-2)
 
 
-def _members(assignments: Sequence[Assignment]) -> int:
+def members_of(assignments: Sequence[Assignment]) -> int:
     """Number of members K that play side by side."""
     counts = sorted({len(policy.seeds) for policy, _ in assignments})
     if len(set(counts) - {1}) > 1:
@@ -114,7 +114,7 @@ def _members(assignments: Sequence[Assignment]) -> int:
     return max(counts, default=0)
 
 
-def _seats(assignments: Sequence[Assignment], n_agents: int, members: int) -> list[_Seat]:
+def seats_of(assignments: Sequence[Assignment], n_agents: int, members: int) -> list[Seat]:
     """Seats in the order of the agents, every policy with all members."""
     owners: dict[int, list[int]] = {}
     for position, (_, agents) in enumerate(assignments):
@@ -128,5 +128,5 @@ def _seats(assignments: Sequence[Assignment], n_agents: int, members: int) -> li
         neighbours = list(group)
         policy = assignments[position][0]
         policy = policy if len(policy.seeds) == members else policy.select([0] * members)
-        seats.append(_Seat(policy, slice(neighbours[0], neighbours[-1] + 1)))
+        seats.append(Seat(policy, slice(neighbours[0], neighbours[-1] + 1)))
     return seats

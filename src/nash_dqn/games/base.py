@@ -20,14 +20,16 @@ class Observation(NamedTuple):
         own: ``[..., N, F]``: the features of agent i that are not label-invariant, one row per agent.
         items: ``[..., N, I]``: one label-invariant item per agent, or None. Agent i sees the *set* of the
             items of all j != i; keeping one item per agent, not one set per agent, is what keeps memory O(N).
+        step: the decision point m of all of them, or None where the tensors hold every step, along dimension -3.
     """
 
     own: Tensor
     items: Tensor | None
+    step: int | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Observation:
         """Apply a function to each tensor."""
-        return Observation(function(self.own), None if self.items is None else function(self.items))
+        return Observation(function(self.own), None if self.items is None else function(self.items), self.step)
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class ObservationSpec:
         order_flow: ``"total"``, sum_j (q_j - q_{j,0}) over all agents (text), or ``"others_mean"``, the mean over the
             others (released code).
         own_flow: also the agent's own past order flow, q_i - q_{i,0}.
-        inventories: ``"private"`` (the paper) or ``"visible"``, the others' inventories as a label-invariant set.
+        inventories: ``"private"`` (the paper) or ``"visible"``, the others' inventories as a label-invariant set, with
+            ``own_flow`` each with its past order flow: then nothing of the state is hidden.
 
     Raises:
         ValueError: a field holds none of its allowed values.

@@ -190,7 +190,7 @@ class Market:
 
     def observation_size(self, spec: ObservationSpec) -> tuple[int, int]:
         """Number of own features F and of label-invariant features I per agent (0 when inventories are private)."""
-        return 5 + spec.own_flow, int(spec.inventories == "visible")
+        return 5 + spec.own_flow, 1 + spec.own_flow if spec.inventories == "visible" else 0
 
     def sample_shocks(self, episodes: int, generator: Generator) -> Shocks:
         """Draw every random number of ``episodes`` episodes, leaves ``[E]``, ``[E]``, ``[E, N]``, ``[E, M]``."""
@@ -273,8 +273,8 @@ class Market:
             features.append(flow)
         offset, factor = self._standardisation(spec, inventory)
         own = torch.addcmul(offset, torch.stack(features, -1), factor)
-        visible = spec.inventories == "visible"
-        return Observation(own, (inventory / self.scales.inventory).unsqueeze(-1) if visible else None)
+        items = own[..., 4:] if spec.inventories == "visible" else None
+        return Observation(own, items, state.step)
 
     def _standardisation(self, spec: ObservationSpec, like: Tensor) -> tuple[Tensor, Tensor]:
         """Offsets and factors ``[F]`` of the own features, of a tensor's type and on its device."""

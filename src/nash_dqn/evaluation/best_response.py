@@ -1,0 +1,316 @@
+"""The best response of one agent while the others keep their policies, by gradients through the game.
+
+The game is a differentiable function of actions and shocks (:mod:`nash_dqn.games.market`), so a deviating agent's
+policy is trained on its mean total reward (1) directly: gradients run through the market and through the others'
+policies, which are frozen as functions of what they observe. What the trained deviator gains on fresh episodes is a
+lower bound of what violates equation (2), whatever the training did. How sharp a bound is tested where the best
+response is known exactly.
+
+The deviator plays its policy's action plus a correction, zero at first: terms linear in what it knows, a set of
+coefficients for each step, and a small network for the rest. What it knows is a matter of its class:
+
+===========  =======================================================================================================
+class        the correction sees
+===========  =======================================================================================================
+``same``     what the deviating agent's policy sees
+``memory``   also its own past order flow, which it knows and the others react to (of visible agents: each one's)
+``history``  as ``memory``, and its own features of every earlier step
+===========  =======================================================================================================
+
+A set of others' items enters as its mean. Random streams of (seed, ``best_response``): ``initialisation``, r and
+``episodes``, r of restart r. Policies and classes share them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Generator, Tensor
+
+from nash_dqn.agents.learner import Learner
+from nash_dqn.evaluation.rollout import CHUNK, Assignment, joint_action, members_of, play, seats_of
+from nash_dqn.games.base import ObservationSpec
+from nash_dqn.games.market import Market, MarketState, Shocks
+from nash_dqn.networks import ObservationNetwork
+from nash_dqn.policy import Policy
+from nash_dqn.seeding import generator
+
+__all__ = [
+    "BestResponse",
+    "BestResponseSettings",
+    "Deviation",
+    "DeviatorClass",
+    "Gains",
+    "measure",
+    "play_deviation",
+    "train",
+]
+
+DeviatorClass = Literal["same", "memory", "history"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BestResponseSettings:
+    """How deviators are trained; keys of the configuration.
+
+    Attributes:
+        hidden: hidden layers of the correction's network.
+        iterations: optimiser steps.
+        episodes: fresh episodes in a step, for each restart its own.
+        learning_rate: of Adam, falling to zero by half a cosine.
+        restarts: independent trainings.
+        seed: of the random streams.
+
+    Raises:
+        ValueError: a value is outside its range.
+    """
+
+    hidden: Sequence[int]
+    iterations: int
+    episodes: int
+    learning_rate: float
+    restarts: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("iterations", "episodes", "restarts"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} = {value!r}: allowed is an integer >= 1")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate = {self.learning_rate!r}: allowed is a finite number > 0")
+
+
+class Deviation(NamedTuple):
+    """What K deviators add to their policies' actions.
+
+    Attributes:
+        observation: what the correction sees at a step.
+        history: whether it also sees the own features of earlier steps.
+        network: the correction, in units of the game's rate.
+    """
+
+    observation: ObservationSpec
+    history: bool
+    network: ObservationNetwork
+
+
+class BestResponse(NamedTuple):
+    """Trained deviators from the P members of a profile, R restarts each.
+
+    Attributes:
+        deviation: of K = P R deviators, the restarts of a member side by side.
+        progress: ``[iterations, P, R]`` mean total reward of the deviator over the episodes of each iteration.
+        sound: ``[P, R]`` whether progress and weights stayed finite.
+    """
+
+    deviation: Deviation
+    progress: Tensor
+    sound: Tensor
+
+    def choose(self, restarts: Sequence[int]) -> Deviation:
+        """One restart for each member.
+
+        Raises:
+            ValueError: not one number of a restart for each member.
+        """
+        members, count = self.sound.shape
+        if len(restarts) != members or not all(0 <= r < count for r in restarts):
+            raise ValueError(
+                f"restarts = {list(restarts)}: allowed is one of 0..{count - 1} for each of {members} members"
+            )
+        index = [p * count + r for p, r in enumerate(restarts)]
+        return self.deviation._replace(network=self.deviation.network.map(lambda t: t[index]))
+
+
+class Gains(NamedTuple):
+    """What deviators gain on common random numbers, path by path, double precision.
+
+    Attributes:
+        gain: ``[P, R, S, paths]`` total reward with the deviation less without, in each of S seats.
+        value: ``[P, S, paths]`` total reward without.
+    """
+
+    gain: Tensor
+    value: Tensor
+
+
+def train(
+    game: Market,
+    profile: Policy | Sequence[Assignment],
+    deviator: DeviatorClass,
+    settings: BestResponseSettings,
+    seat: int = 0,
+) -> BestResponse:
+    """Train one agent's best response to each of a profile's P members, all restarts as one ensemble.
+
+    A training whose rewards or weights stop being finite is reported by ``sound`` and a warning, not hidden: it
+    leaves the others untouched.
+
+    Args:
+        game: the game.
+        profile: a policy that all agents follow, or the policies and the agents that follow each.
+        deviator: class of the deviator.
+        settings: of the training.
+        seat: the deviating agent.
+
+    Raises:
+        ValueError: no such class or agent, or a profile that cannot be played (:func:`play`).
+    """
+    if deviator not in get_args(DeviatorClass):
+        raise ValueError(f"deviator = {deviator!r}: allowed are {', '.join(map(repr, get_args(DeviatorClass)))}")
+    assignments = _assignments(profile)
+    members, restarts = members_of(assignments), settings.restarts
+    observation = _policy_of(game, assignments, seat).observation
+    if deviator != "same":
+        observation = dataclasses.replace(observation, own_flow=True)
+    history = deviator == "history"
+
+    streams = [generator(settings.seed, "best_response", "initialisation", r) for r in range(restarts)]
+    inputs = sum(game.observation_size(observation)) + (_past_size(game, observation) if history else 0)
+    network = ObservationNetwork.create(
+        inputs, 0, (), settings.hidden, game.action_dim, streams, skip=(game.n_steps, 1)
+    )
+    for last in (network.sigma.weights[-1], network.sigma.biases[-1]):
+        last.zero_()
+    learner = Learner(network.map(lambda t: torch.cat([t] * members)), settings.learning_rate, 0.0, None)
+    deviation = Deviation(observation, history, learner.network)
+    repeated = _repeat(assignments, restarts)
+    episodes = [generator(settings.seed, "best_response", "episodes", r) for r in range(restarts)]
+    progress = torch.empty(settings.iterations, members, restarts)
+    for iteration in range(settings.iterations):
+        drawn = [game.sample_shocks(settings.episodes, stream) for stream in episodes]
+        shocks = Shocks(*(torch.stack(leaf).repeat(members, *[1] * leaf[0].dim()) for leaf in zip(*drawn, strict=True)))
+        reward = play_deviation(game, repeated, deviation, shocks, seat).mean(1)
+        progress[iteration] = reward.detach().view(members, restarts)
+        learner.step(-reward.sum(), rate=0.5 * (1 + math.cos(math.pi * iteration / settings.iterations)))
+
+    weights = torch.stack([t.isfinite().flatten(1).all(1) for t in learner.frozen.parameters]).all(0)
+    sound = progress.isfinite().all(0) & weights.view(members, restarts)
+    for p, r in (~sound).nonzero().tolist():
+        logger.warning("best response (%s) to member %d, restart %d: training is not finite", deviator, p, r)
+    return BestResponse(deviation._replace(network=learner.snapshot()), progress, sound)
+
+
+def play_deviation(
+    game: Market, profile: Policy | Sequence[Assignment], deviation: Deviation, shocks: Shocks, seat: int = 0
+) -> Tensor:
+    """Total reward ``[K, E]`` of the deviating agent, equation (1), with gradients unless switched off.
+
+    Args:
+        game: the game.
+        profile: of K members, as for :func:`train`.
+        deviation: of K members.
+        shocks: of E episodes, leaves ``[E, ...]``, the same for all members, or ``[K, E, ...]``, each its own.
+        seat: the deviating agent.
+
+    Raises:
+        ValueError: a profile that cannot be played.
+    """
+    assignments = _assignments(profile)
+    members = members_of(assignments)
+    seats = seats_of(assignments, game.n_agents, members)
+    here = torch.eye(game.n_agents, dtype=shocks.price.dtype, device=shocks.price.device)[seat].unsqueeze(-1)
+    if shocks.price.dim() == 1:
+        shocks = shocks.map(lambda leaf: leaf.expand(members, *leaf.shape))
+    state = game.reset(shocks)
+    past: list[Tensor] = []
+    total, factor = torch.zeros_like(state.price), 1.0
+    for _ in range(game.n_steps):
+        correction = game.scales.rate * _correction(game, deviation, state, seat, past)
+        state, rewards = game.step(state, joint_action(game, seats, state) + here * correction, shocks)
+        total = torch.add(total, rewards[..., seat], alpha=factor)
+        factor *= game.discount
+    return total
+
+
+@torch.no_grad()
+def measure(
+    game: Market,
+    profile: Policy | Sequence[Assignment],
+    deviation: Deviation,
+    paths: int,
+    stream: Generator,
+    seats: Sequence[int] = (0,),
+) -> Gains:
+    """Gains of trained deviators in some seats, on the same paths as the profile without deviation.
+
+    Paths are played block by block: memory grows with them by their shocks and the result only.
+
+    Args:
+        game: the game.
+        profile: of P members, as for :func:`train`.
+        deviation: of P R deviators, the restarts of a member side by side.
+        paths: number of fresh paths, the same for all.
+        stream: of their random numbers.
+        seats: agents that deviate, one at a time.
+
+    Raises:
+        ValueError: a profile that cannot be played, or numbers of members that do not fit.
+    """
+    assignments = _assignments(profile)
+    members, deviators = members_of(assignments), len(deviation.network.sigma.weights[0])
+    restarts, rest = divmod(deviators, members)
+    if rest:
+        raise ValueError(f"{deviators} deviators cannot meet {members} members: give the same number for each")
+    shocks = game.sample_shocks(paths, stream)
+    value = play(game, assignments, shocks)[..., list(seats)].double().movedim(1, -1)
+    repeated = _repeat(assignments, restarts)
+    gain = torch.empty(members, restarts, len(seats), paths, dtype=torch.float64)
+    block = max(1, CHUNK // deviators)
+    for start in range(0, paths, block):
+        part = slice(start, start + block)
+        block_shocks = Shocks(*(leaf[part] for leaf in shocks))
+        for s, seat in enumerate(seats):
+            played = play_deviation(game, repeated, deviation, block_shocks, seat).double()
+            gain[:, :, s, part] = played.view(members, restarts, -1)
+    return Gains(gain - value.unsqueeze(1), value)
+
+
+def _correction(game: Market, deviation: Deviation, state: MarketState, seat: int, past: list[Tensor]) -> Tensor:
+    """Correction ``[K, E, 1, 1]``, units of the rate; appends the own features to those of the steps before."""
+    seen = game.observe(state, deviation.observation)
+    own = seen.own[..., seat, :]
+    features = [own]
+    if seen.items is not None:
+        features.append((seen.items.sum(-2) - seen.items[..., seat, :]) / max(game.n_agents - 1, 1))
+    if deviation.history:
+        unseen = own.new_zeros(
+            *own.shape[:-1], _past_size(game, deviation.observation) - sum(p.shape[-1] for p in past)
+        )
+        features += [*past, unseen]
+        past.append(own[..., 1:])
+    return deviation.network(seen._replace(own=torch.cat(features, -1).unsqueeze(-2), items=None))
+
+
+def _past_size(game: Market, observation: ObservationSpec) -> int:
+    """Number of own features of all steps before the last, time left out."""
+    return (game.n_steps - 1) * (game.observation_size(observation)[0] - 1)
+
+
+def _assignments(profile: Policy | Sequence[Assignment]) -> Sequence[Assignment]:
+    return [(profile, slice(None))] if isinstance(profile, Policy) else profile
+
+
+def _repeat(assignments: Sequence[Assignment], restarts: int) -> list[Assignment]:
+    """The profile with each of its members ``restarts`` times, side by side."""
+    index = [k for k in range(members_of(assignments)) for _ in range(restarts)]
+    return [(policy.select(index if len(policy.seeds) > 1 else [0] * len(index)), at) for policy, at in assignments]
+
+
+def _policy_of(game: Market, assignments: Sequence[Assignment], seat: int) -> Policy:
+    """The policy that an agent follows."""
+    if not 0 <= seat < game.n_agents:
+        raise ValueError(f"seat = {seat}: the game has agents 0 to {game.n_agents - 1}")
+    for policy, agents in seats_of(assignments, game.n_agents, members_of(assignments)):
+        if seat in range(game.n_agents)[agents]:
+            return policy
+    raise AssertionError("every agent has a policy")

@@ -1,0 +1,183 @@
+"""Learned policies against the exact equilibrium of a linear-quadratic market.
+
+With linear impact, no price floor and visible inventories the feedback Nash equilibrium is exact
+(:mod:`nash_dqn.games.market_lq`), so that a learned policy can be compared with the right answer: the root mean square
+(RMS) of learned less exact action over the states that are visited, divided by the RMS of the exact action there.
+Visited by whom matters: ``learned``, all agents follow the policy, tells how wrong it is where it goes itself;
+``exact``, all follow the equilibrium, asks every policy at the same states.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from nash_dqn.evaluation.rollout import trajectory
+from nash_dqn.games.lq import NoEquilibriumError, solve_nash
+from nash_dqn.games.market import Market, MarketState, Shocks
+from nash_dqn.games.market_lq import lq_state, market_lq
+from nash_dqn.policy import Policy
+from nash_dqn.seeding import generator
+
+__all__ = ["ALL_STEPS", "COLUMNS", "SCATTER_COLUMNS", "SCATTER_POINTS", "VISITED_BY", "evaluate", "scatter"]
+
+COLUMNS = ("algorithm", "recipe", "seed", "visited_by", "step", "rms_error", "rms_exact", "relative")
+SCATTER_COLUMNS = ("algorithm", "recipe", "seed", "step", "exact", "learned")
+VISITED_BY = ("learned", "exact")
+ALL_STEPS = "all"
+"""The ``step`` of the rows over all decision points together."""
+
+SCATTER_POINTS = 200
+"""Actions per seed and decision point in :func:`scatter`: a cloud's shape, in a file of some hundred kilobytes."""
+
+Act = Callable[[MarketState], Tensor]
+"""Joint action ``[..., N]`` in a state."""
+
+
+@torch.no_grad()
+def evaluate(game: Market, policies: Sequence[tuple[str, Policy]], episodes: int, seed: int) -> pd.DataFrame:
+    """RMS error of every policy, by decision point and over all of them.
+
+    All policies and seeds, and the equilibrium, play on the same random numbers. In the states that arise every
+    agent's action counts. A policy may see less than the equilibrium does; the error then includes what that costs.
+
+    Args:
+        game: a market with impact "linear" or "none" and no price floor.
+        policies: pairs of a recipe's name and its policy.
+        episodes: number of episodes.
+        seed: of the episodes.
+
+    Returns:
+        Table with :data:`COLUMNS`, a row per policy, seed, ``visited_by`` (:data:`VISITED_BY`) and step ("0" to
+        "M - 1", or :data:`ALL_STEPS`): ``rms_error`` and ``rms_exact`` in shares/hour, and their ratio ``relative``,
+        which is empty where the equilibrium does not trade. A seed with weights that are not finite has empty numbers,
+        and so has one whose actions overflow, from that step on.
+
+    Raises:
+        ValueError: no episode, or the market is not linear-quadratic.
+        NoEquilibriumError: the market has no unique equilibrium.
+    """
+    exact, shocks = _exact_actions(game), _shocks(game, episodes, seed)
+    rows: list[dict[str, Any]] = []
+    for recipe, policy in policies:
+        sound = _sound(policy)
+        for visited_by in VISITED_BY:
+            squares = torch.stack(
+                [_mean_squares(*actions) for actions in _visited(game, policy, exact, shocks, visited_by)]
+            )  # [M, 2, K]
+            by_step = {str(m): of_step for m, of_step in enumerate(squares)} | {ALL_STEPS: squares.mean(0)}
+            rows += [
+                {
+                    "algorithm": policy.algorithm,
+                    "recipe": recipe,
+                    "seed": policy.seeds[k],
+                    "visited_by": visited_by,
+                    "step": step,
+                    **_numbers(of_step[:, k].sqrt(), sound[k]),
+                }
+                for k in range(len(policy.seeds))
+                for step, of_step in by_step.items()
+            ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+@torch.no_grad()
+def scatter(game: Market, policies: Sequence[tuple[str, Policy]], episodes: int, seed: int) -> pd.DataFrame:
+    """Pairs of exact and learned action in states that the learned policies visit: a sample of :func:`evaluate`'s.
+
+    Args:
+        game: as for :func:`evaluate`.
+        policies: as for :func:`evaluate`.
+        episodes: as for :func:`evaluate`.
+        seed: as for :func:`evaluate`.
+
+    Returns:
+        Table with :data:`SCATTER_COLUMNS`: for each policy, seed and decision point ``step``, the actions
+        (shares/hour, to 4 decimals) of :data:`SCATTER_POINTS` agents, of as many episodes and agents as there are if
+        these are fewer, the same for all seeds. Seeds without finite actions have no rows.
+
+    Raises:
+        ValueError: as for :func:`evaluate`.
+        NoEquilibriumError: as for :func:`evaluate`.
+    """
+    exact, shocks = _exact_actions(game), _shocks(game, episodes, seed)
+    source = generator(seed, "lq_error", "scatter")
+    chosen = [torch.randperm(episodes * game.n_agents, generator=source)[:SCATTER_POINTS] for _ in range(game.n_steps)]
+    parts = []
+    for recipe, policy in policies:
+        sound = _sound(policy)
+        for m, actions in enumerate(_visited(game, policy, exact, shocks, "learned")):
+            learned, right = (of_all.flatten(1)[:, chosen[m]] for of_all in actions)
+            for k, of_seed in enumerate(policy.seeds):
+                if sound[k] and (learned[k] - right[k]).isfinite().all():
+                    part = {
+                        "algorithm": policy.algorithm,
+                        "recipe": recipe,
+                        "seed": of_seed,
+                        "step": m,
+                        "exact": right[k].numpy().round(4),
+                        "learned": learned[k].numpy().round(4),
+                    }
+                    parts.append(pd.DataFrame(part, columns=list(SCATTER_COLUMNS)))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(SCATTER_COLUMNS))
+
+
+def _exact_actions(game: Market) -> Act:
+    """The equilibrium's joint action ``[..., N]``, float64, in states of any type."""
+    try:
+        policies = solve_nash(market_lq(game)).policies
+    except NoEquilibriumError as error:
+        raise NoEquilibriumError(
+            f"n_agents = {game.n_agents}, impact = {game.impact!r}: no exact equilibrium to compare with: {error}"
+        ) from None
+    gains, offsets = torch.from_numpy(policies.gains), torch.from_numpy(policies.offsets)
+    return lambda state: offsets[state.step] - lq_state(game, state).double() @ gains[state.step].T
+
+
+def _shocks(game: Market, episodes: int, seed: int) -> Shocks:
+    if episodes < 1:
+        raise ValueError(f"episodes = {episodes}: at least 1 is needed")
+    return game.sample_shocks(episodes, generator(seed, "lq_error"))
+
+
+def _visited(
+    game: Market, policy: Policy, exact: Act, shocks: Shocks, visited_by: str
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Learned and exact actions at each step, float64: ``[K, E, N]`` both, or the exact ones ``[1, E, N]``."""
+    if visited_by == "learned":
+        for transition in trajectory(game, [(policy, slice(None))], shocks):
+            yield transition.actions.squeeze(-1).double(), exact(transition.state)
+        return
+    members, shocks = len(policy.seeds), shocks.map(lambda leaf: leaf.unsqueeze(0))
+    state = game.reset(shocks)
+    for _ in range(game.n_steps):
+        step, *leaves = state
+        everyone = MarketState(step, *(leaf.expand(members, *leaf.shape[1:]) for leaf in leaves))
+        actions = exact(state)
+        yield policy.act(game, everyone).squeeze(-1).double(), actions
+        state, _ = game.step(state, actions.to(state.inventory.dtype).unsqueeze(-1), shocks)
+
+
+def _mean_squares(learned: Tensor, right: Tensor) -> Tensor:
+    """Mean squares ``[2, K]`` of the difference and of the exact action, over episodes and agents."""
+    of_error, of_exact = (x.square().mean((1, 2)) for x in (learned - right, right))
+    return torch.stack([of_error, of_exact.expand_as(of_error)])
+
+
+def _sound(policy: Policy) -> list[bool]:
+    """Whether each member's weights are finite: clipped, even others would give a finite action."""
+    finite = [tensor.isfinite().flatten(1).all(1) for tensor in policy.network.parameters]
+    return torch.stack(finite).all(0).tolist()
+
+
+def _numbers(rms: Tensor, sound: bool) -> dict[str, float]:
+    """The numbers of a row from the RMS ``[2]`` of the difference and of the exact action."""
+    error, size = rms.tolist()
+    if not (sound and math.isfinite(error)):
+        error = size = math.nan
+    return {"rms_error": error, "rms_exact": size, "relative": error / size if size else math.nan}

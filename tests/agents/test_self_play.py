@@ -1,0 +1,286 @@
+"""Self-play where the equilibrium is known, whose gradient it follows, and what a run leaves behind."""
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from nash_dqn.agents.learner import Learner, TrainingResult
+from nash_dqn.agents.self_play import SelfPlay, SelfPlayRecipe, train
+from nash_dqn.artifacts import read_json, write_training
+from nash_dqn.evaluation.rollout import play, trajectory
+from nash_dqn.games import lq
+from nash_dqn.games.base import ObservationSpec
+from nash_dqn.games.market import Market
+from nash_dqn.games.market_lq import lq_state, market_lq
+from nash_dqn.networks import ObservationNetwork
+from nash_dqn.policy import Policy, load_policy
+from nash_dqn.seeding import generator
+
+CPU = torch.device("cpu")
+GAME = Market(
+    n_agents=3, horizon=1.5, n_steps=3, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.1, rho=0.5, eta=0.05, b1=0.1, b2=0.2,
+    b3=0.05, discount=0.9, initial_inventory_var=4.0,
+)  # fmt: skip
+# Linear impact and no floor: alone, or with inventories that all see, the equilibrium is known exactly.
+LQ_MARKET = Market(
+    n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1,
+    b3=0.02, discount=0.95, impact="linear", price_floor=None, initial_price_sd=0.3, initial_impact_sd=0.1,
+    initial_inventory_var=4.0,
+)  # fmt: skip
+SETTINGS: dict[str, Any] = {
+    "observation": {"own_flow": True}, "hidden": [5], "iterations": 60, "episodes_per_iteration": 64,
+    "learning_rate": 0.02, "opponent_rate": 1.0, "history_every": 25,
+}  # fmt: skip
+
+
+def recipe(**changes: Any) -> SelfPlayRecipe:
+    return SelfPlayRecipe.from_dict({**SETTINGS, **changes})
+
+
+# Short and slow: far from the equilibrium a difference in rounding grows tenfold every few steps.
+SHORT = recipe(iterations=30, episodes_per_iteration=128, learning_rate=0.005, history_every=10)
+
+
+def policy_of(network: ObservationNetwork, spec: ObservationSpec) -> Policy:
+    return Policy(network, spec, list(range(len(network.sigma.weights[0]))), "self_play")
+
+
+def same(first: TrainingResult, second: TrainingResult) -> bool:
+    """Whether the weights are identical, bit for bit."""
+    assert first.tensors.keys() == second.tensors.keys()
+    return all(torch.equal(tensor, second.tensors[name]) for name, tensor in first.tensors.items())
+
+
+def test_recipe_from_its_configuration() -> None:
+    assert recipe(observation={"price": "S-Y"}).observation == ObservationSpec(price="S-Y")
+    with pytest.raises(TypeError, match="momentum"):
+        recipe(momentum=0.9)
+    with pytest.raises(TypeError, match="hidden"):
+        SelfPlayRecipe.from_dict({key: value for key, value in SETTINGS.items() if key != "hidden"})
+
+
+# --- where the equilibrium is known -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("agents", "inventories"), [(1, "private"), (3, "visible")])
+def test_finds_the_exact_equilibrium_of_a_linear_quadratic_game(agents: int, inventories: str) -> None:
+    """One agent alone: the linear-quadratic regulator. Three: the feedback equilibrium by coupled Riccati equations."""
+    market = dataclasses.replace(LQ_MARKET, n_agents=agents)
+    settings = recipe(
+        observation={"inventories": inventories}, hidden=[4], iterations=400, episodes_per_iteration=128,
+        learning_rate=0.05,
+    )  # fmt: skip
+    result = train(market, settings, [3])
+    exact = lq.solve_nash(market_lq(market))
+    policy = policy_of(ObservationNetwork.from_state_dict(result.tensors, "actor"), settings.observation)
+    shocks = market.sample_shocks(4000, generator(2, "test"))
+    wrong, right = [], []
+    for m, transition in enumerate(trajectory(market, [(policy, slice(None))], shocks)):
+        actions = -lq_state(market, transition.state) @ torch.from_numpy(exact.policies.gains[m]).float().T
+        wrong.append((transition.actions.squeeze(-1) - actions).square().mean())
+        right.append(actions.square().mean())
+    assert len(right) == market.n_steps
+    assert math.sqrt(sum(wrong) / sum(right)) < 0.03
+    # And it is worth what the equilibrium is, but for a sampling error of four standard errors.
+    rewards = play(market, [(policy, slice(None))], shocks).double().mean((0, 2))
+    game = market_lq(market)
+    value = exact.values.expected(game.initial_mean, game.initial_covariance)[0]
+    assert abs(float(rewards.mean()) - value) < 4 * float(rewards.std()) / math.sqrt(len(rewards))
+
+
+# --- the gradient -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def doubled() -> SelfPlay:
+    """Self-play in double precision whose opponents play something other than the policy."""
+    trainer, other = (SelfPlay(GAME, recipe(), [seed], CPU) for seed in (3, 4))
+    network = trainer.policy.frozen.map(Tensor.double)
+    assert network.skip is not None
+    network.skip.copy_(torch.randn(network.skip.shape, generator=generator(5, "test"), dtype=torch.float64))
+    trainer.policy = Learner(network, 0.01, 0.0, None)
+    trainer.opponents = other.opponents.map(Tensor.double)
+    return trainer
+
+
+def test_gradient_is_agent_0s_own_alone(doubled: SelfPlay) -> None:
+    """Against finite differences of games played out: own weights move, the opponents' do not, but they react."""
+    spec, shocks = doubled.recipe.observation, GAME.sample_shocks(8, generator(2, "test")).map(Tensor.double)
+    rewards = doubled.rewards(shocks.map(lambda leaf: leaf[None]))
+    assert rewards.shape == (1, 8)
+    gradients = torch.autograd.grad(rewards.sum(), doubled.policy.parameters)
+
+    def total(own: ObservationNetwork, others: ObservationNetwork) -> float:
+        profile = [(policy_of(own, spec), [0]), (policy_of(others, spec), [1, 2])]
+        return float(play(GAME, profile, shocks)[..., 0].sum())
+
+    own, others = doubled.policy.snapshot(), doubled.opponents
+    assert float(rewards.detach().sum()) == pytest.approx(total(own, others), rel=1e-10)
+    for position, gradient in enumerate(gradients):
+        entry = int(gradient.abs().argmax())
+        moved = [own.map(Tensor.clone) for _ in range(2)]
+        for network, by in zip(moved, (1e-5, -1e-5), strict=True):
+            network.parameters[position].view(-1)[entry] += by
+        up, down = (total(network, others) for network in moved)
+        assert float(gradient.flatten()[entry]) == pytest.approx((up - down) / 2e-5, rel=1e-5)
+        assert abs(up - down) > 1e-7
+
+
+def test_opponents_have_no_gradient_but_react(doubled: SelfPlay) -> None:
+    assert not any(parameter.requires_grad for parameter in doubled.opponents.parameters)
+    shocks = GAME.sample_shocks(8, generator(2, "test")).map(lambda leaf: leaf.double()[None])
+    before = torch.autograd.grad(doubled.rewards(shocks).sum(), doubled.policy.parameters)
+    # Opponents that do not look at anything: the same actions of agent 0 have another effect.
+    doubled.opponents = doubled.opponents.map(torch.zeros_like)
+    after = torch.autograd.grad(doubled.rewards(shocks).sum(), doubled.policy.parameters)
+    assert all((a - b).abs().max() > 1e-6 for a, b in zip(before, after, strict=True))
+
+
+def test_a_step_goes_up(doubled: SelfPlay) -> None:
+    """A small step raises the rewards against the old copy, and gives back their mean before it."""
+    shocks = GAME.sample_shocks(8, generator(2, "test")).map(lambda leaf: leaf.double()[None])
+    frozen = doubled.opponents.map(Tensor.clone)
+    before = doubled.rewards(shocks).mean(1).detach()
+    torch.testing.assert_close(doubled.step(shocks, 0.01), before)
+    doubled.opponents = frozen
+    assert (doubled.rewards(shocks).mean(1) > before).all()
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.25, 0.0])
+def test_opponents_follow_by_their_rate(rate: float) -> None:
+    trainer = SelfPlay(GAME, recipe(opponent_rate=rate), [3, 8], CPU)
+    shocks = GAME.sample_shocks(8, generator(2, "test")).map(lambda leaf: leaf.expand(2, *leaf.shape))
+    for _ in range(3):
+        before = trainer.opponents.map(Tensor.clone)
+        trainer.step(shocks, 1.0)
+        policy = trainer.policy.snapshot()
+        for old, new, target in zip(before.parameters, trainer.opponents.parameters, policy.parameters, strict=True):
+            assert not torch.equal(old, target)
+            torch.testing.assert_close(new, (1 - rate) * old + rate * target, rtol=1e-5, atol=1e-6)
+            if rate in (0.0, 1.0):
+                assert torch.equal(new, target if rate else old)
+
+
+# --- the whole run ------------------------------------------------------------------------------------------
+
+
+def test_history_record_and_files_of_a_run(tmp_path: Any) -> None:
+    """Rows at 25, 50 and, as it ends, 60 iterations of 64 episodes of three steps; a snapshot at 10,000 transitions."""
+    result = train(GAME, recipe(), [3, 8], scenario="toy")
+    assert result.history.columns.tolist() == ["seed", "iteration", "transitions", "reward"]
+    assert result.history["seed"].tolist() == [3] * 3 + [8] * 3
+    assert result.history["iteration"].tolist() == [25, 50, 60] * 2
+    assert result.history["transitions"].tolist() == [4800, 9600, 11520] * 2
+    paths = [tmp_path / name for name in ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")]
+    write_training(result, *paths)
+
+    policy, along = load_policy(paths[0]), load_policy(paths[1])
+    assert (policy.algorithm, policy.seeds, policy.bound, policy.meta) == (
+        "self_play",
+        [3, 8],
+        None,
+        {"scenario": "toy"},
+    )
+    assert policy.observation == ObservationSpec(own_flow=True)
+    trained = policy_of(ObservationNetwork.from_state_dict(result.tensors, "actor"), policy.observation)
+    shocks = GAME.sample_shocks(16, generator(2, "test"))
+    rewards = play(GAME, [(policy, slice(None))], shocks)
+    assert torch.equal(rewards, play(GAME, [(trained, slice(None))], shocks))
+    # 53 x 64 x 3 is the first number of transitions over 10,000; the policy was nearly what it became.
+    assert (along.seeds, along.meta) == ([3, 8], {"scenario": "toy", "transitions": [10176, 10176]})
+    assert along.observation == policy.observation
+    early = play(GAME, [(along, slice(None))], shocks)
+    assert not torch.equal(early, rewards)
+    torch.testing.assert_close(early, rewards, rtol=0.1, atol=0.1)
+
+    record = read_json(paths[3])
+    assert (record["algorithm"], record["scenario"], record["seeds"]) == ("self_play", "toy", [3, 8])
+    assert record["config"]["game"] == dataclasses.asdict(GAME)
+    assert record["config"]["recipe"] == {**SETTINGS, "observation": dataclasses.asdict(policy.observation)}
+    assert [snapshot["transitions"] for snapshot in record["snapshots"]] == [10176]
+    last = result.history.groupby("seed")["reward"].last()
+    assert record["members"] == [
+        {
+            "seed": seed, "iterations": 60, "transitions": 11520, "stopped": "iterations", "diverged": False,
+            "final_reward": last[seed],
+        }
+        for seed in (3, 8)
+    ]  # fmt: skip
+
+
+def test_history_is_the_mean_reward_of_the_policy_before_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    step, expected = SelfPlay.step, []
+
+    def played(trainer: SelfPlay, shocks: Any, rate: float) -> Tensor:
+        policy = policy_of(trainer.policy.snapshot(), trainer.recipe.observation)
+        assert all(
+            torch.equal(*pair) for pair in zip(policy.network.parameters, trainer.opponents.parameters, strict=True)
+        )
+        for k in range(2):
+            of_member = shocks.map(lambda leaf, k=k: leaf[k])
+            expected.append(float(play(GAME, [(policy.member(k), slice(None))], of_member)[..., 0].mean()))
+        return step(trainer, shocks, rate)
+
+    monkeypatch.setattr(SelfPlay, "step", played)
+    result = train(GAME, recipe(iterations=6, history_every=3), [3, 8])
+    means = np.array(expected).reshape(2, 3, 2).mean(1)  # [rows, iterations, members]
+    np.testing.assert_allclose(result.history["reward"].to_numpy().reshape(2, 2).T, means, rtol=1e-4)
+
+
+def test_episodes_are_fresh_and_steps_fade_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    step, seen = SelfPlay.step, []
+
+    def watched(trainer: SelfPlay, shocks: Any, rate: float) -> Tensor:
+        seen.append((shocks.price, rate))
+        return step(trainer, shocks, rate)
+
+    monkeypatch.setattr(SelfPlay, "step", watched)
+    train(GAME, recipe(iterations=4, history_every=4), [3, 8])
+    prices = torch.stack([price for price, _ in seen])
+    assert prices.shape == (4, 2, 64)
+    assert prices.unique().numel() > 0.99 * prices.numel()
+    # (1 + cos(pi i / 4)) / 2
+    assert [rate for _, rate in seen] == pytest.approx([1.0, 0.5 + math.sqrt(0.125), 0.5, 0.5 - math.sqrt(0.125)])
+
+
+def test_the_same_seed_gives_the_same_weights_and_members_train_as_if_alone() -> None:
+    together, again, alone = (train(GAME, SHORT, seeds) for seeds in ([3, 8], [3, 8], [8]))
+    assert same(together, again)
+    pd.testing.assert_frame_equal(together.history, again.history)
+    for name, tensor in alone.tensors.items():
+        assert name == "actor.basis" or not torch.equal(together.tensors[name][0], together.tensors[name][1])
+        torch.testing.assert_close(together.tensors[name][1:], tensor, rtol=1e-3, atol=1e-4)
+    rows = together.history[together.history["seed"] == 8].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rows, alone.history, rtol=1e-3)
+
+
+def test_a_member_that_is_not_finite_is_recorded_and_leaves_the_others_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    build = SelfPlay.__init__
+
+    def broken(trainer: SelfPlay, *arguments: Any) -> None:
+        build(trainer, *arguments)
+        if len(trainer.policy.frozen.parameters[0]) == 2:
+            trainer.policy.frozen.parameters[0][0, 0, 0] = math.nan
+
+    monkeypatch.setattr(SelfPlay, "__init__", broken)
+    result, alone = train(GAME, SHORT, [3, 8]), train(GAME, SHORT, [8])
+    members = result.record["members"]
+    assert [(m["seed"], m["stopped"], m["diverged"]) for m in members] == [
+        (3, "diverged", True),
+        (8, "iterations", False),
+    ]
+    assert members[0]["final_reward"] is None
+    for name, tensor in alone.tensors.items():
+        torch.testing.assert_close(result.tensors[name][1:], tensor, rtol=1e-3, atol=1e-4)
+    paths = [tmp_path / name for name in ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")]
+    write_training(result, *paths)
+    assert read_json(paths[3])["members"] == members
+    assert load_policy(paths[1]).seeds == [8]

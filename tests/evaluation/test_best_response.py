@@ -1,0 +1,395 @@
+"""The deviator's learner where the best response is known, and what each class of deviators sees."""
+
+import dataclasses
+import logging
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from nash_dqn.evaluation import best_response
+from nash_dqn.evaluation.best_response import (
+    BestResponse,
+    BestResponseSettings,
+    Deviation,
+    DeviatorClass,
+    measure,
+    play_deviation,
+    train,
+)
+from nash_dqn.evaluation.rollout import Assignment, play
+from nash_dqn.evaluation.statistics import mean_interval
+from nash_dqn.games import lq
+from nash_dqn.games.base import ObservationSpec
+from nash_dqn.games.market import Market, Shocks
+from nash_dqn.games.market_lq import market_lq
+from nash_dqn.networks import MLP, ObservationNetwork
+from nash_dqn.policy import Policy
+from nash_dqn.seeding import generator
+
+Linear = Callable[..., Policy]
+
+ALL = slice(None)
+SETTINGS = BestResponseSettings(hidden=[16], iterations=200, episodes=64, learning_rate=0.05, restarts=1, seed=3)
+FEW = dataclasses.replace(SETTINGS, iterations=5, episodes=8, restarts=2)
+TEXT = [[0.3, -1.0, 0.5, -0.7, -3.0], [-0.2, 0.4, 0.1, 0.3, -2.0]]
+
+# Three agents, linear impact, no floor and inventories that all see: the best response is known exactly.
+LQ_MARKET = Market(
+    n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1,
+    b3=0.02, discount=0.95, impact="linear", price_floor=None, initial_price_sd=0.3, initial_impact_sd=0.1,
+)  # fmt: skip
+
+
+def per_step(skip: Tensor, spec: ObservationSpec | None = None) -> Policy:
+    """A policy linear in its features, the first replaced by 1; coefficients [M, C] of each step."""
+    size = skip.shape[-1]
+    sigma = MLP([torch.zeros(1, size, 1)], [torch.zeros(1, 1, 1)])
+    network = ObservationNetwork(None, sigma, skip.float()[None, :, :, None])
+    return Policy(network, spec or ObservationSpec(), [1], "nash_dqn")
+
+
+def visible(market: Market, policies: lq.LinearPolicies) -> Policy:
+    """Agent 0's part of an exact profile as a policy of the features price, Y, flow, own q and the others' mean q."""
+    scales, offsets, gains = market.scales, policies.offsets[:, 0], policies.gains[:, 0]
+    others = gains[:, 3] * (market.n_agents - 1)
+    columns = [offsets, -gains[:, 0] * scales.price, -gains[:, 1] * scales.impact, np.zeros(market.n_steps)]
+    columns += [-gains[:, 2] * scales.inventory, -others * scales.inventory]
+    return per_step(torch.from_numpy(np.stack(columns, 1)), ObservationSpec(inventories="visible"))
+
+
+def far_from_equilibrium(market: Market) -> lq.LinearPolicies:
+    """A symmetric profile with every gain different from zero and from its equilibrium value."""
+    n, steps = market.n_agents, market.n_steps
+    gains = np.zeros((steps, n, n + 2))
+    step = np.arange(steps)[:, None]
+    gains[:, :, 0], gains[:, :, 1], gains[:, :, 2:] = 1.0 + 0.3 * step, -0.5, 0.05 * (step[:, :, None] + 1)
+    gains[:, range(n), range(2, n + 2)] = 0.25 + 0.1 * step
+    return lq.LinearPolicies(gains, np.full((steps, n), 0.4))
+
+
+def deviation_of(network: ObservationNetwork, own_flow: bool = False, history: bool = False) -> Deviation:
+    return Deviation(ObservationSpec(own_flow=own_flow), history, network)
+
+
+def linear_deviation(skip: Tensor, own_flow: bool = False, history: bool = False) -> Deviation:
+    return deviation_of(per_step(skip).network, own_flow, history)
+
+
+# --- power: where the best response is known --------------------------------------------------------
+
+
+def test_finds_the_exact_best_response_of_a_linear_quadratic_game() -> None:
+    game, profile = market_lq(LQ_MARKET), far_from_equilibrium(LQ_MARKET)
+    policy, best = visible(LQ_MARKET, profile), visible(LQ_MARKET, lq.best_response(game, profile, 0))
+    response = train(LQ_MARKET, policy, "same", SETTINGS)
+    found = measure(LQ_MARKET, policy, response.deviation, 20_000, generator(4, "test"))
+    shocks = LQ_MARKET.sample_shocks(20_000, generator(4, "test"))
+    exact = play(LQ_MARKET, [(best, [0]), (policy, [1, 2])], shocks)[..., 0].double() - found.value[:, 0]
+    # The policy made of the exact gains is the exact best response...
+    interval = mean_interval(exact[0].numpy(), alpha=1e-4)
+    assert interval.low < lq.exploitability(game, profile)[0] < interval.high
+    # ... of which, on the same paths, the learner must find nearly all and cannot find more.
+    assert 0.99 < float(found.gain.mean() / exact.mean()) < 1.001
+
+
+def test_finds_nothing_against_the_exact_equilibrium() -> None:
+    policy = visible(LQ_MARKET, lq.solve_nash(market_lq(LQ_MARKET)).policies)
+    response = train(LQ_MARKET, policy, "memory", SETTINGS)
+    gain = measure(LQ_MARKET, policy, response.deviation, 20_000, generator(4, "test"), seats=range(3)).gain
+    assert gain.shape == (1, 1, 3, 20_000)
+    assert gain.mean(-1).max() <= 0.001
+    assert gain.mean(-1).min() >= -0.001  # doing nothing costs nothing
+
+
+@pytest.mark.parametrize("opponents", ["no trading", "liquidation"])
+def test_beats_every_policy_of_a_fine_grid(market: Market, linear: Linear, opponents: str) -> None:
+    skip = torch.zeros(market.n_steps, 5)
+    if opponents == "liquidation":  # -q / (T - t)
+        skip[:, 4] = -market.scales.inventory / (market.dt * torch.arange(market.n_steps, 0, -1))
+    policy = per_step(skip)
+    response = train(market, policy, "same", SETTINGS)
+    gain = measure(market, policy, response.deviation, 2000, generator(5, "test")).gain.mean()
+    # All -a q - b (S - theta).
+    a, b = torch.meshgrid(torch.linspace(0, 1, 26), torch.linspace(-3, 3, 25), indexing="ij")
+    weights = torch.zeros(a.numel(), 5)
+    weights[:, 1], weights[:, 4] = -b.flatten() * market.scales.price, -a.flatten() * market.scales.inventory
+    shocks = market.sample_shocks(2000, generator(5, "test"))
+    played = play(market, [(linear(weights.tolist()), [0]), (policy, [1, 2])], shocks)[..., 0].double().mean(1)
+    base = play(market, [(policy, ALL)], shocks)[..., 0].double().mean()
+    best = int(played.argmax())
+    assert 0 < a.flatten()[best] < 1, "the best of the grid lies within it"
+    assert -3 < b.flatten()[best] < 3, "the best of the grid lies within it"
+    assert gain > played[best] - base > 0.1
+
+
+def test_what_was_seen_earlier_pays_where_two_facts_are_forgotten() -> None:
+    """Own past flow is one number, so a deviator can note one earlier fact in it, but not two.
+
+    Without impact of Y and with prices a random walk, agents 1 and 2 trade the prices of step 0 in opposite
+    directions, which order flow does not show, and so do 3 and 4 at step 1; at steps 2 and 3 agents 1 and 3 trade
+    their inventories, i.e. those prices, back.
+    """
+    market = Market(
+        n_agents=5, horizon=4.0, n_steps=4, kappa=0.0, theta=10.0, sigma=1.0, gamma=0.0, rho=0.0, eta=0.08, b1=0.4,
+        b2=0.2, impact="none", price_floor=None, initial_inventory_var=1.0, initial_price_sd=1.0, initial_impact_sd=0.0,
+    )  # fmt: skip
+
+    def trader(seen: int, sign: float, unwound: int | None) -> Policy:
+        skip = torch.zeros(4, 5)
+        skip[seen, 1] = sign * 1.2 * market.scales.price
+        if unwound is not None:
+            skip[unwound, 4] = -1.2 * market.scales.inventory
+        return per_step(skip)
+
+    others = [trader(0, 1.0, 2), trader(0, -1.0, None), trader(1, 1.0, 3), trader(1, -1.0, None)]
+    profile: list[Assignment] = [(per_step(torch.zeros(4, 5)), [0])]
+    profile += [(policy, [i + 1]) for i, policy in enumerate(others)]
+    classes: tuple[DeviatorClass, ...] = ("memory", "history")
+    gains = {
+        deviator: measure(
+            market, profile, train(market, profile, deviator, SETTINGS).deviation, 20_000, generator(3, "test")
+        ).gain.flatten()
+        for deviator in classes
+    }
+    assert mean_interval((gains["history"] - gains["memory"]).numpy()).low > 0
+
+
+# --- the gradient -----------------------------------------------------------------------------------
+
+
+def test_gradients_are_those_of_finite_differences(market: Market, linear: Linear) -> None:
+    """Also through the others' reactions: the differences let the others see what the deviator changed."""
+    generators = [generator(1, "test")]
+    inputs = 6 + (market.n_steps - 1) * 5
+    network = ObservationNetwork.create(inputs, 0, (), [8], 1, generators, skip=(market.n_steps, 1)).map(Tensor.double)
+    policy = linear(TEXT[:1])
+    policy = dataclasses.replace(policy, network=policy.network.map(Tensor.double))
+    shocks = market.sample_shocks(6, generator(2, "test")).map(Tensor.double)
+
+    def total(network: ObservationNetwork) -> Tensor:
+        return play_deviation(market, policy, deviation_of(network, own_flow=True, history=True), shocks, seat=1).sum()
+
+    trained = network.map(lambda t: t.clone().requires_grad_())
+    gradients = torch.autograd.grad(total(trained), trained.parameters)
+    for position, gradient in enumerate(gradients):
+        entry = int(gradient.abs().argmax())
+
+        def moved(by: float, position: int = position, entry: int = entry) -> float:
+            copy = network.map(Tensor.clone)
+            copy.parameters[position].view(-1)[entry] += by
+            return float(total(copy))
+
+        slope = (moved(1e-5) - moved(-1e-5)) / 2e-5
+        assert gradient.flatten()[entry].item() == pytest.approx(slope, rel=1e-6)
+        assert slope != 0
+
+
+def test_the_others_react_to_the_deviator(market: Market, linear: Linear) -> None:
+    """The total is that of the game played with the corrected actions, the others observing what became of it."""
+    policy, shocks = linear(TEXT[:1]), market.sample_shocks(6, generator(2, "test"))
+    constant = torch.zeros(market.n_steps, 5)
+    constant[0, 0] = 2.0  # in the first step only: what follows are reactions
+    state, expected = market.reset(shocks.map(lambda leaf: leaf[None])), torch.zeros(1, 6)
+    for m in range(market.n_steps):
+        actions = policy.act(market, state).clone()
+        if m == 0:
+            actions[..., 1, 0] += 2.0 * market.scales.rate
+        state, rewards = market.step(state, actions, shocks.map(lambda leaf: leaf[None]))
+        expected += market.discount**m * rewards[..., 1]
+    torch.testing.assert_close(play_deviation(market, policy, linear_deviation(constant), shocks, seat=1), expected)
+
+
+# --- what each class sees ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("deviator", "inputs"), [("same", 5), ("memory", 6), ("history", 6 + 3 * 5)])
+def test_classes_see_what_they_should(market: Market, linear: Linear, deviator: DeviatorClass, inputs: int) -> None:
+    deviation = train(market, linear(TEXT[:1]), deviator, FEW).deviation
+    assert deviation.observation == ObservationSpec(own_flow=deviator != "same")
+    assert deviation.history == (deviator == "history")
+    skip = deviation.network.skip
+    assert skip is not None
+    assert skip.shape == (2, market.n_steps, inputs, 1)
+    assert deviation.network.sigma.weights[0].shape == (2, inputs, 16)
+
+
+def test_same_and_memory_coincide_for_a_policy_that_sees_its_flow(market: Market, linear: Linear) -> None:
+    policy = linear([[*TEXT[0], 0.5]], spec=ObservationSpec(own_flow=True))
+    same, memory = (train(market, policy, deviator, FEW) for deviator in ("same", "memory"))
+    assert same.deviation.observation == memory.deviation.observation
+    assert torch.equal(same.progress, memory.progress)
+
+
+def corrected_rates(market: Market, deviation: Deviation, shocks: Shocks, m: int) -> tuple[list[Any], Tensor]:
+    """States of a game without trading but for agent 0's correction, and its rates at step m."""
+    played: list[Any] = []
+    idle = per_step(torch.zeros(market.n_steps, 5))
+    step = Market.step
+
+    def spy(self: Market, state: Any, actions: Tensor, shocks: Shocks) -> Any:
+        played.append((state, actions))
+        return step(self, state, actions, shocks)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Market, "step", spy)
+        play_deviation(market, idle, deviation, shocks)
+    return [state for state, _ in played], played[m][1][0, :, :, 0]
+
+
+@pytest.mark.parametrize("seen", [0, 1, 2])
+def test_history_is_of_the_step_it_should_be_of(market: Market, seen: int) -> None:
+    shocks = market.sample_shocks(6, generator(2, "test"))
+    skip = torch.zeros(market.n_steps, 6 + 3 * 5)
+    skip[0, 0] = 0.3  # trade, so that inventory and own flow move
+    skip[3, 6 + 5 * seen + 3] = 1.0  # at the last step: own inventory at that earlier one
+    skip[3, 6 + 5 * seen + 4] = 10.0  # and own past flow then
+    states, rates = corrected_rates(market, linear_deviation(skip, own_flow=True, history=True), shocks, 3)
+    held, start = states[seen].inventory[0, :, 0], shocks.inventory[:, 0]
+    expected = market.scales.rate * (held + 10.0 * (held - start)) / market.scales.inventory
+    torch.testing.assert_close(rates[:, 0], expected)
+    assert (rates[:, 1:] == 0).all()
+
+
+def test_history_of_steps_to_come_is_zero(market: Market) -> None:
+    skip = torch.zeros(market.n_steps, 6 + 3 * 5)
+    skip[1, 6 + 5 :] = 1.0  # at step 1, what is seen from step 1 on
+    shocks = market.sample_shocks(6, generator(2, "test"))
+    _, rates = corrected_rates(market, linear_deviation(skip, own_flow=True, history=True), shocks, 1)
+    assert (rates == 0).all()
+
+
+def test_memory_is_of_own_past_flow(market: Market) -> None:
+    shocks = market.sample_shocks(6, generator(2, "test"))
+    skip = torch.zeros(market.n_steps, 6)
+    skip[0, 0], skip[1, 5] = 0.3, 1.0
+    _, rates = corrected_rates(market, linear_deviation(skip, own_flow=True), shocks, 1)
+    flow = 0.3 * market.scales.rate * market.dt
+    torch.testing.assert_close(rates[:, 0], torch.full((6,), market.scales.rate * flow / market.scales.inventory))
+
+
+# --- ensembles, profiles, seats ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deviator", ["same", "history"])
+def test_members_train_as_if_alone(market: Market, linear: Linear, deviator: DeviatorClass) -> None:
+    together = train(market, linear(TEXT), deviator, FEW)
+    assert together.progress.shape == (5, 2, 2)
+    for p in range(2):
+        alone = train(market, linear([TEXT[p]]), deviator, FEW)
+        torch.testing.assert_close(together.progress[:, [p]], alone.progress)
+        members = slice(2 * p, 2 * p + 2)
+        for mine, theirs in zip(together.deviation.network.parameters, alone.deviation.network.parameters, strict=True):
+            torch.testing.assert_close(mine[members], theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_policies_share_episodes_and_restarts_do_not(market: Market, linear: Linear) -> None:
+    progress = train(market, linear([TEXT[0], TEXT[0]]), "same", FEW).progress
+    torch.testing.assert_close(progress[:, 0], progress[:, 1])
+    assert (progress[:, 0, 0] != progress[:, 0, 1]).all()
+
+
+def test_training_starts_without_deviation(market: Market, linear: Linear) -> None:
+    policy = linear(TEXT)
+    response = train(market, policy, "memory", FEW)
+    for r in range(2):
+        shocks = market.sample_shocks(8, generator(3, "best_response", "episodes", r))
+        torch.testing.assert_close(response.progress[0, :, r], play(market, [(policy, ALL)], shocks)[..., 0].mean(1))
+
+
+@pytest.mark.parametrize("seat", [0, 1, 2])
+def test_a_profile_may_be_mixed_and_any_agent_deviate(market: Market, linear: Linear, seat: int) -> None:
+    code = linear([[*row[:4], -1.0] for row in TEXT], spec=ObservationSpec(price="S-Y", order_flow="others_mean"))
+    profile: list[Assignment] = [(linear(TEXT), [0, 2]), (code, [1])]
+    response = train(market, profile, "memory", FEW, seat)
+    expected = code.observation if seat == 1 else ObservationSpec()
+    assert response.deviation.observation == dataclasses.replace(expected, own_flow=True)
+    shocks = market.sample_shocks(8, generator(3, "best_response", "episodes", 0))
+    torch.testing.assert_close(response.progress[0, :, 0], play(market, profile, shocks)[..., seat].mean(1))
+
+
+def test_gains_are_paired_with_the_profile_on_the_same_paths(
+    market: Market, linear: Linear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = linear(TEXT)
+    deviation = train(market, policy, "memory", FEW).deviation
+    whole = measure(market, policy, deviation, 30, generator(4, "test"), seats=(2, 0))
+    assert whole.gain.shape == (2, 2, 2, 30)
+    assert whole.value.shape == (2, 2, 30)
+    shocks = market.sample_shocks(30, generator(4, "test"))
+    base = play(market, [(policy, ALL)], shocks).double()
+    torch.testing.assert_close(whole.value, base[..., [2, 0]].movedim(1, -1))
+    for p in range(2):
+        for r in range(2):
+            one = deviation._replace(network=deviation.network.map(lambda t, k=2 * p + r: t[[k]]))
+            for s, seat in enumerate((2, 0)):
+                gain = play_deviation(market, policy.member(p), one, shocks, seat)[0].double() - base[p, :, seat]
+                torch.testing.assert_close(whole.gain[p, r, s], gain, rtol=1e-4, atol=1e-4)
+    monkeypatch.setattr(best_response, "CHUNK", 28)
+    blocks = measure(market, policy, deviation, 30, generator(4, "test"), seats=(2, 0))
+    torch.testing.assert_close(blocks.gain, whole.gain, rtol=1e-4, atol=1e-4)
+
+
+def test_one_restart_is_chosen_for_each_member(market: Market, linear: Linear) -> None:
+    response = train(market, linear(TEXT), "same", FEW)
+    chosen = response.choose([1, 0])
+    for whole, part in zip(response.deviation.network.parameters, chosen.network.parameters, strict=True):
+        assert torch.equal(part, whole[[1, 2]])
+    for wrong in ([0], [0, 2], [-1, 0]):
+        with pytest.raises(ValueError, match=r"allowed is one of 0\.\.1 for each of 2 members"):
+            response.choose(wrong)
+
+
+# --- what goes wrong --------------------------------------------------------------------------------
+
+
+def test_a_training_that_is_not_finite_is_reported_and_leaves_the_others_alone(
+    market: Market, linear: Linear, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = linear([TEXT[0], [math.nan] * 5])
+    with caplog.at_level(logging.WARNING):
+        response = train(market, broken, "same", FEW)
+    assert response.sound.tolist() == [[True, True], [False, False]]
+    assert [record.message.split(":")[0] for record in caplog.records] == [
+        f"best response (same) to member 1, restart {r}" for r in range(2)
+    ]
+    torch.testing.assert_close(response.progress[:, 0], train(market, linear(TEXT[:1]), "same", FEW).progress[:, 0])
+
+
+def test_a_training_that_blows_up_is_reported(market: Market, linear: Linear) -> None:
+    response: BestResponse = train(market, linear(TEXT[:1]), "same", dataclasses.replace(FEW, learning_rate=1e15))
+    assert not response.sound.any()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("iterations", 0, "an integer >= 1"),
+        ("episodes", 2.5, "an integer >= 1"),
+        ("restarts", True, "an integer >= 1"),
+        ("learning_rate", 0.0, "a finite number > 0"),
+        ("learning_rate", math.inf, "a finite number > 0"),
+        ("learning_rate", math.nan, "a finite number > 0"),
+    ],
+)
+def test_settings_that_are_not_allowed(key: str, value: Any, allowed: str) -> None:
+    with pytest.raises(ValueError, match=rf"{key} = {value!r}: allowed is {allowed}"):
+        dataclasses.replace(SETTINGS, **{key: value})
+
+
+def test_what_cannot_be_trained(market: Market, linear: Linear) -> None:
+    policy = linear(TEXT)
+    with pytest.raises(ValueError, match="deviator = 'clever': allowed are 'same', 'memory', 'history'"):
+        train(market, policy, "clever", FEW)  # type: ignore[arg-type]
+    for seat in (-1, 3):
+        with pytest.raises(ValueError, match=f"seat = {seat}: the game has agents 0 to 2"):
+            train(market, policy, "same", FEW, seat)
+    with pytest.raises(ValueError, match=r"every agent 0\.\.2 needs exactly one policy"):
+        train(market, [(policy, [0])], "same", FEW)
+    three: Sequence[Assignment] = [(linear([*TEXT, TEXT[0]]), ALL)]
+    with pytest.raises(ValueError, match="4 deviators cannot meet 3 members"):
+        measure(market, three, train(market, policy, "same", FEW).deviation, 2, generator(1, "test"))

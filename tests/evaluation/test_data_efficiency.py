@@ -1,0 +1,211 @@
+"""Rows of the policies kept along a training: gains as measured elsewhere, distances that are known."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from nash_dqn.agents.snapshots import Snapshots
+from nash_dqn.artifacts import write_tensors
+from nash_dqn.evaluation import data_efficiency as module
+from nash_dqn.evaluation import exploitability
+from nash_dqn.evaluation.best_response import BestResponseSettings
+from nash_dqn.evaluation.data_efficiency import COLUMNS, evaluate, load_snapshots
+from nash_dqn.evaluation.rollout import trajectory
+from nash_dqn.games.market import Market
+from nash_dqn.policy import Policy
+from nash_dqn.seeding import generator
+
+LinearPolicy = Callable[..., Policy]
+
+SETTINGS = BestResponseSettings(hidden=[4], iterations=10, episodes=16, learning_rate=0.05, restarts=2, seed=1)
+SEED = 7
+TIMES = (10_000, 31_700, 10_000, 31_700)
+
+
+def record(diverged: Mapping[int, int] | None = None, seeds: Sequence[int] = (1, 2)) -> dict[str, Any]:
+    """Of a training whose policies were kept at 10,000 and 31,700 transitions, after 1.5 and 4.5 seconds."""
+    lost = diverged or {}
+    members = [{"seed": s, "transitions": lost.get(s, 50_000), "diverged": s in lost} for s in seeds]
+    kept = [{"transitions": 10_000, "wall_seconds": 1.5}, {"transitions": 31_700, "wall_seconds": 4.5}]
+    return {"algorithm": "nash_dqn", "recipe_name": "paper", "snapshots": kept, "members": members}
+
+
+def measured(game: Market, snapshots: Policy | None, reference: Policy | None, of: dict[str, Any]) -> pd.DataFrame:
+    return evaluate(game, snapshots, of, reference, SETTINGS, "memory", 50, 40, 30, SEED)
+
+
+@pytest.fixture
+def kept(linear: LinearPolicy) -> Policy:
+    """Two seeds at two times: agents that sell, or buy, at constant rates 1, 2, 3, 4 shares/hour, each as it comes."""
+    policy = linear([[0.0] * 5] * 4, [1.0, 2.0, -3.0, 4.0])
+    return dataclasses.replace(policy, seeds=[1, 1, 2, 2], meta={"recipe_name": "paper", "transitions": list(TIMES)})
+
+
+@pytest.fixture
+def reference(linear: LinearPolicy) -> Policy:
+    """Everybody trades at 2 shares/hour; the second member does not count."""
+    policy = linear([[0.0] * 5] * 2, [2.0, 99.0], algorithm="self_play")
+    return dataclasses.replace(policy, meta={"recipe_name": "memory"})
+
+
+@pytest.fixture
+def no_gains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the deviators' training out: every gain is empty."""
+
+    def unmeasured(game: Market, policies: Sequence[Policy], *_: Any) -> pd.DataFrame:
+        count = sum(len(policy.seeds) for policy in policies)
+        return pd.DataFrame({name: [math.nan] * count for name in exploitability.COLUMNS}).assign(player="1")
+
+    monkeypatch.setattr(exploitability, "evaluate", unmeasured)
+
+
+def test_a_row_for_each_seed_and_time(market: Market, kept: Policy, reference: Policy) -> None:
+    table = measured(market, kept, reference, record())
+    assert tuple(table.columns) == COLUMNS
+    assert table[["seed", "transitions", "wall_seconds"]].to_numpy().tolist() == [
+        [1, 10_000, 1.5],
+        [1, 31_700, 4.5],
+        [2, 10_000, 1.5],
+        [2, 31_700, 4.5],
+    ]
+    names = ["algorithm", "recipe", "deviator", "reference"]
+    assert set(table[names].itertuples(index=False, name=None)) == {("nash_dqn", "paper", "memory", "memory")}
+
+
+def test_gains_are_those_of_the_exploitability_table(market: Market, kept: Policy, reference: Policy) -> None:
+    table = measured(market, kept, reference, record())
+    for k, row in table.iterrows():
+        alone = exploitability.evaluate(market, [kept.member(int(str(k)))], SETTINGS, 50, 40, SEED, ("memory",))
+        expected = alone[alone["player"] == "1"].iloc[0]
+        for column in ("gain", "low", "high", "value"):
+            assert row[column] == pytest.approx(expected[column], rel=1e-4)
+        assert 0 < row["low"] < row["gain"] < row["high"]
+
+
+@pytest.mark.usefixtures("no_gains")
+def test_distances_of_constant_rates_are_exact(market: Market, kept: Policy, reference: Policy) -> None:
+    table = measured(market, kept, reference, record())
+    assert table["distance"].tolist() == pytest.approx([1.0, 0.0, 5.0, 2.0])
+    assert table["relative_distance"].tolist() == pytest.approx([0.5, 0.0, 2.5, 1.0])
+
+
+@pytest.mark.usefixtures("no_gains")
+def test_distances_are_measured_where_the_reference_goes(market: Market, linear: LinearPolicy) -> None:
+    # Rates proportional to the own inventory: the reference liquidates slowly, the learned policy not at all.
+    own = [[0.0, 0.0, 0.0, 0.0, weight] for weight in (-2.0, 0.0)]
+    reference = dataclasses.replace(linear(own[:1]), meta={"recipe_name": "memory"})
+    idle = dataclasses.replace(linear(own[1:]), meta={"transitions": [10_000]})
+    table = measured(market, idle, reference, record(seeds=[1]))
+    shocks = market.sample_shocks(30, generator(SEED, "data_efficiency", "visited"))
+    with torch.no_grad():
+        visited = [t.state.inventory for t in trajectory(market, [(reference, slice(None))], shocks)]
+    size = 2.0 / market.scales.inventory * float(torch.stack(visited).double().square().mean().sqrt())
+    assert table["distance"].tolist() == pytest.approx([size])
+    assert table["relative_distance"].tolist() == pytest.approx([1.0])
+    # A policy that starts to trade more elsewhere does not change where it is measured.
+    eager = dataclasses.replace(linear([[0.0, 0.0, 0.0, 0.0, 2.0]]), meta={"transitions": [10_000]})
+    assert measured(market, eager, reference, record(seeds=[1]))["relative_distance"].tolist() == pytest.approx([2.0])
+
+
+def test_chunks_change_nothing(
+    market: Market, kept: Policy, reference: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = measured(market, kept, reference, record())
+    monkeypatch.setattr(module, "_CHUNK", 3)
+    pd.testing.assert_frame_equal(measured(market, kept, reference, record()), whole, rtol=1e-4)
+
+
+def test_a_diverged_training_ends_with_a_row_without_numbers(market: Market, kept: Policy, reference: Policy) -> None:
+    table = measured(market, kept, reference, record(diverged={2: 20_000}))
+    assert table[["seed", "transitions"]].to_numpy().tolist() == [
+        *([1, 10_000], [1, 31_700]),
+        *([2, 10_000], [2, 20_000]),
+    ]
+    assert table["gain"].isna().tolist() == [False, False, False, True]
+    assert table.iloc[3][list(COLUMNS[6:])].isna().all()
+    assert table.iloc[3]["recipe"] == "paper"
+
+
+def test_what_is_kept_when_a_divergence_is_found_does_not_count(
+    market: Market, kept: Policy, reference: Policy
+) -> None:
+    table = measured(market, kept, reference, record(diverged={2: 31_700}))
+    assert table["transitions"].tolist() == list(TIMES)
+    assert table["gain"].isna().tolist() == [False, False, False, True]
+
+
+def test_nothing_kept_gives_no_row_but_that_of_a_divergence(market: Market, kept: Policy, reference: Policy) -> None:
+    empty = measured(market, None, reference, record())
+    assert tuple(empty.columns) == COLUMNS
+    assert empty.empty
+    lost = measured(market, None, reference, record(diverged={1: 900}))
+    assert lost[["seed", "transitions"]].to_numpy().tolist() == [[1, 900]]
+    everything = measured(market, kept, reference, record(diverged={1: 10_000, 2: 900}))
+    assert everything["transitions"].tolist() == [10_000, 900]
+    assert everything["gain"].isna().all()
+
+
+def test_without_a_reference_distances_are_empty(market: Market, kept: Policy) -> None:
+    table = measured(market, kept, None, record())
+    assert table[["distance", "relative_distance", "reference"]].isna().all(axis=None)
+    assert table["gain"].notna().all()
+
+
+@pytest.mark.usefixtures("no_gains")
+def test_a_reference_that_does_not_trade_has_no_relative_distance(
+    market: Market, kept: Policy, linear: LinearPolicy
+) -> None:
+    still = dataclasses.replace(linear([[0.0] * 5]), meta={"recipe_name": "memory"})
+    table = measured(market, kept, still, record())
+    assert table["distance"].tolist() == pytest.approx([1.0, 2.0, 3.0, 4.0])
+    assert table["relative_distance"].isna().all()
+
+
+def test_policies_whose_actions_overflow_have_empty_numbers(
+    market: Market, linear: LinearPolicy, reference: Policy
+) -> None:
+    policy = linear([[0.0] * 5] * 2, [1.0, 3e38])
+    wild = dataclasses.replace(policy, seeds=[1, 1], meta={"transitions": [10_000, 31_700]})
+    table = measured(market, wild, reference, record(seeds=[1]))
+    assert table["gain"].isna().tolist() == [False, True]
+    assert table["distance"].iloc[0] == pytest.approx(1.0)
+    assert math.isfinite(table["gain"].iloc[0])
+
+
+@pytest.mark.usefixtures("no_gains")
+def test_what_a_training_leaves_can_be_read_back(
+    tmp_path: Path, market: Market, kept: Policy, reference: Policy
+) -> None:
+    along = Snapshots([1, 2])
+    along.take(10_000, [0, 1], kept.select([0, 2]).network)
+    along.take(31_700, [0, 1], kept.select([1, 3]).network)
+    metadata = along.metadata("nash_dqn", kept.observation, 1, None, recipe_name="paper")
+    write_tensors(tmp_path / "kept", along.tensors(), metadata)
+    read = load_snapshots(tmp_path / "kept")
+    assert read is not None
+    of = {**record(), "snapshots": along.record()}
+    table = measured(market, read, reference, of)
+    assert table["distance"].tolist() == pytest.approx([1.0, 0.0, 5.0, 2.0])
+    assert table["wall_seconds"].notna().all()
+
+
+def test_a_training_too_short_for_any_is_not_an_error(tmp_path: Path, kept: Policy) -> None:
+    along = Snapshots([1])
+    write_tensors(tmp_path / "none", along.tensors(), along.metadata("nash_dqn", kept.observation, 1, None))
+    assert load_snapshots(tmp_path / "none") is None
+
+
+def test_settings_and_files_that_do_not_fit_are_refused(market: Market, kept: Policy, reference: Policy) -> None:
+    with pytest.raises(ValueError, match=r"^visited_episodes = 0: at least 1 is needed$"):
+        evaluate(market, kept, record(), reference, SETTINGS, "memory", 50, 40, 0, SEED)
+    other = {**record(), "snapshots": [{"transitions": 10_000, "wall_seconds": 1.0}]}
+    with pytest.raises(ValueError, match=r"^snapshots after 31700 transitions: the record has 10000$"):
+        measured(market, kept, reference, other)
+    with pytest.raises(ValueError, match=r"^snapshots: meta lacks the transitions of each member"):
+        measured(market, dataclasses.replace(kept, meta={}), reference, record())

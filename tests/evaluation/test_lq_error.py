@@ -1,0 +1,251 @@
+"""Errors against the exact equilibrium, of policies whose error is known."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from nash_dqn.artifacts import read_table, write_csv
+from nash_dqn.evaluation import lq_error
+from nash_dqn.games.base import ObservationSpec
+from nash_dqn.games.lq import FloatArray, LinearPolicies, NoEquilibriumError, exploitability, solve_nash, state_moments
+from nash_dqn.games.market import Market
+from nash_dqn.games.market_lq import market_lq
+from nash_dqn.networks import MLP, ObservationNetwork
+from nash_dqn.policy import Policy
+
+Linear = Callable[..., Policy]
+VISIBLE = ObservationSpec(inventories="visible")
+
+
+@pytest.fixture
+def game(market: Market) -> Market:
+    """The market of these tests with linear impact and no floor; three agents, four steps."""
+    return dataclasses.replace(market, impact="linear", price_floor=None)
+
+
+def exactly(game: Market, factors: Sequence[float], biases: Sequence[Sequence[float]] | None = None) -> Policy:
+    """Members that play ``factor`` times the equilibrium's action, plus a bias for each step."""
+    gains = solve_nash(market_lq(game)).policies.gains[:, 0]  # [M, N + 2] of agent 0; by symmetry everybody's
+    others = game.n_agents - 1
+    scales = game.scales
+    skip = torch.zeros(len(factors), game.n_steps, 6, 1)  # of 1, price, Y, flow, own inventory, mean inventory
+    for k, factor in enumerate(factors):
+        for m, (price, impact, own, other, *_) in enumerate(gains):
+            terms = [price * scales.price, impact * scales.impact, 0.0]
+            terms += [own * scales.inventory, others * other * scales.inventory]
+            skip[k, m, 1:, 0] = -factor * torch.tensor(terms)
+            skip[k, m, 0, 0] = biases[k][m] if biases else 0.0
+    sigma = MLP([torch.zeros(len(factors), 6, 1)], [torch.zeros(len(factors), 1, 1)])
+    seeds = list(range(1, len(factors) + 1))
+    return Policy(ObservationNetwork(None, sigma, skip), VISIBLE, seeds, "nash_dqn")
+
+
+def column(table: pd.DataFrame, name: str, visited_by: str = "learned", seed: int = 1) -> FloatArray:
+    """A column's values at steps 0, .., M - 1 and over all of them."""
+    rows = table[(table["visited_by"] == visited_by) & (table["seed"] == seed)]
+    return np.asarray(rows[name], dtype=np.float64)
+
+
+# --- evaluate ---------------------------------------------------------------------------------------
+
+
+def test_table_has_a_row_per_policy_seed_visitor_and_step(game: Market, linear: Linear) -> None:
+    policies = [("a", exactly(game, [1.0, 0.9])), ("b", linear([[0.0] * 5], algorithm="fictitious_play"))]
+    table = lq_error.evaluate(game, policies, episodes=5, seed=7)
+    assert tuple(table.columns) == lq_error.COLUMNS
+    assert len(table) == (2 + 1) * 2 * (4 + 1)
+    assert not table.duplicated(["algorithm", "recipe", "seed", "visited_by", "step"]).any()
+    assert set(zip(table["algorithm"], table["recipe"], strict=True)) == {("nash_dqn", "a"), ("fictitious_play", "b")}
+    assert table["step"].tolist() == ["0", "1", "2", "3", "all"] * 6
+
+
+def test_the_equilibrium_itself_has_no_error(game: Market) -> None:
+    table = lq_error.evaluate(game, [("exact", exactly(game, [1.0]))], episodes=200, seed=7)
+    assert table["relative"].max() < 1e-5  # float32 against float64
+    assert table["rms_exact"].min() > 1.0
+
+
+@pytest.mark.parametrize("visited_by", lq_error.VISITED_BY)
+def test_a_tenth_too_much_is_an_error_of_a_tenth_where_it_leads(game: Market, visited_by: str) -> None:
+    """What the exact action would be there follows from the exact moments of the states that the profile visits."""
+    table = lq_error.evaluate(game, [("more", exactly(game, [1.0, 1.1]))], episodes=20_000, seed=7)
+    exact = solve_nash(market_lq(game)).policies
+    factor = 1.1 if visited_by == "learned" else 1.0
+    moments = state_moments(market_lq(game), LinearPolicies(factor * exact.gains, factor * exact.offsets))
+    second = moments.covariance + moments.mean[:, :, None] * moments.mean[:, None, :]
+    square = [np.mean(np.diag(exact.gains[m] @ second[m] @ exact.gains[m].T)) for m in range(4)]
+    expected = np.sqrt([*square, np.mean(square)])
+    np.testing.assert_allclose(column(table, "rms_exact", visited_by, seed=2), expected, rtol=0.02)
+    np.testing.assert_allclose(column(table, "rms_error", visited_by, seed=2), 0.1 * expected, rtol=0.02)
+    np.testing.assert_allclose(column(table, "relative", visited_by, seed=2), 0.1, rtol=1e-4)
+    other = column(table, "rms_exact", "exact" if visited_by == "learned" else "learned", seed=2)
+    assert (np.abs(other[1:4] / expected[1:4] - 1) > 0.03).all()  # the two kinds of states do differ
+
+
+@pytest.mark.parametrize("visited_by", lq_error.VISITED_BY)
+def test_a_bias_is_the_error_and_steps_are_pooled_by_squares(game: Market, visited_by: str) -> None:
+    biases = [[0.0] * 4, [0.3, 0.0, -0.4, 1.2]]
+    table = lq_error.evaluate(game, [("biased", exactly(game, [1.0, 1.0], biases))], episodes=50, seed=7)
+    errors = column(table, "rms_error", visited_by, seed=2)
+    np.testing.assert_allclose(errors, [0.3, 0.0, 0.4, 1.2, 0.65], atol=1e-4)  # 0.65^2 = (0.09 + 0.16 + 1.44) / 4
+    np.testing.assert_allclose(
+        column(table, "relative", visited_by, seed=2), errors / column(table, "rms_exact", visited_by, seed=2)
+    )
+    assert column(table, "rms_error", visited_by, seed=1).max() < 1e-4
+
+
+def test_everybody_starts_from_the_same_states(game: Market) -> None:
+    policies = [("a", exactly(game, [1.0, 1.0, 0.5])), ("b", exactly(game, [2.0]))]
+    table = lq_error.evaluate(game, policies, episodes=20, seed=7)
+    assert table.loc[table["step"] == "0", "rms_exact"].nunique() == 1
+    by_exact = table[table["visited_by"] == "exact"]
+    assert (by_exact.groupby("step")["rms_exact"].nunique() == 1).all()
+    twins = [column(table[table["recipe"] == "a"], "rms_exact", seed=seed) for seed in (1, 2, 3)]
+    np.testing.assert_array_equal(twins[0], twins[1])
+    assert (twins[2][1:] != twins[0][1:]).all()
+
+
+def test_policies_that_see_less_are_measured_too(game: Market, linear: Linear) -> None:
+    """The sum over the others is all that a policy u = -K own needs to miss."""
+    still = lq_error.evaluate(game, [("none", linear([[0.0] * 5]))], episodes=50, seed=7)
+    assert (still["relative"] == 1.0).all()  # who never trades misses everything
+    gains = solve_nash(market_lq(game)).policies.gains[0, 0]
+    own = -float(gains[2]) * game.scales.inventory
+    table = lq_error.evaluate(game, [("own", linear([[0.0, 0.0, 0.0, 0.0, own]]))], episodes=50_000, seed=7)
+    missed = math.sqrt(
+        gains[0] ** 2 * game.price_sd**2 + gains[1] ** 2 * game.impact_sd**2 + 2 * gains[3] ** 2 * 50.0
+    )  # at the start all are independent
+    assert column(table, "rms_error")[0] == pytest.approx(missed, rel=0.02)
+
+
+def test_a_member_that_is_not_finite_has_empty_numbers(game: Market) -> None:
+    good, both = exactly(game, [0.9]), exactly(game, [1.0, 0.9])
+    both.network.sigma.biases[0][0] = math.nan
+    table = lq_error.evaluate(game, [("x", both)], episodes=20, seed=7)
+    alone = lq_error.evaluate(game, [("x", good)], episodes=20, seed=7)
+    for visited_by in lq_error.VISITED_BY:
+        for name in ("rms_error", "rms_exact", "relative"):
+            assert np.isnan(column(table, name, visited_by, seed=1)).all()
+            np.testing.assert_allclose(
+                column(table, name, visited_by, seed=2), column(alone, name, visited_by), rtol=1e-5
+            )
+
+
+def test_clipping_does_not_hide_weights_that_are_not_finite(game: Market, linear: Linear) -> None:
+    policy = linear([[0.0, 0.0, 0.0, 0.0, 1.0]], [math.inf], bound=50.0)
+    assert lq_error.evaluate(game, [("x", policy)], episodes=5, seed=7)["rms_error"].isna().all()
+    assert lq_error.scatter(game, [("x", policy)], episodes=5, seed=7).empty
+
+
+def test_actions_that_overflow_leave_no_numbers_from_then_on(game: Market, linear: Linear) -> None:
+    table = lq_error.evaluate(game, [("x", linear([[0.0, 0.0, 0.0, 0.0, 1e25]]))], episodes=5, seed=7)
+    assert column(table, "rms_error")[0] > 1e24
+    assert np.isnan(column(table, "rms_error")[-1])
+
+
+def test_an_equilibrium_that_does_not_trade_has_no_relative_error(game: Market, linear: Linear) -> None:
+    still = dataclasses.replace(game, sigma=0.0, initial_inventory_var=0.0, initial_price_sd=0.0, initial_impact_sd=0.0)
+    table = lq_error.evaluate(still, [("x", linear([[0.0] * 5], [0.25]))], episodes=5, seed=7)
+    assert (column(table, "rms_error", "exact") == 0.25).all()
+    assert np.isnan(column(table, "relative", "exact")).all()
+
+
+def test_what_cannot_be_compared(game: Market, market: Market, linear: Linear) -> None:
+    policies = [("x", linear([[0.0] * 5]))]
+    many = dataclasses.replace(
+        game, n_agents=8, horizon=5.0, n_steps=10, rho=0.5, b1=0.1, b2=0.1, b3=0.0, discount=1.0
+    )  # Table 1 with more agents of the same impact
+    with pytest.raises(NoEquilibriumError, match=r"^n_agents = 8, impact = 'linear': no exact .*not strictly concave"):
+        lq_error.evaluate(many, policies, episodes=1, seed=7)
+    with pytest.raises(ValueError, match="impact = 'sqrt'"):
+        lq_error.evaluate(market, policies, episodes=1, seed=7)
+    for function in (lq_error.evaluate, lq_error.scatter):
+        with pytest.raises(ValueError, match="episodes = 0: at least 1"):
+            function(game, policies, episodes=0, seed=7)
+
+
+def test_no_gradients_are_kept(game: Market) -> None:
+    policy = exactly(game, [1.0])
+    policy.network.sigma.weights[0].requires_grad_()
+    lq_error.evaluate(game, [("x", policy)], episodes=2, seed=7)
+    lq_error.scatter(game, [("x", policy)], episodes=2, seed=7)
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize(
+    ("kappa", "sigma", "costs"),
+    [
+        (0.1, 0.01, {0.95: 0.0025, 1.05: 0.0023, 0.90: 0.0106, 1.10: 0.0090, 1.20: 0.034, 1.40: 0.124}),
+        (0.5, 0.1, {0.95: 0.0023, 1.05: 0.0021, 0.90: 0.0098, 1.10: 0.0081, 1.20: 0.030, 1.40: 0.108}),
+    ],
+)
+def test_what_an_error_costs_is_of_second_order(
+    game: Market, kappa: float, sigma: float, costs: dict[float, float]
+) -> None:
+    """The table of docs/ground_truth.md: what an agent gains if everybody plays f times the equilibrium's gains."""
+    table1 = dataclasses.replace(
+        game, n_agents=5, horizon=5.0, n_steps=10, kappa=kappa, sigma=sigma, rho=0.5, b1=0.1, b2=0.1, b3=0.0,
+        discount=1.0, initial_price_sd=None, initial_impact_sd=None,
+    )  # fmt: skip
+    lq = market_lq(table1)
+    exact = solve_nash(lq).policies
+    gains = {f: exploitability(lq, LinearPolicies(f * exact.gains, exact.offsets))[0] for f in costs}
+    for f, cost in costs.items():
+        assert gains[f] == pytest.approx(cost, rel=0.03)
+    assert gains[0.90] + gains[1.10] == pytest.approx(4 * (gains[0.95] + gains[1.05]), rel=0.02)
+
+
+# --- scatter ----------------------------------------------------------------------------------------
+
+
+def test_scatter_is_a_sample_of_what_is_measured(game: Market) -> None:
+    policies = [("x", exactly(game, [1.0, 0.7], [[0.0] * 4, [0.3, 0.0, -0.4, 1.2]]))]
+    episodes = lq_error.SCATTER_POINTS // game.n_agents  # every action of every episode
+    points = lq_error.scatter(game, policies, episodes, seed=7)
+    assert tuple(points.columns) == lq_error.SCATTER_COLUMNS
+    assert (points.groupby(["seed", "step"]).size() == episodes * game.n_agents).all()
+    assert len(points) == 2 * 4 * episodes * game.n_agents
+    table = lq_error.evaluate(game, policies, episodes, seed=7)
+    squares = ((points["learned"] - points["exact"]) ** 2).groupby([points["seed"], points["step"]]).mean()
+    for seed in (1, 2):
+        np.testing.assert_allclose(squares[seed] ** 0.5, column(table, "rms_error", seed=seed)[:4], atol=2e-4)
+    np.testing.assert_allclose(points[points["seed"] == 1]["learned"], points[points["seed"] == 1]["exact"], atol=2e-4)
+
+
+def test_scatter_takes_the_same_agents_of_every_seed(game: Market) -> None:
+    policies = [("x", exactly(game, [1.0, 1.0, 0.5]))]
+    points = lq_error.scatter(game, policies, episodes=500, seed=7)
+    assert (points.groupby(["seed", "step"]).size() == lq_error.SCATTER_POINTS).all()
+    of_seed = [points[points["seed"] == seed].reset_index(drop=True) for seed in (1, 2, 3)]
+    pd.testing.assert_frame_equal(of_seed[0].drop(columns="seed"), of_seed[1].drop(columns="seed"))
+    first = points["step"] == 0
+    start = [points[first & (points["seed"] == seed)]["exact"].to_numpy() for seed in (1, 3)]
+    np.testing.assert_array_equal(*start)
+
+
+def test_scatter_leaves_out_seeds_without_finite_actions(game: Market) -> None:
+    policy = exactly(game, [1.0, 1.0])
+    policy.network.sigma.biases[0][0] = math.nan
+    assert set(lq_error.scatter(game, [("x", policy)], episodes=5, seed=7)["seed"]) == {2}
+
+
+def test_scatter_of_many_seeds_is_a_small_file(game: Market, tmp_path: Path) -> None:
+    long = dataclasses.replace(game, n_steps=10, horizon=5.0)
+    policies = [(name, exactly(long, [1.0] * 4)) for name in ("one", "two", "three")]
+    points = lq_error.scatter(long, policies, episodes=1000, seed=7)
+    assert len(points) == 12 * 10 * lq_error.SCATTER_POINTS
+    write_csv(tmp_path / "points.csv", points)
+    assert (tmp_path / "points.csv").stat().st_size < 2_000_000
+
+
+def test_steps_stay_text_in_a_file(game: Market, tmp_path: Path) -> None:
+    table = lq_error.evaluate(game, [("x", exactly(game, [1.0]))], episodes=5, seed=7)
+    write_csv(tmp_path / "table.csv", table)
+    again = read_table(tmp_path / "table.csv", lq_error.COLUMNS)
+    assert again["step"].tolist() == table["step"].tolist()

@@ -1,0 +1,22 @@
+"""The equilibrium among linear policies, followed from one scenario to another."""
+
+from _job import log_to
+
+log_to(snakemake.log[0])
+
+from nash_dqn.artifacts import write_csv
+from nash_dqn.evaluation.equilibrium_path import PathSettings, follow
+from nash_dqn.games.base import ObservationSpec
+from nash_dqn.games.market import Market
+from nash_dqn.runtime import configure_process
+
+configure_process()
+settings = snakemake.params.settings
+table = follow(
+    Market(**settings["start"]),
+    Market(**settings["end"]),
+    ObservationSpec(**settings["observation"]),
+    PathSettings(**settings["path"]),
+)
+table.insert(0, "policy", settings["recipe_name"])
+write_csv(snakemake.output[0], table)

@@ -1,0 +1,20 @@
+"""Errors of the policies against the exact linear-quadratic equilibrium, and a sample of their actions."""
+
+from _job import log_to
+
+log_to(snakemake.log[0])
+
+from nash_dqn.artifacts import write_csv
+from nash_dqn.evaluation.lq_error import evaluate, scatter
+from nash_dqn.games.market import Market
+from nash_dqn.policy import load_policy
+from nash_dqn.runtime import configure_process
+
+configure_process()
+settings = snakemake.params.settings
+game = Market(**settings["game"])
+policies = [(policy.meta["recipe_name"], policy) for policy in map(load_policy, snakemake.input.weights)]
+for make, path in ((evaluate, snakemake.output.errors), (scatter, snakemake.output.scatter)):
+    table = make(game, policies, settings["episodes"], settings["seed"])
+    table.insert(0, "scenario", settings["scenario"])
+    write_csv(path, table)
