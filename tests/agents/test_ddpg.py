@@ -190,7 +190,8 @@ def test_update_agrees_with_plain_autograd(changes: dict[str, Any]) -> None:
             error, quality = torch.zeros(()).double(), torch.zeros(()).double()
 
             def view(e: int, m: int, k: int = k, episodes: Episodes = episodes) -> tuple[Tensor, Tensor | None]:
-                return episodes.own[k, e, m], None if episodes.items is None else episodes.items[k, e, m]
+                own, items, _ = episodes.observation
+                return own[k, e, m], None if items is None else items[k, e, m]
 
             for e in range(4):
                 for m in range(3):
