@@ -347,6 +347,10 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("data_efficiency.validation_paths", 1, ["validation_paths: got 1, expected a whole number >= 2"]),
     ("data_efficiency.hidden", [], ["data_efficiency.hidden: got [], expected a list of at least 1"]),
     ("lq.episodes", 0, ["lq.episodes: got 0, expected a whole number >= 1 (episodes)"]),
+    ("equilibrium_path.width", 0, ["equilibrium_path.width: got 0, expected a number > 0 (shares/hour)"]),
+    ("equilibrium_path.start", "table2", ['equilibrium_path.start: got "table2"', "from scenarios", "'table1'"]),
+    ("equilibrium_path.policies", ["x"], ['equilibrium_path.policies[0]: got "x"', "from self_play"]),
+    ("ddpg_best_response.members", 0, ["ddpg_best_response.members: got 0, expected a whole number >= 1"]),
     ("ddpg_best_response.seed", -1, ["ddpg_best_response.seed: got -1, expected a whole number >= 0"]),
     # not finite
     (f"{SCENARIO}.kappa", NAN, [f"{SCENARIO}.kappa: got .nan, expected a number >= 0", "must be finite"]),

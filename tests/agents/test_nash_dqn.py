@@ -248,7 +248,7 @@ def plain_loss(
         {"target_refresh": 50, "gradient_clip": 0.1, "observation": {"price": "S-Y", "own_flow": True}},
         {"opponent_gradient": False, "observation": EVERYTHING},
         {"critic": EVERYTHING, "skip_terms": True},
-        {"explorers": "one"},
+        {"explorers": "one", "minibatch_episodes": 2, "replay_episodes": 2},
         CENTRAL,
         {**CENTRAL, "explorers": "all", "target_refresh": 50, "observation": EVERYTHING, "critic": {"price": "S-Y"}},
     ],
@@ -425,7 +425,7 @@ def test_who_explores(explorers: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(NashDQN, "play", recording)
     game = replace(GAME, n_agents=4)
-    trainer = Trainer(game, recipe(explorers=explorers), [3, 8], CPU)
+    trainer = Trainer(game, recipe(explorers=explorers, minibatch_episodes=2, replay_episodes=2), [3, 8], CPU)
     for _ in range(3):
         trainer.iterate()
     for k, seed in enumerate((3, 8)):

@@ -58,7 +58,8 @@ def reference(linear: LinearPolicy) -> Policy:
 def no_gains(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the deviators' training out: every gain is empty."""
 
-    def unmeasured(game: Market, policies: Sequence[Policy], *_: Any) -> pd.DataFrame:
+    def unmeasured(game: Market, policies: Sequence[Policy], *_: Any, players: Sequence[int]) -> pd.DataFrame:
+        assert tuple(players) == (0,)
         count = sum(len(policy.seeds) for policy in policies)
         return pd.DataFrame({name: [math.nan] * count for name in exploitability.COLUMNS}).assign(player="1")
 

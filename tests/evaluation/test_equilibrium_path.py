@@ -263,7 +263,7 @@ def test_no_equilibrium_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
             return super().value(own, others, t + 1)
 
     monkeypatch.setattr(equilibrium_path, "_Problem", Rootless)
-    with pytest.raises(ValueError, match="no equilibrium found near the start at t = 0"):
+    with pytest.raises(ValueError, match="no equilibrium found at t = 0"):
         follow(START, END, SPEC, SETTINGS)
 
 
