@@ -22,7 +22,7 @@ help: ## list the targets
 replicate: $(READY) ## train every policy, evaluate, draw every figure: results/ and figures/
 	$(IN_VENV) python -m snakemake --cores $(CORES)
 
-quick: $(READY) ## the same workflow at toy size, in a minute or two: .test/results and .test/figures
+quick: $(READY) ## the same workflow at toy size, in a few minutes: .test/results and .test/figures
 	$(IN_VENV) python -m snakemake --directory .test --cores $(CORES)
 
 test: $(READY_TEST) ## the test suite

@@ -127,7 +127,8 @@ def test_trained_weights_can_be_evaluated() -> None:
     """On the training's axis: a short training's loss and the loss on fresh episodes are of one size."""
     recipe = NashDQNRecipe.from_dict(
         {
-            "observation": {}, "critic": None, "skip_terms": False, "value_hidden": [8], "advantage_hidden": [8], "phi_hidden": [], "iterations": 100,
+            "observation": {}, "critic": None, "skip_terms": False, "value_hidden": [8], "advantage_hidden": [8],
+            "phi_hidden": [], "iterations": 100,
             "episodes_per_iteration": 20, "minibatch_episodes": 20, "replay_episodes": 20, "learning_rate": 0.01,
             "learning_rate_schedule": "constant", "adam_beta2": 0.999, "explorers": "all", "opponent_gradient": True,
             "weight_decay": 0.0, "exploration": {"start": 1.0, "end": 1.0}, "penalty": {"norm": "l1", "beta": 0.0},
