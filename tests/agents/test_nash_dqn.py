@@ -447,8 +447,8 @@ def test_only_the_explorers_transitions_are_learned_from(changes: dict[str, Any]
 
     def learned_from(explorers: str, agents: slice) -> list[Tensor]:
         """Statistics, gradients and weights after an update in which some agents' rewards are others."""
-        episodes = ("episodes_per_iteration", "minibatch_episodes", "replay_episodes")
-        fresh = dict.fromkeys(episodes, 2)  # one explorer goes with no replay
+        sizes = ("episodes_per_iteration", "minibatch_episodes", "replay_episodes")
+        fresh = dict.fromkeys(sizes, 2)  # one explorer goes with no replay
         agent = NashDQN(GAME, recipe(**{**changes, **fresh, "explorers": explorers}), [1], CPU)
         episodes = agent.play(shocks_of(GAME, 1, 5).map(Tensor.float), noise)
         episodes.rewards[..., agents] += shift[..., agents]

@@ -230,7 +230,10 @@ class _Problem:
             g, hessian, cross, _ = self.derivatives(theta, t)
             if g.norm() < _TOLERANCE:
                 return theta
-            theta = theta - torch.linalg.solve(hessian + cross, g)
+            try:
+                theta = theta - torch.linalg.solve(hessian + cross, g)
+            except torch.linalg.LinAlgError:  # singular: wandered off
+                break
         raise ValueError(f"no equilibrium found at t = {t:g}: |g| = {g.norm():.2g} after Newton's method")
 
     def tangent(self, theta: Tensor, t: float, before: Tensor) -> Tensor:
@@ -257,7 +260,10 @@ class _Problem:
             if g.norm() < _TOLERANCE:
                 return (here, at), steps
             top = torch.cat((hessian + cross, self.by_t(here, at)[:, None]), 1)
-            point = point - torch.linalg.solve(torch.cat((top, direction[None])), torch.cat((g, excess[None])))
+            try:
+                point = point - torch.linalg.solve(torch.cat((top, direction[None])), torch.cat((g, excess[None])))
+            except torch.linalg.LinAlgError:  # singular: too long a step
+                return None
         return None
 
     def row(self, number: int, theta: Tensor, t: float) -> dict[str, float]:
