@@ -33,7 +33,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Generator, Tensor
 
-from nash_dqn.agents.learner import Learner
+from nash_dqn.agents.learner import Learner, half_cosine
 from nash_dqn.evaluation.rollout import CHUNK, Assignment, joint_action, members_of, play, seats_of
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market, MarketState, Shocks
@@ -191,7 +191,7 @@ def train(
         shocks = Shocks(*(torch.stack(leaf).repeat(members, *[1] * leaf[0].dim()) for leaf in zip(*drawn, strict=True)))
         reward = play_deviation(game, repeated, deviation, shocks, seat).mean(1)
         progress[iteration] = reward.detach().view(members, restarts)
-        learner.step(-reward.sum(), rate=0.5 * (1 + math.cos(math.pi * iteration / settings.iterations)))
+        learner.step(-reward.sum(), rate=half_cosine(iteration / settings.iterations))
 
     weights = torch.stack([t.isfinite().flatten(1).all(1) for t in learner.frozen.parameters]).all(0)
     sound = progress.isfinite().all(0) & weights.view(members, restarts)

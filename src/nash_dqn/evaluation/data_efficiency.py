@@ -17,14 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
-from torch import Tensor
 
 from nash_dqn.artifacts import read_tensors
 from nash_dqn.evaluation import exploitability
 from nash_dqn.evaluation.best_response import BestResponseSettings, DeviatorClass
-from nash_dqn.evaluation.rollout import trajectory
-from nash_dqn.games.market import Market, MarketState
+from nash_dqn.evaluation.reference import distances_to
+from nash_dqn.games.market import Market
 from nash_dqn.policy import Policy, load_policy
 from nash_dqn.seeding import generator
 
@@ -123,7 +121,8 @@ def evaluate(
         gains = measured.loc[measured["player"] == "1", ["gain", "low", "high", "value"]].to_dict("records")
         distances = [math.nan] * len(times), [math.nan] * len(times)
         if reference is not None:
-            distances = _distances(game, chunks, reference.member(0), visited_episodes, seed)
+            shocks = game.sample_shocks(visited_episodes, generator(seed, "data_efficiency", "visited"))
+            distances = distances_to(game, chunks, reference.member(0), shocks)
         for of_seed, transitions, gain, *distance in zip(kept.seeds, times, gains, *distances, strict=True):
             at = {"seed": of_seed, "transitions": transitions, "wall_seconds": seconds[transitions]}
             rows.append({**common, **at, **gain, **dict(zip(COLUMNS[-2:], distance, strict=True))})
@@ -139,27 +138,3 @@ def _before_divergence(snapshots: Policy | None, lost: Mapping[int, int]) -> tup
         raise ValueError("snapshots: meta lacks the transitions of each member; give a training's snapshots file")
     members = [k for k, of_seed in enumerate(snapshots.seeds) if times[k] < lost.get(of_seed, math.inf)]
     return (snapshots.select(members), [times[k] for k in members]) if members else (None, [])
-
-
-@torch.no_grad()
-def _distances(
-    game: Market, chunks: list[Policy], reference: Policy, episodes: int, seed: int
-) -> tuple[list[float], list[float]]:
-    """RMS of each policy's actions less the reference's where the latter goes, and as a share of the reference's."""
-    shocks = game.sample_shocks(episodes, generator(seed, "data_efficiency", "visited"))
-    squares: list[Tensor] = []
-    sizes: list[Tensor] = []
-    for state, actions, _ in trajectory(game, [(reference, slice(None))], shocks):
-        sizes.append(actions.double().square().mean())
-        differences = [policy.act(game, _repeated(state, len(policy.seeds))) - actions for policy in chunks]
-        squares.append(torch.cat([x.double().square().flatten(1).mean(1) for x in differences]))
-    distance = torch.stack(squares).mean(0).sqrt()
-    distance = distance.where(distance.isfinite(), torch.nan)
-    size = torch.stack(sizes).mean().sqrt()
-    return distance.tolist(), (distance / size if size > 0 else torch.full_like(distance, torch.nan)).tolist()
-
-
-def _repeated(state: MarketState, members: int) -> MarketState:
-    """The states of one member for each of several."""
-    step, *leaves = state
-    return MarketState(step, *(leaf.expand(members, *leaf.shape[1:]) for leaf in leaves))

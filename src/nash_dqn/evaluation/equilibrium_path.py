@@ -160,7 +160,7 @@ class _Problem:
             normals, generator=generator(settings.seed, "equilibrium_path"), dtype=torch.float64
         )
         self._size = start.observation_size(spec)[0] - 1
-        flows = [i for i in range(self._size) if i == 2 or i == 4]
+        flows = [2, 4] if spec.own_flow else [2]
         # Order flow is zero at the first step: its coefficients there mean nothing and are left out.
         self._free = torch.ones(start.n_steps, self._size, dtype=torch.bool)
         self._free[0, flows] = False

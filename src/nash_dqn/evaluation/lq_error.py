@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from nash_dqn.evaluation.rollout import trajectory
+from nash_dqn.evaluation.rollout import repeated, sound_weights, trajectory
 from nash_dqn.games.lq import NoEquilibriumError, solve_nash
 from nash_dqn.games.market import Market, MarketState, Shocks
 from nash_dqn.games.market_lq import lq_state, market_lq
@@ -65,7 +65,7 @@ def evaluate(game: Market, policies: Sequence[tuple[str, Policy]], episodes: int
     exact, shocks = _exact_actions(game), _shocks(game, episodes, seed)
     rows: list[dict[str, Any]] = []
     for recipe, policy in policies:
-        sound = _sound(policy)
+        sound = sound_weights(policy).tolist()
         for visited_by in VISITED_BY:
             squares = torch.stack(
                 [_mean_squares(*actions) for actions in _visited(game, policy, exact, shocks, visited_by)]
@@ -110,7 +110,7 @@ def scatter(game: Market, policies: Sequence[tuple[str, Policy]], episodes: int,
     chosen = [torch.randperm(episodes * game.n_agents, generator=source)[:SCATTER_POINTS] for _ in range(game.n_steps)]
     parts = []
     for recipe, policy in policies:
-        sound = _sound(policy)
+        sound = sound_weights(policy).tolist()
         for m, actions in enumerate(_visited(game, policy, exact, shocks, "learned")):
             learned, right = (of_all.flatten(1)[:, chosen[m]] for of_all in actions)
             for k, of_seed in enumerate(policy.seeds):
@@ -156,10 +156,8 @@ def _visited(
     members, shocks = len(policy.seeds), shocks.map(lambda leaf: leaf.unsqueeze(0))
     state = game.reset(shocks)
     for _ in range(game.n_steps):
-        step, *leaves = state
-        everyone = MarketState(step, *(leaf.expand(members, *leaf.shape[1:]) for leaf in leaves))
         actions = exact(state)
-        yield policy.act(game, everyone).squeeze(-1).double(), actions
+        yield policy.act(game, repeated(state, members)).squeeze(-1).double(), actions
         state, _ = game.step(state, actions.to(state.inventory.dtype).unsqueeze(-1), shocks)
 
 
@@ -167,12 +165,6 @@ def _mean_squares(learned: Tensor, right: Tensor) -> Tensor:
     """Mean squares ``[2, K]`` of the difference and of the exact action, over episodes and agents."""
     of_error, of_exact = (x.square().mean((1, 2)) for x in (learned - right, right))
     return torch.stack([of_error, of_exact.expand_as(of_error)])
-
-
-def _sound(policy: Policy) -> list[bool]:
-    """Whether each member's weights are finite: clipped, even others would give a finite action."""
-    finite = [tensor.isfinite().flatten(1).all(1) for tensor in policy.network.parameters]
-    return torch.stack(finite).all(0).tolist()
 
 
 def _numbers(rms: Tensor, sound: bool) -> dict[str, float]:

@@ -16,13 +16,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from nash_dqn.evaluation.rollout import Assignment, play, trajectory
+from nash_dqn.evaluation.rollout import Assignment, play, repeated, trajectory
 from nash_dqn.evaluation.statistics import mean_interval
-from nash_dqn.games.market import Market, MarketState, Shocks
+from nash_dqn.games.market import Market, Shocks
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 
-__all__ = ["COLUMNS", "evaluate"]
+__all__ = ["COLUMNS", "distances_to", "evaluate"]
 
 COLUMNS = ("algorithm", "recipe", "seed", "quantity", "mean", "low", "high", "n")
 """Quantities: ``distance``, root mean square of the difference of the rates in states that the reference visits, shares
@@ -62,7 +62,7 @@ def evaluate(
     base = _first_reward(game, [(reference, slice(None))], shocks)
     rows: list[dict[str, Any]] = []
     for policy in policies:
-        distance, scale = _distances(game, policy, reference, visited)
+        away, relative = distances_to(game, [policy], reference, visited)
         value = _first_reward(game, [(policy, slice(None))], shocks)
         rewards = {
             "value": value,
@@ -72,32 +72,38 @@ def evaluate(
         }
         for k, member_seed in enumerate(policy.seeds):
             names = (policy.algorithm, policy.meta.get("recipe_name"), member_seed)
-            away = float(distance[k])
             numbers = [
-                ("distance", away, np.nan, np.nan, visited_episodes),
-                ("relative_distance", away / scale, np.nan, np.nan, visited_episodes),
+                ("distance", away[k], np.nan, np.nan, visited_episodes),
+                ("relative_distance", relative[k], np.nan, np.nan, visited_episodes),
                 *((name, *_interval(reward[k])) for name, reward in rewards.items()),
             ]
             rows += [dict(zip(COLUMNS, (*names, *row), strict=True)) for row in numbers]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return table.replace([np.inf, -np.inf], np.nan)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+@torch.no_grad()
+def distances_to(
+    game: Market, policies: Sequence[Policy], reference: Policy, shocks: Shocks
+) -> tuple[list[float], list[float]]:
+    """RMS of every member's actions less the reference's where the latter goes, and as a share of the reference's.
+
+    NaN where an action is not finite; the shares, where the reference does not trade.
+    """
+    squares: list[Tensor] = []
+    sizes: list[Tensor] = []
+    for state, actions, _ in trajectory(game, [(reference, slice(None))], shocks):
+        sizes.append(actions.double().square().mean())
+        differences = [policy.act(game, repeated(state, len(policy.seeds))) - actions for policy in policies]
+        squares.append(torch.cat([x.double().square().flatten(1).mean(1) for x in differences]))
+    distance = torch.stack(squares).mean(0).sqrt()
+    distance = distance.where(distance.isfinite(), torch.nan)
+    size = torch.stack(sizes).mean().sqrt()
+    return distance.tolist(), (distance / size if size > 0 else torch.full_like(distance, torch.nan)).tolist()
 
 
 def _first_reward(game: Market, assignments: Sequence[Assignment], shocks: Shocks) -> Tensor:
     """Agent 1's total reward ``[K, paths]``, double precision."""
     return play(game, assignments, shocks)[..., 0].double()
-
-
-def _distances(game: Market, policy: Policy, reference: Policy, shocks: Shocks) -> tuple[Tensor, float]:
-    """Root mean squares of the policy's rates less the reference's ``[K]``, and of the reference's."""
-    differences, squares = [], []
-    for transition in trajectory(game, [(reference, slice(None))], shocks):
-        step, *leaves = transition.state
-        state = MarketState(step, *(leaf.expand(len(policy.seeds), *leaf.shape[1:]) for leaf in leaves))
-        difference = policy.act(game, state) - transition.actions
-        differences.append(difference.double().square().flatten(1).mean(1))
-        squares.append(transition.actions.double().square().mean())
-    return torch.stack(differences).mean(0).sqrt(), float(torch.stack(squares).mean().sqrt())
 
 
 def _interval(reward: Tensor) -> tuple[float, float, float, int]:

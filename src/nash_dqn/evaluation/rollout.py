@@ -16,7 +16,18 @@ from torch import Tensor
 from nash_dqn.games.market import Market, MarketState, Shocks
 from nash_dqn.policy import Policy
 
-__all__ = ["Agents", "Assignment", "Transition", "joint_action", "members_of", "play", "seats_of", "trajectory"]
+__all__ = [
+    "Agents",
+    "Assignment",
+    "Transition",
+    "joint_action",
+    "members_of",
+    "play",
+    "repeated",
+    "seats_of",
+    "sound_weights",
+    "trajectory",
+]
 
 Agents = slice | Sequence[int]
 """Some of the agents 0..N-1."""
@@ -87,6 +98,17 @@ def trajectory(game: Market, assignments: Sequence[Assignment], shocks: Shocks) 
         after, rewards = game.step(state, actions, shocks)
         yield Transition(state, actions, rewards)
         state = after
+
+
+def repeated(state: MarketState, members: int) -> MarketState:
+    """The states of one member, leaves ``[1, ...]``, for each of several."""
+    step, *leaves = state
+    return MarketState(step, *(leaf.expand(members, *leaf.shape[1:]) for leaf in leaves))
+
+
+def sound_weights(policy: Policy) -> Tensor:
+    """Whether each member's weights are finite, ``[K]``: clipped, even others would give a finite action."""
+    return torch.stack([tensor.isfinite().flatten(1).all(1) for tensor in policy.network.parameters]).all(0)
 
 
 def _total_reward(game: Market, assignments: Sequence[Assignment], shocks: Shocks) -> Tensor:
