@@ -53,6 +53,13 @@ EVERYTHING = {
     rule: SCENARIOS * IN_EACH_SCENARIO.get(rule, 0) + IN_LQ_SCENARIO.get(rule, 0) + ONCE.get(rule, 0)
     for rule in {**IN_EACH_SCENARIO, **IN_LQ_SCENARIO, **ONCE}
 }
+DATA_EFFICIENCY = {
+    "all": 1,
+    "data_efficiency": 2 * SCENARIOS,
+    "data_efficiency_table": SCENARIOS,
+    "plot_data_efficiency": SCENARIOS,
+    "claims": 1,
+}
 
 
 class Checkout:
@@ -238,17 +245,8 @@ def test_second_run_has_nothing_to_do(smoke_run: Checkout) -> None:
         ("workflow/scripts/plot_cross_play.py", {"all": 1, "plot_cross_play": SCENARIOS}),
         ("src/nash_dqn/evaluation/lq_error.py", {"all": 1, "lq_error": 1, "plot_lq_policies": 1}),
         ("workflow/scripts/plot_exploitability.py", {"all": 1, "plot_exploitability": SCENARIOS}),
-        PLACEHOLDER
-        (
-            "src/nash_dqn/evaluation/data_efficiency.py",
-            {
-                "all": 1,
-                "data_efficiency": 2 * SCENARIOS,
-                "data_efficiency_table": SCENARIOS,
-                "plot_data_efficiency": SCENARIOS,
-                "claims": 1,
-            },
-        ),
+        ("src/nash_dqn/evaluation/data_efficiency.py", DATA_EFFICIENCY),
+        ("src/nash_dqn/evaluation/reference.py", {**DATA_EFFICIENCY, "reference": SCENARIOS}),
     ],
 )
 def test_editing_code_makes_again_what_runs_it(finished: Checkout, name: str, expected: dict[str, int]) -> None:
