@@ -11,7 +11,7 @@ from torch import Tensor
 from nash_dqn.agents.ddpg import DDPG, Excursions, Opponents
 from nash_dqn.agents.episodes import Episodes
 from nash_dqn.agents.fictitious_play import EpsilonSchedule, FictitiousPlayRecipe, train
-from nash_dqn.agents.learner import TrainingResult
+from nash_dqn.agents.result import TrainingResult
 from nash_dqn.artifacts import write_training
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, Shocks

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nash_dqn.agents import nash_dqn
 from nash_dqn.agents.episodes import Episodes
-from nash_dqn.agents.learner import Learner, TrainingResult
+from nash_dqn.agents.learner import Learner
 from nash_dqn.agents.monitor import EarlyStopping
 from nash_dqn.agents.nash_dqn import (
     Exploration,
@@ -26,6 +26,7 @@ from nash_dqn.agents.nash_dqn import (
     exploring,
     train,
 )
+from nash_dqn.agents.result import TrainingResult
 from nash_dqn.artifacts import write_training
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.lq import solve_nash
@@ -777,16 +778,16 @@ def test_record_and_metadata_of_a_run(tmp_path: Any) -> None:
 
 
 def test_policies_are_kept_along_the_training(tmp_path: Any) -> None:
-    """After 10,000 and 31,623 joint transitions: the policies of runs that end then."""
+    """As soon as 10,000 and 20,000 joint transitions are reached: the policies of runs that end then."""
     episodes = dict.fromkeys(("episodes_per_iteration", "minibatch_episodes", "replay_episodes"), 1200)
     made = recipe(**episodes, skip_terms=True, exploration={"start": 1.0, "end": 1.0})
     result = train(GAME, made, [3, 8], scenario="toy")
     write_training(result, *(tmp_path / name for name in FILES))
     along = load_policy(tmp_path / "snapshots.safetensors")
     assert along.seeds == [3, 8, 3, 8]
-    assert along.meta == {"scenario": "toy", "transitions": [10_800, 10_800, 32_400, 32_400]}
-    assert [entry["transitions"] for entry in result.record["snapshots"]] == [10_800, 32_400]
-    for rows, iterations in (([0, 1], 3), ([2, 3], 9)):
+    assert along.meta == {"scenario": "toy", "transitions": [10_800, 10_800, 21_600, 21_600]}
+    assert [entry["transitions"] for entry in result.record["snapshots"]] == [10_800, 21_600]
+    for rows, iterations in (([0, 1], 3), ([2, 3], 6)):
         ended = train(GAME, replace(made, iterations=iterations), [3, 8])
         mu = mu_network(ObservationNetwork.from_state_dict(ended.tensors, "advantage"), 1)
         kept = along.select(rows).network

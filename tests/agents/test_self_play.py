@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from nash_dqn.agents.learner import Learner, TrainingResult
+from nash_dqn.agents.learner import Learner
+from nash_dqn.agents.result import TrainingResult
 from nash_dqn.agents.self_play import SelfPlay, SelfPlayRecipe, train
 from nash_dqn.artifacts import read_json, write_training
 from nash_dqn.evaluation.rollout import play, trajectory

@@ -4,20 +4,8 @@ from _job import log_to
 
 log_to(snakemake.log[0])
 
-from nash_dqn.agents.self_play import SelfPlayRecipe, train
-from nash_dqn.artifacts import write_training
-from nash_dqn.games.market import Market
-from nash_dqn.runtime import configure_process, resolve_device
+from _training import run_training
 
-configure_process()
-settings = snakemake.params.settings
-result = train(
-    Market(**settings["game"]),
-    SelfPlayRecipe.from_dict(settings["recipe"]),
-    settings["seeds"],
-    resolve_device(settings["device"]),
-    scenario=settings["scenario"],
-    recipe_name=settings["recipe_name"],
-)
-out = snakemake.output
-write_training(result, out.weights, out.snapshots, out.history, out.run)
+from nash_dqn.agents.self_play import SelfPlayRecipe, train
+
+run_training(snakemake.params.settings, snakemake.output, SelfPlayRecipe.from_dict, train)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -12,16 +10,13 @@ import torch
 from torch import Tensor
 
 from nash_dqn.agents.ddpg import DDPG, OPPONENTS, Excursions, Opponents
-from nash_dqn.agents.learner import TrainingResult
 from nash_dqn.agents.monitor import Monitor
+from nash_dqn.agents.noise import Leaf, Noise
+from nash_dqn.agents.result import Run, TrainingResult
 from nash_dqn.agents.snapshots import Snapshots
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, MarketState
 from nash_dqn.networks import ObservationNetwork
-from nash_dqn.policy import describe
-from nash_dqn.seeding import generator
-
-_BLOCK = 50  # epochs whose random numbers are drawn in one call
 
 
 class EpsilonSchedule(NamedTuple):
@@ -154,44 +149,6 @@ class PastPolicies:
         return act
 
 
-class _Noise:
-    """Each member's random numbers, drawn block by block from its own generators."""
-
-    def __init__(self, game: Market, recipe: FictitiousPlayRecipe, seeds: Sequence[int], device: torch.device) -> None:
-        self._device = device
-        episodes = recipe.episodes_per_epoch
-        self._normals = (_BLOCK, episodes, game.normals_per_episode)
-        self._steps = (_BLOCK, episodes, game.n_steps)
-        self._draws = (_BLOCK, episodes)
-        self._streams = [
-            [generator(seed, "fictitious_play", name) for name in ("environment", "explore", "target", "opponents")]
-            for seed in seeds
-        ]
-        self._block: list[Tensor] = []
-
-    def draw(self, epoch: int) -> list[Tensor]:
-        """Normals of the shocks ``[K, E, .]``, uniforms and normals of exploration ``[K, E, M]``, opponents' uniforms
-        ``[K, E]``.
-        """
-        if epoch % _BLOCK == 0:
-            drawn = [
-                (
-                    torch.randn(self._normals, generator=environment),
-                    torch.rand(self._steps, generator=explore),
-                    torch.randn(self._steps, generator=target),
-                    torch.rand(self._draws, generator=opponents),
-                )
-                for environment, explore, target, opponents in self._streams
-            ]
-            self._block = [torch.stack(leaf, 1).to(self._device) for leaf in zip(*drawn, strict=True)]
-        return [leaf[epoch % _BLOCK] for leaf in self._block]
-
-    def select(self, members: Sequence[int]) -> None:
-        """Keep only some members' streams."""
-        self._streams = [self._streams[k] for k in members]
-        self._block = [leaf[:, list(members)] for leaf in self._block]
-
-
 class Trainer:
     """Algorithm 2, epoch by epoch, for the members still training."""
 
@@ -199,7 +156,14 @@ class Trainer:
         self.game, self.recipe = game, recipe
         self.agent = DDPG(game, recipe, seeds, device)
         self.past = PastPolicies(recipe.opponents, recipe.action_bound)
-        self._noise = _Noise(game, recipe, seeds, device)
+        episodes = recipe.episodes_per_epoch
+        leaves: dict[str, Leaf] = {
+            "environment": (torch.randn, (episodes, game.normals_per_episode)),
+            "explore": (torch.rand, (episodes, game.n_steps)),
+            "target": (torch.randn, (episodes, game.n_steps)),
+            "opponents": (torch.rand, (episodes,)),
+        }
+        self._noise = Noise(seeds, "fictitious_play", leaves, device)
         self.done = 0
 
     @property
@@ -236,7 +200,7 @@ def train(
     says so. ``meta`` (scenario, recipe, ...) goes into the record and the metadata of the
     weights.
     """
-    started = time.perf_counter()
+    run = Run("fictitious_play", game, recipe, seeds, device, meta, recipe.action_bound)
     trainer = Trainer(game, recipe, seeds, torch.device(device))
     monitor = Monitor(
         *(seeds, ("critic_loss", "reward"), recipe.total_epochs, recipe.history_every),
@@ -266,17 +230,4 @@ def train(
         take_if_due()  # later ones at the ends of best responses: in between there is no policy of Algorithm 2
         trainer.past.append(trainer.agent.actor.snapshot())
 
-    record = {
-        "algorithm": "fictitious_play",
-        **meta,
-        "device": str(device),
-        "config": {"game": dataclasses.asdict(game), "recipe": dataclasses.asdict(recipe)},
-        "seeds": list(seeds),
-        "wall_seconds": time.perf_counter() - started,
-        "snapshots": snapshots.record(),
-        "members": monitor.record(),
-    }
-    policy, action = ("fictitious_play", recipe.observation), (game.action_dim, recipe.action_bound)
-    metadata = describe(*policy, seeds, *action, **meta)
-    along = snapshots.tensors(), snapshots.metadata(*policy, *action, **meta)
-    return TrainingResult(monitor.weights(), metadata, along, monitor.history(), record)
+    return run.result(monitor.weights(), snapshots, monitor.history(), monitor.record())

@@ -1,34 +1,14 @@
-"""One network of an ensemble with its optimiser, and what a training run reports."""
+"""One network of an ensemble with its optimiser."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
-import pandas as pd
 import torch
 from torch import Tensor
 
 from nash_dqn.networks import ObservationNetwork
-
-
-class TrainingResult(NamedTuple):
-    """What a trainer returns.
-
-    Attributes:
-        tensors: weights by name, each ``[K, ...]``.
-        metadata: how to rebuild the policy from them.
-        snapshots: weights of policies along the training, a row per seed and time, and their metadata.
-        history: tidy table, a row per seed and recorded iteration.
-        record: settings and outcome of the run and of each member, JSON-ready.
-    """
-
-    tensors: dict[str, Tensor]
-    metadata: dict[str, str]
-    snapshots: tuple[dict[str, Tensor], dict[str, str]]
-    history: pd.DataFrame
-    record: dict[str, Any]
 
 
 class Learner:

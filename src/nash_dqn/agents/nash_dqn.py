@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -13,19 +11,19 @@ from torch import Tensor
 
 from nash_dqn.advantage import AdvantageParameters, label_invariant_advantage, output_size, unpack
 from nash_dqn.agents.episodes import Act, Episodes, Replay, next_values, play_episodes
-from nash_dqn.agents.learner import Learner, TrainingResult, half_cosine
+from nash_dqn.agents.learner import Learner, half_cosine
 from nash_dqn.agents.monitor import EarlyStopping, Monitor
+from nash_dqn.agents.noise import Leaf, Noise
+from nash_dqn.agents.result import Run, TrainingResult
 from nash_dqn.agents.snapshots import Snapshots
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, Shocks
 from nash_dqn.networks import ObservationNetwork
-from nash_dqn.policy import describe, mu_network
+from nash_dqn.policy import mu_network
 from nash_dqn.seeding import generator
 
 LOSS_EPISODES = 10
 """Losses are summed over the samples of this many episodes: the normalisation of the published loss axis."""
-
-_BLOCK = 50  # iterations whose random numbers are drawn in one call
 
 
 class Exploration(NamedTuple):
@@ -186,40 +184,6 @@ def member_sum(samples: Tensor) -> Tensor:
     return samples.flatten(1).sum(1) * (LOSS_EPISODES / samples.shape[1])
 
 
-class _Noise:
-    """Each member's random numbers, drawn block by block from its own generators."""
-
-    def __init__(self, game: Market, recipe: NashDQNRecipe, seeds: Sequence[int], device: torch.device) -> None:
-        self._device = device
-        episodes = recipe.episodes_per_iteration
-        self._normals = (_BLOCK, episodes, game.normals_per_episode)
-        self._exploration = (_BLOCK, episodes, game.n_steps, game.n_agents, game.action_dim)
-        self._uniforms = (_BLOCK, recipe.minibatch_episodes)
-        self._streams = [
-            [generator(seed, "nash_dqn", name) for name in ("environment", "exploration", "replay")] for seed in seeds
-        ]
-        self._block: list[Tensor] = []
-
-    def draw(self, iteration: int) -> list[Tensor]:
-        """Normals of the shocks ``[K, E, .]`` and of exploration ``[K, E, M, N, d]``, replay uniforms ``[K, E]``."""
-        if iteration % _BLOCK == 0:
-            drawn = [
-                (
-                    torch.randn(self._normals, generator=environment),
-                    torch.randn(self._exploration, generator=exploration),
-                    torch.rand(self._uniforms, generator=replay),
-                )
-                for environment, exploration, replay in self._streams
-            ]
-            self._block = [torch.stack(leaf, 1).to(self._device) for leaf in zip(*drawn, strict=True)]
-        return [leaf[iteration % _BLOCK] for leaf in self._block]
-
-    def select(self, members: Sequence[int]) -> None:
-        """Keep only some members' streams."""
-        self._streams = [self._streams[k] for k in members]
-        self._block = [leaf[:, list(members)] for leaf in self._block]
-
-
 class NashDQN:
     """The two networks of the actor-critic and one iteration's updates, for the members still training."""
 
@@ -305,7 +269,15 @@ class Trainer:
     def __init__(self, game: Market, recipe: NashDQNRecipe, seeds: Sequence[int], device: torch.device) -> None:
         self.game, self.recipe = game, recipe
         self.agent = NashDQN(game, recipe, seeds, device)
-        self._noise = _Noise(game, recipe, seeds, device)
+        leaves: dict[str, Leaf] = {
+            "environment": (torch.randn, (recipe.episodes_per_iteration, game.normals_per_episode)),
+            "exploration": (
+                torch.randn,
+                (recipe.episodes_per_iteration, game.n_steps, game.n_agents, game.action_dim),
+            ),
+            "replay": (torch.rand, (recipe.minibatch_episodes,)),
+        }
+        self._noise = Noise(seeds, "nash_dqn", leaves, device)
         self._replay = None if recipe.once else Replay(recipe.replay_episodes)
         self._explores = torch.zeros(game.n_agents, 1, device=device)
         self._explores[recipe.learners] = 1.0
@@ -351,7 +323,7 @@ def train(
     found it sound, and the record says so. ``meta`` (scenario, recipe, ...) goes into the record and the weights'
     metadata.
     """
-    started = time.perf_counter()
+    run = Run("nash_dqn", game, recipe, seeds, device, meta)
     trainer = Trainer(game, recipe, seeds, torch.device(device))
     monitor = Monitor(
         *(seeds, ("loss", "penalty", "psi_abs"), recipe.iterations, recipe.history_every),
@@ -370,17 +342,4 @@ def train(
                 monitor.select(kept)
                 trainer.select(kept)
 
-    record = {
-        "algorithm": "nash_dqn",
-        **meta,
-        "device": str(device),
-        "config": {"game": dataclasses.asdict(game), "recipe": dataclasses.asdict(recipe)},
-        "seeds": list(seeds),
-        "wall_seconds": time.perf_counter() - started,
-        "snapshots": snapshots.record(),
-        "members": monitor.record(),
-    }
-    policy = ("nash_dqn", recipe.observation)
-    metadata = describe(*policy, seeds, game.action_dim, None, **meta)
-    along = snapshots.tensors(), snapshots.metadata(*policy, game.action_dim, None, **meta)
-    return TrainingResult(monitor.weights(), metadata, along, monitor.history(), record)
+    return run.result(monitor.weights(), snapshots, monitor.history(), monitor.record())

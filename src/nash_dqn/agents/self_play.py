@@ -8,9 +8,7 @@ Algorithms 1 and 2 do not: it is a yardstick, not a competitor, and only its mea
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,12 +19,12 @@ from torch import Tensor
 
 from nash_dqn.agents.ddpg import LEARNER, OPPONENTS
 from nash_dqn.agents.decorrelation import decorrelating_basis
-from nash_dqn.agents.learner import Learner, TrainingResult, half_cosine
+from nash_dqn.agents.learner import Learner, half_cosine
+from nash_dqn.agents.result import Run, TrainingResult
 from nash_dqn.agents.snapshots import Snapshots
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market, Shocks
 from nash_dqn.networks import ObservationNetwork
-from nash_dqn.policy import describe
 from nash_dqn.seeding import generator
 
 log = logging.getLogger(__name__)
@@ -113,7 +111,7 @@ def train(
     The record says of each member whether it diverged, that is, whether its weights are finite. ``meta`` (scenario,
     recipe, ...) goes into the record and the weights' metadata.
     """
-    started = time.perf_counter()
+    run = Run("self_play", game, recipe, seeds, device, meta)
     device = torch.device(device)
     trainer = SelfPlay(game, recipe, seeds, device)
     streams = [generator(seed, "self_play", "environment") for seed in seeds]
@@ -142,27 +140,15 @@ def train(
     history = pd.DataFrame(rows).sort_values("seed", kind="stable", ignore_index=True)
     weights = {name: tensor.detach().cpu().clone() for name, tensor in trainer.weights().items()}
     finite = torch.stack([tensor.isfinite().flatten(1).all(1) for tensor in weights.values()]).all(0).tolist()
-    record = {
-        "algorithm": "self_play",
-        **meta,
-        "device": str(device),
-        "config": {"game": dataclasses.asdict(game), "recipe": dataclasses.asdict(recipe)},
-        "seeds": list(seeds),
-        "wall_seconds": time.perf_counter() - started,
-        "snapshots": snapshots.record(),
-        "members": [
-            {
-                "seed": seed,
-                "iterations": recipe.iterations,
-                "transitions": transitions,
-                "stopped": "iterations" if sound else "diverged",
-                "diverged": not sound,
-                "final_reward": reward if sound else None,
-            }
-            for seed, sound, reward in zip(seeds, finite, rewards, strict=True)
-        ],
-    }
-    policy = ("self_play", recipe.observation)
-    metadata = describe(*policy, seeds, game.action_dim, None, **meta)
-    along = snapshots.tensors(), snapshots.metadata(*policy, game.action_dim, None, **meta)
-    return TrainingResult(weights, metadata, along, history, record)
+    members = [
+        {
+            "seed": seed,
+            "iterations": recipe.iterations,
+            "transitions": transitions,
+            "stopped": "iterations" if sound else "diverged",
+            "diverged": not sound,
+            "final_reward": reward if sound else None,
+        }
+        for seed, sound, reward in zip(seeds, finite, rewards, strict=True)
+    ]
+    return run.result(weights, snapshots, history, members)

@@ -14,7 +14,7 @@ from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import describe
 
 _FIRST = 10_000
-_PER_DECADE = 2
+_OF_A_DECADE = (1, 2, 5)
 
 
 class Snapshot(NamedTuple):
@@ -26,7 +26,7 @@ class Snapshot(NamedTuple):
 
 
 class Snapshots:
-    """Copies of the members' policies at log-spaced numbers of joint transitions: 10,000, 31,623, 100,000, ..."""
+    """Copies of the members' policies after 10,000, 20,000, 50,000, 100,000, ... joint transitions."""
 
     def __init__(self, seeds: Sequence[int]) -> None:
         self._seeds = list(seeds)
@@ -37,7 +37,8 @@ class Snapshots:
 
     def due(self, transitions: int) -> bool:
         """Whether the next of the numbers has been reached."""
-        return transitions >= _FIRST * 10 ** (self._index / _PER_DECADE)
+        decade, position = divmod(self._index, len(_OF_A_DECADE))
+        return transitions >= _FIRST * 10**decade * _OF_A_DECADE[position]
 
     def take(self, transitions: int, active: Sequence[int], policy: ObservationNetwork) -> None:
         """Copy the policies ``[K, ...]`` of the active members; one that is not finite is left out."""
