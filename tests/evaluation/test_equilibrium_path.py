@@ -241,6 +241,23 @@ def test_a_path_has_no_more_points_than_allowed() -> None:
     assert follow(START, END, SPEC, dataclasses.replace(SETTINGS, points=3))["point"].tolist() == [0, 1, 2]
 
 
+def test_a_long_last_step_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """g = -atan(theta - 30 t): from more than 1.39 away, which is where steps of 8 land, Newton's method diverges."""
+
+    class Steep(Fold):
+        def value(self, own: Tensor, others: Tensor, t: float, normals: Tensor | None = None) -> Tensor:
+            return (own * (others - torch.atan(others - 30 * t)) - own.square() / 2).sum()
+
+        def first(self) -> Tensor:
+            return torch.tensor([0.1], dtype=torch.float64)
+
+    monkeypatch.setattr(equilibrium_path, "_Problem", Steep)
+    table = follow(START, END, SPEC, dataclasses.replace(SETTINGS, step=8.0, largest_step=8.0, points=10))
+    assert table["t"].iloc[-1] == 1.0
+    np.testing.assert_allclose(table["coefficients"], 30 * table["t"], atol=1e-7)
+    assert len(table) == 5  # at arclengths 0, 8, 16, 24 and 30
+
+
 # --- what goes wrong ----------------------------------------------------------------------------------------
 
 

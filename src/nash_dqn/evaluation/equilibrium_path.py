@@ -56,6 +56,7 @@ COLUMNS = (
 
 _TOLERANCE = 1e-8  # of |g|, shares of reward per unit of a coefficient
 _NEWTON_STEPS = 12
+_SHORTEST = 1e-5  # arclength of a step
 
 log = logging.getLogger(__name__)
 
@@ -128,21 +129,22 @@ def follow(start: Market, end: Market, spec: ObservationSpec, settings: PathSett
     direction[-1] = 1.0
     length, furthest = settings.step, 0.0
     while len(rows) < settings.points and t < 1.0 and t > furthest - settings.beyond_fold:
+        if length < _SHORTEST:
+            log.warning("the path is lost at t = %.4f: steps of %g still fail", t, length)
+            break
         direction = problem.tangent(theta, t, direction)
         found = problem.corrected(theta, t, direction, length)
         if found is None:
             length /= 2
-            if length < 1e-5:
-                log.warning("the path is lost at t = %.4f: steps of %g still fail", t, length)
-                break
             continue
-        (theta, t), steps = found
+        before, (theta, t), steps = (theta, t), *found
         if t > 1.0:
+            share = (1.0 - before[1]) / (t - before[1])
             try:
-                theta, t = problem.newton(theta, 1.0), 1.0
-            except ValueError as error:
-                log.warning("the path went past its end, at t = %.4f: %s", t, error)
-                break
+                theta, t = problem.newton(torch.lerp(before[0], theta, share), 1.0), 1.0
+            except ValueError:  # the step was too long to tell where in between the end lies
+                (theta, t), length = before, length / 2
+                continue
         furthest = max(furthest, t)
         rows.append(problem.row(len(rows), theta, t))
         if steps <= 4:
