@@ -17,6 +17,7 @@ from nash_dqn.agents.self_play import SelfPlayRecipe
 from nash_dqn.config import (
     BETA_PATTERN,
     ConfigError,
+    comparison,
     fictitious_play_settings,
     format_beta,
     load_yaml,
@@ -296,7 +297,7 @@ BAD: list[tuple[str, object, list[str]]] = [
     (
         "comparisons.paper.fictitious_play",
         DELETE,
-        ["comparisons.paper.fictitious_play: missing, expected a name"],
+        ['comparisons.paper: got {"nash_dqn": "paper"}, expected nash_dqn and either fictitious_play or self_play'],
     ),
     (f"{NASH}.critic", {"price": "S"}, [f"{NASH}.critic.order_flow: missing", '"total", "others_mean"']),
     (f"{SELF}.hidden", DELETE, [f"{SELF}.hidden: missing, expected a list of at least 1"]),
@@ -350,6 +351,10 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("equilibrium_path.width", 0, ["equilibrium_path.width: got 0, expected a number > 0 (shares/hour)"]),
     ("equilibrium_path.start", "table2", ['equilibrium_path.start: got "table2"', "from scenarios", "'table1'"]),
     ("equilibrium_path.policies", ["x"], ['equilibrium_path.policies[0]: got "x"', "from self_play"]),
+    ("ablation.seeds", [], ["ablation.seeds: got [], expected a list of at least 1"]),
+    ("ablation.switches", {}, ["ablation.switches: got {}, expected a mapping with at least one name"]),
+    ("ablation.switches.own-flow", ["critic"], ['switches: got the name "own-flow", expected a name of lower-case']),
+    ("ablation.variants.refined.empty", {}, ["ablation.variants.refined.empty: got {}, expected a mapping"]),
     ("ddpg_best_response.members", 0, ["ddpg_best_response.members: got 0, expected a whole number >= 1"]),
     ("ddpg_best_response.seed", -1, ["ddpg_best_response.seed: got -1, expected a whole number >= 0"]),
     # not finite
@@ -405,7 +410,7 @@ BAD: list[tuple[str, object, list[str]]] = [
     (f"{FP}.seeds", 4, [f"{FP}.seeds: got 4, expected a list of at least 1", "or null"]),
     ("lq.nash_dqn", "lq", ['lq.nash_dqn: got "lq", expected a list of at least 1, each a name']),
     # choices
-    (f"{NASH}.explorers", "1", [f'{NASH}.explorers: got "1", expected one of "all", "one"']),
+    (f"{NASH}.explorers", "1", [f'{NASH}.explorers: got "1", expected one of "all", "one", "half"']),
     (f"{NASH}.learning_rate_schedule", "cosin", ['one of "constant", "cosine"', "did you mean 'cosine'?"]),
     ("exploitability.deviators", ["memroy"], ['deviators[0]: got "memroy"', "did you mean 'memory'?"]),
     ("data_efficiency.deviator", ["memory"], ["deviator: got", 'one of "same", "memory", "history"']),
@@ -430,7 +435,7 @@ BAD: list[tuple[str, object, list[str]]] = [
     (
         "run.comparisons",
         ["paper", "x"],
-        ['run.comparisons[1]: got "x"', "from comparisons (paper, released)"],
+        ['run.comparisons[1]: got "x"', "from comparisons (paper, released, refined, reference)"],
     ),
     ("run.comparisons", ["paper", "paper"], ['run.comparisons[1]: got "paper", expected no duplicates']),
     (
@@ -449,6 +454,18 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("lq.fictitious_play", ["paper"], ['lq.fictitious_play[0]: got "paper"', "from fictitious_play (last"]),
     ("ddpg_best_response.recipe", "paper", ['ddpg_best_response.recipe: got "paper"', "from fictitious_play"]),
     ("ddpg_best_response.opponents.nash_dqn", ["x"], ['opponents.nash_dqn[0]: got "x"', "from nash_dqn"]),
+    ("ablation.scenarios", ["table"], ['ablation.scenarios[0]: got "table"', "did you mean 'table1'?"]),
+    ("ablation.base", "papr", ['ablation.base: got "papr", expected a name from nash_dqn', "did you mean 'paper'?"]),
+    ("ablation.switches.noise", ["explore"], ['switches.noise[0]: got "explore", expected a key of a nash_dqn recipe']),
+    ("ablation.switches.noise", ["seeds"], ['switches.noise[0]: got "seeds", expected a key of a nash_dqn recipe']),
+    ("ablation.variants.released", {"x": {}}, ["ablation.variants.released.x: got {}"]),
+    ("ablation.variants.lq", {}, ['ablation.variants: got the name "lq", expected base or goal (paper, refined)']),
+    (
+        "ablation.variants.refined.target_network",
+        {"target_refres": 5},
+        ['ablation."refined+target_network".target_refres: unknown key (value 5)', "did you mean 'target_refresh'?"],
+    ),
+    ("ablation.variants.refined.more", {"seeds": [9]}, ["refined.more.seeds: got [9], expected no seeds, as all"]),
     # duplicates
     ("seeds", [1, 2, 1], ["seeds[2]: got 1, expected no duplicates, but seeds[0] is 1"]),
     (
@@ -469,8 +486,23 @@ BAD: list[tuple[str, object, list[str]]] = [
         ["replay_episodes: got 10, expected at least minibatch_episodes (2000)"],
     ),
     (f"{NASH}.iterations", 50, [f"{NASH}.iterations: got 50, expected at least history_every (100)"]),
-    ("nash_dqn.refined.minibatch_episodes", 5, ["minibatch_episodes: got 5, expected replay_episodes (25), as with"]),
-    ("nash_dqn.refined.replay_episodes", 50, ["episodes_per_iteration: got 25, expected replay_episodes (50)"]),
+    ("nash_dqn.refined.minibatch_episodes", 5, ["minibatch_episodes: got 5, expected replay_episodes (40), as with"]),
+    (
+        "nash_dqn.refined.explorers",
+        "two",
+        ['nash_dqn.refined.explorers: got "two", expected one of "all", "one", "half"'],
+    ),
+    (
+        "nash_dqn.refined.policy",
+        "greedy",
+        ['nash_dqn.refined.policy: got "greedy", expected one of "nash", "projected"'],
+    ),
+    (
+        "beta_sweep.recipe",
+        "refined",
+        ['beta_sweep.recipe: got "refined", expected a recipe with policy: nash and critic'],
+    ),
+    ("nash_dqn.refined.replay_episodes", 50, ["episodes_per_iteration: got 40, expected replay_episodes (50)"]),
     (
         f"{NASH}.early_stopping.patience",
         99,
@@ -478,9 +510,40 @@ BAD: list[tuple[str, object, list[str]]] = [
     ),
     (f"{FP}.first_epochs", 99, [f"{FP}.first_epochs: got 99, expected at least history_every (100)"]),
     (f"{SELF}.iterations", 99, [f"{SELF}.iterations: got 99, expected at least history_every (100)"]),
-    (f"{NASH}.seeds", [1], ["comparisons.paper: got {", "two recipes with equally many seeds"]),
+    (
+        f"{NASH}.seeds",
+        [5, 6],
+        ["comparisons.paper: got the seeds [5, 6] of nash_dqn.paper and [1, 2, 3, 4] of fictitious_play.last", "or a"],
+    ),
+    ("comparisons.paper.self_play", "memory", ["comparisons.paper: got {", "either fictitious_play or self_play"]),
+    ("comparisons.reference.self_play", None, ["comparisons.reference: got {", "either fictitious_play or self_play"]),
+    ("comparisons.reference.self_play", "last", ['reference.self_play: got "last"', "from self_play (memory, same)"]),
+    ("comparisons.reference.self_play", 3, ["reference.self_play: got 3, expected a name", "characters or null"]),
     ("lq.scenarios", ["table1"], ['lq.scenarios[0]: got "table1"', 'impact "linear" or "none" and price_floor null']),
     ("scenarios.lq_table1.price_floor", 0, ['lq.scenarios[0]: got "lq_table1"', "price_floor null"]),
+    ("ablation.goal", "paper", ['ablation.goal: got "paper", expected a recipe that differs from base (paper)']),
+    (
+        "ablation.switches.noise",
+        DELETE,
+        ["ablation.switches: got", "every key in which paper and refined differ, but exploration has no switch"],
+    ),
+    ("ablation.switches.again", ["critic"], ['switches.again[0]: got "critic", expected each key in one switch']),
+    ("ablation.variants.refined.noise", {"weight_decay": 0}, ["refined.noise: got", "a name that is no switch's"]),
+    (
+        "ablation.variants.refined.target_network",
+        {"target_refresh": 0},
+        ['ablation."refined+target_network".target_refresh: got 0, expected a whole number >= 1 or null'],
+    ),
+    (
+        "ablation.variants.refined.target_network",
+        {"penalty": {"beta": 1}},
+        ['ablation."refined+target_network".penalty.norm: missing, expected one of "l1", "squared"'],
+    ),
+    (
+        "ablation.variants.refined.target_network",
+        {"replay_episodes": 50},
+        ['ablation."refined+target_network".episodes_per_iteration: got 40, expected replay_episodes (50), as with'],
+    ),
     ("policy_grid.inventory.high", -10, ["inventory.high: got -10, expected more than low (-10)"]),
 ]
 
@@ -494,6 +557,25 @@ def test_bad_value_is_refused_with_key_value_and_what_is_allowed(
         assert fragment in message
     assert len(message.splitlines()) == 1
     assert len(message) < 500
+
+
+@pytest.mark.parametrize("seeds", [[4, 9], [9]], ids=["one in common", "one alone"])
+def test_policies_may_be_compared_on_some_seeds(seeds: list[int]) -> None:
+    validate(changed(f"{NASH}.seeds", seeds), SCHEMA_CONTENT)
+
+
+def test_the_two_policies_of_a_comparison() -> None:
+    """Whichever way the configuration says that there is no other."""
+    expected = {
+        "paper": {"nash_dqn": "paper", "fictitious_play": "last"},
+        "reference": {"nash_dqn": "refined", "self_play": "memory"},
+    }
+    brief = {**REAL, "comparisons": expected}
+    for config in (REAL, brief):
+        assert {name: comparison(config, name) for name in expected} == expected
+    assert validate({**brief, "run": {**REAL["run"], "comparisons": ["reference"]}}, SCHEMA_CONTENT)["comparisons"] == {
+        name: REAL["comparisons"][name] for name in expected
+    }
 
 
 def test_enough_bad_configurations_are_tried() -> None:
@@ -545,11 +627,14 @@ def test_misspelling_is_named_rather_than_the_key_it_leaves_missing() -> None:
         (f"{NASH}.replay_episodes", 10),
         (f"{NASH}.penalty.beta", 0.5),
         (f"{NASH}.exploration", {"start": 0, "end": 0}),
-        (f"{NASH}.critic", {"price": "S", "order_flow": "total", "own_flow": True, "inventories": "visible"}),
-        (f"{NASH}.seeds", [5, 6, 7, 8]),
+        ("nash_dqn.lq.critic", {"price": "S", "order_flow": "total", "own_flow": True, "inventories": "visible"}),
+        (f"{NASH}.seeds", [5, 6, 7, 1]),
         ("scenarios.lq_table1.impact", "none"),
         (f"{SELF}.opponent_rate", 0.01),
         ("beta_sweep.betas", [1.0e-7]),
+        ("ablation.variants", {}),
+        ("ablation.seeds", [7]),
+        ("ablation.switches.noise", ["exploration", "divergence_factor"]),
         ("seeds", [0]),
     ],
 )
@@ -562,7 +647,7 @@ def test_defaults_are_filled_into_a_copy() -> None:
     config = changed(f"{SCENARIO}.initial_price_sd", DELETE)
     del config["device"], config["cross_play"]["alpha"], config["nash_dqn"]["paper"]["early_stopping"]
     del config["nash_dqn"]["paper"]["observation"]["own_flow"], config["fictitious_play"]["last"]["seeds"]
-    config["nash_dqn"]["paper"]["critic"] = {"price": "S", "order_flow": "total"}
+    config["nash_dqn"]["lq"]["critic"] = {"price": "S", "order_flow": "total"}
     before = copy.deepcopy(config)
     complete = validate(config, SCHEMA_CONTENT)
     assert config == before
@@ -570,7 +655,7 @@ def test_defaults_are_filled_into_a_copy() -> None:
     assert complete["cross_play"]["alpha"] == 0.05
     assert complete["nash_dqn"]["paper"]["early_stopping"] is None
     assert complete["nash_dqn"]["paper"]["observation"]["own_flow"] is False
-    assert complete["nash_dqn"]["paper"]["critic"]["inventories"] == "private"
+    assert complete["nash_dqn"]["lq"]["critic"]["inventories"] == "private"
     assert complete["fictitious_play"]["last"]["seeds"] is None
     assert complete["scenarios"]["table1"]["initial_price_sd"] is None
     complete["scenarios"]["table1"]["kappa"] = 7

@@ -22,8 +22,8 @@ PAGE = "# Record\n\n" + "".join(
 NAN = math.nan
 TABLES = ["beta_sweep", "policy_grid", "policy_distance", "cross_play", "cross_play_tests", "exploitability"]
 TABLES += ["data_efficiency", "ddpg_best_response", "reference"]
-PICTURES = ["fig1_beta_sweep", "fig2_policies", "fig2_policies_released", "fig3_cross_play", "training_curves"]
-PICTURES += ["exploitability", "data_efficiency"]
+PICTURES = ["fig1_beta_sweep", "fig2_policies", *(f"fig2_policies_{n}" for n in ("released", "refined", "reference"))]
+PICTURES += ["fig3_cross_play", "training_curves", "exploitability", "data_efficiency"]
 TIMED = "s\th:m:s\tmax_rss\n2.5\t0:00:02\t310.5\n"
 
 
@@ -220,7 +220,7 @@ def test_run_is_recorded(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     pictures.add("lq_released/lq_policies")
     copied = {name: content for name, content in docs.items() if name.endswith(".png")}
     assert copied == {f"docs/figures/{name}.png": name.replace("/", " ").encode() for name in pictures}
-    assert capsys.readouterr().out == f"17 files written in {run.root / 'docs'}\n"
+    assert capsys.readouterr().out == f"21 files written in {run.root / 'docs'}\n"
     run.record()
     assert run.docs() == docs, "recording twice changes something"
 
@@ -257,6 +257,7 @@ def test_run_without_benchmarks_is_refused(run: Run) -> None:
     ("newer", "stale"),
     [
         ("results/released/nash_dqn/released/beta_50/run.json", "results/released/policy_grid.csv"),
+        ("results/released/self_play/memory/run.json", "results/released/cross_play.csv"),
         ("results/released/nash_dqn/paper/beta_0/run.json", "results/released/beta_sweep.csv"),
         ("results/released/beta_sweep.csv", "figures/released/fig1_beta_sweep.png"),
         ("results/released/cross_play.csv", "results/released/cross_play_tests.csv"),

@@ -18,9 +18,14 @@ from typing import Any, NoReturn
 import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
+from nash_dqn import ablation
+from nash_dqn.pairing import member_pairs
+
 __all__ = [
     "BETA_PATTERN",
     "ConfigError",
+    "ablation_settings",
+    "comparison",
     "fictitious_play_settings",
     "format_beta",
     "load_yaml",
@@ -33,6 +38,8 @@ __all__ = [
 
 BETA_PATTERN = r"[0-9]+(?:\.[0-9]+)?(?:e-[0-9]+)?"
 """Regular expression of a beta in a path; ``parse_beta`` is stricter (one spelling per number)."""
+
+_COMPARED = ("nash_dqn", "fictitious_play", "self_play")  # the first with one of the others
 
 _Schema = Mapping[str, Any]
 _Path = Iterable[str | int]
@@ -122,6 +129,7 @@ def validate(config: object, schema: _Schema | str | Path) -> dict[str, Any]:
     _fill_defaults(complete, root, root)
     _check_references(complete)
     _check_sizes(complete)
+    _check_ablation(complete, root)
     return complete
 
 
@@ -165,7 +173,7 @@ def _fill_defaults(value: object, schema: _Schema, root: _Schema) -> None:
         if key not in value and "default" in resolved:
             value[key] = copy.deepcopy(resolved["default"])
     for key, item in value.items():
-        _fill_defaults(item, properties.get(key) or schema["additionalProperties"], root)
+        _fill_defaults(item, properties.get(key) or schema.get("additionalProperties", {}), root)
 
 
 def _check_references(config: Mapping[str, Any]) -> None:
@@ -181,9 +189,12 @@ def _check_references(config: Mapping[str, Any]) -> None:
 
     each("run", "scenarios")
     each("run", "comparisons")
-    for comparison, pair in config["comparisons"].items():
-        for section, name in pair.items():
-            _check_name(("comparisons", comparison, section), name, config, section)
+    for name in config["comparisons"]:
+        pair = comparison(config, name)
+        if len(pair) != 2:
+            _fail(("comparisons", name), pair, f"{_COMPARED[0]} and either {' or '.join(_COMPARED[1:])}")
+        for algorithm, recipe in pair.items():
+            _check_name(("comparisons", name, algorithm), recipe, config, algorithm)
     for section in ("nash_dqn", "fictitious_play", "self_play"):
         each("exploitability", "policies", section)
     for section in ("scenarios", "nash_dqn", "fictitious_play"):
@@ -197,6 +208,9 @@ def _check_references(config: Mapping[str, Any]) -> None:
         _check_name(("equilibrium_path", "policies", index), name, config, "self_play")
     for section, recipes in (("beta_sweep", "nash_dqn"), ("ddpg_best_response", "fictitious_play")):
         _check_name((section, "recipe"), config[section]["recipe"], config, recipes)
+    each("ablation", "scenarios")
+    for end in ("base", "goal"):
+        _check_name(("ablation", end), config["ablation"][end], config, "nash_dqn")
     measured = config["exploitability"]["policies"]["self_play"]
     for section in ("exploitability", "data_efficiency"):
         name = config[section]["reference"]
@@ -213,34 +227,30 @@ def _check_name(path: _Path, name: str, config: Mapping[str, Any], section: str)
 
 def _check_sizes(config: Mapping[str, Any]) -> None:
     """Values that must agree with each other."""
-
-    def at_least(section: str, name: str, key: str, other: str, settings: Mapping[str, Any]) -> None:
-        if settings[key] < settings[other]:
-            allowed = f"at least {other} ({_show(settings[other])})"
-            _fail((section, name, *key.split(".")), settings[key], allowed)
-
     for name, market in config["scenarios"].items():
         if market["price_floor"] is not None and market["price_floor"] >= market["theta"]:
             allowed = f"a number below theta ({_show(market['theta'])}) or null"
             _fail(("scenarios", name, "price_floor"), market["price_floor"], allowed)
     for name, recipe in config["nash_dqn"].items():
-        at_least("nash_dqn", name, "replay_episodes", "episodes_per_iteration", recipe)
-        at_least("nash_dqn", name, "replay_episodes", "minibatch_episodes", recipe)
-        at_least("nash_dqn", name, "iterations", "history_every", recipe)
-        for key in ("episodes_per_iteration", "minibatch_episodes"):
-            if recipe["explorers"] == "one" and recipe[key] != recipe["replay_episodes"]:
-                allowed = f"replay_episodes ({recipe['replay_episodes']}), as with explorers: one no episode is reused"
-                _fail(("nash_dqn", name, key), recipe[key], allowed)
-        if recipe["early_stopping"] is not None:
-            stopping = {f"early_stopping.{key}": value for key, value in recipe["early_stopping"].items()}
-            at_least("nash_dqn", name, "early_stopping.patience", "early_stopping.window", stopping)
+        _check_nash_dqn(("nash_dqn", name), recipe)
     for name, recipe in config["fictitious_play"].items():
-        at_least("fictitious_play", name, "first_epochs", "history_every", recipe)
+        _at_least(("fictitious_play", name), "first_epochs", "history_every", recipe)
     for name, recipe in config["self_play"].items():
-        at_least("self_play", name, "iterations", "history_every", recipe)
-    for name, pair in config["comparisons"].items():
-        if len({len(_seeds(config, section, recipe)) for section, recipe in pair.items()}) > 1:
-            _fail(("comparisons", name), pair, "two recipes with equally many seeds, which are compared in pairs")
+        _at_least(("self_play", name), "iterations", "history_every", recipe)
+    for name in config["comparisons"]:
+        seeds = {
+            f"{section}.{recipe}": _seeds(config, section, recipe)
+            for section, recipe in comparison(config, name).items()
+        }
+        try:
+            member_pairs(*seeds.values())
+        except ValueError:
+            found = " and ".join(f"{_show(of)} of {recipe}" for recipe, of in seeds.items())
+            allowed = "a seed that both have, or a single seed of one of them"
+            raise ConfigError(f"{_dotted(('comparisons', name))}: got the seeds {found}, expected {allowed}") from None
+    swept = config["beta_sweep"]["recipe"]
+    if config["nash_dqn"][swept]["policy"] != "nash" or config["nash_dqn"][swept]["critic"] is not None:
+        _fail(("beta_sweep", "recipe"), swept, "a recipe with policy: nash and critic: null, whose loss is (17)")
     for index, name in enumerate(config["lq"]["scenarios"]):
         market = config["scenarios"][name]
         if market["impact"] == "sqrt" or market["price_floor"] is not None:
@@ -250,6 +260,75 @@ def _check_sizes(config: Mapping[str, Any]) -> None:
     if inventory["high"] <= inventory["low"]:
         allowed = f"more than low ({_show(inventory['low'])})"
         _fail(("policy_grid", "inventory", "high"), inventory["high"], allowed)
+
+
+def _at_least(path: tuple[str, ...], key: str, other: str, settings: Mapping[str, Any]) -> None:
+    if settings[key] < settings[other]:
+        _fail((*path, *key.split(".")), settings[key], f"at least {other} ({_show(settings[other])})")
+
+
+def _check_nash_dqn(path: tuple[str, ...], recipe: Mapping[str, Any]) -> None:
+    """Values of a recipe for Nash-DQN that must agree with each other."""
+    _at_least(path, "replay_episodes", "episodes_per_iteration", recipe)
+    _at_least(path, "replay_episodes", "minibatch_episodes", recipe)
+    _at_least(path, "iterations", "history_every", recipe)
+    for key in ("episodes_per_iteration", "minibatch_episodes"):
+        unlike = [
+            f"{name}: {recipe[name]}"
+            for name, usual in (("explorers", "all"), ("policy", "nash"))
+            if recipe[name] != usual
+        ]
+        if unlike and recipe[key] != recipe["replay_episodes"]:
+            allowed = f"replay_episodes ({recipe['replay_episodes']}), as with {unlike[0]} no episode is reused"
+            _fail((*path, key), recipe[key], allowed)
+    if recipe["early_stopping"] is not None:
+        stopping = {f"early_stopping.{key}": value for key, value in recipe["early_stopping"].items()}
+        _at_least(path, "early_stopping.patience", "early_stopping.window", stopping)
+
+
+def _check_ablation(config: Mapping[str, Any], root: _Schema) -> None:
+    """Each difference between the two recipes has one switch, and everything that is to be trained can be."""
+    section, path = config["ablation"], ("ablation", "switches")
+    base, goal = (config["nash_dqn"][section[end]] for end in ("base", "goal"))
+    keys_of_recipes = [key for key in base if key != "seeds"]
+    differing = [key for key in keys_of_recipes if base[key] != goal[key]]
+    if not differing:
+        _fail(("ablation", "goal"), section["goal"], f"a recipe that differs from base ({section['base']})")
+    switch_of: dict[str, str] = {}
+    for switch, keys in section["switches"].items():
+        for index, key in enumerate(keys):
+            if key not in keys_of_recipes:
+                allowed = "a key of a nash_dqn recipe but seeds"
+                _fail((*path, switch, index), key, allowed, _suggestion(key, keys_of_recipes))
+            if key in switch_of:
+                _fail((*path, switch, index), key, f"each key in one switch, but {switch_of[key]} has it too")
+            switch_of[key] = switch
+    for key in differing:
+        if key not in switch_of:
+            allowed = f"every key in which {section['base']} and {section['goal']} differ, but {key} has no switch"
+            _fail(path, list(section["switches"]), allowed)
+
+    for name, variants in section["variants"].items():
+        ends = [section["base"], section["goal"]]
+        if name not in ends:
+            raise ConfigError(
+                f"ablation.variants: got the name {_show(name)}, expected base or goal ({', '.join(ends)})"
+            )
+        for variant, values in variants.items():
+            where = ("ablation", "variants", name, variant)
+            if variant in section["switches"]:
+                _fail(where, values, "a name that is no switch's")
+            if "seeds" in values:
+                _fail((*where, "seeds"), values["seeds"], "no seeds, as all settings have those of ablation.seeds")
+    for name, setting in ablation.settings(config["nash_dqn"], section).items():
+        # Deeper down in the schema, so that an error's path starts with the setting's name.
+        named = {"properties": {name: {"$ref": "#/$defs/nash_dqn_recipe"}}}
+        schema = {"properties": {"ablation": named}, "$defs": root["$defs"]}
+        errors = sorted(_Validator(schema).iter_errors({"ablation": {name: setting.recipe}}), key=_priority)
+        if errors:
+            _reject(errors[0], root)
+        _fill_defaults(setting.recipe, root["$defs"]["nash_dqn_recipe"], root)
+        _check_nash_dqn(("ablation", name), setting.recipe)
 
 
 # ------------------------------------------------------------------------------------------- error lines
@@ -311,7 +390,7 @@ def _allowed_without_unit(schema: _Schema, root: _Schema) -> str:
         case "string":
             return (
                 "a name of lower-case letters, digits and underscores, starting with a letter, "
-                f"at most {schema['maxLength']} characters"
+                f"at most {schema['maxLength']} characters{or_null}"
             )
         case "array":
             least = schema.get("minItems", 0)
@@ -421,6 +500,12 @@ def scenario(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     return _named(config, "scenarios", name)
 
 
+def comparison(config: Mapping[str, Any], name: str) -> dict[str, str]:
+    """The two policies that Figs 2 and 3 compare: recipe by algorithm, Nash-DQN's first."""
+    recipes = config["comparisons"][name]
+    return {section: recipes[section] for section in _COMPARED if recipes.get(section) is not None}
+
+
 def nash_dqn_settings(config: Mapping[str, Any], scenario: str, recipe: str, beta: float | str) -> dict[str, Any]:
     """All that determines a Nash-DQN training, in one dict.
 
@@ -460,6 +545,25 @@ def self_play_settings(config: Mapping[str, Any], scenario: str, recipe: str) ->
         ConfigError: unknown scenario or recipe.
     """
     return _settings(config, scenario, "self_play", recipe)
+
+
+def ablation_settings(config: Mapping[str, Any], scenario: str, setting: str) -> dict[str, Any]:
+    """All that determines a training of the ablation; as ``nash_dqn_settings``, ``recipe_name`` being the setting's.
+
+    Raises:
+        ConfigError: unknown scenario or setting.
+    """
+    known = ablation.settings(config["nash_dqn"], config["ablation"])
+    if setting not in known:
+        _fail(("ablation",), setting, f"a setting ({', '.join(known)})", _suggestion(setting, known))
+    return {
+        "scenario": scenario,
+        "recipe_name": setting,
+        "game": _named(config, "scenarios", scenario),
+        "recipe": copy.deepcopy(known[setting].recipe),
+        "seeds": list(config["ablation"]["seeds"]),
+        "device": config["device"],
+    }
 
 
 def _settings(config: Mapping[str, Any], scenario: str, section: str, recipe: str) -> dict[str, Any]:

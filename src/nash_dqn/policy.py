@@ -102,7 +102,7 @@ def load_policy(path: str | Path) -> Policy:
     try:
         description = json.loads(metadata["policy"])
         spec = ObservationSpec(**description["observation"])
-        if description["algorithm"] == "nash_dqn" and "advantage.sigma.0.weight" in tensors:
+        if description["algorithm"] == "nash_dqn" and "actor.sigma.0.weight" not in tensors:
             advantage = ObservationNetwork.from_state_dict(tensors, "advantage")
             network = mu_network(advantage, description["action_dim"])
         else:

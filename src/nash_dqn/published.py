@@ -86,15 +86,15 @@ FIG3_ALPHA = 0.05
 """Level of the tests of equal means that the paper reports as not rejecting."""
 
 FIG3_MEANS: Mapping[str, Published] = _table(
-    {"all_fp": -1.349, "first_nash": -1.375, "first_fp": -1.325, "all_nash": -1.342},
+    {"all_other": -1.349, "first_nash": -1.375, "first_other": -1.325, "all_nash": -1.342},
     uncertainty=0.003,
     kind="reading",
     source="the paper's Fig 3, digitised, ±0.003; one training of each algorithm",
 )
-"""Mean total reward of agent 1 by profile of policies (currency units)."""
+"""Mean total reward of agent 1 by profile of policies (currency units); the other policy is fictitious play's."""
 
 RELEASED_WEIGHTS_MEANS: Mapping[str, Published] = _table(
-    {"all_fp": -1.360, "first_nash": -1.400, "first_fp": -1.320, "all_nash": -1.343},
+    {"all_other": -1.360, "first_nash": -1.400, "first_other": -1.320, "all_nash": -1.343},
     uncertainty=0.009,
     kind="standard error",
     source="the authors' released weights, simulated independently at the released parameters, 100 x 1,000 paths each",
@@ -105,7 +105,7 @@ RELEASED_WEIGHTS_PAIRED_PATHS = 200_000
 """Common paths behind ``RELEASED_WEIGHTS_PAIRED``."""
 
 RELEASED_WEIGHTS_PAIRED: Mapping[str, Published] = _table(
-    {"first_nash-all_fp": -0.0307, "first_fp-all_nash": 0.0300},
+    {"first_nash-all_other": -0.0307, "first_other-all_nash": 0.0300},
     uncertainty=0.0003,
     kind="standard error",
     source="the authors' released weights, simulated independently at the released parameters, 200,000 common paths",

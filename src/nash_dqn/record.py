@@ -22,6 +22,7 @@ import pandas as pd
 from nash_dqn.artifacts import ArtifactError, atomic_path, read_json, read_table
 from nash_dqn.config import (
     ConfigError,
+    comparison,
     fictitious_play_settings,
     format_beta,
     load_yaml,
@@ -321,16 +322,15 @@ def _uses(config: Mapping[str, Any]) -> dict[str, list[_Run]]:
             for name in names
         ]
 
-    pairs = [config["comparisons"][name] for name in config["run"]["comparisons"]]
+    pairs = [comparison(config, name) for name in config["run"]["comparisons"]]
     sweep, measured = config["beta_sweep"], config["exploitability"]["policies"]
-    trainers = ("nash_dqn", "fictitious_play")
     return {
         "swept": [("nash_dqn", sweep["recipe"], float(beta)) for beta in sweep["betas"]],
-        "compared": own({algorithm: [pair[algorithm] for pair in pairs] for algorithm in trainers}),
+        "compared": own({name: [pair[name] for pair in pairs if name in pair] for name in _ALGORITHMS}),
         "measured": own(measured),
         "followed": own({**measured, "self_play": [config["data_efficiency"]["reference"]]}),
         "answered": own(config["ddpg_best_response"]["opponents"]),
-        "exact": own({algorithm: config["lq"][algorithm] for algorithm in trainers}),
+        "exact": own({algorithm: config["lq"][algorithm] for algorithm in ("nash_dqn", "fictitious_play")}),
     }
 
 

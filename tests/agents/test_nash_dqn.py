@@ -1,5 +1,6 @@
 """Algorithm 1: one update against plain autograd, the loop against a re-run, and games with a known equilibrium."""
 
+import copy
 import itertools
 import math
 from collections.abc import Callable
@@ -41,12 +42,12 @@ GAME = Market(
     b3=0.05, discount=0.9, initial_inventory_var=4.0,
 )  # fmt: skip
 SETTINGS: dict[str, Any] = {
-    "observation": {}, "critic": None, "skip_terms": False, "value_hidden": [4], "advantage_hidden": [5],
-    "phi_hidden": [3], "iterations": 12, "episodes_per_iteration": 2, "minibatch_episodes": 3, "replay_episodes": 6,
-    "learning_rate": 0.01, "learning_rate_schedule": "constant", "adam_beta2": 0.999, "weight_decay": 0.1,
-    "exploration": {"start": 2.0, "end": 0.5}, "explorers": "all", "opponent_gradient": True,
-    "penalty": {"norm": "l1", "beta": 3.0}, "target_refresh": None, "gradient_clip": None, "early_stopping": None,
-    "divergence_factor": 1e6, "history_every": 4,
+    "observation": {}, "critic": None, "policy": "nash", "skip_terms": False, "value_hidden": [4],
+    "advantage_hidden": [5], "phi_hidden": [3], "iterations": 12, "episodes_per_iteration": 2,
+    "minibatch_episodes": 3, "replay_episodes": 6, "learning_rate": 0.01, "learning_rate_schedule": "constant",
+    "adam_beta2": 0.999, "weight_decay": 0.1, "exploration": {"start": 2.0, "end": 0.5}, "explorers": "all",
+    "opponent_gradient": True, "penalty": {"norm": "l1", "beta": 3.0}, "target_refresh": None, "gradient_clip": None,
+    "early_stopping": None, "divergence_factor": 1e6, "history_every": 4,
 }  # fmt: skip
 EVERYTHING = {"own_flow": True, "inventories": "visible"}
 """What a centralised critic sees: nothing of the state is hidden."""
@@ -55,7 +56,8 @@ CENTRAL: dict[str, Any] = {
     "adam_beta2": 0.9, "explorers": "one", "opponent_gradient": False, "minibatch_episodes": 3, "replay_episodes": 3,
     "episodes_per_iteration": 3,
 }  # fmt: skip
-"""Every switch that is off in SETTINGS."""
+"""Every switch that is off in SETTINGS, but a projected policy."""
+PROJECTED: dict[str, Any] = {**CENTRAL, "policy": "projected", "explorers": "half"}
 CPU = torch.device("cpu")
 FILES = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
 
@@ -116,7 +118,9 @@ def test_recipe_round_trip(changes: dict[str, Any]) -> None:
     assert settings == given
 
 
-@pytest.mark.parametrize(("field", "value"), [("learning_rate_schedule", "linear"), ("explorers", "two")])
+@pytest.mark.parametrize(
+    ("field", "value"), [("learning_rate_schedule", "linear"), ("explorers", "two"), ("policy", "mixed")]
+)
 def test_an_unknown_choice_is_refused(field: str, value: str) -> None:
     """Nothing falls back silently on one of the choices that there are."""
     with pytest.raises(ValueError, match=rf"^{field} = '{value}': allowed are [^\n]*$"):
@@ -147,7 +151,9 @@ def test_penalty_by_hand(norm: Any, expected: list[float]) -> None:
 def in_double_precision(agent: NashDQN) -> NashDQN:
     """The same agent, its optimisers afresh; skip terms, zero when a training starts, random."""
     made = agent.recipe
-    for name in ("advantage", "value"):
+    for name in ("advantage", "value", "actor"):
+        if getattr(agent, name) is None:
+            continue
         network = getattr(agent, name).frozen.map(Tensor.double)
         if network.skip is not None:
             stream = generator(0, "test_nash_dqn", "skip", name)
@@ -202,43 +208,70 @@ class Plain:
         return output
 
 
+def plain_advantage(delta: list[Tensor], opponents: list[Tensor], i: int, parameters: Tensor) -> Tensor:
+    """(15) for agent i by a loop over the others."""
+    _, c, p12, p22, psi = parameters
+    a = -(torch.log1p(torch.exp(c)) ** 2) * delta[i] ** 2
+    for j, other in enumerate(opponents):
+        if j != i:
+            a = a - p12 * delta[i] * other - p22 * other**2 + psi * other
+    return a
+
+
 def plain_loss(
-    game: Market, episodes: Episodes, k: int, value: Plain, next_value: Plain, advantage: Plain, made: NashDQNRecipe
-) -> tuple[Tensor, Tensor, Tensor]:
+    game: Market,
+    episodes: Episodes,
+    k: int,
+    value: Plain,
+    next_value: Plain,
+    advantage: Plain,
+    actor: Plain | None,
+    made: NashDQNRecipe,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """(17) and (23) for member k by loops over episodes, steps, agents and pairs of agents.
 
     V at what the critic sees; the samples are those of the agents that explore; delta_j, where it stands for what an
-    opponent does, is a constant where the recipe says so, and zero where the opponents play mu without exploring.
+    opponent does, is a constant where the recipe says so, and zero where the opponents play mu without exploring. An
+    actor's actions pi are worth V: A of the actions is less that of pi.
 
     Returns:
-        The loss, summed over the agents and steps of ten episodes, the penalty likewise, and the mean |psi|.
+        The loss, summed over the agents and steps of ten episodes, the penalty likewise, the mean |psi|, and what the
+        actor minimises: P11 (pi - mu)^2, where half of the episodes are explored, of agent 0 in the others.
     """
-    loss, penalty, size = torch.zeros(()).double(), torch.zeros(()).double(), torch.zeros(()).double()
+    loss, penalty, size, gap = (torch.zeros(()).double() for _ in range(4))
     count, steps, agents = episodes.rewards.shape[1:]
     learners = range(1 if made.explorers == "one" else agents)
     central = episodes.observation if episodes.critic is None else episodes.critic
     for e, m in itertools.product(range(count), range(steps)):
-        seen = at(episodes.observation, k, e, m)
+        whole = at(central, k, e, m)
+        seen = at(episodes.observation, k, e, m) if actor is None else whole
         outputs = [advantage(seen, i) for i in range(agents)]
         delta = [episodes.actions[k, e, m, i, 0] - outputs[i][0] for i in range(agents)]
         opponents = delta if made.opponent_gradient else [deviation.detach() for deviation in delta]
         if made.explorers == "one":
-            assert max(abs(deviation.item()) for deviation in delta[1:]) < 1e-12
             opponents = [torch.zeros(()).double()] * agents
+        if made.explorers == "one" and actor is None:
+            assert max(abs(deviation.item()) for deviation in delta[1:]) < 1e-12
         for i in learners:
-            _, c, p12, p22, psi = outputs[i]
-            a = -(torch.log1p(torch.exp(c)) ** 2) * delta[i] ** 2
-            for j in range(agents):
-                if j != i:
-                    a = a - p12 * delta[i] * opponents[j] - p22 * opponents[j] ** 2 + psi * opponents[j]
+            a = plain_advantage(delta, opponents, i, outputs[i])
+            if actor is not None:
+                plays = [actor(at(episodes.observation, k, e, m), j)[0] for j in range(agents)]
+                lacks = [(plays[j].detach() - outputs[j][0]) for j in range(agents)]
+                held = opponents if made.explorers == "one" else [lack.detach() for lack in lacks]
+                a = a - plain_advantage(lacks, held, i, outputs[i])
+                if made.explorers != "half" or (i == 0 and e >= count // 2):
+                    p11 = torch.log1p(torch.exp(outputs[i][1].detach())) ** 2
+                    gap = gap + p11 * (plays[i] - outputs[i][0].detach()) ** 2
             future = torch.zeros(()).double()
             if m + 1 < steps:
                 future = next_value(at(central, k, e, m + 1), i)[0].detach()
             target = episodes.rewards[k, e, m, i] + game.discount * future
-            loss = loss + (value(at(central, k, e, m), i)[0] + a - target) ** 2
+            loss = loss + (value(whole, i)[0] + a - target) ** 2
+            psi = outputs[i][4]
             penalty = penalty + made.penalty.beta * (psi.abs() if made.penalty.norm == "l1" else psi**2)
             size = size + psi.abs() / (count * steps * len(learners))
-    return loss * 10 / count, penalty * 10 / count, size
+    fitted = count - count // 2 if made.explorers == "half" else count
+    return loss * 10 / count, penalty * 10 / count, size, gap * 10 / fitted
 
 
 @pytest.mark.parametrize(
@@ -252,47 +285,56 @@ def plain_loss(
         {"explorers": "one", "minibatch_episodes": 2, "replay_episodes": 2},
         CENTRAL,
         {**CENTRAL, "explorers": "all", "target_refresh": 50, "observation": EVERYTHING, "critic": {"price": "S-Y"}},
+        {**PROJECTED, "gradient_clip": 0.1},
+        {**PROJECTED, "explorers": "all", "skip_terms": False},
+        {**PROJECTED, "explorers": "one"},
     ],
-    ids=["text", "squared-visible", "target-clip", "stop-gradient", "critic-skip", "one", "central", "target-central"],
+    ids=[
+        *("text", "squared-visible", "target-clip", "stop-gradient", "critic-skip", "one", "central"),
+        *("target-central", "projected", "projected-all", "projected-one"),
+    ],
 )
 def test_update_agrees_with_plain_autograd(changes: dict[str, Any]) -> None:
     """Algorithm 1, twice: a step over theta_V with theta_A held, then one over theta_A with the *new* theta_V held.
 
     V(x') is a constant in either step: of the value network as it is then, or of the target network. The regulariser
-    (23) is part of the second only. Gradients, weights and what is reported are compared, member by member. The second
-    time at half the learning rate.
+    (23) is part of the second only. An actor takes a third, towards mu as it was before. Gradients, weights and what is
+    reported are compared, member by member. The second time at half the learning rate.
     """
     made, game = recipe(**changes), replace(GAME, n_agents=3)
     agent = in_double_precision(NashDQN(game, made, [1, 2], CPU))
-    clip = made.gradient_clip
+    learners = [agent.value, agent.advantage, *([agent.actor] if agent.actor else [])]
     plain = []
     for k in range(2):
-        value, advantage = Plain(agent.value.network, k, degree=2), Plain(agent.advantage.network, k, degree=1)
+        nets = [Plain(of.network, k, degree) for of, degree in zip(learners, (2, 1, 1), strict=False)]
         optimisers = [
             torch.optim.AdamW(net.parameters, 0.01, (0.9, made.adam_beta2), weight_decay=0.1, foreach=False)
-            for net in (value, advantage)
+            for net in nets
         ]
-        plain.append((value, advantage, Plain(agent.value.network, k, degree=2), optimisers))
+        plain.append((nets, Plain(agent.value.network, k, degree=2), optimisers))
 
     for update, rate in enumerate((1.0, 0.5)):
         stream = generator(update, "test_nash_dqn")
         noise = 2.0 * torch.randn(2, 3, 3, 3, 1, generator=stream).double()
-        noise[..., 1 if made.explorers == "one" else 3 :, :] = 0.0
+        noise[:, {"all": 3, "one": 0, "half": 1}[made.explorers] :, :, 1:] = 0.0
         episodes = agent.play(shocks_of(game, 2, 3, update), noise)
         reported = agent.update(episodes, rate)
-        for k, (value, advantage, initial_value, optimisers) in enumerate(plain):
-            for second, (net, optimiser) in enumerate(zip((value, advantage), optimisers, strict=True)):
+        for k, (nets, initial_value, optimisers) in enumerate(plain):
+            actor = nets[2] if len(nets) == 3 else None
+            mu_before = copy.deepcopy(nets[1])  # what the actor is fitted to
+            for step, (net, optimiser, learner) in enumerate(zip(nets, optimisers, learners, strict=True)):
+                value, advantage = nets[0], mu_before if step == 2 else nets[1]
                 next_value = initial_value if made.target_refresh else value
-                loss, penalty, size = plain_loss(game, episodes, k, value, next_value, advantage, made)
-                if not second:
+                of = (value, next_value, advantage, actor, made)
+                loss, penalty, size, gap = plain_loss(game, episodes, k, *of)
+                if step == 0:
                     for ours, theirs in zip(reported[:, k], (loss, penalty, size), strict=True):
                         torch.testing.assert_close(ours, theirs.detach(), rtol=1e-10, atol=1e-12)
-                gradients = torch.autograd.grad(loss + penalty if second else loss, net.parameters)
+                gradients = torch.autograd.grad((loss, loss + penalty, gap)[step], net.parameters)
                 for parameter, gradient in zip(net.parameters, gradients, strict=True):
                     parameter.grad = gradient
-                if clip is not None:
-                    assert torch.nn.utils.clip_grad_norm_(net.parameters, clip) > clip
-                learner = agent.advantage if second else agent.value
+                if made.gradient_clip is not None:
+                    assert torch.nn.utils.clip_grad_norm_(net.parameters, made.gradient_clip) > made.gradient_clip
                 for ours_, parameter in zip(learner.parameters, net.parameters, strict=True):
                     assert ours_.grad is not None and parameter.grad is not None
                     torch.testing.assert_close(ours_.grad[k], parameter.grad, rtol=1e-8, atol=1e-10)
@@ -414,8 +456,8 @@ def test_the_opponents_mu_as_a_constant_changes_what_mu_learns_and_nothing_else(
     assert torch.equal(skip, expected)
 
 
-@pytest.mark.parametrize("explorers", ["all", "one"])
-def test_who_explores(explorers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("explorers", "solo"), [("all", 4), ("one", 0), ("half", 2)])
+def test_who_explores(explorers: str, solo: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Agent 0 explores by the same random numbers, alone or not; alone, the others play mu to the last bit."""
     noise: list[Tensor] = []
     play = NashDQN.play
@@ -426,15 +468,15 @@ def test_who_explores(explorers: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(NashDQN, "play", recording)
     game = replace(GAME, n_agents=4)
-    trainer = Trainer(game, recipe(explorers=explorers, minibatch_episodes=2, replay_episodes=2), [3, 8], CPU)
+    sizes = dict.fromkeys(("episodes_per_iteration", "minibatch_episodes", "replay_episodes"), 4)
+    trainer = Trainer(game, recipe(explorers=explorers, **sizes), [3, 8], CPU)
     for _ in range(3):
         trainer.iterate()
     for k, seed in enumerate((3, 8)):
-        drawn = torch.randn(50, 2, 3, 4, 1, generator=generator(seed, "nash_dqn", "exploration"))
+        drawn = torch.randn(50, 4, 3, 4, 1, generator=generator(seed, "nash_dqn", "exploration"))
         for b in range(3):
             expected = drawn[b] * (2.0 - 1.5 * b / 11)
-            if explorers == "one":
-                expected[..., 1:, :] = 0.0
+            expected[solo:, :, 1:] = 0.0
             torch.testing.assert_close(noise[b][k], expected, rtol=1e-6, atol=0)
 
 
@@ -574,8 +616,8 @@ def plain_run(game: Market, made: NashDQNRecipe, seed: int) -> tuple[dict[str, T
         start, end = made.exploration
         sigma_b = start + (end - start) * b / (made.iterations - 1)
         exploration = sigma_b * noise[b : b + 1]
-        if made.explorers == "one":
-            exploration[..., 1:, :] = 0.0
+        solo = {"all": made.episodes_per_iteration, "one": 0, "half": made.episodes_per_iteration // 2}
+        exploration[:, solo[made.explorers] :, :, 1:] = 0.0
         episodes = agent.play(game.shocks_from_normals(normals[b : b + 1]), exploration)
         played += [episodes.map(slice_of(e)) for e in range(made.episodes_per_iteration)]
         if made.replay_episodes > made.episodes_per_iteration:
@@ -599,8 +641,9 @@ def plain_run(game: Market, made: NashDQNRecipe, seed: int) -> tuple[dict[str, T
         {"target_refresh": 4, "gradient_clip": 5.0},
         {"critic": EVERYTHING, "learning_rate_schedule": "cosine"},
         CENTRAL,
+        PROJECTED,
     ],
-    ids=["replay", "no-replay", "target", "replay-critic", "central"],
+    ids=["replay", "no-replay", "target", "replay-critic", "central", "projected"],
 )
 def test_train_is_algorithm_1(changes: dict[str, Any]) -> None:
     """Weights and history of a run of 12 iterations against Algorithm 1 written out."""
@@ -677,8 +720,9 @@ def test_the_same_seed_gives_the_same_weights() -> None:
         {"replay_episodes": 3, "episodes_per_iteration": 3, "target_refresh": 10},
         CENTRAL,
         {**CENTRAL, "explorers": "all", "episodes_per_iteration": 2, "replay_episodes": 9},
+        PROJECTED,
     ],
-    ids=["replay", "target", "central", "replay-central"],
+    ids=["replay", "target", "central", "replay-central", "projected"],
 )
 def test_a_member_is_trained_as_it_is_alone(changes: dict[str, Any]) -> None:
     """60 iterations: more than one block of random numbers. To the rounding of 60 steps in single precision."""

@@ -76,12 +76,13 @@ def rewards(gains: Sequence[float], shared_noise: float = 0.1, points: int = 20)
                 (deviation, "independent", noise[1] + gain + small[0]),
                 (deviation, "common", noise[0] + gain + small[1]),
             ):
-                rows += [("table1", "paper", seed, seed, profile, design, p, x, 3.0, 100) for p, x in enumerate(values)]
-    return pd.DataFrame(rows, columns=["scenario", "comparison", *cross_play.COLUMNS])
+                labels = ("table1", "paper", "fictitious_play/last", seed, seed, profile, design)
+                rows += [(*labels, p, x, 3.0, 100) for p, x in enumerate(values)]
+    return pd.DataFrame(rows, columns=["scenario", "comparison", "other", *cross_play.COLUMNS])
 
 
 def compared(points: pd.DataFrame) -> pd.DataFrame:
-    names = ["scenario", "comparison"]
+    names = ["scenario", "comparison", "other"]
     tables = {key: cross_play.tests(group, 0.05) for key, group in points.groupby(names)}
     return pd.concat(tables, names=names).reset_index(names)
 
@@ -303,6 +304,33 @@ def test_rewards_that_are_not_finite_decide_nothing() -> None:
     assert verdicts(table, NOT_REJECTED) == ["inconclusive", "holds"]
     assert verdicts(table, EQUAL) == ["inconclusive", "does not hold"]
     assert math.isnan(row(table, "paper: mean reward of agent 1, first_nash")["ours"])
+
+
+def test_every_comparison_with_fictitious_play_is_judged_by_its_name() -> None:
+    apart = distances([1.9, 2.0, 2.1], [1.0] * 3, [1.2] * 3)
+    points = rewards([0.02, 0.021, 0.022])
+    both = judged(
+        apart=pd.concat([apart, apart.assign(comparison="refined", rms=1.0)]),
+        points=pd.concat([points, points.assign(comparison="refined")]),
+    )
+    assert verdicts(both, SAME) == ["does not hold"] * 2 + ["holds"] * 2
+    assert verdicts(both, EQUAL) == ["does not hold"] * 4
+    refined = both[both["quantity"].str.startswith("refined")]
+    assert len(refined) == len(both) / 2
+    assert row(refined, "refined: mean reward of agent 1, first_fp")["published"] == -1.325
+
+
+def test_no_claim_is_about_self_play() -> None:
+    """The paper's claims of Figs 2 and 3 are about Nash-DQN and fictitious play."""
+    apart = distances([1.9, 2.0, 2.1], [1.0] * 3, [1.2] * 3)
+    points = rewards([1.0, 1.1, 1.2])
+    reference = apart[apart["policy_a"] == "nash_dqn"].replace("fictitious_play", "self_play")
+    reference = reference.assign(comparison="reference", seed_b=1)
+    met = points.assign(comparison="reference", other="self_play/memory", seed_other=1)
+    alone = judged(apart=apart, points=points)
+    with_reference = judged(apart=pd.concat([apart, reference]), points=pd.concat([points, met]))
+    pd.testing.assert_frame_equal(with_reference, alone)
+    assert judged(apart=reference, points=met).empty
 
 
 # --- Nash equilibrium ---------------------------------------------------------------------------------

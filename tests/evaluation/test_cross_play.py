@@ -1,5 +1,6 @@
 """The experiment of Fig. 3 on policies made by hand, and its tests on tables made by hand."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -42,22 +43,22 @@ def test_table_holds_every_profile_design_and_point(market: Market, policies: tu
     assert tuple(table.columns) == cross_play.COLUMNS
     assert len(table) == 2 * 4 * 2 * 3
     assert not table.duplicated(["seed_nash", "profile", "design", "point"]).any()
-    assert (table["seed_nash"] == table["seed_fp"]).all()
-    assert set(table["profile"]) == {"all_fp", "first_nash", "all_nash", "first_fp"}
+    assert (table["seed_nash"] == table["seed_other"]).all()
+    assert set(table["profile"]) == {"all_other", "first_nash", "all_nash", "first_other"}
     assert (table["paths"] == 20).all()
 
 
 @pytest.mark.parametrize(
     ("profile", "design", "stream", "first_is_nash", "others_are_nash"),
     [
-        ("all_fp", "independent", 0, False, False),
-        ("all_fp", "common", 0, False, False),
+        ("all_other", "independent", 0, False, False),
+        ("all_other", "common", 0, False, False),
         ("first_nash", "common", 0, True, False),
         ("first_nash", "independent", 1, True, False),
         ("all_nash", "independent", 2, True, True),
         ("all_nash", "common", 2, True, True),
-        ("first_fp", "common", 2, False, True),
-        ("first_fp", "independent", 3, False, True),
+        ("first_other", "common", 2, False, True),
+        ("first_other", "independent", 3, False, True),
     ],
 )
 def test_points_are_means_over_their_own_paths(
@@ -79,6 +80,27 @@ def test_points_are_means_over_their_own_paths(
         part = table[chosen].sort_values("seed_nash")
         assert part["reward"].to_numpy() == pytest.approx(rewards.mean(1).numpy(), rel=1e-5)
         assert part["reward_sd"].to_numpy() == pytest.approx(rewards.std(1).numpy(), rel=1e-5)
+
+
+def test_policies_meet_on_the_seeds_that_both_have(market: Market, policies: tuple[Policy, Policy]) -> None:
+    nash, fp = policies
+    fewer = dataclasses.replace(fp.select([1, 0]), seeds=[2, 7])
+    table = cross_play.evaluate(market, nash, fewer, points=2, paths=10, seed=5)
+    whole = cross_play.evaluate(market, nash, fp, points=2, paths=10, seed=5)
+    assert set(table["seed_nash"]) == set(table["seed_other"]) == {2}
+    pd.testing.assert_frame_equal(table, whole[whole["seed_nash"] == 2].reset_index(drop=True))
+
+
+def test_one_training_meets_every_one_of_the_other(market: Market, policies: tuple[Policy, Policy]) -> None:
+    nash, fp = policies
+    table = cross_play.evaluate(market, nash, fp.member(0), points=2, paths=10, seed=5)
+    assert list(dict.fromkeys(zip(table["seed_nash"], table["seed_other"], strict=True))) == [(1, 1), (2, 1)]
+    shocks = market.sample_shocks(10, generator(5, "cross_play", 0, 1))
+    expected = play(market, [(nash.member(1), [0]), (fp.member(0), [1, 2])], shocks)[0, :, 0].mean()
+    assert points_of(table, "first_nash", "common", seed=2)[1] == pytest.approx(float(expected), rel=1e-5)
+    assert (points_of(table, "all_other", "common") == points_of(table, "all_other", "common", seed=2)).all()
+    tested = cross_play.tests(table, 0.05)
+    assert list(dict.fromkeys(tested["scope"])) == ["1-1", "2-1", "pooled"]
 
 
 def test_many_paths_are_merged_block_by_block(
@@ -118,8 +140,9 @@ def test_more_points_add_to_the_first_ones(market: Market, policies: tuple[Polic
 
 
 def test_what_cannot_be_played(market: Market, linear: Linear) -> None:
-    with pytest.raises(ValueError, match="paired one to one, got 2 of Nash-DQN and 1 of FP"):
-        cross_play.evaluate(market, linear(NASH), linear(FP[:1]), points=1, paths=2, seed=5)
+    others = dataclasses.replace(linear(FP), seeds=[3, 4])
+    with pytest.raises(ValueError, match="seeds are 1, 2 and 3, 4: at least one must be the same"):
+        cross_play.evaluate(market, linear(NASH), others, points=1, paths=2, seed=5)
     with pytest.raises(ValueError, match="points = 1, paths = 1"):
         cross_play.evaluate(market, linear(NASH), linear(FP), points=1, paths=1, seed=5)
 
@@ -164,7 +187,7 @@ def test_each_seed_pair_is_tested_in_either_design() -> None:
     table = cross_play.tests(rewards_table(rewards), alpha=0.05)
     assert tuple(table.columns) == cross_play.TEST_COLUMNS
     assert len(table) == 2 * 2 * (2 + 1)
-    for deviation, base in (("first_nash", "all_fp"), ("first_fp", "all_nash")):
+    for deviation, base in (("first_nash", "all_other"), ("first_other", "all_nash")):
         for seed in (1, 2):
             row = one(table, f"{deviation}-{base}", f"{seed}-{seed}", "welch")
             x, y = (rewards[seed, profile, "independent"] for profile in (deviation, base))
@@ -181,9 +204,9 @@ def test_pooled_tests_count_seed_pairs_not_points() -> None:
     rewards = drawn([1, 2, 3])
     table = cross_play.tests(rewards_table(rewards), alpha=0.05)
     for test, design in (("welch", "independent"), ("paired", "common")):
-        row = one(table, "first_nash-all_fp", "pooled", test)
+        row = one(table, "first_nash-all_other", "pooled", test)
         differences = [
-            np.mean(rewards[s, "first_nash", design]) - np.mean(rewards[s, "all_fp", design]) for s in (1, 2, 3)
+            np.mean(rewards[s, "first_nash", design]) - np.mean(rewards[s, "all_other", design]) for s in (1, 2, 3)
         ]
         expected = stats.ttest_1samp(differences, 0)
         assert (row["n"], row["df"]) == (3, 2)
@@ -196,16 +219,16 @@ def test_a_real_difference_is_found_by_the_paired_test_alone() -> None:
     random = np.random.default_rng(3)
     noise, gain = random.normal(0, 0.1, 50), random.normal(0.03, 0.002, 50)
     rewards = drawn([1], 50)
-    rewards[1, "all_fp", "independent"] = rewards[1, "all_fp", "common"] = noise.tolist()
+    rewards[1, "all_other", "independent"] = rewards[1, "all_other", "common"] = noise.tolist()
     rewards[1, "first_nash", "common"] = (noise + gain).tolist()
     rewards[1, "first_nash", "independent"] = (random.normal(0, 0.1, 50) + gain).tolist()
     table = cross_play.tests(rewards_table(rewards), alpha=0.05)
-    assert one(table, "first_nash-all_fp", "1-1", "paired")["reject"]
-    assert not one(table, "first_nash-all_fp", "1-1", "welch")["reject"]
+    assert one(table, "first_nash-all_other", "1-1", "paired")["reject"]
+    assert not one(table, "first_nash-all_other", "1-1", "welch")["reject"]
 
 
 def test_one_seed_pair_has_a_difference_but_no_pooled_test() -> None:
-    row = one(cross_play.tests(rewards_table(drawn([1])), 0.05), "first_nash-all_fp", "pooled", "paired")
+    row = one(cross_play.tests(rewards_table(drawn([1])), 0.05), "first_nash-all_other", "pooled", "paired")
     assert row["n"] == 1
     assert math.isfinite(row["mean_difference"])
     assert row[["low", "high", "statistic", "df", "p_value", "effect_size", "reject"]].isna().all()
@@ -213,8 +236,8 @@ def test_one_seed_pair_has_a_difference_but_no_pooled_test() -> None:
 
 def test_one_point_has_no_test() -> None:
     table = cross_play.tests(rewards_table(drawn([1, 2], points=1)), 0.05)
-    assert one(table, "first_nash-all_fp", "1-1", "welch")[["low", "p_value", "reject"]].isna().all()
-    assert math.isfinite(one(table, "first_nash-all_fp", "pooled", "welch")["p_value"])
+    assert one(table, "first_nash-all_other", "1-1", "welch")[["low", "p_value", "reject"]].isna().all()
+    assert math.isfinite(one(table, "first_nash-all_other", "pooled", "welch")["p_value"])
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -223,7 +246,7 @@ def test_rewards_that_are_not_finite_are_never_dropped(bad: float) -> None:
     rewards[2, "first_nash", "common"][4] = bad
     table = cross_play.tests(rewards_table(rewards), 0.05)
     for scope in ("2-2", "pooled"):
-        row = one(table, "first_nash-all_fp", scope, "paired")
+        row = one(table, "first_nash-all_other", scope, "paired")
         assert row[["mean_difference", "low", "p_value", "reject"]].isna().all()
-    assert math.isfinite(one(table, "first_nash-all_fp", "1-1", "paired")["p_value"])
-    assert math.isfinite(one(table, "first_nash-all_fp", "pooled", "welch")["p_value"])
+    assert math.isfinite(one(table, "first_nash-all_other", "1-1", "paired")["p_value"])
+    assert math.isfinite(one(table, "first_nash-all_other", "pooled", "welch")["p_value"])

@@ -1,5 +1,6 @@
 """Fig. 2's grid and the distance of policies, on policies whose rates are known."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 
@@ -163,8 +164,29 @@ def test_one_training_has_no_yardstick(market: Market, linear: Linear) -> None:
     assert (table["policy_b"] == "b").all()
 
 
+def test_trainings_without_a_counterpart_do_not_count(market: Market, linear: Linear) -> None:
+    a, b = linear(A), linear(B, spec=CODE_SPEC)
+    table = distance(market, ("a", a), ("b", dataclasses.replace(b.select([2, 0]), seeds=[3, 1])), GRID, 2, seed=1)
+    whole = distance(market, ("a", a), ("b", b), GRID, 2, seed=1)
+    kept = whole[whole["seed_a"].isin([1, 3]) & whole["seed_b"].isin([1, 3])]
+    pd.testing.assert_frame_equal(table, kept.reset_index(drop=True))
+
+
+def test_one_training_is_compared_with_all_and_has_no_spread(market: Market, linear: Linear) -> None:
+    a, b = linear(A), linear(B[:1], spec=CODE_SPEC)
+    table = distance(market, ("a", a), ("b", b), GRID, 2, seed=1)
+    pairs = list(
+        table[["policy_a", "policy_b", "seed_a", "seed_b"]].drop_duplicates().itertuples(index=False, name=None)
+    )
+    within = [("a", "a", 1, 2), ("a", "a", 1, 3), ("a", "a", 2, 3)]
+    assert pairs == [("a", "b", 1, 1), ("a", "b", 2, 1), ("a", "b", 3, 1), *within]
+    alone = distance(market, ("a", a.member(1)), ("b", b), GRID, 2, seed=1)
+    second = table[(table["policy_b"] == "b") & (table["seed_a"] == 2)]
+    np.testing.assert_allclose(second["rms"], alone["rms"], rtol=1e-5)
+
+
 def test_what_cannot_be_compared(market: Market, linear: Linear) -> None:
-    with pytest.raises(ValueError, match="got 3 of a and 2 of b"):
-        distance(market, ("a", linear(A)), ("b", linear(A[:2])), GRID, 2, seed=1)
+    with pytest.raises(ValueError, match="seeds are 1, 2, 3 and 8, 9: at least one must be the same"):
+        distance(market, ("a", linear(A)), ("b", dataclasses.replace(linear(A[:2]), seeds=[8, 9])), GRID, 2, seed=1)
     with pytest.raises(ValueError, match="visited_episodes = 0"):
         distance(market, ("a", linear(A)), ("b", linear(A)), GRID, 0, seed=1)

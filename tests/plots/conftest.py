@@ -108,14 +108,14 @@ def policy_distance() -> DataFrame:
     return DataFrame(rows, columns=columns)
 
 
-PROFILES = {"all_fp": -1.35, "first_nash": -1.38, "first_fp": -1.32, "all_nash": -1.34}
+PROFILES = {"all_other": -1.35, "first_nash": -1.38, "first_other": -1.32, "all_nash": -1.34}
 
 
 @pytest.fixture
 def points() -> Callable[..., DataFrame]:
     """Cross-play of the named comparisons: 50 points a profile, seed pairs 0.01 apart, ``shift`` added to all."""
 
-    def table(*comparisons: str, pairs: int = 3, shift: float = 0.0) -> DataFrame:
+    def table(*comparisons: str, pairs: int = 3, shift: float = 0.0, other: str = "fictitious_play/last") -> DataFrame:
         noise = np.linspace(-0.2, 0.2, 50)
         parts = []
         for comparison in comparisons:
@@ -125,10 +125,10 @@ def points() -> Callable[..., DataFrame]:
                         part = DataFrame({"point": range(50), "reward": mean + shift + 0.01 * seed + noise})
                         parts.append(
                             part.assign(
-                                comparison=comparison, seed_nash=seed, seed_fp=seed, profile=profile, design=design
+                                comparison=comparison, seed_nash=seed, seed_other=seed, profile=profile, design=design
                             )
                         )
-        return concat(parts, ignore_index=True).assign(scenario="released", reward_sd=2.7, paths=1000)
+        return concat(parts, ignore_index=True).assign(scenario="released", other=other, reward_sd=2.7, paths=1000)
 
     return table
 
@@ -141,7 +141,7 @@ def tests_table() -> Callable[..., DataFrame]:
         scopes = [*(f"{seed}-{seed}" for seed in range(1, pairs + 1)), "pooled"]
         rows = []
         for comparison in comparisons:
-            for pair, sign in (("first_nash-all_fp", -1), ("first_fp-all_nash", 1)):
+            for pair, sign in (("first_nash-all_other", -1), ("first_other-all_nash", 1)):
                 for at, scope in enumerate(scopes, start=1):
                     for test in ("welch", "paired"):
                         middle = sign * 0.01 * at
@@ -202,6 +202,13 @@ def histories() -> dict[str, DataFrame]:
             )
         )
     return {"nash_dqn/paper": concat(nash, ignore_index=True), "fictitious_play/last": concat(fp, ignore_index=True)}
+
+
+@pytest.fixture
+def self_play() -> DataFrame:
+    """History of one training by self-play, of 20 rows."""
+    done = np.arange(1, 21)
+    return DataFrame({"seed": 1, "iteration": 5 * done, "transitions": 500 * done, "reward": -1.3 - 1 / done})
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pandas import DataFrame
 
 from nash_dqn.plots.fig2_policies import plot
 
-COMPARED: dict[str, Any] = {"comparison": "paper", "nash_dqn": "paper", "fictitious_play": "last"}
+COMPARED: dict[str, Any] = {"comparison": "paper", "policies": ["nash_dqn/paper", "fictitious_play/last"]}
 IMPACTS = (-0.2, 0.0, 0.2)
 PRICES = (9.5, 9.75, 10.0, 10.25, 10.5)
 
@@ -49,7 +49,7 @@ def test_layout_is_the_papers(figure: Figure) -> None:
     titles = [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
     minus = "\N{MINUS SIGN}"
     impacts = [f"{minus}0.2", "0.0", "0.2"]
-    rows = ["Nash-DQN", "FP", f"Nash-DQN {minus} FP"]
+    rows = ["Nash-DQN", "FP", "difference"]
     expected = [f"{row}, $Y$ = {impact}" for row in rows for impact in impacts]
     assert titles == [f"({letter}) {title}" for letter, title in zip("abcdefghi", expected, strict=True)]
 
@@ -125,7 +125,10 @@ def test_distances_stand_below(figure: Figure, find: Callable[..., list[Any]]) -
     assert "grid shown 0.200 [0.100, 0.300] (10%)" in text
     assert "visited by Nash-DQN 0.400 [0.200, 0.600] (20%)" in text
     assert "visited by FP 0.600 [0.300, 0.900] (30%)" in text
-    assert "two seeds of one algorithm, on the grid shown: Nash-DQN 0.200" in text
+    assert "two seeds of one policy, on the grid shown: Nash-DQN 0.200" in text
+    assert "two seeds of one policy, in states they visit: Nash-DQN 0.500 [0.200, 0.900] (25%); FP" in text
+    assert "Bottom row: Nash-DQN less FP" in text
+    assert "On the grid all past order flow is zero, an agent's own too" in text
     assert "Not drawn" not in text
 
 
@@ -134,7 +137,7 @@ def test_diverged_seeds_are_left_out_and_named(
 ) -> None:
     grid = small(policy_grid).copy()
     grid.loc[(grid["algorithm"] == "fictitious_play") & (grid["seed"] == 3), "rate"] = np.nan
-    figure = plot(grid, policy_distance, **COMPARED, diverged={"nash_dqn": [1]})
+    figure = plot(grid, policy_distance, **COMPARED, diverged=[[1], []])
     kept = grid[~((grid["algorithm"] == "nash_dqn") & (grid["seed"] == 1)) & grid["rate"].notna()]
     np.testing.assert_allclose(colours(mesh(figure, find, 0, 0, 1)), rates(kept, "nash_dqn", 0.0, 10.5))
     np.testing.assert_allclose(colours(mesh(figure, find, 1, 0, 1)), rates(kept, "fictitious_play", 0.0, 10.5))
@@ -145,10 +148,49 @@ def test_diverged_seeds_are_left_out_and_named(
     assert "on the grid shown: Nash-DQN 0.300 (15%); FP 0.100 (5%)." in " ".join(notes.split())
 
 
+def test_seeds_of_one_policy_alone_are_left_out_and_named(
+    policy_grid: DataFrame, policy_distance: DataFrame, find: Callable[..., list[Any]]
+) -> None:
+    grid = small(policy_grid)
+    grid = grid[(grid["algorithm"] == "nash_dqn") | (grid["seed"] < 3)]
+    compared = policy_distance[(policy_distance["seed_a"] < 3) & (policy_distance["seed_b"] < 3)]
+    figure = plot(grid, compared, **COMPARED)
+    kept = grid[grid["seed"] < 3]
+    np.testing.assert_allclose(colours(mesh(figure, find, 0, 0, 1)), rates(kept, "nash_dqn", 0.0, 10.5))
+    notes = find(figure, "notes")[0].get_text()
+    assert "Means over seeds (Nash-DQN: seeds 1, 2; FP: seeds 1, 2)" in notes
+    assert "Not drawn: Nash-DQN seed 3 (the other policy has no such seed)." in notes
+
+
+def test_self_play_is_called_by_its_name(
+    policy_grid: DataFrame,
+    policy_distance: DataFrame,
+    find: Callable[..., list[Any]],
+    words: Callable[[Figure], str],
+    overhang: Callable[[Figure], float],
+) -> None:
+    """One reference, which meets every training of Nash-DQN's."""
+    grid = policy_grid[(policy_grid["algorithm"] == "nash_dqn") | (policy_grid["seed"] == 1)]
+    grid = grid.replace({"fictitious_play": "self_play", "last": "memory"})
+    distances = policy_distance[policy_distance["policy_a"] == "nash_dqn"].replace("fictitious_play", "self_play")
+    distances["seed_b"] = distances["seed_b"].where(distances["policy_b"] == "nash_dqn", 1)
+    figure = plot(grid, distances, comparison="paper", policies=["nash_dqn/paper", "self_play/memory"])
+    text = " ".join(words(figure).split())
+    assert "scenario released: Nash-DQN (recipe paper) and self-play, memory" in text
+    assert "(d) self-play, memory, $Y$" in text
+    assert "Means over seeds (Nash-DQN: seeds 1, 2, 3; self-play, memory: seed 1)" in text
+    assert "from Nash-DQN to self-play, memory in shares/hour" in text
+    assert "visited by self-play, memory 0.600 [0.300, 0.900] (30%)" in text
+    assert "on the grid shown: Nash-DQN 0.200 [0.100, 0.300] (10%); self-play, memory none." in text
+    assert "FP" not in text
+    assert "equilibrium" not in text
+    assert overhang(figure) <= 0
+
+
 def test_distances_may_be_lost_with_the_seeds(
     policy_grid: DataFrame, policy_distance: DataFrame, find: Callable[..., list[Any]]
 ) -> None:
-    lost = {"nash_dqn": [1, 2], "fictitious_play": [3]}
+    lost = [[1, 2], [3]]
     figure = plot(small(policy_grid), policy_distance, **COMPARED, diverged=lost)
     assert "no seed pair left: grid shown none;" in " ".join(find(figure, "notes")[0].get_text().split())
 
@@ -178,7 +220,7 @@ def test_nothing_is_cut_off(
     figure: Figure, policy_grid: DataFrame, policy_distance: DataFrame, overhang: Callable[[Figure], float]
 ) -> None:
     assert overhang(figure) <= 0
-    lost = {"nash_dqn": [1], "fictitious_play": [2, 3]}
+    lost = [[1], [2, 3]]
     assert overhang(plot(small(policy_grid), policy_distance, **COMPARED, diverged=lost)) <= 0
 
 
@@ -190,11 +232,11 @@ def test_nothing_is_cut_off(
         (lambda t: t.drop(index=t.index[0]), "policy_grid: no row with seed=1, impact=0.0, price=9.5, time=0.0, inv"),
         (
             lambda t: t[(t["algorithm"] == "nash_dqn") | (t["time"] > 0)],
-            "policy_grid: times of nash_dqn paper and fictitious_play last differ",
+            "policy_grid: times of nash_dqn/paper and fictitious_play/last differ",
         ),
         (
             lambda t: t.assign(rate=t["rate"].where(t["algorithm"] == "nash_dqn")),
-            r"policy_grid: fictitious_play last has no seed left to draw: seed 1 \(rates are not finite\), seed 2",
+            r"policy_grid: fictitious_play/last has no seed left to draw: seed 1 \(rates are not finite\), seed 2",
         ),
     ],
 )
@@ -212,7 +254,7 @@ def test_what_is_wrong_with_the_grid_is_said(
         (lambda t: t.assign(comparison="released"), "policy_distance: no row with comparison=paper"),
         (lambda t: t[t["states"] == "grid"], "policy_distance: no row with states=visited_a"),
         (lambda t: t[t["policy_a"] == t["policy_b"]], "policy_distance: no row between two different policies"),
-        (lambda t: t.replace("nash_dqn", "q"), "policy 'q' must begin with nash_dqn or fictitious_play"),
+        (lambda t: t.replace("nash_dqn", "q"), "policy 'q' is neither nash_dqn nor fictitious_play"),
     ],
 )
 def test_what_is_wrong_with_the_distances_is_said(

@@ -4,15 +4,15 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from pandas import DataFrame
+from pandas import DataFrame, concat
 
 from nash_dqn.plots.fig3_cross_play import plot
 from nash_dqn.published import FIG3_MEANS, RELEASED_WEIGHTS_PAIRED
 
 Table = Callable[..., DataFrame]
 Find = Callable[..., list[Any]]
-PROFILES = ("all_fp", "first_nash", "first_fp", "all_nash")
-PAIRS = ("first_nash-all_fp", "first_fp-all_nash")
+PROFILES = ("all_other", "first_nash", "first_other", "all_nash")
+PAIRS = ("first_nash-all_other", "first_other-all_nash")
 
 
 def of_profile(points: DataFrame, profile: str) -> DataFrame:
@@ -46,7 +46,7 @@ def test_the_independent_design_is_drawn(points: Table, tests_table: Table, find
     table = points("paper")
     table["reward"] = table["reward"].where(table["design"] == "independent", 99.0)
     figure = plot(table, tests_table("paper"))
-    assert find(figure, "mean-all_fp")[0].get_xdata()[0] == pytest.approx(-1.33)
+    assert find(figure, "mean-all_other")[0].get_xdata()[0] == pytest.approx(-1.33)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -62,7 +62,7 @@ def test_means_far_from_the_data_are_written_instead(
     points: Table, tests_table: Table, find: Find, words: Callable[[Figure], str]
 ) -> None:
     figure = plot(points("paper", shift=-0.9), tests_table("paper"))
-    assert not find(figure, "published-all_fp")
+    assert not find(figure, "published-all_other")
     assert figure.axes[0].get_xlim()[1] < -1.5
     assert "paper: FP \N{MINUS SIGN}1.349, Nash-DQN \N{MINUS SIGN}1.375" in words(figure)
     assert "the paper's mean (digitised)" not in words(figure)
@@ -110,8 +110,59 @@ def test_each_comparison_is_a_row(points: Table, tests_table: Table, words: Call
     figure = plot(points("paper", "released"), tests_table("paper", "released"))
     letters = [axes.get_title(loc="left")[:3] for axes in figure.axes]
     assert letters == ["(a)", "(b)", "(c)", "(d)", "(e)", "(f)"]
-    assert "comparison: paper" in words(figure)
-    assert "comparison: released" in words(figure)
+    assert "comparison: paper (Nash-DQN and FP)" in words(figure)
+    assert "comparison: released (Nash-DQN and FP)" in words(figure)
+
+
+def test_self_play_is_called_by_its_name_and_has_nothing_published(
+    points: Table, tests_table: Table, find: Find, words: Callable[[Figure], str]
+) -> None:
+    reference = points("reference", other="self_play/memory", shift=-0.9)
+    figure = plot(reference, tests_table("reference"))
+    text = words(figure)
+    assert "comparison: reference (Nash-DQN and self-play, memory)" in text
+    assert "(a) others play self-play, memory" in text
+    assert "agent 1 plays self-play, memory" in text
+    assert not find(figure, "published-all_other") + find(figure, f"{PAIRS[0]} published")
+    assert [label.get_text() for label in figure.axes[2].get_yticklabels()] == [
+        "seeds 1-1",
+        "seeds 2-2",
+        "seeds 3-3",
+        "pooled",
+    ]
+    for wrong in ("FP", "paper", "authors", "equilibrium"):
+        assert wrong not in text
+
+
+def test_comparisons_may_have_different_others(
+    points: Table, tests_table: Table, find: Find, words: Callable[[Figure], str], overhang: Callable[[Figure], float]
+) -> None:
+    table = concat([points("paper"), points("reference", other="self_play/memory", pairs=5)])
+    tests = concat([tests_table("paper"), tests_table("reference", pairs=5)])
+    figure = plot(table, tests)
+    colours = [tuple(steps.get_facecolor()[:3]) for steps in find(figure, "histogram-all_other")]
+    assert len(set(colours)) == 2
+    assert len(find(figure, "published-all_other")) == 1
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend[:3] == [f"agent 1 plays {name}" for name in ("FP", "self-play, memory", "Nash-DQN")]
+    assert overhang(figure) <= 0
+
+
+def test_long_lists_of_p_values_do_not_run_into_the_next_panel(
+    points: Table, tests_table: Table, words: Callable[[Figure], str]
+) -> None:
+    tests = tests_table("paper", pairs=4)
+    tests.loc[tests["scope"] != "pooled", "p_value"] = [
+        0.0031,
+        0.0031,
+        0.0011,
+        0.0011,
+        0.0026,
+        0.0026,
+        0.0018,
+        0.0018,
+    ] * 2
+    assert "Welch $p$: 0.0011 to 0.0031\n" in words(plot(points("paper", pairs=4), tests))
 
 
 def test_pairs_too_far_away_are_named(
@@ -128,9 +179,9 @@ def test_pairs_too_far_away_are_named(
     assert "5.0e+06 off scale" in words(figure)
     assert "undefined" in words(figure)
     assert "Welch $p$: 0.02, none, 0.06\nequal means rejected: 1 of 2" in words(figure)
-    kept = of_profile(table, "first_fp")
+    kept = of_profile(table, "first_other")
     kept = kept[kept["seed_nash"] != 2]
-    assert find(figure, "mean-first_fp")[0].get_xdata()[0] == pytest.approx(kept["reward"].mean())
+    assert find(figure, "mean-first_other")[0].get_xdata()[0] == pytest.approx(kept["reward"].mean())
     assert max(map(abs, figure.axes[2].get_xlim())) < 1
 
 
@@ -156,7 +207,7 @@ def test_one_seed_pair_has_no_pooled_interval(
 def test_a_single_point_can_be_drawn(points: Table, tests_table: Table, find: Find) -> None:
     table = points("paper")
     figure = plot(table[table["point"] == 0], tests_table("paper"))
-    assert len(find(figure, "pairs-all_fp")[0].get_xdata()) == 3
+    assert len(find(figure, "pairs-all_other")[0].get_xdata()) == 3
 
 
 def test_nothing_is_cut_off(points: Table, tests_table: Table, overhang: Callable[[Figure], float]) -> None:
@@ -168,12 +219,17 @@ def test_nothing_is_cut_off(points: Table, tests_table: Table, overhang: Callabl
     ("change", "message"),
     [
         (lambda t: t.drop(columns="design"), "cross_play: column design is missing"),
-        (lambda t: t[t["profile"] != "all_fp"], "cross_play: no row with profile=all_fp"),
+        (lambda t: t[t["profile"] != "all_other"], "cross_play: no row with profile=all_other"),
         (
-            lambda t: t[(t["profile"] != "all_fp") | (t["seed_nash"] != 2)],
-            "cross_play: no row of comparison=paper, profile=all_fp, seeds 2-2",
+            lambda t: t[(t["profile"] != "all_other") | (t["seed_nash"] != 2)],
+            "cross_play: no row of comparison=paper, profile=all_other, seeds 2-2",
         ),
         (lambda t: t[t["design"] != "independent"], "no row with comparison=paper, design=independent"),
+        (
+            lambda t: t.assign(other=["self_play/memory", *t["other"][1:]]),
+            "cross_play: other must be the same in every",
+        ),
+        (lambda t: t.assign(other="ddpg/x"), "policy 'ddpg/x' must be nash_dqn/RECIPE or"),
         (lambda t: t.assign(point=0), "cross_play: more than one row with scope=1-1, point=0"),
     ],
 )
@@ -189,9 +245,12 @@ def test_what_is_wrong_with_the_points_is_said(
     [
         (lambda t: t.drop(columns="p_value"), "cross_play_tests: column p_value is missing"),
         (lambda t: t.assign(comparison="released"), "cross_play_tests: no row with comparison=paper"),
-        (lambda t: t[t["scope"] != "pooled"], "no row with pair=first_nash-all_fp, scope=pooled, test=paired"),
-        (lambda t: t[t["test"] != "welch"], "no row with pair=first_nash-all_fp, scope=1-1, test=welch"),
-        (lambda t: t.assign(scope="1-1"), "more than one row with comparison=paper, pair=first_nash-all_fp, scope=1-1"),
+        (lambda t: t[t["scope"] != "pooled"], "no row with pair=first_nash-all_other, scope=pooled, test=paired"),
+        (lambda t: t[t["test"] != "welch"], "no row with pair=first_nash-all_other, scope=1-1, test=welch"),
+        (
+            lambda t: t.assign(scope="1-1"),
+            "more than one row with comparison=paper, pair=first_nash-all_other, scope=1-1",
+        ),
         (lambda t: t.assign(reject="?"), "cross_play_tests: reject must hold True, False or nothing"),
     ],
 )

@@ -10,7 +10,18 @@ import matplotlib
 import pytest
 from matplotlib.figure import Figure
 
-from nash_dqn.plots.style import WIDTH_MM, compact, letter, new_figure, number, save, scale_log, style, title_panel
+from nash_dqn.plots.style import (
+    WIDTH_MM,
+    compact,
+    letter,
+    new_figure,
+    number,
+    policy_name,
+    save,
+    scale_log,
+    style,
+    title_panel,
+)
 
 
 def draw() -> Figure:
@@ -157,3 +168,24 @@ def test_log_axes_have_plain_numbers_where_these_are_short(low: float, high: flo
         scale_log(axes, low, high)
         labels = {label.get_text() for label in axes.get_yticklabels()}
     assert shown <= labels
+
+
+@pytest.mark.parametrize(
+    ("policy", "name"),
+    [
+        ("nash_dqn/paper", "Nash-DQN"),
+        ("fictitious_play/last", "FP"),
+        ("self_play/memory", "self-play, memory"),
+        ("self_play/same", "self-play, same"),
+    ],
+)
+def test_names_of_policies(policy: str, name: str) -> None:
+    assert policy_name(policy) == name
+
+
+@pytest.mark.parametrize("policy", ["ddpg/last", "self_play", "nash_dqn/", ""])
+def test_policies_without_a_name(policy: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"policy '{policy}' must be nash_dqn/RECIPE or fictitious_play/RECIPE or self"
+    ):
+        policy_name(policy)

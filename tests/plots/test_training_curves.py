@@ -92,6 +92,20 @@ def test_a_panel_for_each_recipe(histories: Histories, records: Records) -> None
     assert titles == [f"({letter}) {title}" for letter, title in zip("abcdefgh", expected, strict=True)]
 
 
+def test_self_play_has_a_panel_of_its_rewards(
+    histories: Histories, records: Records, self_play: DataFrame, find: Find, overhang: Callable[[Figure], float]
+) -> None:
+    histories["self_play/memory"] = self_play
+    records["self_play/memory"] = {"members": [{"seed": 1, "transitions": 10000, "stopped": "iterations"}]}
+    figure = draw(histories, records)
+    axes = figure.axes[-1]
+    assert axes.get_title(loc="left") == "(d) self-play reward in training, recipe memory"
+    (line,) = [line for line in find(figure, "seed-1") if line.axes is axes]
+    np.testing.assert_array_equal(line.get_ydata(), self_play["reward"])
+    assert not [line for line in find(figure, "boundary") if line.axes is axes]
+    assert overhang(figure) <= 0
+
+
 def test_one_algorithm_alone_can_be_drawn(histories: Histories, records: Records) -> None:
     name = "nash_dqn/paper"
     assert len(draw({name: histories[name]}, {name: records[name]}).axes) == 1
@@ -103,7 +117,9 @@ def test_nothing_is_cut_off(histories: Histories, records: Records, overhang: Ca
 
 def test_names_must_have_an_algorithm_and_a_recipe(histories: Histories, records: Records) -> None:
     for name in ("dqn/paper", "nash_dqn"):
-        with pytest.raises(ValueError, match=f"'{name}' must be nash_dqn/RECIPE or fictitious_play/RECIPE"):
+        with pytest.raises(
+            ValueError, match=f"'{name}' must be nash_dqn/RECIPE or fictitious_play/RECIPE or self_play"
+        ):
             draw({name: histories["nash_dqn/paper"]}, {name: records["nash_dqn/paper"]})
 
 

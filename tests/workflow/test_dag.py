@@ -41,7 +41,7 @@ IN_EACH_SCENARIO = {
     "reference": 1,
     "plot_beta_sweep": 1,
     "plot_policies": 1,
-    "plot_other_policies": 1,
+    "plot_other_policies": 3,
     "plot_cross_play": 1,
     "plot_training_curves": 1,
     "plot_exploitability": 1,
@@ -182,7 +182,8 @@ def test_smoke_run_makes_every_table_and_figure(smoke_run: Checkout) -> None:
     tables += ["data_efficiency", *(f"data_efficiency/{policy}" for policy in followed)]
     tables += ["ddpg_best_response", *(f"ddpg_best_response/{name}" for name in ("nash_dqn/paper", followed[1]))]
     tables += ["reference"]
-    figures = ["fig1_beta_sweep", "fig2_policies", "fig2_policies_released", "fig3_cross_play"]
+    figures = ["fig1_beta_sweep", "fig2_policies", "fig3_cross_play"]
+    figures += [f"fig2_policies_{name}" for name in ("released", "refined", "reference")]
     figures += ["training_curves", "exploitability", "data_efficiency"]
     expected = {"results/claims.csv", "results/lq_released/lq_error.csv", "results/lq_released/lq_scatter.csv"}
     expected |= {f"figures/lq_released/lq_policies.{suffix}" for suffix in ("pdf", "png")}
@@ -228,6 +229,70 @@ def test_policies_are_measured_along_trainings_that_are_long_enough(smoke_run: C
     assert read_tensors(results / "nash_dqn/released/beta_50/snapshots.safetensors")[0] == {}
 
 
+def test_ablation_is_made_on_request(finished: Checkout) -> None:
+    """Four trainings for its one switch and one for its variant; the trainings of Fig. 1 are there."""
+    before = finished.results()
+    expected = {
+        **{"train_ablation": 5, "ablation_exploitability": 5, "ablation_table": 1, "plot_ablation": 1},
+        **{"exploitability_at_beta": 2, "beta_exploitability": 1, "plot_beta_exploitability": 1, "ablation": 1},
+    }
+    assert finished.planned("ablation") == expected
+    run = finished.snakemake("ablation")
+    assert run.returncode == 0, run.stdout
+    settings = ("paper", "paper+everything", "refined", "refined-everything", "refined+target_network")
+    of_training = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json", "exploitability.csv")
+    made = {f"results/released/ablation/{setting}/{name}" for setting in settings for name in of_training}
+    made |= {f"results/released/beta_exploitability/beta_{beta}.csv" for beta in (0, 100)}
+    made |= {f"results/released/{name}.csv" for name in ("ablation", "ablation_seeds", "beta_exploitability")}
+    made |= {f"figures/released/{name}.{end}" for name in ("ablation", "beta_exploitability") for end in ("pdf", "png")}
+    after = finished.results()
+    assert set(after) - set(before) == made
+    assert {name: after[name] for name in before} == before
+    results = finished.run_directory / "results/released"
+    # All of it added is the other recipe, all removed the first, and its training that of the default run.
+    for same, as_other in (("paper+everything", "refined"), ("refined-everything", "paper")):
+        recipes = [json.loads((results / "ablation" / name / "run.json").read_text()) for name in (same, as_other)]
+        assert recipes[0]["config"] == recipes[1]["config"]
+        assert [recipe["recipe_name"] for recipe in recipes] == [same, as_other]
+    gains = read_table(results / "ablation.csv", ["setting", "deviator", "gain"]).set_index(["setting", "deviator"])[
+        "gain"
+    ]
+    assert gains["paper+everything", "memory"] == gains["refined", "memory"]
+    assert gains["refined-everything", "same"] == gains["paper", "same"] != gains["refined", "same"]
+    at_beta = read_table(results / "beta_exploitability.csv", ["beta", "seed", "player"])
+    assert at_beta[at_beta["player"] == "1"].groupby("beta")["seed"].apply(set).to_dict() == {0: {1, 2}, 100: {1, 2}}
+    assert finished.planned() == {}
+
+
+def test_another_variant_is_trained_alone(finished: Checkout) -> None:
+    finished.configure(lambda config: config["ablation"]["variants"].update(paper={"small": {"value_hidden": [4]}}))
+    assert finished.planned("results/released/ablation/paper+small/exploitability.csv") == {
+        "train_ablation": 1,
+        "ablation_exploitability": 1,
+    }
+    assert finished.planned() == {}
+
+
+def test_policies_are_compared_on_the_seeds_that_both_have(smoke_run: Checkout) -> None:
+    """Nash-DQN refined has the seeds 1, 2, 3; fictitious play has 1, 2, and the reference 1."""
+    results = smoke_run.run_directory / "results/released"
+    rewards = read_table(results / "cross_play.csv", ["comparison", "other", "seed_nash", "seed_other"])
+    met = rewards[["comparison", "other", "seed_nash", "seed_other"]].drop_duplicates().to_numpy().tolist()
+    both = [[1, 1], [2, 2]]
+    assert met == [
+        *(["paper", "fictitious_play/last", *seeds] for seeds in both),
+        *(["released", "fictitious_play/average", *seeds] for seeds in both),
+        *(["refined", "fictitious_play/last", *seeds] for seeds in both),
+        *(["reference", "self_play/memory", seed, 1] for seed in (1, 2, 3)),
+    ]
+    distances = read_table(results / "policy_distance.csv", ["comparison", "policy_a", "policy_b", "seed_a", "seed_b"])
+    reference = distances[(distances["comparison"] == "reference") & (distances["states"] == "grid")]
+    assert reference[["policy_a", "policy_b", "seed_a", "seed_b"]].to_numpy().tolist() == [
+        *(["nash_dqn", "self_play", seed, 1] for seed in (1, 2, 3)),
+        *(["nash_dqn", "nash_dqn", *seeds] for seeds in ([1, 2], [1, 3], [2, 3])),
+    ]
+
+
 def test_second_run_has_nothing_to_do(smoke_run: Checkout) -> None:
     before = smoke_run.results()
     again = smoke_run.snakemake()
@@ -263,6 +328,8 @@ def test_editing_the_training_of_one_algorithm_spares_the_other(finished: Checko
 def test_editing_self_play_spares_what_does_not_use_the_reference(finished: Checkout) -> None:
     finished.edit("src/nash_dqn/agents/self_play.py", comment)
     using = ["train_self_play", "exploitability_table", "data_efficiency", "data_efficiency_table", "reference"]
+    using += ["policy_grid", "policy_distance", "cross_play", "cross_play_tests", "plot_policies"]
+    using += ["plot_other_policies", "plot_cross_play", "plot_training_curves"]
     using += ["plot_exploitability", "plot_data_efficiency", "claims", "all"]
     # Of the policies whose exploitability is measured, one is the reference.
     assert finished.planned() == {**{rule: EVERYTHING[rule] for rule in using}, "exploitability": SCENARIOS}
@@ -369,6 +436,7 @@ def test_wrong_configuration_is_one_line_and_harms_nothing(
         "results/table1/nash_dqn/papr/beta_100/weights.safetensors",
         "results/table1/exploitability/nash_dqn/last.csv",  # a recipe of another algorithm
         "results/table1/lq_error.csv",  # a scenario that is not linear-quadratic
+        "results/released/ablation/paper-everything/weights.safetensors",  # to the first, switches are added
     ],
 )
 def test_unknown_targets_are_refused(finished: Checkout, target: str) -> None:

@@ -1,12 +1,16 @@
 """Functions the rules share: paths of results, settings of jobs, targets."""
 
+import re
 import sys
 from pathlib import Path
 
 from code_digest import code_digest
+from nash_dqn.ablation import settings as ablation_recipes
 from nash_dqn.config import (
     BETA_PATTERN,
     ConfigError,
+    ablation_settings,
+    comparison,
     fictitious_play_settings,
     format_beta,
     load_yaml,
@@ -37,7 +41,7 @@ def validate_config():
 
 def one_of(names):
     """Constraint of a wildcard to these names, so that a misspelt target is refused at once."""
-    return "|".join(names)
+    return "|".join(map(re.escape, names))
 
 
 def nash_dqn_run(scenario, recipe, beta=None):
@@ -72,24 +76,26 @@ def run_of(scenario, policy):
 
 
 def comparisons():
-    """The comparisons of the run, name -> recipe of each algorithm; the first is the headline."""
-    return {name: config["comparisons"][name] for name in config["run"]["comparisons"]}
+    """The comparisons of the run, name -> both policies, Nash-DQN's and the other; the first is the headline."""
+    return {
+        name: [f"{algorithm}/{recipe}" for algorithm, recipe in comparison(config, name).items()]
+        for name in config["run"]["comparisons"]
+    }
 
 
 def sweep_runs(scenario):
     """Folders of the trainings of Fig. 1, in the order of its betas."""
-    recipe = config["beta_sweep"]["recipe"]
-    return [nash_dqn_run(scenario, recipe, b) for b in config["beta_sweep"]["betas"]]
+    return [sweep_run(scenario, beta) for beta in config["beta_sweep"]["betas"]]
 
 
-def nash_dqn_runs(scenario):
-    """Folders of the Nash-DQN trainings that are compared, one for each comparison."""
-    return [nash_dqn_run(scenario, pair["nash_dqn"]) for pair in comparisons().values()]
+def sweep_run(scenario, beta):
+    """Folder of the training of Fig. 1 at that beta, as it stands in paths."""
+    return nash_dqn_run(scenario, config["beta_sweep"]["recipe"], float(beta))
 
 
-def fictitious_play_runs(scenario):
-    """Folders of the fictitious-play trainings that are compared, one for each comparison."""
-    return [fictitious_play_run(scenario, pair["fictitious_play"]) for pair in comparisons().values()]
+def ablated_recipes():
+    """The trainings of the ablation, by name."""
+    return ablation_recipes(config["nash_dqn"], config["ablation"])
 
 
 def files_of(runs, name):
@@ -97,26 +103,24 @@ def files_of(runs, name):
     return [f"{run}/{name}" for run in dict.fromkeys(runs)]
 
 
+def compared_policies():
+    """All policies that are compared, each once: Nash-DQN's, then the others."""
+    nash_dqn, others = zip(*comparisons().values())
+    return list(dict.fromkeys(nash_dqn + others))
+
+
 def compared_runs(scenario):
-    """Folders of all trainings that are compared."""
-    return nash_dqn_runs(scenario) + fictitious_play_runs(scenario)
-
-
-def compared_recipes():
-    """``algorithm/recipe`` of each of them, in the order of their files."""
-    recipes = {
-        algorithm: [pair[algorithm] for pair in comparisons().values()] for algorithm in ("nash_dqn", "fictitious_play")
-    }
-    return list(dict.fromkeys(policies_of(recipes)))
+    """Folders of their trainings, in that order."""
+    return [run_of(scenario, policy) for policy in compared_policies()]
 
 
 def compared_weights(wildcards):
-    """Input of rules that compare pairs of policies: the weights of each algorithm, one for each comparison."""
-    runs = {
-        "nash_dqn": nash_dqn_runs(wildcards.scenario),
-        "fictitious_play": fictitious_play_runs(wildcards.scenario),
+    """Input of rules that compare pairs of policies: weights of either side, one for each comparison."""
+    sides = zip(("nash_dqn", "other"), zip(*comparisons().values()))
+    return {
+        side: [f"{run_of(wildcards.scenario, policy)}/weights.safetensors" for policy in policies]
+        for side, policies in sides
     }
-    return {name: [f"{run}/weights.safetensors" for run in of] for name, of in runs.items()}
 
 
 def reference_weights(section):
@@ -220,12 +224,8 @@ def shown(wildcards):
 
 
 def shown_records(wildcards):
-    """Input of Fig. 2: records of the two trainings it shows, by algorithm."""
-    pair = comparisons()[shown(wildcards)]
-    return {
-        "nash_dqn": f"{nash_dqn_run(wildcards.scenario, pair['nash_dqn'])}/run.json",
-        "fictitious_play": f"{fictitious_play_run(wildcards.scenario, pair['fictitious_play'])}/run.json",
-    }
+    """Input of Fig. 2: records of the two trainings it shows."""
+    return files_of([run_of(wildcards.scenario, policy) for policy in comparisons()[shown(wildcards)]], "run.json")
 
 
 def in_every_scenario(table):
@@ -242,7 +242,7 @@ def training_targets():
     """Weights of every training the run needs."""
     trainings = []
     for scenario in config["run"]["scenarios"]:
-        trainings += fictitious_play_runs(scenario) + nash_dqn_runs(scenario) + sweep_runs(scenario)
+        trainings += compared_runs(scenario) + sweep_runs(scenario)
         trainings += [run_of(scenario, policy) for policy in measured_policies() + answered_policies()]
     trainings += [run_of(scenario, policy) for scenario in config["lq"]["scenarios"] for policy in lq_policies()]
     return files_of(trainings, "weights.safetensors")

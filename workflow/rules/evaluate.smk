@@ -103,7 +103,7 @@ rule cross_play:
         runtime="2h",
     params:
         settings=lambda wc: evaluation_settings(
-            wc.scenario, "cross_play", "points", "paths", "seed", comparisons=list(comparisons())
+            wc.scenario, "cross_play", "points", "paths", "seed", comparisons=comparisons()
         ),
         code=code_digest("workflow/scripts/cross_play.py"),
     message:

@@ -33,7 +33,7 @@ rule plot_beta_sweep:
 
 rule plot_policies:
     input:
-        unpack(shown_records),
+        records=shown_records,
         grid="results/{scenario}/policy_grid.csv",
         distance="results/{scenario}/policy_distance.csv",
     output:
@@ -56,7 +56,7 @@ rule plot_policies:
         mem_mb=1000,
         runtime="10m",
     params:
-        settings=lambda wc: {"comparison": shown(wc), **comparisons()[shown(wc)]},
+        settings=lambda wc: {"comparison": shown(wc), "policies": comparisons()[shown(wc)]},
         code=code_digest("workflow/scripts/plot_policies.py"),
     message:
         "Draw Fig. 2 of {wildcards.scenario}"
@@ -138,7 +138,7 @@ rule plot_training_curves:
         mem_mb=1000,
         runtime="10m",
     params:
-        settings=lambda wc: {"scenario": wc.scenario, "recipes": compared_recipes()},
+        settings=lambda wc: {"scenario": wc.scenario, "recipes": compared_policies()},
         code=code_digest("workflow/scripts/plot_training_curves.py"),
     message:
         "Draw the training curves of {wildcards.scenario}"

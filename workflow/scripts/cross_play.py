@@ -14,17 +14,16 @@ from nash_dqn.runtime import configure_process
 
 configure_process()
 settings = snakemake.params.settings
-pairs = zip(settings["comparisons"], snakemake.input.nash_dqn, snakemake.input.fictitious_play, strict=True)
+pairs = zip(settings["comparisons"].items(), snakemake.input.nash_dqn, snakemake.input.other, strict=True)
 tables = {
-    (settings["scenario"], comparison): evaluate(
+    (settings["scenario"], comparison, other): evaluate(
         Market(**settings["game"]),
-        load_policy(nash_dqn),
-        load_policy(fictitious_play),
+        *map(load_policy, weights),
         settings["points"],
         settings["paths"],
         settings["seed"],
     )
-    for comparison, nash_dqn, fictitious_play in pairs
+    for (comparison, (_, other)), *weights in pairs
 }
-names = ["scenario", "comparison"]
+names = ["scenario", "comparison", "other"]
 write_csv(snakemake.output[0], pd.concat(tables, names=names).reset_index(names))

@@ -9,7 +9,7 @@ import pandas as pd
 from nash_dqn.artifacts import read_table, write_csv
 from nash_dqn.evaluation.cross_play import COLUMNS, tests
 
-names = ["scenario", "comparison"]
+names = ["scenario", "comparison", "other"]
 rewards = read_table(snakemake.input[0], [*names, *COLUMNS])
 tables = {key: tests(group, snakemake.params.settings["alpha"]) for key, group in rewards.groupby(names, sort=False)}
 write_csv(snakemake.output[0], pd.concat(tables, names=names).reset_index(names))

@@ -19,11 +19,7 @@ figure = plot(
     read_table(snakemake.input.grid, GRID_COLUMNS),
     read_table(snakemake.input.distance, DISTANCE_COLUMNS),
     comparison=settings["comparison"],
-    nash_dqn=settings["nash_dqn"],
-    fictitious_play=settings["fictitious_play"],
-    diverged={
-        "nash_dqn": diverged(snakemake.input.nash_dqn),
-        "fictitious_play": diverged(snakemake.input.fictitious_play),
-    },
+    policies=settings["policies"],
+    diverged=[diverged(path) for path in snakemake.input.records],
 )
 save(figure, [snakemake.output.pdf, snakemake.output.png])

@@ -14,17 +14,16 @@ from nash_dqn.runtime import configure_process
 
 configure_process()
 settings = snakemake.params.settings
-pairs = zip(settings["comparisons"], snakemake.input.nash_dqn, snakemake.input.fictitious_play, strict=True)
+pairs = zip(settings["comparisons"], snakemake.input.nash_dqn, snakemake.input.other, strict=True)
 tables = {
     (settings["scenario"], comparison): distance(
         Market(**settings["game"]),
-        ("nash_dqn", load_policy(nash_dqn)),
-        ("fictitious_play", load_policy(fictitious_play)),
+        *((policy.algorithm, policy) for policy in map(load_policy, weights)),
         Grid.from_dict(settings),
         settings["visited_episodes"],
         settings["seed"],
     )
-    for comparison, nash_dqn, fictitious_play in pairs
+    for comparison, *weights in pairs
 }
 names = ["scenario", "comparison"]
 write_csv(snakemake.output[0], pd.concat(tables, names=names).reset_index(names))

@@ -1,4 +1,9 @@
-"""Nash-DQN, Algorithm 1: an actor-critic whose Q is locally linear-quadratic, so that mu is its Nash point."""
+"""Nash-DQN, Algorithm 1: an actor-critic whose Q is locally linear-quadratic, so that mu is its Nash point.
+
+The theory's state is visible; the experiment's inventories are not. Agents that play mu of what they see take V of it
+for the value of a state, which it is not. A projected policy does without: Q is a function of the whole state, which
+only its training sees, and what agents play is its Nash point as far as they can see it.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +60,9 @@ class NashDQNRecipe:
     Attributes:
         observation: what agents see.
         critic: what the value network sees; None for the agents' observation.
+        policy: ``"nash"``: agents play mu, the advantage network's Nash point (12), which then sees what they see; or
+            ``"projected"``: the advantage network sees what the value network does, and agents play an actor of what
+            they see, fitted to its Nash point.
         skip_terms: per-step terms beside the networks, linear in the advantage network's, quadratic in the value's.
         value_hidden: hidden layers of the value network.
         advantage_hidden: hidden layers of the advantage network.
@@ -69,8 +77,9 @@ class NashDQNRecipe:
         adam_beta2: decay of Adam's mean squared gradient; the default 0.999 remembers the first, large errors long.
         weight_decay: decoupled.
         exploration: sigma_b, standard deviation of the exploration noise, shares/hour.
-        explorers: ``"all"`` agents explore at once, or ``"one"``, agent 0, and only its transitions are learned from:
-            delta_{-i} is zero there, so that P12, P22 and psi are not learned.
+        explorers: ``"all"`` agents explore at once; or ``"one"``, agent 0, and only its transitions are learned from:
+            delta_{-i} is zero there, so that P12, P22 and psi are not learned; or ``"half"``: all in the first half of
+            the episodes, agent 0 in the rest, and an actor is fitted to what agent 0 sees in these alone.
         opponent_gradient: whether (17)'s gradient also reaches mu where it stands for the opponents' actions, mu_{-i};
             agent i's error says nothing about what the others should do.
         penalty: on psi, equation (23).
@@ -84,6 +93,7 @@ class NashDQNRecipe:
 
     observation: ObservationSpec
     critic: ObservationSpec | None
+    policy: Literal["nash", "projected"]
     skip_terms: bool
     value_hidden: Sequence[int]
     advantage_hidden: Sequence[int]
@@ -97,7 +107,7 @@ class NashDQNRecipe:
     adam_beta2: float
     weight_decay: float
     exploration: Exploration
-    explorers: Literal["all", "one"]
+    explorers: Literal["all", "one", "half"]
     opponent_gradient: bool
     penalty: Penalty
     target_refresh: int | None
@@ -107,13 +117,15 @@ class NashDQNRecipe:
     history_every: int
 
     def __post_init__(self) -> None:
-        for name, allowed in (("learning_rate_schedule", ("constant", "cosine")), ("explorers", ("all", "one"))):
+        names = ("learning_rate_schedule", ("constant", "cosine")), ("explorers", ("all", "one", "half"))
+        for name, allowed in (*names, ("policy", ("nash", "projected"))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(map(repr, allowed))}")
-        if self.explorers == "one" and not self.once:
+        if (self.explorers != "all" or self.policy != "nash") and not self.once:
             raise ValueError(
-                f"replay_episodes = {self.replay_episodes}: with explorers = 'one', allowed is episodes_per_iteration "
-                "= minibatch_episodes alone, since in an older episode the others played an older mu"
+                f"replay_episodes = {self.replay_episodes}: with explorers = {self.explorers!r} and policy = "
+                f"{self.policy!r}, allowed is episodes_per_iteration = minibatch_episodes alone, since in an older "
+                "episode the others played an older policy"
             )
 
     @property
@@ -143,40 +155,64 @@ class NashDQNRecipe:
 
     @property
     def learners(self) -> slice:
-        """The agents that explore, and whose transitions are learned from."""
-        return slice(None) if self.explorers == "all" else slice(0, 1)
+        """The agents whose transitions are learned from."""
+        return slice(0, 1) if self.explorers == "one" else slice(None)
+
+    @property
+    def solo(self) -> slice:
+        """The episodes in which agent 0 explores alone."""
+        first = {"all": self.episodes_per_iteration, "one": 0, "half": self.episodes_per_iteration // 2}
+        return slice(first[self.explorers], None)
 
     def rate(self, fraction: float) -> float:
         """Learning rate after a fraction in [0, 1) of the run, relative to its start."""
         return 1.0 if self.learning_rate_schedule == "constant" else half_cosine(fraction)
 
 
-def exploring(advantage: ObservationNetwork, noise: Tensor) -> Act:
-    """Play u = mu(x) + noise, ``[K, E, M, N, d]``."""
-    mu, steps = mu_network(advantage, noise.shape[-1]), noise.unbind(2)
+def exploring(policy: ObservationNetwork, noise: Tensor) -> Act:
+    """Play u = mu(x) + noise, ``[K, E, M, N, d]``; the policy's first outputs are mu."""
+    mu, steps = mu_network(policy, noise.shape[-1]), noise.unbind(2)
     return lambda state, observation: mu(observation) + steps[state.step]
 
 
 def bellman_residuals(
     game: Market, advantage: ObservationNetwork, value: ObservationNetwork, episodes: Episodes
 ) -> Tensor:
-    """V(x) + A(x; u) - r - gamma V(x'), ``[K, E, M, N]``: the error that (17) squares."""
+    """V(x) + A(x; u) - r - gamma V(x'), ``[K, E, M, N]``: the error that (17) squares, of agents that play A's mu."""
     values = value(episodes.seen_by_critic).squeeze(-1)
     target = torch.add(episodes.rewards, next_values(values), alpha=game.discount)
-    return values + advantage_of(advantage, episodes)[0] - target
+    return values + advantage_of(advantage, episodes.observation, episodes.actions)[0] - target
 
 
 def advantage_of(
-    network: ObservationNetwork, episodes: Episodes, agents: slice = slice(None), opponent_gradient: bool = True
+    network: ObservationNetwork,
+    seen: Observation,
+    actions: Tensor,
+    agents: slice = slice(None),
+    opponent_gradient: bool = True,
 ) -> tuple[Tensor, AdvantageParameters]:
-    """A(x; u) ``[K, E, M, n]`` of the actions that these agents played while the others played mu, and the parameters.
+    """A(x; u) ``[K, E, M, n]`` of these agents' actions while the others play mu, and the parameters.
 
-    Without ``opponent_gradient`` the deviations delta_{-i} are constants.
+    ``actions`` are ``[K, E, M, N, d]``. Without ``opponent_gradient`` the deviations delta_{-i} are constants.
     """
-    parameters = unpack(network(episodes.observation, agents), episodes.actions.shape[-1])
-    delta = episodes.actions[..., agents, :] - parameters.mu
-    opponents = delta if opponent_gradient else delta.detach()
-    return label_invariant_advantage(delta, parameters, opponents), parameters
+    parameters = unpack(network(seen, agents), actions.shape[-1])
+    return deviation_advantage(actions[..., agents, :], parameters, opponent_gradient), parameters
+
+
+def deviation_advantage(actions: Tensor, parameters: AdvantageParameters, opponent_gradient: bool) -> Tensor:
+    """(15) at delta = u - mu: actions ``[..., n, d] -> [..., n]``."""
+    delta = actions - parameters.mu
+    return label_invariant_advantage(delta, parameters, delta if opponent_gradient else delta.detach())
+
+
+def projection_loss(policy: Tensor, parameters: AdvantageParameters) -> Tensor:
+    """|pi(o) - mu(x)|^2_{P11} of a policy's actions ``[..., n, d] -> [..., n]``, mu and P11 constants.
+
+    With the others at mu, V less this is what an agent's action pi(o) is worth at x, so that its mean over what the
+    agent cannot see is best at the best reply to o.
+    """
+    gap = (policy - parameters.mu.detach()).unsqueeze(-2) @ parameters.cholesky.detach()
+    return gap.square().sum((-2, -1))
 
 
 def member_sum(samples: Tensor) -> Tensor:
@@ -190,6 +226,8 @@ class NashDQN:
     def __init__(self, game: Market, recipe: NashDQNRecipe, seeds: Sequence[int], device: torch.device) -> None:
         self.game, self.recipe = game, recipe
 
+        agents_see, critic_sees = recipe.observation, recipe.critic or recipe.observation
+
         def learner(name: str, sees: ObservationSpec, hidden: Sequence[int], outputs: int, degree: int) -> Learner:
             own, items = game.observation_size(sees)
             streams = [generator(seed, "nash_dqn", "initialisation", name) for seed in seeds]
@@ -198,30 +236,41 @@ class NashDQN:
             network = network.map(lambda t: t.to(device))
             return Learner(network, recipe.learning_rate, recipe.weight_decay, recipe.gradient_clip, recipe.adam_beta2)
 
-        outputs = output_size(game.action_dim)
-        self.advantage = learner("advantage", recipe.observation, recipe.advantage_hidden, outputs, degree=1)
-        self.value = learner("value", recipe.critic or recipe.observation, recipe.value_hidden, 1, degree=2)
+        sees, size = critic_sees if recipe.policy == "projected" else agents_see, output_size(game.action_dim)
+        self.advantage = learner("advantage", sees, recipe.advantage_hidden, size, degree=1)
+        self.value = learner("value", critic_sees, recipe.value_hidden, 1, degree=2)
         self.target = None if recipe.target_refresh is None else self.value.snapshot()
+        self.actor: Learner | None = None
+        if recipe.policy == "projected":
+            self.actor = learner("actor", agents_see, recipe.advantage_hidden, game.action_dim, degree=1)
 
     @property
     def policy(self) -> ObservationNetwork:
-        """mu, sharing memory with the advantage network."""
-        return mu_network(self.advantage.frozen, self.game.action_dim)
+        """What agents play; mu shares memory with the advantage network."""
+        return mu_network(self.advantage.frozen, self.game.action_dim) if self.actor is None else self.actor.frozen
 
     def play(self, shocks: Shocks, exploration: Tensor) -> Episodes:
-        """Fresh episodes with u = mu(x) + exploration."""
-        act = exploring(self.advantage.frozen, exploration)
+        """Fresh episodes of the policy with exploration added."""
+        act = exploring(self.policy, exploration)
         return play_episodes(self.game, self.recipe.observation, act, shocks, self.recipe.critic)
 
     def update(self, episodes: Episodes, rate: float = 1.0) -> Tensor:
         """One optimiser step over theta_V, then one over theta_A, each with the other held fixed (Algorithm 1).
 
-        V(x') is a constant in either step. Returns, per member, the loss (17) before the steps, the penalty, and the
-        mean absolute psi: ``[3, K]``. ``rate`` multiplies the learning rate.
+        V(x') is a constant in either step. A projected policy, whose actions pi are not mu, has the value V of
+        playing pi: A(x; u) - A(x; pi) is what u gains over it; a third step fits it anew. Returns, per member, the
+        loss (17) before the steps, the penalty, and the mean absolute psi: ``[3, K]``. ``rate`` multiplies the
+        learning rate.
         """
-        agents, seen = self.recipe.learners, episodes.seen_by_critic
-        rewards = episodes.rewards[..., agents]
-        advantage, parameters = advantage_of(self.advantage.network, episodes, agents, self.recipe.opponent_gradient)
+        recipe, seen = self.recipe, episodes.seen_by_critic
+        agents, rewards = recipe.learners, episodes.rewards[..., recipe.learners]
+        observed = episodes.observation if self.actor is None else seen
+        network = self.advantage.network
+        advantage, parameters = advantage_of(network, observed, episodes.actions, agents, recipe.opponent_gradient)
+        played = None
+        if self.actor is not None:
+            played = self.actor.network(episodes.observation, agents)
+            advantage = advantage - deviation_advantage(played.detach(), parameters, recipe.opponent_gradient)
 
         values = self.value.network(seen, agents).squeeze(-1)
         fixed = None if self.target is None else self._bootstrap(rewards, self._values(self.target, seen))
@@ -231,9 +280,18 @@ class NashDQN:
 
         values = self._values(self.value.frozen, seen)
         target = self._bootstrap(rewards, values) if fixed is None else fixed
-        penalty = member_sum(self.recipe.penalty(parameters.psi))
+        penalty = member_sum(recipe.penalty(parameters.psi))
         self.advantage.step((member_sum((values + advantage - target).square()) + penalty).sum(), rate)
+        if self.actor is not None and played is not None:
+            self.actor.step(self._projection(played, parameters).sum(), rate)
         return torch.stack((loss, penalty, parameters.psi.abs().flatten(1).mean(1))).detach()
+
+    def _projection(self, played: Tensor, parameters: AdvantageParameters) -> Tensor:
+        """What the actor minimises, a sum per member: where only agent 0 explores, of what it sees in these alone."""
+        gap = projection_loss(played, parameters)
+        if self.recipe.explorers == "half":
+            gap = gap[:, self.recipe.solo, :, :1]
+        return member_sum(gap)
 
     def _values(self, network: ObservationNetwork, seen: Observation) -> Tensor:
         """V ``[K, E, M, n]`` without gradients."""
@@ -250,16 +308,20 @@ class NashDQN:
 
     def select(self, members: Sequence[int]) -> None:
         """Keep only some members."""
-        self.advantage.select(members)
-        self.value.select(members)
+        for part in (self.advantage, self.value, self.actor):
+            if part is not None:
+                part.select(members)
         if self.target is not None:
             self.target = self.target.map(lambda t: t[list(members)])
 
     def weights(self) -> dict[str, Tensor]:
         """Copies of all weights by name, ``[K, ...]``."""
+        networks = {"advantage": self.advantage, "value": self.value, "actor": self.actor}
         return {
-            **self.advantage.snapshot().state_dict("advantage"),
-            **self.value.snapshot().state_dict("value"),
+            name: tensor
+            for of, learner in networks.items()
+            if learner is not None
+            for name, tensor in learner.snapshot().state_dict(of).items()
         }
 
 
@@ -279,8 +341,8 @@ class Trainer:
         }
         self._noise = Noise(seeds, "nash_dqn", leaves, device)
         self._replay = None if recipe.once else Replay(recipe.replay_episodes)
-        self._explores = torch.zeros(game.n_agents, 1, device=device)
-        self._explores[recipe.learners] = 1.0
+        self._explores = torch.ones(recipe.episodes_per_iteration, 1, game.n_agents, 1, device=device)
+        self._explores[recipe.solo, :, 1:] = 0.0
         self.done = 0
 
     @property

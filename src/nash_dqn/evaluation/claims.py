@@ -2,7 +2,8 @@
 
 The unit of replication is the seed (a training), or the pair of seeds where two algorithms meet: intervals
 are 95 % Student t intervals over them and are empty for fewer than two. A claim that needs an interval is
-then *inconclusive*.
+then *inconclusive*. The claims of Figs 2 and 3 are about Nash-DQN and fictitious play (FP): they are judged for each
+comparison of these two, and for no other.
 
 Rules
     ``Fig 1: beta = 100 is optimal``
@@ -86,6 +87,7 @@ DATA_LEVEL = 0.15
 """Exploitability (currency units) whose price in joint transitions is compared."""
 COLUMNS = ("scenario", "claim", "quantity", "published", "ours", "low", "high", "seeds", "verdict")
 
+_COUNTERPART = "fictitious_play"  # the algorithm that Figs 2 and 3 of the paper compare Nash-DQN with
 _DEVIATOR = "memory"  # the class of deviators by which policies are judged
 _STATES = {"grid": ["grid"], "visited states": ["visited_a", "visited_b"]}
 
@@ -125,8 +127,9 @@ def claims(
     Args:
         beta_sweep: columns scenario, beta, seed, loss, diverged (and others); one recipe.
         policy_distance: scenario, comparison and :data:`nash_dqn.evaluation.policy_grid.DISTANCE_COLUMNS`.
-        cross_play: scenario, comparison and :data:`nash_dqn.evaluation.cross_play.COLUMNS`.
-        tests: scenario, comparison and :data:`nash_dqn.evaluation.cross_play.TEST_COLUMNS`.
+        cross_play: scenario, comparison, other (``algorithm/recipe`` of Nash-DQN's counterpart) and
+            :data:`nash_dqn.evaluation.cross_play.COLUMNS`.
+        tests: scenario, comparison, other and :data:`nash_dqn.evaluation.cross_play.TEST_COLUMNS`.
         exploitability: columns scenario, algorithm, recipe, seed, deviator, player, gain, low, high, value (and
             others); the rows of player 1 count, empty numbers are trainings that diverged.
         data_efficiency: scenario and :data:`nash_dqn.evaluation.data_efficiency.COLUMNS`.
@@ -141,9 +144,11 @@ def claims(
         sweep, distances, rewards, tested, gains, learning = (t[t["scenario"] == scenario] for t in tables)
         found = [*_fig1(sweep)]
         for comparison, part in distances.groupby("comparison", sort=False):
-            found += _fig2(str(comparison), part)
-        for comparison, part in rewards.groupby("comparison", sort=False):
-            found += _fig3(str(comparison), part, tested[tested["comparison"] == comparison])
+            if (part["policy_b"] == _COUNTERPART).any():
+                found += _fig2(str(comparison), part)
+        for (comparison, other), part in rewards.groupby(["comparison", "other"], sort=False):
+            if other.startswith(f"{_COUNTERPART}/"):
+                found += _fig3(str(comparison), part, tested[tested["comparison"] == comparison])
         first = gains[gains["player"].astype(str) == "1"]
         for (algorithm, recipe, deviator), part in first.groupby(["algorithm", "recipe", "deviator"], sort=False):
             if algorithm == "self_play":
@@ -255,14 +260,16 @@ def _fig3(comparison: str, rewards: pd.DataFrame, tests: pd.DataFrame) -> Iterat
     for profile in PROFILES:
         part = independent[independent["profile"] == profile]
         # A point that is not finite must not be skipped, as pandas would.
-        means = part.groupby(["seed_nash", "seed_fp"])["reward"].apply(lambda values: float(np.mean(values.to_numpy())))
-        quantity = f"{comparison}: mean reward of agent 1, {profile}"
+        means = part.groupby(["seed_nash", "seed_other"])["reward"].apply(
+            lambda values: float(np.mean(values.to_numpy()))
+        )
+        quantity = f"{comparison}: mean reward of agent 1, {_of_fp(profile)}"
         yield _row("Fig 3: rewards", quantity, FIG3_MEANS[profile].value, _estimate(means))
 
     for deviation, base in PAIRS:
         pair = f"{deviation}-{base}"
         of_pair = tests[tests["pair"] == pair]
-        name = f"{comparison}, {deviation} less {base}: "
+        name = f"{comparison}, {_of_fp(deviation)} less {_of_fp(base)}: "
         for test in ("welch", "paired"):
             of_test = of_pair[of_pair["test"] == test]
             single = of_test[of_test["scope"] != POOLED]
@@ -286,6 +293,11 @@ def _fig3(comparison: str, rewards: pd.DataFrame, tests: pd.DataFrame) -> Iterat
                 quantity = f"{name}mean difference, common random numbers (published: the authors' weights)"
                 yield _row(claim, quantity, RELEASED_WEIGHTS_PAIRED[pair].value, pooled, verdict)
                 yield _row(claim, f"{name}share of seed pairs that reject, paired test", math.nan, shares)
+
+
+def _of_fp(profile: str) -> str:
+    """Name of a profile where the other policy is fictitious play's."""
+    return profile.replace("other", "fp")
 
 
 def _pooled(rows: pd.DataFrame) -> _Estimate:

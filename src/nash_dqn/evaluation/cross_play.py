@@ -1,24 +1,24 @@
-"""Fig. 3: what agent 1 earns when it, the others, or all follow Nash-DQN's policy or fictitious play's.
+"""Fig. 3: what agent 1 earns when it, the others, or all follow Nash-DQN's policy or another algorithm's.
 
 The paper's design is a histogram of points, each the mean total reward of agent 1 over many paths, for four
-profiles:
+profiles. The other policy is fictitious play's in the paper, and here also that of self-play by gradients.
 
-==============  ===========  ==========
-profile         agent 1      the others
-==============  ===========  ==========
-``all_fp``      FP           FP
-``first_nash``  Nash-DQN     FP
-``all_nash``    Nash-DQN     Nash-DQN
-``first_fp``    FP           Nash-DQN
-==============  ===========  ==========
+===============  ============  ============
+profile          agent 1       the others
+===============  ============  ============
+``all_other``    other policy  other policy
+``first_nash``   Nash-DQN      other policy
+``all_nash``     Nash-DQN      Nash-DQN
+``first_other``  other policy  Nash-DQN
+===============  ============  ============
 
-Two questions are asked, with the others' policy held fixed: is ``first_nash`` better than ``all_fp``, and
-``first_fp`` better than ``all_nash``? Each is answered by two designs. *independent* is the paper's: both
+Two questions are asked, with the others' policy held fixed: is ``first_nash`` better than ``all_other``, and
+``first_other`` better than ``all_nash``? Each is answered by two designs. *independent* is the paper's: both
 profiles on their own random numbers, Welch's test over points. *common*: both on the same random numbers,
 paired test over points, which takes the noise of the paths out of the difference.
 
-Random streams: 0 ``all_fp`` and, common, ``first_nash``; 1 ``first_nash``, independent; 2 ``all_nash`` and,
-common, ``first_fp``; 3 ``first_fp``, independent. All pairs of seeds play on the same streams, so that they
+Random streams: 0 ``all_other`` and, common, ``first_nash``; 1 ``first_nash``, independent; 2 ``all_nash`` and,
+common, ``first_other``; 3 ``first_other``, independent. All pairs of seeds play on the same streams, so that they
 differ by training.
 """
 
@@ -36,18 +36,19 @@ from torch import Tensor
 from nash_dqn.evaluation.rollout import Assignment, play
 from nash_dqn.evaluation.statistics import Comparison, paired_test, pooled_test, welch_test
 from nash_dqn.games.market import Market
+from nash_dqn.pairing import member_pairs
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 
 __all__ = ["COLUMNS", "PAIRS", "POOLED", "PROFILES", "TEST_COLUMNS", "evaluate", "tests"]
 
-PROFILES = ("all_fp", "first_nash", "all_nash", "first_fp")
-PAIRS = (("first_nash", "all_fp"), ("first_fp", "all_nash"))
+PROFILES = ("all_other", "first_nash", "all_nash", "first_other")
+PAIRS = (("first_nash", "all_other"), ("first_other", "all_nash"))
 """The profiles that are compared, deviation first: differences are what agent 1 gains by it."""
 POOLED = "pooled"
 """Scope of the tests over all pairs of seeds."""
 
-COLUMNS = ("seed_nash", "seed_fp", "profile", "design", "point", "reward", "reward_sd", "paths")
+COLUMNS = ("seed_nash", "seed_other", "profile", "design", "point", "reward", "reward_sd", "paths")
 TEST_COLUMNS = (
     "pair",
     "scope",
@@ -76,22 +77,25 @@ class _Run(NamedTuple):
 
 
 _RUNS = (
-    _Run("all_fp", 0, ("independent", "common")),
+    _Run("all_other", 0, ("independent", "common")),
     _Run("first_nash", 0, ("common",)),
     _Run("first_nash", 1, ("independent",)),
     _Run("all_nash", 2, ("independent", "common")),
-    _Run("first_fp", 2, ("common",)),
-    _Run("first_fp", 3, ("independent",)),
+    _Run("first_other", 2, ("common",)),
+    _Run("first_other", 3, ("independent",)),
 )
 
 
-def evaluate(game: Market, nash: Policy, fp: Policy, points: int, paths: int, seed: int) -> pd.DataFrame:
-    """Play the four profiles; member k of ``nash`` meets member k of ``fp``.
+def evaluate(game: Market, nash: Policy, other: Policy, points: int, paths: int, seed: int) -> pd.DataFrame:
+    """Play the four profiles.
+
+    Trainings are paired as in :func:`nash_dqn.pairing.member_pairs`: by the seeds that both policies have, or all with
+    the only one.
 
     Args:
         game: the game.
-        nash: Nash-DQN's policy, K members.
-        fp: fictitious play's policy, K members; the two may observe different features.
+        nash: Nash-DQN's policy.
+        other: the other algorithm's policy; the two may observe different features.
         points: points per profile and design, each on its own random numbers.
         paths: paths averaged in a point.
         seed: of the random streams.
@@ -102,18 +106,18 @@ def evaluate(game: Market, nash: Policy, fp: Policy, points: int, paths: int, se
         ``reward_sd`` the paths' standard deviation. Runs that serve both designs are listed under each.
 
     Raises:
-        ValueError: different numbers of members, or fewer than one point or two paths.
+        ValueError: trainings that cannot be paired, or fewer than one point or two paths.
     """
-    if len(nash.seeds) != len(fp.seeds):
-        raise ValueError(f"seeds are paired one to one, got {len(nash.seeds)} of Nash-DQN and {len(fp.seeds)} of FP")
     if points < 1 or paths < 2:
         raise ValueError(f"points = {points}, paths = {paths}: at least 1 point of 2 paths is needed")
+    members_nash, members_other = zip(*member_pairs(nash.seeds, other.seeds), strict=True)
+    nash, other = nash.select(members_nash), other.select(members_other)
     first, others = [0], slice(1, None)
     profiles: dict[str, list[Assignment]] = {
-        "all_fp": [(fp, slice(None))],
-        "first_nash": [(nash, first), (fp, others)],
+        "all_other": [(other, slice(None))],
+        "first_nash": [(nash, first), (other, others)],
         "all_nash": [(nash, slice(None))],
-        "first_fp": [(fp, first), (nash, others)],
+        "first_other": [(other, first), (nash, others)],
     }
     rows: list[dict[str, Any]] = []
     for run in _RUNS:
@@ -122,7 +126,7 @@ def evaluate(game: Market, nash: Policy, fp: Policy, points: int, paths: int, se
             rows += [
                 {
                     "seed_nash": nash.seeds[k],
-                    "seed_fp": fp.seeds[k],
+                    "seed_other": other.seeds[k],
                     "profile": run.profile,
                     "design": design,
                     "point": point,
@@ -136,7 +140,7 @@ def evaluate(game: Market, nash: Policy, fp: Policy, points: int, paths: int, se
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     order = {name: position for position, name in enumerate(PROFILES)}
     return table.sort_values(
-        ["seed_nash", "seed_fp", "profile", "design", "point"],
+        ["seed_nash", "seed_other", "profile", "design", "point"],
         key=lambda column: column.map(order) if column.name == "profile" else column,
         ignore_index=True,
     )
@@ -150,15 +154,16 @@ def tests(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
         alpha: level of the tests and intervals.
 
     Returns:
-        Table with :data:`TEST_COLUMNS`. Scope ``"a-b"`` (seeds of Nash-DQN and FP): Welch's test over the
+        Table with :data:`TEST_COLUMNS`. Scope ``"a-b"`` (seeds of Nash-DQN and the other policy): Welch's test over the
         points of the independent design and the paired test over those of the common design; ``n`` points.
         Scope ``"pooled"``: one value for each pair of seeds, the mean difference in that design, and a t test
-        over them; ``n`` pairs of seeds. Differences are deviation less no deviation, in units of the reward.
+        over them; ``n`` pairs of seeds. Where one policy has one training, they tell what another training of the other
+        policy would give. Differences are deviation less no deviation, in units of the reward.
         Where a test is undefined (one pair of seeds, one point, or rewards that are not finite) its numbers
         and ``reject`` are empty.
     """
-    rewards = table.set_index(["design", "seed_nash", "seed_fp", "profile", "point"])["reward"].sort_index()
-    seed_pairs = list(dict.fromkeys(zip(table["seed_nash"].tolist(), table["seed_fp"].tolist(), strict=True)))
+    rewards = table.set_index(["design", "seed_nash", "seed_other", "profile", "point"])["reward"].sort_index()
+    seed_pairs = list(dict.fromkeys(zip(table["seed_nash"].tolist(), table["seed_other"].tolist(), strict=True)))
     rows: list[dict[str, Any]] = []
     for deviation, base in PAIRS:
         for name, test in (("welch", welch_test), ("paired", paired_test)):

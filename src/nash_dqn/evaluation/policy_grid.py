@@ -2,6 +2,10 @@
 
 Both algorithms are drawn at the same states: a grid point's price is the price S, whatever feature a policy
 makes of it (the released code draws fictitious play at S + Y, which is not like for like when Y is not zero).
+
+On the grid no order has flown yet: all past order flow is zero, an agent's own included, also where time and inventory
+say otherwise. For a policy that remembers its own past flow such states are far from those it meets. The distances on
+visited states are free of that choice.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from torch import Tensor
 
 from nash_dqn.evaluation.rollout import trajectory
 from nash_dqn.games.market import Market, MarketState
+from nash_dqn.pairing import member_pairs
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 
@@ -113,42 +118,39 @@ def distance(
 ) -> pd.DataFrame:
     """How far apart two algorithms' policies are, and, as a yardstick, two trainings of the same algorithm.
 
-    Between the algorithms, member k of ``a`` is compared with member k of ``b``; within an algorithm every
-    two members are, in rows with ``policy_a == policy_b``. Both policies of a pair are asked at the same
-    states.
+    Between the algorithms, trainings are paired as in :func:`nash_dqn.pairing.member_pairs`: by the seeds that both
+    have, or all with the only one. Within an algorithm every two of the trainings so compared are, in rows with
+    ``policy_a == policy_b``; of a policy of which only one is, there are none, as it has no spread. Both policies of a
+    pair are asked at the same states.
 
     Args:
         game: the game.
-        a: label and policy, K members.
-        b: label and policy, K members.
+        a: label and policy of one algorithm.
+        b: label and policy of the other.
         grid: states ``"grid"``, where agent 1's rates count.
         visited_episodes: episodes of ``"visited_a"`` and ``"visited_b"``, where every agent's rates count:
             the states that arise when all agents follow the first or the second policy of the pair.
         seed: of the episodes, which are the same for every pair.
 
     Returns:
-        Table with :data:`DISTANCE_COLUMNS`: ``rms`` is the root mean square of the difference of the rates,
-        ``rms_a`` and ``rms_b`` that of either policy's rates, in shares/hour; ``relative`` = rms /
-        sqrt((rms_a^2 + rms_b^2) / 2), empty where both policies never trade.
+        Table with :data:`DISTANCE_COLUMNS`: ``seed_a`` and ``seed_b`` are the trainings of a pair; ``rms`` is the root
+        mean square of the difference of the rates, ``rms_a`` and ``rms_b`` that of either policy's rates, in
+        shares/hour; ``relative`` = rms / sqrt((rms_a^2 + rms_b^2) / 2), empty where both policies never trade.
 
     Raises:
-        ValueError: different numbers of members, or no episode.
+        ValueError: trainings that cannot be paired, or no episode.
     """
-    (name_a, policy_a), (name_b, policy_b) = a, b
-    members = len(policy_a.seeds)
-    if len(policy_b.seeds) != members:
-        raise ValueError(
-            f"seeds are paired one to one, got {members} of {name_a} and {len(policy_b.seeds)} of {name_b}"
-        )
     if visited_episodes < 1:
         raise ValueError(f"visited_episodes = {visited_episodes}: at least 1 is needed")
-    rows = _pair_rows(game, a, b, grid, visited_episodes, seed)
-    pairs = list(itertools.combinations(range(members), 2))
-    if pairs:
-        first, second = zip(*pairs, strict=True)
-        for name, policy in (a, b):
-            same = (name, policy.select(first)), (name, policy.select(second))
-            rows += _pair_rows(game, *same, grid, visited_episodes, seed)
+    (name_a, policy_a), (name_b, policy_b) = a, b
+    members_a, members_b = zip(*member_pairs(policy_a.seeds, policy_b.seeds), strict=True)
+    pairs = [((name_a, policy_a.select(members_a)), (name_b, policy_b.select(members_b)))]
+    for name, policy, members in ((name_a, policy_a, members_a), (name_b, policy_b, members_b)):
+        within = list(itertools.combinations(dict.fromkeys(members), 2))
+        if within:
+            first, second = zip(*within, strict=True)
+            pairs.append(((name, policy.select(first)), (name, policy.select(second))))
+    rows = [row for pair in pairs for row in _pair_rows(game, *pair, grid, visited_episodes, seed)]
     return pd.DataFrame(rows, columns=list(DISTANCE_COLUMNS))
 
 

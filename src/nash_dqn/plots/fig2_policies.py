@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from pandas import DataFrame
 
-from nash_dqn.plots.style import ALGORITHM_NAMES, MM, SMALL, WIDTH_MM, compact, letter, new_figure, number, style
+from nash_dqn.plots.style import MM, SMALL, WIDTH_MM, compact, letter, new_figure, number, policy_name, style
 from nash_dqn.plots.tables import grid, only, require_columns, select
 from nash_dqn.published import FIG2_RATE_LIMIT
 
@@ -38,12 +38,13 @@ _NOTE_CHARACTERS = 136
 
 @dataclass(frozen=True)
 class _Rates:
-    """One algorithm's trading rates (shares/hour) on the grid.
+    """One policy's trading rates (shares/hour) on the grid.
 
     ``rates`` is [seeds, impacts, prices, times, inventories] of the seeds drawn; ``omitted`` says which seeds are
     not, and why.
     """
 
+    name: str
     seeds: list[int]
     impacts: np.ndarray
     prices: np.ndarray
@@ -62,67 +63,70 @@ def plot(
     policy_distance: DataFrame,
     *,
     comparison: str,
-    nash_dqn: str,
-    fictitious_play: str,
-    diverged: Mapping[str, Collection[int]] | None = None,
+    policies: Sequence[str],
+    diverged: Sequence[Collection[int]] = ((), ()),
 ) -> Figure:
-    """Draw both algorithms' policies by impact, price, time and inventory: means over seeds, and their difference.
+    """Draw two policies by impact, price, time and inventory: means over seeds, and their difference.
 
-    Panels follow the paper's Fig 2: Nash-DQN above fictitious play (FP), one column for each transient impact Y, heat
-    maps side by side for each price; a third row shows the difference on a colour scale of its own. Dashed lines are
-    where the mean rate over seeds is zero, thin lines the same for each seed. Root-mean-square distances stand below.
+    Panels follow the paper's Fig 2: Nash-DQN above the other policy, in the paper fictitious play's (FP), one column
+    for each transient impact Y, heat maps side by side for each price; a third row shows the difference on a colour
+    scale of its own. Dashed lines are where the mean rate over seeds is zero, thin lines the same for each seed. Only
+    the seeds that are compared are drawn. Root-mean-square distances stand below.
 
     Args:
         policy_grid: columns scenario, algorithm, recipe, seed, impact (price units), price, time (hours),
             inventory (shares), rate (shares/hour); one scenario. Rows of other recipes are ignored.
         policy_distance: columns comparison, policy_a, policy_b, seed_a, seed_b, states (grid, visited_a or
-            visited_b), rms (shares/hour), relative. A policy's name begins with ``nash_dqn`` or ``fictitious_play``.
-            Rows of other comparisons are ignored; rows between seeds of one algorithm, where there are any, give the
-            yardstick.
+            visited_b), rms (shares/hour), relative. Policies are named by their algorithms. Rows of other comparisons
+            are ignored; rows between different policies say which seeds are compared, those between seeds of one
+            policy, where there are any, give the yardstick.
         comparison: which comparison's distances to quote.
-        nash_dqn: recipe of the upper row.
-        fictitious_play: recipe of the middle row.
-        diverged: seeds by algorithm (``nash_dqn``, ``fictitious_play``) whose training diverged. They are left out,
-            as are seeds with a rate that is not finite, and named below the figure.
+        policies: ``algorithm/recipe`` of the upper and the middle row: policy_a and policy_b of the comparison.
+        diverged: seeds of each of the two whose training diverged. They are left out, as are seeds with a rate that is
+            not finite, and named below the figure.
 
     Raises:
-        ValueError: if a column, a recipe or a combination of grid levels is missing or stands twice, the two
-            algorithms' grids differ, or no seed of an algorithm is left.
+        ValueError: if a column, a policy or a combination of grid levels is missing or stands twice, the two policies'
+            grids differ, or no seed of a policy is left.
     """
     require_columns(policy_grid, GRID, GRID_COLUMNS)
     require_columns(policy_distance, DISTANCE, DISTANCE_COLUMNS)
     scenario = only(policy_grid, GRID, "scenario")
-    lost = diverged or {}
-    recipes = {"nash_dqn": nash_dqn, "fictitious_play": fictitious_play}
-    nash, fp = (
-        _rates(policy_grid, algorithm, recipe, lost.get(algorithm, ())) for algorithm, recipe in recipes.items()
+    distances = select(policy_distance, DISTANCE, comparison=comparison)
+    between = distances[distances["policy_a"] != distances["policy_b"]]
+    if between.empty:
+        raise ValueError(f"{DISTANCE}: no row between two different policies for comparison={comparison}")
+    upper, middle = (
+        _rates(policy_grid, policy, set(between[f"seed_{side}"]), lost)
+        for policy, side, lost in zip(policies, "ab", diverged, strict=True)
     )
     for levels in ("impacts", "prices", "times", "inventories"):
-        if not np.array_equal(getattr(nash, levels), getattr(fp, levels)):
-            raise ValueError(f"{GRID}: {levels} of nash_dqn {nash_dqn} and fictitious_play {fictitious_play} differ")
-    difference = nash.mean - fp.mean
+        if not np.array_equal(getattr(upper, levels), getattr(middle, levels)):
+            raise ValueError(f"{GRID}: {levels} of {' and '.join(policies)} differ")
+    difference = upper.mean - middle.mean
     limit = _round_up(float(np.abs(difference).max()))
-    notes = _notes(policy_distance, comparison, {"Nash-DQN": nash, "FP": fp})
+    algorithms = (policy.partition("/")[0] for policy in policies)
+    notes = _notes(distances, dict(zip(algorithms, (upper, middle), strict=True)))
 
     rows = (
-        ("Nash-DQN", nash.mean, nash.rates, RATE_COLOURS, FIG2_RATE_LIMIT),
-        ("FP", fp.mean, fp.rates, RATE_COLOURS, FIG2_RATE_LIMIT),
-        ("Nash-DQN \N{MINUS SIGN} FP", difference, None, DIFFERENCE_COLOURS, limit),
+        (upper.name, upper.mean, upper.rates, RATE_COLOURS, FIG2_RATE_LIMIT),
+        (middle.name, middle.mean, middle.rates, RATE_COLOURS, FIG2_RATE_LIMIT),
+        ("difference", difference, None, DIFFERENCE_COLOURS, limit),
     )
-    beyond = max(float(np.abs(rates.mean).max()) for rates in (nash, fp)) > FIG2_RATE_LIMIT
+    beyond = max(float(np.abs(rates.mean).max()) for rates in (upper, middle)) > FIG2_RATE_LIMIT
     maps = _TOP + len(rows) * _ROW_HEIGHT + (len(rows) - 1) * _ROW_GAP + _TICKS
     height = maps + _LEGEND + len(notes) * _LINE + 2
 
     with style():
         figure = new_figure(height, layout=None)
-        meshes = [_draw_row(figure, row, nash, *content) for row, content in enumerate(rows)]
+        meshes = [_draw_row(figure, row, upper, *content) for row, content in enumerate(rows)]
         _colour_bar(figure, meshes[1], 0, 1, "trading rate (shares/hour)", beyond)
         _colour_bar(figure, meshes[2], 2, 2, "difference (shares/hour)", False)
         left = _LEFT / WIDTH_MM
-        heading = f"Trading rates, scenario {scenario}: Nash-DQN (recipe {nash_dqn}) and FP (recipe {fictitious_play})"
+        heading = f"Trading rates, scenario {scenario}: {' and '.join(map(_full_name, policies))}"
         figure.text(left, 1 - 2 / height, heading, ha="left", va="top", fontsize=9, gid="title")
         lines = [Line2D([], [], color="k", ls="--", lw=1, label="mean rate over seeds is zero")]
-        if max(len(rates.seeds) for rates in (nash, fp)) > 1:
+        if max(len(rates.seeds) for rates in (upper, middle)) > 1:
             lines.append(Line2D([], [], color="k", lw=0.4, label="rate of one seed is zero"))
         figure.legend(
             handles=lines,
@@ -145,18 +149,27 @@ def plot(
     return figure
 
 
-def _rates(table: DataFrame, algorithm: str, recipe: str, diverged: Collection[int]) -> _Rates:
+def _full_name(policy: str) -> str:
+    """Name of a policy with its recipe."""
+    name, recipe = policy_name(policy), policy.partition("/")[2]
+    return name if name.endswith(f", {recipe}") else f"{name} (recipe {recipe})"
+
+
+def _rates(table: DataFrame, policy: str, compared: Collection[int], diverged: Collection[int]) -> _Rates:
+    name = policy_name(policy)
+    algorithm, _, recipe = policy.partition("/")
     rows = select(table, GRID, algorithm=algorithm, recipe=recipe)
     keys = ("seed", "impact", "price", "time", "inventory")
     (seeds, impacts, prices, times, inventories), rates = grid(rows, GRID, keys, "rate")
     omitted = {int(seed): "training diverged" for seed in seeds if seed in diverged}
     finite = np.isfinite(rates).all(axis=(1, 2, 3, 4))
     omitted |= {int(seed): "rates are not finite" for seed, fine in zip(seeds, finite, strict=True) if not fine}
+    omitted |= {int(seed): "the other policy has no such seed" for seed in seeds if seed not in compared}
     kept = [at for at, seed in enumerate(seeds) if seed not in omitted]
     if not kept:
-        raise ValueError(f"{GRID}: {algorithm} {recipe} has no seed left to draw: {_list(omitted)}")
+        raise ValueError(f"{GRID}: {policy} has no seed left to draw: {_list(omitted)}")
     drawn = [int(seeds[at]) for at in kept]
-    return _Rates(drawn, impacts, prices, times, inventories, rates[kept], omitted)
+    return _Rates(name, drawn, impacts, prices, times, inventories, rates[kept], omitted)
 
 
 def _list(omitted: Mapping[int, str]) -> str:
@@ -253,40 +266,45 @@ def _colour_bar(figure: Figure, mesh: QuadMesh, first: int, last: int, label: st
     axes.set_gid(f"bar-{last}")
 
 
-def _notes(distance: DataFrame, comparison: str, rates: Mapping[str, _Rates]) -> list[str]:
-    """Return the lines below the figure: seeds drawn, seeds omitted, distances between seeds that are drawn."""
-    rows = select(distance, DISTANCE, comparison=comparison)
-    names = {policy: _name(policy) for policy in {*rows["policy_a"], *rows["policy_b"]}}
-    between = rows[rows["policy_a"] != rows["policy_b"]]
-    if between.empty:
-        raise ValueError(f"{DISTANCE}: no row between two different policies for comparison={comparison}")
-    first, second = (names[only(between, DISTANCE, column)] for column in ("policy_a", "policy_b"))
-    where = ("grid shown", f"visited by {first}", f"visited by {second}")
-    parts = [_drawn(select(between, DISTANCE, states=states), names, rates) for states in STATES]
-    within = _drawn(rows[(rows["policy_a"] == rows["policy_b"]) & (rows["states"] == "grid")], names, rates)
+def _notes(distances: DataFrame, rates: Mapping[str, _Rates]) -> list[str]:
+    """Return the lines below the figure: seeds drawn, seeds omitted, distances between seeds that are drawn.
+
+    ``distances`` are those of one comparison, ``rates`` by algorithm, policy_a's first.
+    """
+    for policy in {*distances["policy_a"], *distances["policy_b"]}:
+        if policy not in rates:
+            raise ValueError(f"{DISTANCE}: policy '{policy}' is neither {' nor '.join(rates)}")
+    first, second = (drawn.name for drawn in rates.values())
+    apart = distances["policy_a"] != distances["policy_b"]
+    parts = [_drawn(select(distances[apart], DISTANCE, states=states), rates) for states in STATES]
+    places = ("grid shown", f"visited by {first}", f"visited by {second}")
+    within = _drawn(distances[~apart], rates)
 
     seeds = "; ".join(
-        f"{name} seed{_s(drawn.seeds)} {', '.join(map(str, drawn.seeds))}" for name, drawn in rates.items()
+        f"{drawn.name}: seed{_s(drawn.seeds)} {', '.join(map(str, drawn.seeds))}" for drawn in rates.values()
     )
     paragraphs = [
-        f"Means over {seeds}. Bottom row: difference of the two means, on a colour scale of its own.",
-        *(f"Not drawn: {name} {_list(drawn.omitted)}." for name, drawn in rates.items() if drawn.omitted),
-        f"Root-mean-square (RMS) distance {first} to {second} in shares/hour and % of the RMS rate, "
+        f"Means over seeds ({seeds}). Bottom row: {first} less {second}, on a colour scale of its own. On the grid all "
+        "past order flow is zero, an agent's own too; visited states have the flow that led there.",
+        *(f"Not drawn: {drawn.name} {_list(drawn.omitted)}." for drawn in rates.values() if drawn.omitted),
+        f"Root-mean-square (RMS) distance from {first} to {second} in shares/hour and % of the RMS rate, "
         f"{_pairs(parts[0])}:",
-        "; ".join(f"{place} {_spread(part)}" for place, part in zip(where, parts, strict=True)) + ".",
+        "; ".join(f"{place} {_spread(part)}" for place, part in zip(places, parts, strict=True)) + ".",
     ]
     if not within.empty:
-        spreads = (f"{names[policy]} {_spread(part)}" for policy, part in within.groupby("policy_a", sort=False))
-        paragraphs.append(f"The same between two seeds of one algorithm, on the grid shown: {'; '.join(spreads)}.")
+        for place, on_grid in (("on the grid shown", True), ("in states they visit", False)):
+            part = within[(within["states"] == "grid") == on_grid]
+            spreads = (f"{drawn.name} {_spread(part[part['policy_a'] == policy])}" for policy, drawn in rates.items())
+            paragraphs.append(f"The same between two seeds of one policy, {place}: {'; '.join(spreads)}.")
     return [line for paragraph in paragraphs for line in textwrap.wrap(paragraph, _NOTE_CHARACTERS)]
 
 
-def _drawn(distances: DataFrame, names: Mapping[str, str], rates: Mapping[str, _Rates]) -> DataFrame:
+def _drawn(distances: DataFrame, rates: Mapping[str, _Rates]) -> DataFrame:
     """Return the distances between seeds none of which is omitted."""
     kept = np.ones(len(distances), dtype=bool)
     for side in (["policy_a", "seed_a"], ["policy_b", "seed_b"]):
         rows = distances[side].itertuples(index=False)
-        kept &= np.array([int(seed) not in rates[names[policy]].omitted for policy, seed in rows], dtype=bool)
+        kept &= np.array([int(seed) not in rates[policy].omitted for policy, seed in rows], dtype=bool)
     return distances[kept]
 
 
@@ -299,13 +317,6 @@ def _pairs(distances: DataFrame) -> str:
 
 def _s(items: Collection[Any]) -> str:
     return "s" if len(items) > 1 else ""
-
-
-def _name(policy: str) -> str:
-    for algorithm, name in ALGORITHM_NAMES.items():
-        if str(policy).startswith(algorithm):
-            return name
-    raise ValueError(f"{DISTANCE}: policy '{policy}' must begin with {' or '.join(ALGORITHM_NAMES)}")
 
 
 def _spread(rows: DataFrame) -> str:

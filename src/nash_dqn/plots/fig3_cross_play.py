@@ -1,4 +1,4 @@
-"""Figure 3: what agent 1 earns with one algorithm's policy among agents with the other's."""
+"""Figure 3: what agent 1 earns with one policy among agents with another."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from nash_dqn.plots.style import (
     GREEN,
     MM,
     PURPLE,
+    REFERENCE,
     SMALL,
     WIDTH_MM,
     compact,
     new_figure,
     number,
+    policy_name,
     style,
     title_panel,
 )
@@ -31,7 +33,7 @@ from nash_dqn.plots.tables import grid, only, require_columns, select, truths
 from nash_dqn.published import FIG3_ALPHA, FIG3_BINS, FIG3_MEANS, RELEASED_WEIGHTS_PAIRED, Published
 
 POINTS = "cross_play"
-POINTS_COLUMNS = ("scenario", "comparison", "seed_nash", "seed_fp", "profile", "design", "point", "reward")
+POINTS_COLUMNS = ("scenario", "comparison", "other", "seed_nash", "seed_other", "profile", "design", "point", "reward")
 TESTS = "cross_play_tests"
 TESTS_COLUMNS = ("comparison", "pair", "scope", "test", "mean_difference", "low", "high", "p_value", "reject")
 
@@ -42,21 +44,29 @@ OFF_SCALE = 50.0
 class _Panel(NamedTuple):
     """Two profiles that differ in what agent 1 plays."""
 
-    others: str
-    profiles: tuple[str, str]  # agent 1 plays fictitious play, Nash-DQN
+    others: str  # with {other} in place of the other policy's name
+    profiles: tuple[str, str]  # agent 1 plays the other policy, Nash-DQN
     pair: str  # as in cross_play_tests
     difference: str
     colour: str
     marker: str
 
 
+_NASH = "Nash-DQN"
 _PANELS = (
-    _Panel("FP", ("all_fp", "first_nash"), "first_nash-all_fp", "Nash-DQN \N{MINUS SIGN} FP, others FP", GREEN, "o"),
     _Panel(
-        "Nash-DQN",
-        ("first_fp", "all_nash"),
-        "first_fp-all_nash",
-        "FP \N{MINUS SIGN} Nash-DQN, others Nash-DQN",
+        "{other}",
+        ("all_other", "first_nash"),
+        "first_nash-all_other",
+        f"gain by switching to {_NASH}",
+        GREEN,
+        "o",
+    ),
+    _Panel(
+        _NASH,
+        ("first_other", "all_nash"),
+        "first_other-all_nash",
+        f"gain by switching from {_NASH}",
         PURPLE,
         "s",
     ),
@@ -64,10 +74,12 @@ _PANELS = (
 # The page, in millimetres: left edges and widths of the three panels, and what stands above and below a row of them.
 _EDGES, _WIDTHS = (11.0, 66.0, 133.0), (43.0, 43.0, 34.0)
 _GUTTER = 20.0  # of the third panel, for the names of its lines
-_HEADING, _ABOVE, _HEIGHT, _BELOW, _LEGEND = 5.0, 14.0, 38.0, 11.0, 14.0
+_HEADING, _ABOVE, _HEIGHT, _BELOW, _LEGEND = 5.0, 14.0, 30.0, 11.0, 14.0
+_LISTED = 28  # characters of p values; of more, the least and the greatest are written
 _LINE, _AIR = 2.9, 2.3  # each line of text above the axes, and the space below them for markers on the upper edge
 
-_COLOURS = (ALGORITHM_COLOURS["fictitious_play"], ALGORITHM_COLOURS["nash_dqn"])
+_PUBLISHED = "fictitious_play"  # the algorithm whose policies the paper compares Nash-DQN's with
+_COLOURS = {**ALGORITHM_COLOURS, "self_play": REFERENCE}
 _POOLED = "pooled"
 _LINES = (0.94, 0.88)  # heights of the two lines of means, as a share of the axes
 
@@ -85,14 +97,15 @@ def plot(
     Histograms are of independently simulated points, as in the paper, over all seed pairs (mean count). Vertical
     lines are the means over all seed pairs, dots above them those of each pair, triangles the paper's. The third
     panel has the differences on common paths with their intervals, by seed pair and pooled, beside those of the
-    authors' released weights. Seed pairs too far away to share an axis, such as after a divergence, are named in the
-    panel instead.
+    authors' released weights. What is published is of Nash-DQN and fictitious play, and stands beside these only. Seed
+    pairs too far away to share an axis, such as after a divergence, are named in the panel instead.
 
     Args:
-        cross_play: columns scenario, comparison, seed_nash, seed_fp, profile (all_fp, first_nash, first_fp,
-            all_nash), design (independent, common), point, reward (currency units); one scenario.
-        cross_play_tests: columns comparison, pair (first_nash-all_fp, first_fp-all_nash), scope (seed pair "1-1", or
-            pooled), test (welch, paired), mean_difference, low, high, p_value, reject.
+        cross_play: columns scenario, comparison, other (``algorithm/recipe`` that Nash-DQN is compared with; one in
+            each comparison), seed_nash, seed_other, profile (all_other, first_nash, first_other, all_nash), design
+            (independent, common), point, reward (currency units); one scenario.
+        cross_play_tests: columns comparison, pair (first_nash-all_other, first_other-all_nash), scope (seed pair "1-1",
+            or pooled), test (welch, paired), mean_difference, low, high, p_value, reject.
         published_means: the paper's means by profile.
         published_differences: the paired differences of the authors' weights by pair.
         alpha: level of ``cross_play_tests``, for the legend.
@@ -106,13 +119,12 @@ def plot(
     scenario = only(cross_play, POINTS, "scenario")
     comparisons = list(dict.fromkeys(cross_play["comparison"]))
 
-    rows = [_Row.of(comparison, cross_play, cross_play_tests) for comparison in comparisons]
+    published = published_means, published_differences
+    rows = [_Row.of(comparison, cross_play, cross_play_tests, *published) for comparison in comparisons]
     texts = {
-        (row.comparison, panel): (_tests_text(row, panel, published_means), _notes(row, panel))
-        for row in rows
-        for panel in _PANELS
+        (row.comparison, panel): (_tests_text(row, panel), _notes(row, panel)) for row in rows for panel in _PANELS
     }
-    near = any(_near(row, panel, published_means) for row in rows for panel in _PANELS)
+    near = any(_near(row, panel) for row in rows for panel in _PANELS)
     lines = max(len(text) + len(notes) for text, notes in texts.values())
     row_height = _ABOVE + lines * _LINE + _AIR + _HEIGHT + _BELOW
     height = _HEADING + len(rows) * row_height + _LEGEND
@@ -127,33 +139,50 @@ def plot(
                 figure.add_axes((left / WIDTH_MM, bottom / height, width / WIDTH_MM, _HEIGHT / height))
                 for left, width in zip(_EDGES, _WIDTHS, strict=True)
             )
-            heading = f"comparison: {row.comparison}"
+            heading = f"comparison: {row.comparison} ({_NASH} and {row.name})"
             figure.text(2 / WIDTH_MM, (top + 6) / height, heading, ha="left", va="bottom", fontsize=8, weight="bold")
             for place, (axes, panel) in enumerate(zip(histograms, _PANELS, strict=True)):
                 text, notes = texts[row.comparison, panel]
-                _title(axes, 3 * at + place, f"others play {panel.others}", lines)
+                _title(axes, 3 * at + place, f"others play {panel.others.format(other=row.name)}", lines)
                 _write_above(axes, text, lines, "k", "tests")
                 _write_above(axes, notes, len(notes), DIVERGED, "notes")
-                _draw_histograms(axes, row, panel, published_means)
+                _draw_histograms(axes, row, panel)
             _title(differences, 3 * at + 2, "paired differences", lines, -_GUTTER / _WIDTHS[2])
             _write_above(differences, ["on common paths"], lines, "k", "design", -_GUTTER / _WIDTHS[2])
-            _draw_differences(differences, row, published_differences)
-        figure.legend(handles=_legend(alpha, near), loc="lower center", bbox_to_anchor=(0.5, 0), ncols=3)
+            _draw_differences(differences, row)
+        others = {row.name: row.colour for row in rows}
+        figure.legend(handles=_legend(others, alpha, near), loc="lower center", bbox_to_anchor=(0.5, 0), ncols=3)
     return figure
 
 
 class _Row(NamedTuple):
-    """One comparison: seed pairs as ``cross_play_tests`` labels them, tests, and points [pairs, points] by profile."""
+    """One comparison.
+
+    The other policy's name and colour, seed pairs as ``cross_play_tests`` labels them, tests, points [pairs, points] by
+    profile, and what is published: means by profile and differences by pair, or nothing.
+    """
 
     comparison: str
+    name: str
+    colour: str
     scopes: list[str]
     tests: DataFrame
     rewards: dict[str, np.ndarray]
+    means: Mapping[str, Published]
+    differences: Mapping[str, Published]
 
     @staticmethod
-    def of(comparison: str, cross_play: DataFrame, tests: DataFrame) -> _Row:
+    def of(
+        comparison: str,
+        cross_play: DataFrame,
+        tests: DataFrame,
+        means: Mapping[str, Published],
+        differences: Mapping[str, Published],
+    ) -> _Row:
         points = select(cross_play, POINTS, comparison=comparison, design="independent")
-        scopes = points["seed_nash"].astype(str) + "-" + points["seed_fp"].astype(str)
+        other = only(points, POINTS, "other")
+        name, algorithm = policy_name(other), other.partition("/")[0]
+        scopes = points["seed_nash"].astype(str) + "-" + points["seed_other"].astype(str)
         points = points.assign(scope=scopes)
         rewards = {}
         for panel in _PANELS:
@@ -168,7 +197,16 @@ class _Row(NamedTuple):
                     )
                 order = {scope: at for at, scope in enumerate(found)}
                 rewards[profile] = of_profile[[order[scope] for scope in dict.fromkeys(scopes)]]
-        return _Row(comparison, list(dict.fromkeys(scopes)), select(tests, TESTS, comparison=comparison), rewards)
+        return _Row(
+            comparison,
+            name,
+            _COLOURS[algorithm],
+            list(dict.fromkeys(scopes)),
+            select(tests, TESTS, comparison=comparison),
+            rewards,
+            means if algorithm == _PUBLISHED else {},
+            differences if algorithm == _PUBLISHED else {},
+        )
 
     def test(self, pair: str, scope: str, test: str) -> Series:
         rows = select(self.tests, TESTS, pair=pair, scope=scope, test=test)
@@ -191,14 +229,14 @@ class _Row(NamedTuple):
         return finite & ~(far > OFF_SCALE * typical)
 
 
-def _near(row: _Row, panel: _Panel, published: Mapping[str, Published]) -> tuple[float, float] | None:
-    """Return an axis for both the data and the paper's means, or None where these lie too far apart."""
+def _near(row: _Row, panel: _Panel) -> tuple[float, float] | None:
+    """Return an axis for both the data and the paper's means, or None where these lie too far apart or are none."""
     drawn = row.on_scale(panel)
-    if not drawn.any():
+    if not drawn.any() or not row.means:
         return None
     points = np.concatenate([row.rewards[profile][drawn] for profile in panel.profiles])
     low, high = points.min(), points.max()
-    means = [published[profile].value for profile in panel.profiles]
+    means = [row.means[profile].value for profile in panel.profiles]
     reach = (high - low) / 2
     if min(means) < low - reach or max(means) > high + reach:
         return None
@@ -206,7 +244,7 @@ def _near(row: _Row, panel: _Panel, published: Mapping[str, Published]) -> tuple
     return float(min(low, *means) - margin), float(max(high, *means) + margin)
 
 
-def _draw_histograms(axes: Axes, row: _Row, panel: _Panel, published: Mapping[str, Published]) -> None:
+def _draw_histograms(axes: Axes, row: _Row, panel: _Panel) -> None:
     """Draw both profiles' histograms; above them the means of single seed pairs, on the upper edge the paper's."""
     axes.set_xlabel("reward of agent 1 (currency)")
     axes.set_ylabel("points in bin")
@@ -215,9 +253,10 @@ def _draw_histograms(axes: Axes, row: _Row, panel: _Panel, published: Mapping[st
         return
     rewards = [row.rewards[profile][drawn] for profile in panel.profiles]
     edges = np.histogram_bin_edges(np.concatenate(rewards), bins=FIG3_BINS)
-    ends = _near(row, panel, published)
+    ends = _near(row, panel)
+    colours = (row.colour, ALGORITHM_COLOURS["nash_dqn"])
     tallest = 0.0
-    for profile, points, colour, line in zip(panel.profiles, rewards, _COLOURS, _LINES, strict=True):
+    for profile, points, colour, line in zip(panel.profiles, rewards, colours, _LINES, strict=True):
         counts = np.histogram(points, edges)[0] / len(points)
         tallest = max(tallest, counts.max())
         axes.stairs(counts, edges, fill=True, color=colour, alpha=0.35, gid=f"histogram-{profile}")
@@ -230,7 +269,7 @@ def _draw_histograms(axes: Axes, row: _Row, panel: _Panel, published: Mapping[st
         )
         if ends is not None:
             axes.plot(
-                [published[profile].value],
+                [row.means[profile].value],
                 [1.0],
                 "v",
                 ms=5,
@@ -275,28 +314,26 @@ def _write_above(axes: Axes, text: Sequence[str], lines: int, colour: str, gid: 
         )
 
 
-def _tests_text(row: _Row, panel: _Panel, published: Mapping[str, Published]) -> list[str]:
+def _tests_text(row: _Row, panel: _Panel) -> list[str]:
     """Return lines: Welch's tests, the pooled paired difference and, if the axis lacks them, the paper's means."""
     welch = DataFrame([row.test(panel.pair, scope, "welch") for scope in row.scopes])
     rejects = welch["reject"].astype("boolean")
     defined = rejects.notna()  # there is no test of a single point, nor of rewards that are not finite
     p_values = welch["p_value"].to_numpy(float)
-    if len(p_values) <= 4:
-        each = [_p_value(p) for p in p_values]
-        listed = ", ".join(each) if len(set(each)) > 1 else f"{each[0]} (each seed pair)"
-    else:
-        listed = (
-            f"{_p_value(np.nanmin(p_values))} to {_p_value(np.nanmax(p_values))}" if defined.any() else _p_value(np.nan)
-        )
+    each = [_p_value(p) for p in p_values]
+    listed = ", ".join(each) if len(set(each)) > 1 else f"{each[0]} (each seed pair)"
+    if len(listed) > _LISTED:
+        listed = f"{_p_value(np.nanmin(p_values))} to {_p_value(np.nanmax(p_values))}"
     pooled = row.test(panel.pair, _POOLED, "paired")
-    near = _near(row, panel, published) is not None
-    fp, nash = (number(published[profile].value, 3) for profile in panel.profiles)
-    return [
+    lines = [
         f"Welch $p$: {listed}",
         f"equal means rejected: {int(rejects.sum())} of {int(defined.sum())}",
         f"paired, pooled: {_estimate(pooled)}",
-        *([] if near else [f"paper: FP {fp}, Nash-DQN {nash}"]),
     ]
+    if row.means and _near(row, panel) is None:
+        other, nash = (number(row.means[profile].value, 3) for profile in panel.profiles)
+        lines.append(f"paper: {row.name} {other}, {_NASH} {nash}")
+    return lines
 
 
 def _p_value(value: float) -> str:
@@ -317,16 +354,17 @@ def _estimate(test: Series) -> str:
     return f"{middle_text} [{', '.join(end_texts)}]" if end_texts else middle_text
 
 
-def _draw_differences(axes: Axes, row: _Row, published: Mapping[str, Published]) -> None:
+def _draw_differences(axes: Axes, row: _Row) -> None:
     """Draw the paired differences of both panels, one line for each seed pair, the pool, and the authors' weights."""
     lines = [*row.scopes, _POOLED]
+    labels = [*(f"seeds {scope}" for scope in row.scopes), _POOLED, *(["authors' weights"] if row.differences else [])]
     drawn: list[float] = [0.0]
     found = {
         (panel.pair, scope): row.test(panel.pair, scope, "paired")[["mean_difference", "low", "high"]].astype(float)
         for panel in _PANELS
         for scope in lines
     }
-    sizes = [abs(middle) for middle, _, _ in found.values()] + [abs(point.value) for point in published.values()]
+    sizes = [abs(middle) for middle, _, _ in found.values()] + [abs(point.value) for point in row.differences.values()]
     typical = np.nanmedian(sizes)
     axes.axvline(0, color="k", lw=0.6)
     for at, panel in enumerate(_PANELS):
@@ -361,7 +399,9 @@ def _draw_differences(axes: Axes, row: _Row, published: Mapping[str, Published])
                 axes.plot([low, high], [place + shift] * 2, color=panel.colour, lw=1.6 if strong else 1)
                 drawn += [low, high]
             drawn.append(middle)
-        theirs = published[panel.pair]
+        if panel.pair not in row.differences:
+            continue
+        theirs = row.differences[panel.pair]
         axes.plot(
             [theirs.value],
             [len(lines) + shift],
@@ -376,20 +416,23 @@ def _draw_differences(axes: Axes, row: _Row, published: Mapping[str, Published])
     margin = 0.06 * (max(drawn) - min(drawn))
     axes.set_xlim(min(drawn) - margin, max(drawn) + margin)
     axes.axhline(len(row.scopes) - 0.5, color="0.7", lw=0.6)
-    axes.axhline(len(lines) - 0.5, color="0.7", lw=0.6)
-    axes.set_ylim(len(lines) + 0.5, -0.5)
-    axes.set_yticks(range(len(lines) + 1), [*(f"seeds {scope}" for scope in row.scopes), "pooled", "authors' weights"])
+    if row.differences:
+        axes.axhline(len(lines) - 0.5, color="0.7", lw=0.6)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_yticks(range(len(labels)), labels)
     axes.tick_params(axis="y", length=0, labelsize=SMALL)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.set_xlabel("difference (currency)")
 
 
-def _legend(alpha: float, published: bool) -> list[Line2D | Patch]:
-    fp, nash = _COLOURS
+def _legend(others: Mapping[str, str], alpha: float, published: bool) -> list[Line2D | Patch]:
+    """What marks mean; ``others`` are the colours of the policies that Nash-DQN's meets, by name."""
     triangle = Line2D([], [], mfc="w", mec="0.3", marker="v", ms=5, ls="", label="the paper's mean (digitised)")
     return [
-        Patch(color=fp, alpha=0.5, label="agent 1 plays FP"),
-        Patch(color=nash, alpha=0.5, label="agent 1 plays Nash-DQN"),
+        *(
+            Patch(color=colour, alpha=0.5, label=f"agent 1 plays {name}")
+            for name, colour in {**others, _NASH: ALGORITHM_COLOURS["nash_dqn"]}.items()
+        ),
         Line2D([], [], color="0.3", lw=1.2, label="mean over seed pairs"),
         Line2D([], [], color="0.3", marker="o", ms=3, ls="", label="mean of one seed pair"),
         *([triangle] if published else []),

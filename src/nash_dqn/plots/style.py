@@ -35,6 +35,8 @@ PALETTE = (BLUE, ORANGE, GREEN, PURPLE, BROWN, SKY, VERMILION, PINK)
 
 ALGORITHM_COLOURS = MappingProxyType({"nash_dqn": BLUE, "fictitious_play": ORANGE})
 ALGORITHM_NAMES = MappingProxyType({"nash_dqn": "Nash-DQN", "fictitious_play": "FP"})
+REFERENCE = GREY
+"""Colour of policies of self-play by gradients."""
 DIVERGED = VERMILION
 """Colour of whatever marks a diverged training."""
 
@@ -105,6 +107,19 @@ def letter(index: int) -> str:
     if not 0 <= index < 26:
         raise ValueError(f"panel index {index}: panels are lettered a to z, so it must lie in 0..25")
     return f"({chr(ord('a') + index)})"
+
+
+def policy_name(policy: str) -> str:
+    """Return the short name of a policy ``algorithm/recipe``: Nash-DQN, FP, or self-play with its recipe.
+
+    Raises:
+        ValueError: if the algorithm is none of these, or there is no recipe.
+    """
+    algorithm, _, recipe = policy.partition("/")
+    names = {**ALGORITHM_NAMES, "self_play": f"self-play, {recipe}"}
+    if algorithm not in names or not recipe:
+        raise ValueError(f"policy '{policy}' must be {' or '.join(f'{known}/RECIPE' for known in names)}")
+    return names[algorithm]
 
 
 def title_panel(axes: Axes, index: int, title: str, *, pad: float | None = None, left: float = 0.0) -> None:

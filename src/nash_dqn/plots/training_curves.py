@@ -18,6 +18,7 @@ from nash_dqn.plots.tables import require_columns
 COLUMNS = {
     "nash_dqn": ("seed", "transitions", "loss"),
     "fictitious_play": ("seed", "iteration", "transitions", "critic_loss", "reward"),
+    "self_play": ("seed", "transitions", "reward"),
 }
 """What each algorithm's history must have."""
 
@@ -42,20 +43,22 @@ _CURVES = (
     _Curve("nash_dqn", "loss", "squared Bellman error\nof ten episodes", "Nash-DQN", True, False),
     _Curve("fictitious_play", "critic_loss", "critic's loss", "FP critic", True, False),
     _Curve("fictitious_play", "reward", "reward of agent 1\n(currency)", "FP reward in training", False, True),
+    _Curve("self_play", "reward", "reward of agent 1\n(currency)", "self-play reward in training", False, False),
 )
 
 
 def plot(histories: Mapping[str, DataFrame], records: Mapping[str, Mapping[str, Any]], *, scenario: str) -> Figure:
     """Draw each training's curves against the joint transitions played: a panel for each recipe, a line for each seed.
 
-    Rows are Nash-DQN's loss, the critic's loss and the training reward of fictitious play (FP). Light vertical lines
+    Rows are Nash-DQN's loss, the critic's loss and the training reward of fictitious play (FP), and that of self-play
+    by gradients. Light vertical lines
     are where one FP iteration ends and the next begins. Rewards are running means over a two-hundredth of the training,
     with the values behind them. Trainings that stopped early or diverged are marked where they did. Rewards far below
     those of the second half of training are cut off and counted.
 
     Args:
-        histories: by ``algorithm/recipe``, such as ``nash_dqn/paper`` or ``fictitious_play/last``; columns seed,
-            transitions, loss, or seed, iteration, transitions, critic_loss, reward.
+        histories: by ``algorithm/recipe``, such as ``nash_dqn/paper`` or ``fictitious_play/last``; columns as in
+            :data:`COLUMNS`.
         records: run records under the same names; their ``members`` have seed, transitions and stopped (iterations,
             early_stopping or diverged).
         scenario: named in the title.

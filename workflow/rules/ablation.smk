@@ -1,0 +1,196 @@
+"""On request: what each difference between two recipes buys, and what the penalty's weight does to exploitability.
+
+Trainings, deviators and their settings are those of the default run but for what is under study.
+"""
+
+
+use rule train_nash_dqn as train_ablation with:
+    output:
+        weights="results/{scenario}/ablation/{setting}/weights.safetensors",
+        snapshots="results/{scenario}/ablation/{setting}/snapshots.safetensors",
+        history="results/{scenario}/ablation/{setting}/history.csv",
+        run="results/{scenario}/ablation/{setting}/run.json",
+    log:
+        "logs/{scenario}/train_ablation/{setting}.log",
+    wildcard_constraints:
+        setting=one_of(ablated_recipes()),
+    cache: True
+    params:
+        settings=lambda wc: ablation_settings(config, wc.scenario, wc.setting),
+        code=code_digest("workflow/scripts/train_nash_dqn.py"),
+    message:
+        "Train Nash-DQN, ablation {wildcards.setting}, in {wildcards.scenario}"
+
+
+use rule exploitability as ablation_exploitability with:
+    input:
+        weights="results/{scenario}/ablation/{setting}/weights.safetensors",
+        record="results/{scenario}/ablation/{setting}/run.json",
+    output:
+        "results/{scenario}/ablation/{setting}/exploitability.csv",
+    log:
+        "logs/{scenario}/ablation_exploitability/{setting}.log",
+    benchmark:
+        "benchmarks/{scenario}/ablation_exploitability/{setting}.tsv"
+    wildcard_constraints:
+        setting=one_of(ablated_recipes()),
+    params:
+        settings=lambda wc: deviator_settings(wc.scenario, "exploitability", "deviators"),
+        code=code_digest("workflow/scripts/exploitability.py"),
+    message:
+        "Train deviators from ablation {wildcards.setting} in {wildcards.scenario}"
+
+
+rule ablation_table:
+    input:
+        lambda wc: expand(
+            "results/{scenario}/ablation/{setting}/exploitability.csv",
+            scenario=wc.scenario,
+            setting=ablated_recipes(),
+        ),
+    output:
+        table=report(
+            "results/{scenario}/ablation.csv",
+            caption="../report/ablation.rst",
+            category="Tables",
+            subcategory="{scenario}",
+            labels={"table": "Ablation"},
+        ),
+        seeds="results/{scenario}/ablation_seeds.csv",
+    log:
+        "logs/{scenario}/ablation_table.log",
+    benchmark:
+        "benchmarks/{scenario}/ablation_table.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="10m",
+    params:
+        settings=[
+            {"setting": name, "base": setting.base, "change": setting.change, "kind": setting.kind}
+            for name, setting in ablated_recipes().items()
+        ],
+        code=code_digest("workflow/scripts/ablation.py"),
+    message:
+        "Compare the trainings of the ablation in {wildcards.scenario}"
+    script:
+        "../scripts/ablation.py"
+
+
+rule plot_ablation:
+    input:
+        table="results/{scenario}/ablation.csv",
+        seeds="results/{scenario}/ablation_seeds.csv",
+    output:
+        pdf="figures/{scenario}/ablation.pdf",
+        png=report(
+            "figures/{scenario}/ablation.png",
+            caption="../report/ablation.rst",
+            category="Figures",
+            subcategory="{scenario}",
+            labels={"figure": "Ablation"},
+        ),
+    log:
+        "logs/{scenario}/plot_ablation.log",
+    benchmark:
+        "benchmarks/{scenario}/plot_ablation.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="10m",
+    params:
+        code=code_digest("workflow/scripts/plot_ablation.py"),
+    message:
+        "Draw the ablation in {wildcards.scenario}"
+    script:
+        "../scripts/plot_ablation.py"
+
+
+use rule exploitability as exploitability_at_beta with:
+    input:
+        weights=lambda wc: f"{sweep_run(wc.scenario, wc.beta)}/weights.safetensors",
+        record=lambda wc: f"{sweep_run(wc.scenario, wc.beta)}/run.json",
+    output:
+        "results/{scenario}/beta_exploitability/beta_{beta}.csv",
+    log:
+        "logs/{scenario}/beta_exploitability/beta_{beta}.log",
+    benchmark:
+        "benchmarks/{scenario}/beta_exploitability/beta_{beta}.tsv"
+    params:
+        settings=lambda wc: deviator_settings(wc.scenario, "exploitability", "deviators"),
+        code=code_digest("workflow/scripts/exploitability.py"),
+    message:
+        "Train deviators from the policies at beta {wildcards.beta} in {wildcards.scenario}"
+
+
+rule beta_exploitability:
+    input:
+        lambda wc: [
+            f"results/{wc.scenario}/beta_exploitability/beta_{format_beta(beta)}.csv"
+            for beta in config["beta_sweep"]["betas"]
+        ],
+    output:
+        "results/{scenario}/beta_exploitability.csv",
+    log:
+        "logs/{scenario}/beta_exploitability.log",
+    benchmark:
+        "benchmarks/{scenario}/beta_exploitability.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="10m",
+    params:
+        settings={"betas": config["beta_sweep"]["betas"]},
+        code=code_digest("workflow/scripts/beta_exploitability.py"),
+    message:
+        "Join the exploitability tables of all betas in {wildcards.scenario}"
+    script:
+        "../scripts/beta_exploitability.py"
+
+
+rule plot_beta_exploitability:
+    input:
+        exploitability="results/{scenario}/beta_exploitability.csv",
+        loss="results/{scenario}/beta_sweep.csv",
+    output:
+        pdf="figures/{scenario}/beta_exploitability.pdf",
+        png=report(
+            "figures/{scenario}/beta_exploitability.png",
+            caption="../report/beta_exploitability.rst",
+            category="Figures",
+            subcategory="{scenario}",
+            labels={"figure": "Exploitability against beta"},
+        ),
+    log:
+        "logs/{scenario}/plot_beta_exploitability.log",
+    benchmark:
+        "benchmarks/{scenario}/plot_beta_exploitability.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="10m",
+    params:
+        code=code_digest("workflow/scripts/plot_beta_exploitability.py"),
+    message:
+        "Draw exploitability against beta in {wildcards.scenario}"
+    script:
+        "../scripts/plot_beta_exploitability.py"
+
+
+# Not part of the default run: as many trainings again, and more.
+rule ablation:
+    input:
+        expand(
+            "figures/{scenario}/{name}.{suffix}",
+            scenario=config["ablation"]["scenarios"],
+            name=("ablation", "beta_exploitability"),
+            suffix=("pdf", "png"),
+        ),
