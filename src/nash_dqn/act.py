@@ -1,0 +1,274 @@
+"""What a trained policy does in a state that is given in plain units: hours, $ and shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from nash_dqn import config as configuration
+from nash_dqn.advantage import unpack
+from nash_dqn.artifacts import ArtifactError
+from nash_dqn.games.base import Observation, ObservationSpec
+from nash_dqn.games.market import Market, MarketState
+from nash_dqn.networks import ObservationNetwork
+from nash_dqn.policy import load_policy
+from nash_dqn.summary import Weights, find_weights, read_run, read_weights
+
+__all__ = ["answer", "render"]
+
+
+class _Flows(NamedTuple):
+    """What was said about the others and about past flows, shares; None where nothing was."""
+
+    total: float | None
+    own: float | None
+    others_inventory: list[float] | None
+    others: list[float] | None
+
+
+def answer(
+    policy: str | Path,
+    time: float,
+    price: float,
+    inventory: float,
+    impact: float = 0.0,
+    order_flow: float | None = None,
+    own_flow: float | None = None,
+    others_inventory: list[float] | None = None,
+    others_flow: list[float] | None = None,
+    seed: int | None = None,
+    config: str | Path | None = None,
+    scenario: str | None = None,
+) -> dict[str, Any]:
+    """Actions of a policy's members in a state, and the parameters of Nash-DQN's advantage function there.
+
+    Args:
+        policy: file of weights or snapshots, or folder of the weights.
+        time: hours since the start; one of the market's decision points.
+        price: S, $.
+        inventory: own inventory, shares.
+        impact: Y, $.
+        order_flow: what all agents bought so far, net, shares; None: what the flows given come to, otherwise 0.
+        own_flow: of these, the agent's own; needed where the policy's view depends on it.
+        others_inventory: the others' inventories, shares; needed where they are visible.
+        others_flow: what each of them bought so far, shares; needed where it is visible.
+        seed: only its members; None for all.
+        config: configuration whose market is taken; None for that of ``run.json`` beside the weights.
+        scenario: its name in ``config``; None for the one the policy was trained in.
+
+    Returns:
+        ``policy``, ``algorithm``, ``scenario``, ``state`` and, under ``members``, for each its ``seed``, how its
+        training ``ended`` (None where no record tells), the ``action`` in shares/hour and, of Nash-DQN's weights,
+        ``advantage``: ``mu`` in shares/hour, ``P11``, ``P12`` and ``P22`` in $ per (shares/hour)^2, ``psi`` in $ per
+        share/hour. Members of a file of snapshots have ``transitions``, too. ``advantage_needs`` says what is missing
+        where the advantage function sees more than the policy and cannot be given.
+
+    Raises:
+        ArtifactError: a file is missing, damaged or of another training.
+        ConfigError: the configuration cannot be read or has no such scenario.
+        ValueError: the state is not one of this market, or lacks what the policy sees.
+    """
+    path = find_weights(policy)
+    weights = read_weights(path)
+    loaded = load_policy(path)
+    record = read_run(path) if config is None else None
+    name, game = _market(path, weights, record, config, scenario)
+    _check_fit(path, loaded.network, loaded.observation, name, game)
+    chosen = [k for k, own in enumerate(weights.seeds) if seed in (None, own)]
+    if not chosen:
+        known = ", ".join(map(str, dict.fromkeys(weights.seeds)))
+        raise ValueError(f"--seed: got {seed}, expected one of {path}: {known}")
+    flows = _Flows(order_flow, own_flow, others_inventory, others_flow)
+    step = _step(game, time)
+    missing = _missing(game, loaded.observation, step, flows)
+    if missing is not None:
+        raise ValueError(missing)
+    state, given = _state(game, step, price, inventory, impact, flows)
+    first = slice(0, 1)
+    actions = loaded(_observe(game, state, loaded.observation, weights), first).reshape(-1).tolist()
+    parameters: dict[str, Tensor] = {}
+    spec = _seen_by_advantage(weights, record)
+    unknown = None if spec is None else _missing(game, spec, step, flows)
+    if spec is not None and unknown is None:
+        _check_fit(path, weights.networks["advantage"], spec, name, game)
+        parameters = _parameters(weights, _observe(game, state, spec, weights))
+    whole = record is not None and "transitions" not in weights.meta  # a snapshot was taken before the end
+    ends = {member["seed"]: member["stopped"] for member in record["members"]} if record and whole else {}
+    members = []
+    for k in chosen:
+        member: dict[str, Any] = {"seed": weights.seeds[k], "ended": ends.get(weights.seeds[k])}
+        if "transitions" in weights.meta:
+            member["transitions"] = weights.meta["transitions"][k]
+        member["action"] = actions[k]
+        if parameters:
+            member["advantage"] = {key: values[k].item() for key, values in parameters.items()}
+        members.append(member)
+    head = {"policy": str(path), "algorithm": loaded.algorithm, "recipe": loaded.meta.get("recipe_name")}
+    return {**head, "scenario": name, "state": given, "advantage_needs": unknown, "members": members}
+
+
+def render(summary: dict[str, Any]) -> str:
+    """The answer as text."""
+    state = summary["state"]
+    lines = [f"{summary['policy']}: {summary['algorithm']} ({summary['recipe']}) in {summary['scenario']}"]
+    shown = [
+        f"{state['time']:g} h (step {state['step']})",
+        f"price {state['price']:g} $",
+        f"impact {state['impact']:g} $",
+        f"order flow {state['order_flow']:g}",
+        f"inventory {state['inventory']:g}",
+    ]
+    labels = {"own_flow": "own flow", "others_inventory": "others' inventories", "others_flow": "others' flows"}
+    for key, label in labels.items():
+        if state[key] is not None:
+            values = state[key] if isinstance(state[key], list) else [state[key]]
+            shown.append(f"{label} {', '.join(f'{value:g}' for value in values)}")
+    lines += ["  at " + ", ".join(shown), ""]
+    rows = [
+        ["seed"],
+        ["transitions"],
+        ["ended"],
+        ["shares/hour"],
+        *([key] for key in ("mu", "P11", "P12", "P22", "psi")),
+    ]
+    for member in summary["members"]:
+        advantage = member.get("advantage", {})
+        cells = [str(member["seed"]), f"{member['transitions']:,}" if "transitions" in member else ""]
+        cells += [member["ended"] or "", f"{member['action']:.4f}"]
+        cells += [f"{advantage[key]:.4g}" if advantage else "" for key in ("mu", "P11", "P12", "P22", "psi")]
+        for column, cell in zip(rows, cells, strict=True):
+            column.append(cell)
+    columns = [column for column in rows if any(column[1:])]
+    widths = [max(map(len, column)) for column in columns]
+    for row in zip(*columns, strict=True):
+        lines.append("  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+    if summary["advantage_needs"] is not None:
+        lines += ["", f"  The advantage function sees more. {summary['advantage_needs']}"]
+    return "\n".join(lines)
+
+
+def _market(
+    path: Path, weights: Weights, record: dict[str, Any] | None, config: str | Path | None, scenario: str | None
+) -> tuple[str, Market]:
+    """Name and market."""
+    if config is None:
+        if scenario is not None:
+            raise ValueError(f"--scenario: got {scenario!r} without --config, expected both or neither")
+        if record is None:
+            wrong = f"no run.json beside {path} tells its market"
+            raise ValueError(f"--config: missing, expected a configuration (config/config.yaml), as {wrong}")
+        name, source, settings = str(record["scenario"]), str(path.with_name("run.json")), record["config"]["game"]
+    else:
+        source, content = str(config), configuration.load_yaml(config)
+        trained_in = weights.meta.get("scenario") if scenario is None else scenario
+        if not isinstance(content.get("scenarios"), dict):
+            raise ValueError(f"{config}: scenarios: missing, expected a mapping from names to markets")
+        if trained_in is None:
+            known = ", ".join(map(str, content["scenarios"]))
+            raise ValueError(f"--scenario: missing, expected one of {known}, as {path} does not say")
+        name, settings = str(trained_in), configuration.scenario(content, str(trained_in))
+    try:
+        return name, Market(**settings)
+    except (TypeError, ValueError) as error:
+        raise ArtifactError(f"{source}: market {name}: {error}; correct it") from None
+
+
+def _check_fit(path: Path, network: ObservationNetwork, spec: ObservationSpec, name: str, game: Market) -> None:
+    """The network takes what the market shows, at each of its decision points."""
+    own, item = game.observation_size(spec)
+    takes = network.sigma.weights[0].shape[1] - (network.phi.weights[-1].shape[2] if network.phi else item)
+    if takes != own or (network.phi is not None and network.phi.weights[0].shape[1] != item):
+        wrong = f"its network does not take the {own} own and {item} shared features it says it sees"
+        raise ArtifactError(f"{path}: {wrong}; rebuild it by deleting it and running snakemake")
+    for tensor in (network.skip, network.basis):
+        if tensor is not None and tensor.shape[1] != game.n_steps:
+            allowed = f"a market of {tensor.shape[1]} decision points, as the policy was trained for"
+            raise ValueError(f"--scenario: got {name!r} of {game.n_steps}, expected {allowed}")
+
+
+def _step(game: Market, time: float) -> int:
+    """The decision point at that time."""
+    step = round(time / game.dt)
+    if not 0 <= step < game.n_steps or abs(time - step * game.dt) > 1e-6 * game.dt:
+        raise ValueError(f"--time: got {time:g}, expected a decision point, {_decision_points(game)}")
+    return step
+
+
+def _missing(game: Market, spec: ObservationSpec, step: int, flows: _Flows) -> str | None:
+    """What the view needs and was not given; None if nothing. Before step 0 nothing has been traded."""
+    others = game.n_agents - 1
+    visible = spec.inventories == "visible" and others > 0
+    numbers = f"expected {others} numbers, one for each other agent, as it sees"
+    if visible and flows.others_inventory is None:
+        return f"--others-inventory: missing, {numbers} inventories"
+    if step > 0 and visible and spec.own_flow and flows.others is None:
+        return f"--others-flow: missing, {numbers} past flows"
+    if step > 0 and flows.own is None and (spec.own_flow or (spec.order_flow == "others_mean" and others > 0)):
+        seen = "own past flow" if spec.own_flow else "the others' order flow, which is the total less its own"
+        return f"--own-flow: missing, expected a number, as it sees {seen}"
+    return None
+
+
+def _state(
+    game: Market, step: int, price: float, inventory: float, impact: float, flows: _Flows
+) -> tuple[MarketState, dict[str, Any]]:
+    """The state with the agent first, in double precision, and the same in plain units as it was understood."""
+    others = game.n_agents - 1
+    for option, values in (("--others-inventory", flows.others_inventory), ("--others-flow", flows.others)):
+        if values is not None and len(values) != others:
+            raise ValueError(f"{option}: got {len(values)} numbers, expected {others}, one for each other agent")
+    own, bought_by_others = flows.own or 0.0, flows.others
+    if others == 0:
+        own, bought_by_others = flows.total or 0.0 if flows.own is None else flows.own, []
+    if bought_by_others is not None:
+        total = own + sum(bought_by_others)
+        if flows.total is not None and abs(flows.total - total) > 1e-6 * max(1.0, abs(total)):
+            raise ValueError(f"--order-flow: got {flows.total:g}, expected {total:g}, what the agents' flows come to")
+    else:  # how it is spread over the others is not seen
+        total = flows.total or 0.0
+        bought_by_others = [(total - own) / others] * others
+    held = torch.tensor([inventory, *(flows.others_inventory or [0.0] * others)], dtype=torch.float64)
+    bought = torch.tensor([own, *bought_by_others], dtype=torch.float64)
+    s, y = (torch.tensor(value, dtype=torch.float64) for value in (price, impact))
+    given = {
+        **{"time": step * game.dt, "step": step, "price": price, "impact": impact, "inventory": inventory},
+        **{"order_flow": total, "own_flow": flows.own},
+        **{"others_inventory": flows.others_inventory, "others_flow": flows.others},
+    }
+    return MarketState(step, s, y, held, held - bought), given
+
+
+def _decision_points(game: Market) -> str:
+    if game.n_steps > 24:
+        return f"a multiple of {game.dt:g} from 0 to {game.horizon - game.dt:g} hours"
+    return f"one of {', '.join(f'{m * game.dt:g}' for m in range(game.n_steps))} hours"
+
+
+def _observe(game: Market, state: MarketState, spec: ObservationSpec, weights: Weights) -> Observation:
+    """What the agents see, for each of K members, in the precision of their weights."""
+    tensor = next(iter(weights.tensors.values()))
+    return game.observe(state, spec).map(lambda leaf: leaf.to(tensor.dtype).expand(len(tensor), 1, *leaf.shape))
+
+
+def _seen_by_advantage(weights: Weights, record: dict[str, Any] | None) -> ObservationSpec | None:
+    """What the advantage function sees; None where there is none, or nothing tells what it sees.
+
+    Beside an actor it sees what the critic does, which the record tells.
+    """
+    if "advantage" not in weights.networks:
+        return None
+    if "actor" not in weights.networks:
+        return weights.observation
+    critic = record["config"]["recipe"].get("critic") if record else None
+    return None if critic is None else ObservationSpec(**critic)
+
+
+def _parameters(weights: Weights, observation: Observation) -> dict[str, Tensor]:
+    """Parameters of the advantage function at the first agent's view, ``[K]`` each."""
+    network = weights.networks["advantage"]
+    mu, cholesky, p12, p22, psi = unpack(network(observation, slice(0, 1)), Market.action_dim)
+    matrices = {"mu": mu, "P11": cholesky @ cholesky.mT, "P12": p12, "P22": p22, "psi": psi}
+    return {name: tensor.reshape(-1) for name, tensor in matrices.items()}

@@ -1,0 +1,199 @@
+"""``nash-dqn``: look at what the workflow made (``show``), and ask a trained policy what it does (``act``).
+
+What a command needs is imported once its arguments are in order, so that ``--help`` and misspelt options answer at
+once. A mistake of the user's is one line on stderr and exit status 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+_SHOW = """\
+What PATH is, is told from its content, not from its name:
+  a policy's weights    algorithm, networks, what it sees, and how each seed ended
+  snapshots             which seeds were kept at which times
+  a run's record        settings, outcome of each seed, time, versions
+  a training's history  first and last values of each seed, and its course
+  any table             columns, rows and ranges
+  a training's folder   all of it together
+  any other folder      which of these are in it
+
+example:
+  nash-dqn show results/released/nash_dqn/released/beta_50
+"""
+_ACT = """\
+The market (decision points, units of the observations) is read from run.json
+beside the weights, or from --config. Flows are needed where the policy sees
+them; at time 0 nothing has been traded. For Nash-DQN the advantage function is
+  A = -P11 d^2 - P12 d sum_j d_j - P22 sum_j d_j^2 + psi sum_j d_j,
+d = action - mu of the agent and d_j of each other.
+
+example:
+  nash-dqn act --policy results/released/nash_dqn/paper/beta_100 \\
+      --time 2.5 --price 10.2 --inventory 4
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but an error is one line, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message.removeprefix('argument ')}\n")
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a finite number")
+    return value
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [_number(part) for part in text.split(",")]
+    except argparse.ArgumentTypeError:
+        expected = "finite numbers with commas between them, such as 1,-2.5,3"
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected {expected}") from None
+
+
+def _whole(text: str) -> int:
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="nash-dqn",
+        description="Look at what the workflow made, and ask a trained policy what it does.",
+        epilog="nash-dqn COMMAND --help has an example. The workflow itself runs by make or snakemake (README.md).",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    layout = argparse.RawDescriptionHelpFormatter
+    show = commands.add_parser(
+        "show",
+        help="a summary of a file or folder",
+        formatter_class=layout,
+        allow_abbrev=False,
+        description="A summary of a file or folder of the workflow, on one screen.",
+        epilog=_SHOW,
+    )
+    show.add_argument("path", metavar="PATH", help="file or folder")
+    act = commands.add_parser(
+        "act",
+        help="a trained policy's action in a state",
+        formatter_class=layout,
+        allow_abbrev=False,
+        description="What each seed of a trained policy does in a state, in shares per hour.",
+        epilog=_ACT,
+    )
+    policy = act.add_argument_group("the policy and its market")
+    policy.add_argument("--policy", metavar="PATH", required=True, help="its weights (or snapshots), or their folder")
+    policy.add_argument("--seed", metavar="K", type=_whole, help="only this seed")
+    policy.add_argument("--config", metavar="FILE", help="take the market from this configuration, not from run.json")
+    policy.add_argument("--scenario", metavar="NAME", help="its name there; default: where the policy was trained")
+    state = act.add_argument_group("the state", "the agent's view of the market at a decision point")
+    add = state.add_argument
+    add("--time", metavar="T", type=_number, required=True, help="hours since the start, a decision point")
+    add("--price", metavar="S", type=_number, required=True, help="price, $")
+    add("--inventory", metavar="Q", type=_number, required=True, help="own inventory, shares")
+    add("--impact", metavar="Y", type=_number, default=0.0, help="transient impact, $ (default: 0)")
+    add("--order-flow", metavar="X", type=_number, help="shares all agents bought so far, net (default: 0)")
+    add("--own-flow", metavar="F", type=_number, help="of these, the agent's own; for policies that know it")
+    add("--others-inventory", metavar="Q,Q,...", type=_numbers, help="the others' inventories, where visible, shares")
+    add(
+        "--others-flow", metavar="F,F,...", type=_numbers, help="what each of them bought so far, where visible, shares"
+    )
+    for command in (show, act):
+        command.add_argument("--json", action="store_true", help="print JSON, for other programs")
+    return parser
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """``--option -1,2`` as ``--option=-1,2``: argparse takes only plain negative numbers for values."""
+    result: list[str] = []
+    for argument in arguments:
+        if re.match(r"-[.\d]", argument) and result and re.fullmatch(r"--[a-z-]+", result[-1]):
+            result[-1] += f"={argument}"
+        else:
+            result.append(argument)
+    return result
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold: numbers that are not finite become null."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _answer(arguments: argparse.Namespace) -> str:
+    """What the command prints.
+
+    Raises:
+        ValueError: (and its kinds ArtifactError, ConfigError) one line for the user.
+    """
+    if arguments.command == "show":
+        from nash_dqn import show
+        from nash_dqn.summary import summarise
+
+        summary = summarise(arguments.path)
+        text = show.render
+    else:
+        from nash_dqn import act
+
+        given = {key: value for key, value in vars(arguments).items() if key not in ("command", "json", "version")}
+        summary = act.answer(**given)
+        text = act.render
+    if arguments.json:
+        return json.dumps(_plain(summary), indent=2, ensure_ascii=False, allow_nan=False)
+    return text(summary)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``nash-dqn`` with these arguments (default: those of the process); returns the exit status, 0 or 2.
+
+    Raises:
+        SystemExit: after ``--help``, or with status 2 where the arguments do not parse.
+    """
+    parser = _parser()
+    arguments = parser.parse_args(_joined(sys.argv[1:] if argv is None else argv))
+    if arguments.version:
+        from nash_dqn import __version__
+
+        print(f"nash-dqn {__version__}")
+        return 0
+    if arguments.command is None:
+        parser.error("COMMAND: missing, expected show or act (nash-dqn --help explains them)")
+    try:
+        text = _answer(arguments)
+    except ValueError as error:
+        print(f"nash-dqn {arguments.command}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a folder on the way that may not be entered, a name too long
+        print(f"nash-dqn {arguments.command}: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    try:
+        print(text.encode(sys.stdout.encoding or "utf-8", "replace").decode(sys.stdout.encoding or "utf-8"), flush=True)
+    except BrokenPipeError:  # a reader such as head has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor shall the exit's own flush complain
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,302 @@
+"""``nash-dqn act``: actions and parameters against the library's own view of states that were played."""
+
+import dataclasses
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nash_dqn.advantage import label_invariant_advantage, output_size, unpack
+from nash_dqn.artifacts import run_record, write_json, write_tensors
+from nash_dqn.cli import main
+from nash_dqn.games.base import Observation, ObservationSpec
+from nash_dqn.games.market import Market, MarketState
+from nash_dqn.networks import ObservationNetwork
+from nash_dqn.policy import describe, load_policy
+from nash_dqn.seeding import generator
+
+GAME = Market(
+    n_agents=4, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1
+)
+SEEDS = [5, 1, 7]
+SPECS = [
+    ObservationSpec(price, flow, own, seen)  # type: ignore[arg-type]
+    for price, flow, own, seen in itertools.product(
+        ("S", "S-Y"), ("total", "others_mean"), (False, True), ("private", "visible")
+    )
+]
+FULL = ObservationSpec("S-Y", "others_mean", True, "visible")
+STEP, AGENT = 2, 2
+
+
+def network(spec: ObservationSpec, outputs: int, game: Market = GAME) -> ObservationNetwork:
+    """With skip terms and weights that are of order one, so that no input is lost."""
+    streams = [generator(seed, "test_act", outputs) for seed in SEEDS]
+    net = ObservationNetwork.create(*game.observation_size(spec), (4, 3), (6, 5), outputs, streams)
+    terms = sum(game.observation_size(spec))
+    skip = torch.randn(len(SEEDS), game.n_steps, terms, outputs, generator=generator(0, "test_act", "skip"))
+    return net._replace(skip=skip)
+
+
+def training(
+    folder: Path, spec: ObservationSpec, algorithm: str = "nash_dqn", game: Market = GAME, record: bool = True
+) -> Path:
+    """A folder as a training leaves it, as far as ``act`` reads it."""
+    bound = 1.0 if algorithm == "fictitious_play" else None
+    names = {"advantage": output_size(1), "value": 1} if algorithm == "nash_dqn" else {"actor": 1}
+    tensors = {k: t for n, size in names.items() for k, t in network(spec, size, game).state_dict(n).items()}
+    meta = {"scenario": "toy", "recipe_name": "mine"}
+    write_tensors(folder / "weights.safetensors", tensors, describe(algorithm, spec, SEEDS, 1, bound, **meta))
+    if record:
+        write_record(folder, algorithm, game)
+    return folder
+
+
+def write_record(folder: Path, algorithm: str = "nash_dqn", game: Market = GAME, **recipe: Any) -> None:
+    members = [{"seed": s, "iterations": 3, "stopped": "diverged", "diverged": True} for s in SEEDS]
+    run = {"algorithm": algorithm, "scenario": "toy", "recipe_name": "mine", "seeds": SEEDS, "wall_seconds": 1.5}
+    config = {"game": dataclasses.asdict(game), "recipe": recipe}
+    write_json(folder / "run.json", run_record("training", {**run, "config": config, "members": members}))
+
+
+def played(game: Market = GAME) -> MarketState:
+    """A state after two steps at random rates, as every member sees it, leaves ``[K, 1, ...]``."""
+    stream = generator(3, "test_act", "game")
+    shocks = game.sample_shocks(1, stream).map(lambda leaf: leaf.expand(len(SEEDS), *leaf.shape))
+    state = game.reset(shocks)
+    for _ in range(STEP):
+        rates = torch.randn(1, 1, game.n_agents, 1, generator=stream).expand(len(SEEDS), 1, -1, -1)
+        state, _ = game.step(state, 3 * rates, shocks)
+    return state
+
+
+def options(state: MarketState, agent: int = AGENT) -> dict[str, str]:
+    """The state as its agent would type it."""
+    held, flow = state.inventory[0, 0], (state.inventory - state.initial_inventory)[0, 0]
+    others = [j for j in range(len(held)) if j != agent]
+    return {
+        "--time": str(state.step * 0.5),
+        "--price": repr(state.price[0, 0].item()),
+        "--impact": repr(state.impact[0, 0].item()),
+        "--inventory": repr(held[agent].item()),
+        "--order-flow": repr(flow.sum().item()),
+        "--own-flow": repr(flow[agent].item()),
+        "--others-inventory": ",".join(repr(held[j].item()) for j in others),
+        "--others-flow": ",".join(repr(flow[j].item()) for j in others),
+    }
+
+
+def line(folder: Path, given: dict[str, str], *more: str) -> list[str]:
+    return ["act", "--policy", str(folder), *(word for pair in given.items() for word in pair), *more]
+
+
+def answered(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> dict[str, Any]:
+    status = main([*arguments, "--json"])
+    out, err = capsys.readouterr()
+    assert (status, err) == (0, "")
+    answer: dict[str, Any] = json.loads(out)
+    return answer
+
+
+def refused(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
+    """The one line on stderr with which the arguments are refused."""
+    try:
+        status: Any = main(arguments)
+    except SystemExit as stop:
+        status = stop.code
+    out, err = capsys.readouterr()
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("nash-dqn act: ")
+    return err.removeprefix("nash-dqn act: ").strip()
+
+
+@pytest.mark.parametrize("algorithm", ["nash_dqn", "fictitious_play"])
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+def test_actions_and_parameters_in_a_played_state(
+    spec: ObservationSpec, algorithm: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, state = training(tmp_path, spec, algorithm), played()
+    answer = answered(capsys, line(folder, options(state)))
+    observation = GAME.observe(state, spec)
+    actions = load_policy(folder / "weights.safetensors")(observation)[:, 0, AGENT, 0]
+    members = answer["members"]
+    assert [member["seed"] for member in members] == SEEDS
+    torch.testing.assert_close(torch.tensor([m["action"] for m in members]), actions, rtol=1e-3, atol=1e-3)
+    assert len({round(m["action"], 6) for m in members}) > 1  # not all at the bound, nor one member thrice
+    assert (answer["scenario"], answer["state"]["step"], members[0]["ended"]) == ("toy", STEP, "diverged")
+    assert ("advantage" in members[0]) == (algorithm == "nash_dqn")
+    if algorithm == "nash_dqn":
+        check_parameters(members, spec, observation)
+
+
+def check_parameters(members: list[dict[str, Any]], spec: ObservationSpec, observation: Observation) -> None:
+    """Those of the library, and, in the formula that --help gives, its advantage function."""
+    expected = unpack(network(spec, output_size(1))(observation), 1)
+    here = {name: getattr(expected, name)[:, 0, AGENT].flatten() for name in ("mu", "p12", "p22", "psi")}
+    here["p11"] = expected.cholesky[:, 0, AGENT].flatten().square()
+    printed = {
+        name: torch.tensor([m["advantage"][name] for m in members]) for name in ("mu", "P11", "P12", "P22", "psi")
+    }
+    for name, values in printed.items():
+        torch.testing.assert_close(values, here[name.lower()], rtol=1e-3, atol=1e-3)
+    delta = torch.tensor([0.3, -0.5, 0.7, 1.1])
+    d, others = delta[AGENT], delta[[0, 1, 3]]
+    linear, squares = others.sum(), others.square().sum()
+    formula = -printed["P11"] * d**2 - printed["P12"] * d * linear - printed["P22"] * squares + printed["psi"] * linear
+    whole = label_invariant_advantage(delta.expand(len(SEEDS), 1, -1).unsqueeze(-1), expected)
+    torch.testing.assert_close(formula, whole[:, 0, AGENT], rtol=1e-2, atol=1e-2)
+
+
+def test_how_the_flow_is_spread_over_the_others_is_not_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, given = training(tmp_path, ObservationSpec()), options(played())
+    whole = answered(capsys, line(folder, given))["members"]
+    for option in ("--others-flow", "--others-inventory", "--own-flow"):
+        del given[option]
+        fewer = answered(capsys, line(folder, given))["members"]
+        for one, other in zip(whole, fewer, strict=True):
+            assert one["action"] == pytest.approx(other["action"], rel=1e-4, abs=1e-5)
+    del given["--order-flow"]
+    assert answered(capsys, line(folder, given))["members"][0]["action"] != pytest.approx(whole[0]["action"], rel=1e-2)
+
+
+def test_at_time_0_nothing_has_been_traded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = training(tmp_path, FULL)
+    start = {"--time": "0", "--price": "10.5", "--inventory": "-3", "--impact": "-1e-2"}
+    start["--others-inventory"] = "-1,2,.5"
+    held = torch.tensor([-3.0, -1.0, 2.0, 0.5])
+    state = MarketState(0, torch.tensor(10.5), torch.tensor(-0.01), held, held)
+    state = MarketState(0, *(leaf.expand(3, 1, *leaf.shape) for leaf in state[1:]))
+    expected = load_policy(folder / "weights.safetensors").act(GAME, state)[:, 0, 0, 0].tolist()
+    answer = answered(capsys, line(folder, start))
+    assert [member["action"] for member in answer["members"]] == pytest.approx(expected, rel=1e-4)
+    assert answer["state"]["order_flow"] == 0
+
+
+def test_a_lone_trader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its flow is all there is, by either option; nobody else is asked for."""
+    alone = dataclasses.replace(GAME, n_agents=1)
+    folder, state = training(tmp_path, FULL, game=alone), played(alone)
+    expected = load_policy(folder / "weights.safetensors").act(alone, state)[:, 0, 0, 0].tolist()
+    given = {key: value for key, value in options(state, 0).items() if not key.startswith("--others")}
+    actions = [member["action"] for member in answered(capsys, line(folder, given))["members"]]
+    assert actions == pytest.approx(expected, rel=1e-3, abs=1e-4)
+    assert "--order-flow: got 9, expected" in refused(capsys, line(folder, {**given, "--order-flow": "9"}))
+
+
+def test_seed_text_and_snapshots(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = training(tmp_path, ObservationSpec())
+    given = options(played())
+    every = answered(capsys, line(folder, given))["members"]
+    assert answered(capsys, line(folder, given, "--seed", "1"))["members"] == every[1:2]
+    assert main(line(folder, given, "--seed", "7")) == 0
+    text = capsys.readouterr().out
+    assert "order flow" in text
+    assert text.splitlines()[-1].split()[:3] == ["7", "diverged", f"{every[2]['action']:.4f}"]
+
+    tensors = network(ObservationSpec(), 1).state_dict("actor")
+    meta = {"scenario": "toy", "recipe_name": "mine", "transitions": [10, 20, 20]}
+    path = tmp_path / "kept"
+    write_tensors(path, tensors, describe("nash_dqn", ObservationSpec(), [5, 5, 1], 1, None, **meta))
+    kept = answered(capsys, line(path, given, "--seed", "5"))["members"]
+    assert [(member["seed"], member["transitions"], member["ended"]) for member in kept] == [
+        (5, 10, None),
+        (5, 20, None),
+    ]
+
+
+def test_an_advantage_function_that_sees_more_than_the_policy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Agents play an actor; the advantage function is of what the critic sees, which the record tells."""
+    plain, state = ObservationSpec(), played()
+    advantage = network(FULL, output_size(1))
+    tensors = {**advantage.state_dict("advantage"), **network(plain, 1).state_dict("actor")}
+    meta = {"scenario": "toy", "recipe_name": "mine"}
+    write_tensors(tmp_path / "weights.safetensors", tensors, describe("nash_dqn", plain, SEEDS, 1, None, **meta))
+    write_record(tmp_path, critic=dataclasses.asdict(FULL))
+    given = options(state)
+    answer = answered(capsys, line(tmp_path, given))
+    actions = network(plain, 1)(GAME.observe(state, plain))[:, 0, AGENT, 0].tolist()
+    assert [member["action"] for member in answer["members"]] == pytest.approx(actions, rel=1e-3, abs=1e-3)
+    check_parameters(answer["members"], FULL, GAME.observe(state, FULL))
+    del given["--others-flow"]
+    fewer = answered(capsys, line(tmp_path, given))
+    assert "advantage" not in fewer["members"][0]
+    assert fewer["advantage_needs"].startswith("--others-flow: missing")
+    assert [member["action"] for member in fewer["members"]] == pytest.approx(actions, rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"--time": "0.7"}, "--time: got 0.7, expected a decision point, one of 0, 0.5, 1, 1.5 hours"),
+        ({"--time": "2"}, "--time: got 2, expected a decision point, one of 0, 0.5, 1, 1.5 hours"),
+        ({"--time": "-0.5"}, "--time: got -0.5, expected"),
+        ({"--price": "ten"}, "--price: got 'ten', expected a finite number"),
+        ({"--impact": "inf"}, "--impact: got 'inf', expected a finite number"),
+        ({"--others-inventory": "1,2"}, "--others-inventory: got 2 numbers, expected 3"),
+        ({"--others-inventory": "1,,2"}, "--others-inventory: got '1,,2', expected finite numbers with commas"),
+        ({"--others-flow": "1,2,3,4"}, "--others-flow: got 4 numbers, expected 3"),
+        ({"--order-flow": "99"}, "--order-flow: got 99, expected"),
+        ({"--others-inventory": None}, "--others-inventory: missing, expected 3 numbers"),
+        ({"--others-flow": None}, "--others-flow: missing, expected 3 numbers"),
+        ({"--own-flow": None, "--order-flow": None}, "--own-flow: missing, expected a number"),
+        ({"--inventory": None}, "the following arguments are required: --inventory"),
+        ({"--seed": "2"}, "--seed: got 2, expected one of {policy}: 5, 1, 7"),
+        ({"--seed": "1.5"}, "--seed: got '1.5', expected a whole number"),
+        ({"--scenario": "toy"}, "--scenario: got 'toy' without --config, expected both or neither"),
+        ({"--config": "nowhere.yaml"}, "nowhere.yaml: cannot read"),
+        ({"--policy": "nowhere"}, "nowhere: no such file"),
+    ],
+)
+def test_what_is_refused(
+    changes: dict[str, str | None], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = training(tmp_path, FULL) / "weights.safetensors"
+    given = {"--policy": str(path), **options(played()), **changes}
+    words = [word for key, value in given.items() if value is not None for word in (key, value)]
+    assert refused(capsys, ["act", *words]).startswith(expected.format(policy=path))
+
+
+def test_the_market_of_a_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = training(tmp_path, ObservationSpec(), record=False)
+    given = options(played())
+    assert refused(capsys, line(folder, given)).startswith("--config: missing, expected a configuration")
+    config = tmp_path / "config.yaml"
+    market = dataclasses.asdict(GAME)
+    markets = {"toy": market, "wide": {**market, "theta": 9.0}, "short": {**market, "n_steps": 2}, "bad": {"theta": 1}}
+    config.write_text(json.dumps({"scenarios": markets}))  # JSON is YAML
+    toy = answered(capsys, line(folder, given, "--config", str(config)))
+    wide = answered(capsys, line(folder, given, "--config", str(config), "--scenario", "wide"))
+    assert (toy["scenario"], wide["scenario"]) == ("toy", "wide")
+    state = played()
+    for answer, theta in ((toy, 10.0), (wide, 9.0)):
+        game = dataclasses.replace(GAME, theta=theta)
+        expected = load_policy(folder / "weights.safetensors").act(game, state)[:, 0, AGENT, 0].tolist()
+        assert [member["action"] for member in answer["members"]] == pytest.approx(expected, rel=1e-3, abs=1e-3)
+    given["--config"] = str(config)
+    assert "a name from scenarios (toy, wide, short, bad)" in refused(capsys, line(folder, given, "--scenario", "tox"))
+    assert "a market of 4 decision points" in refused(
+        capsys, line(folder, {**given, "--time": "0"}, "--scenario", "short")
+    )
+    assert "market bad:" in refused(capsys, line(folder, given, "--scenario", "bad"))
+    config.write_text("seeds: [1]\n")
+    assert "scenarios: missing" in refused(capsys, line(folder, given))
+
+
+def test_files_that_do_not_belong_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, given = training(tmp_path, ObservationSpec()), options(played())
+    write_record(folder, "fictitious_play")
+    assert "run.json: of another training (algorithm 'fictitious_play'" in refused(capsys, line(folder, given))
+    write_record(folder)
+    tensors = network(FULL, 1).state_dict("actor")  # of more features than it says it sees
+    meta = {"scenario": "toy", "recipe_name": "mine"}
+    write_tensors(
+        folder / "weights.safetensors", tensors, describe("nash_dqn", ObservationSpec(), SEEDS, 1, None, **meta)
+    )
+    assert "its network does not take the 5 own and 0 shared features" in refused(capsys, line(folder, given))
+    (folder / "other.safetensors").write_bytes((folder / "weights.safetensors").read_bytes())
+    assert "2 files of weights in it, not one" in refused(capsys, line(folder, given))

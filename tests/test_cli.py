@@ -1,0 +1,375 @@
+"""``nash-dqn``: what ``show`` says of files the library wrote, and one line for every mistake."""
+
+import dataclasses
+import json
+import math
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from nash_dqn import __version__
+from nash_dqn.agents import self_play
+from nash_dqn.artifacts import run_record, write_csv, write_json, write_tensors, write_training
+from nash_dqn.cli import main
+from nash_dqn.games.base import ObservationSpec
+from nash_dqn.games.market import Market
+from nash_dqn.networks import ObservationNetwork
+from nash_dqn.policy import describe
+from nash_dqn.seeding import generator
+
+GAME = Market(
+    n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1
+)
+SPEC = ObservationSpec("S-Y", "others_mean", True, "visible")
+SEEDS = [5, 1, 7]
+META = {"scenario": "toy", "recipe_name": "mine"}
+
+
+def network(outputs: int, seeds: list[int] = SEEDS) -> ObservationNetwork:
+    streams = [generator(seed, "test_cli", outputs) for seed in seeds]
+    return ObservationNetwork.create(6, 2, (4, 3), (6, 5), outputs, streams, skip=(4, 1))
+
+
+def write_weights(path: Path, **meta: Any) -> None:
+    """A trained policy; the second member is not finite."""
+    actor = network(1)
+    actor.sigma.biases[0][1, 0, 0] = math.nan
+    tensors = {**actor.state_dict("actor"), **network(2).state_dict("critic")}
+    write_tensors(path, tensors, describe("nash_dqn", SPEC, SEEDS, 1, 50.0, **META, **meta))
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    ends = [("iterations", 40, 1.25), ("diverged", 20, math.nan), ("early_stopping", 30, 7.5)]
+    members = [
+        {"seed": seed, "iterations": count, "stopped": end, "diverged": end == "diverged", "final_loss": loss}
+        for seed, (end, count, loss) in zip(SEEDS, ends, strict=True)
+    ]
+    config = {"game": dataclasses.asdict(GAME), "recipe": {"penalty": {"norm": "l1", "beta": 0.5}, "iterations": 40}}
+    run = {"algorithm": "nash_dqn", **META, "device": "cpu", "config": config, "seeds": SEEDS, "wall_seconds": 83.2}
+    return run_record("training", {**run, "members": members, **changes})
+
+
+def history() -> pd.DataFrame:
+    """Of seed 5 the loss falls by a factor of ten a row, seed 1 has one row, seed 7 ends without a number."""
+    rows = [(5, 10 * k, 100 * k, 10.0 ** (4 - k), float(k)) for k in range(1, 5)]
+    rows += [(1, 10, 100, 3.0, 2.0), (7, 10, 100, 3.0, 1.0), (7, 20, 200, math.nan, 1.0)]
+    return pd.DataFrame(rows, columns=["seed", "iteration", "transitions", "loss", "reward"])
+
+
+def gains(recipe: str = "mine") -> pd.DataFrame:
+    rows = [
+        ("toy", "nash_dqn", recipe, seed, deviator, player, gain * scale, -2.0)
+        for seed, scale in ((5, 1.0), (1, math.nan), (7, 2.0))
+        for deviator, gain in (("same", 0.1), ("memory", 0.2))
+        for player in ("1", "2", "3")
+    ]
+    rows += [("toy", "nash_dqn", recipe, 5, "same", "nashconv", 99.0, -2.0)]
+    columns = ["scenario", "algorithm", "recipe", "seed", "deviator", "player", "gain", "value"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def write_folder(folder: Path) -> Path:
+    """A training's folder whose files have other names than the workflow's."""
+    write_weights(folder / "net.bin")
+    write_weights(folder / "kept.bin", transitions=[10, 20, 20])
+    write_csv(folder / "course.txt", history())
+    write_json(folder / "run.json", record())
+    (folder / "notes.md").write_text("nothing of ours\n")
+    return folder
+
+
+def shown(capsys: pytest.CaptureFixture[str], path: Path) -> tuple[dict[str, Any], str]:
+    """As JSON and as text."""
+    assert main(["show", str(path), "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert main(["show", str(path)]) == 0
+    text, err = capsys.readouterr()
+    assert err == ""
+    assert text.count("\n") < 50
+    assert max(map(len, text.splitlines())) < 160
+    return summary, text
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line on stderr with which the arguments are refused."""
+    try:
+        status: Any = main(arguments)
+    except SystemExit as stop:
+        status = stop.code
+    out, err = capsys.readouterr()
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    return err.strip()
+
+
+def row_of(text: str, start: str) -> list[str]:
+    """The words of the one line that starts so."""
+    (line,) = [line for line in text.splitlines() if line.split()[:1] == [start]]
+    return line.split()[1:]
+
+
+# --- show ---------------------------------------------------------------------------------------------------
+
+
+def test_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_weights(tmp_path / "x")
+    summary, text = shown(capsys, tmp_path / "x")
+    assert (summary["kind"], summary["algorithm"], summary["scenario"]) == ("weights", "nash_dqn", "toy")
+    assert (summary["recipe"], summary["seeds"], summary["bound"]) == ("mine", SEEDS, 50.0)
+    assert summary["finite"] == [True, False, True]
+    # phi 2-4-3, sigma 6+3-6-5-1, and a linear skip term of 8 features at each of 4 steps
+    actor = (2 * 4 + 4 + 4 * 3 + 3) + (9 * 6 + 6 + 6 * 5 + 5 + 5 * 1 + 1) + 4 * 8
+    layers = {"phi": [2, 4, 3], "sigma": [9, 6, 5, 1], "skip_terms": [4, 8, 1]}
+    assert summary["networks"]["actor"] == {**layers, "parameters": actor}
+    assert "price less impact" in summary["sees"][1]
+    assert "own past flow" in summary["sees"]
+    assert row_of(text, "finite") == ["NOT", "those", "of", "seed", "1"]
+    assert row_of(text, "actor")[0] == "9-6-5-1,"
+    assert "exploitability" not in text
+
+
+def test_snapshots(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_weights(tmp_path / "x", transitions=[10_000, 20_000, 20_000])
+    summary, text = shown(capsys, tmp_path / "x")
+    assert (summary["kind"], summary["transitions"]) == ("snapshots", [10_000, 20_000, 20_000])
+    assert row_of(text, "10,000") == ["5"]
+    assert row_of(text, "20,000") == ["1,", "7"]
+
+
+def test_a_runs_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_json(tmp_path / "x", record())
+    summary, text = shown(capsys, tmp_path / "x")
+    assert (summary["kind"], summary["of"], summary["config"]["recipe"]["iterations"]) == ("run", "training", 40)
+    assert row_of(text, "5") == ["iterations", "40", "1.25"]
+    assert row_of(text, "1") == ["DIVERGED", "20", "-"]
+    assert row_of(text, "7") == ["early_stopping", "30", "7.5"]
+    assert row_of(text, "took")[:2] == ["83.2", "s,"]
+    assert f"torch {torch.__version__}" in text
+    assert "penalty (norm l1, beta 0.5)" in text
+    write_json(tmp_path / "x", run_record("evaluation", {"paths": 7}))
+    summary, text = shown(capsys, tmp_path / "x")
+    assert (summary["of"], summary["paths"], row_of(text, "paths")) == ("evaluation", 7, ["7"])
+
+
+def test_a_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_csv(tmp_path / "x", history())
+    summary, text = shown(capsys, tmp_path / "x")
+    first = summary["members"][0]
+    assert (summary["kind"], summary["curve_of"], first["rows"], first["transitions"]) == ("history", "loss", 4, 400)
+    assert first["values"] == {"loss": {"first": 1000.0, "last": 1.0}, "reward": {"first": 1.0, "last": 4.0}}
+    assert first["curve"] == [1000.0, 100.0, 10.0, 1.0]
+    assert row_of(text, "5") == ["4", "400", "1000", "->", "1", "1", "->", "4", "█▆▃▁"]  # even steps of the logarithm
+    assert row_of(text, "7")[-1] == "▁?"
+    long = pd.DataFrame({"seed": 1, "iteration": range(1, 641), "transitions": range(640), "reward": range(640)})
+    write_csv(tmp_path / "x", long)
+    summary, _ = shown(capsys, tmp_path / "x")
+    assert summary["members"][0]["curve"] == [9.5 + 20 * k for k in range(32)]  # means of 20 rows each
+
+
+def test_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_csv(tmp_path / "x", gains())
+    summary, text = shown(capsys, tmp_path / "x")
+    columns = {column.pop("name"): column for column in summary["columns"]}
+    assert (summary["kind"], summary["rows"]) == ("table", 19)
+    assert columns["gain"] == {"low": 0.1, "high": 99.0, "empty": 6}
+    assert columns["deviator"] == {"values": ["same", "memory"], "empty": 0}
+    assert row_of(text, "gain") == ["0.1", "to", "99", "6"]
+    assert row_of(text, "value") == ["-2"]
+
+
+def test_a_trainings_folder_and_its_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_folder(tmp_path / "toy" / "nash_dqn" / "mine" / "beta_0.5")
+    summary, text = shown(capsys, folder)
+    assert (summary["kind"], summary["beta"], summary["exploitability"]) == ("training", 0.5, None)
+    assert summary["snapshots"]["transitions"] == [10, 20, 20]
+    assert "mine, beta = 0.5" in text
+    assert row_of(text, "5") == ["iterations", "40", "1.25", "1000", "█▆▃▁", "1"]
+    assert row_of(text, "1")[:2] == ["DIVERGED", "20"]
+
+    write_csv(tmp_path / "toy" / "exploitability.csv", gains("another"))
+    assert shown(capsys, folder)[0]["exploitability"] is None
+    write_csv(tmp_path / "toy" / "exploitability.csv", gains())
+    summary, text = shown(capsys, folder)
+    same, memory = summary["exploitability"]["gains"]["same"], summary["exploitability"]["gains"]["memory"]
+    assert [same[0]["gain"], same[0]["share"], memory[2]["gain"], memory[2]["share"]] == pytest.approx(
+        [0.1, 0.05, 0.4, 0.2]
+    )
+    assert (same[1]["gain"], same[1]["share"]) == (None, None)
+    assert row_of(text, "7")[-6:] == ["0.2", "(10", "%)", "0.4", "(20", "%)"]
+    assert row_of(shown(capsys, folder / "net.bin")[1], "5")[-3:] == ["0.2", "(10", "%)"]
+
+    # With another beta beside it, that table does not say which of them it is of; one with betas does.
+    (folder.parent / "beta_3").mkdir()
+    summary, text = shown(capsys, folder)
+    assert summary["exploitability"]["gains"] == {}
+    assert "does not tell which of the betas" in text
+    by_beta = pd.concat([gains().assign(beta=3.0, gain=9.0), gains().assign(beta=0.5)])
+    write_csv(tmp_path / "toy" / "beta_exploitability.csv", by_beta)
+    assert shown(capsys, folder)[0]["exploitability"]["gains"]["same"][0]["gain"] == pytest.approx(0.1)
+
+
+def test_any_other_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_folder(tmp_path / "a" / "run")
+    write_csv(tmp_path / "a" / "gains.csv", gains())
+    (tmp_path / "b").mkdir()
+    write_weights(tmp_path / "b" / "x")
+    (tmp_path / "b" / "run.json").write_text("{")
+    summary, text = shown(capsys, tmp_path)
+    assert [(entry["path"], entry["kind"], entry["holds"]) for entry in summary["entries"]] == [
+        ("a/run", "training", "3 seeds, 1 diverged, 83 s"),
+        ("b", "training", "no sound record of a run"),
+        ("a/gains.csv", "table", "19 rows"),
+    ]
+    assert row_of(text, "a/gains.csv") == ["table", "19", "rows"]
+
+
+def test_a_real_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = self_play.SelfPlayRecipe.from_dict(
+        {"observation": {}, "hidden": [4], "iterations": 4, "episodes_per_iteration": 2, "learning_rate": 0.01,
+         "opponent_rate": 1.0, "history_every": 2}
+    )  # fmt: skip
+    result = self_play.train(GAME, recipe, [1, 2], **META)
+    names = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
+    write_training(result, *(tmp_path / name for name in names))
+    summary, text = shown(capsys, tmp_path)
+    assert (summary["kind"], summary["algorithm"], summary["seeds"]) == ("training", "self_play", [1, 2])
+    assert row_of(text, "snapshots") == ["none"]  # too short for one
+    assert [member["rows"] for member in summary["history"]["members"]] == [2, 2]
+    assert summary["run"]["wall_seconds"] == result.record["wall_seconds"]
+    for name in names:
+        shown(capsys, tmp_path / name)
+    state = ["--time", "0.5", "--price", "10", "--inventory", "2"]
+    assert main(["act", "--policy", str(tmp_path), *state]) == 0
+
+
+# --- what is refused ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.0, 1e-3, 0.3, 0.999])
+@pytest.mark.parametrize("name", ["weights.safetensors", "run.json", "history.csv"])
+def test_truncated_files(name: str, share: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / name
+    write_weights(tmp_path / "weights.safetensors")
+    write_json(tmp_path / "run.json", record())
+    write_csv(tmp_path / "history.csv", history())
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * (len(whole) - 1))])
+    message = refused(capsys, "show", str(path))
+    assert message.startswith(f"nash-dqn show: {path}: not ")
+    assert "; delete it and " in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("members", None), ("members", [{}]), ("seeds", [5]), ("config", {}), ("wall_seconds", "long"), ("versions", 3)],
+)
+def test_edited_records(key: str, value: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "run.json"
+    write_json(path, {**record(), key: value})
+    assert f"{path}: not a run's record as this package writes it" in refused(capsys, "show", str(path))
+    write_json(path, {name: held for name, held in record().items() if name != "algorithm"})
+    assert f"{path}: not a run's record as this package writes it" in refused(capsys, "show", str(path))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"seeds": [1, 2]},
+        {"seeds": None},
+        {"observation": {"price": "gold"}},
+        {"bound": "wide"},
+        {"meta": {"transitions": [1]}},
+    ],
+)
+def test_edited_weights(edit: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    description = {**json.loads(describe("nash_dqn", SPEC, SEEDS, 1, None, **META)["policy"]), **edit}
+    path = tmp_path / "weights.safetensors"
+    write_tensors(path, network(1).state_dict("actor"), {"policy": json.dumps(description)})
+    assert f"{path}: not a policy as this package writes it" in refused(capsys, "show", str(path))
+
+
+def test_layers_that_do_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "weights.safetensors"
+    tensors = network(1).state_dict("actor")
+    tensors["actor.sigma.1.weight"] = torch.zeros(3, 7, 5)
+    write_tensors(path, tensors, describe("nash_dqn", SPEC, SEEDS, 1, None))
+    assert "actor.sigma.1 does not fit the layer before it" in refused(capsys, "show", str(path))
+
+
+def test_edited_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "history.csv"
+    path.write_text("seed,iteration,transitions,loss\n1,10,100,much\n")
+    assert f"{path}: not a training's history as" in refused(capsys, "show", str(path))
+    path.write_text("seed,iteration,transitions,loss\n1,10,100,1.5,2,3\n1,2\n1,2,3,4,5,6,7\n")
+    assert f"{path}: not a CSV table" in refused(capsys, "show", str(path))
+
+
+def test_foreign_and_missing_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.md").write_text("a note, of no use\n")
+    (tmp_path / "x").write_text('{"a": 1}\n')
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("notes.md", "pipe"):
+        assert f"{name}: nothing that this workflow makes; give weights" in refused(
+            capsys, "show", str(tmp_path / name)
+        )
+    assert "x: JSON of another origin" in refused(capsys, "show", str(tmp_path / "x"))
+    assert "absent: no such file" in refused(capsys, "show", str(tmp_path / "absent"))
+    (tmp_path / "empty").mkdir()
+    assert "empty: nothing in it that this workflow makes" in refused(capsys, "show", str(tmp_path / "empty"))
+    write_weights(tmp_path / "w" / "weights.safetensors")
+    write_json(tmp_path / "w" / "run.json", record(scenario="other"))
+    assert "run.json: of another training (scenario 'other'" in refused(capsys, "show", str(tmp_path / "w"))
+    assert "File name too long" in refused(capsys, "show", "x" * 5000)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "nash-dqn: COMMAND: missing, expected show or act"),
+        (["sow"], "nash-dqn: COMMAND: invalid choice: 'sow'"),
+        (["show"], "nash-dqn show: the following arguments are required: PATH"),
+        (["show", "--jso", "x"], "nash-dqn: unrecognized arguments: --jso"),
+    ],
+)
+def test_misspelt_commands(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, *arguments).startswith(expected)
+
+
+# --- the program --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["show", "act"])
+def test_help_has_an_example_and_does_not_wait_for_torch(command: str) -> None:
+    code = f"import sys; sys.argv[1:] = ['{command}', '--help']\nfrom nash_dqn.cli import main\n"
+    code += "try: main()\nfinally: assert not {'torch', 'numpy', 'pandas'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"example:\n  nash-dqn {command} " in done.stdout
+
+
+def test_version_and_the_console_script(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"nash-dqn {__version__}\n"
+    project = tomllib.loads((Path(__file__).resolve().parents[1] / "pyproject.toml").read_text())["project"]
+    assert project["scripts"] == {"nash-dqn": "nash_dqn.cli:main"}
+
+
+def test_a_narrow_terminal_and_a_reader_that_leaves(tmp_path: Path) -> None:
+    """A sparkline where only ASCII can be printed, and ``| true``: no traceback."""
+    write_csv(tmp_path / "history.csv", history())
+    command = [sys.executable, "-m", "nash_dqn.cli", "show", str(tmp_path / "history.csv")]
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run(command, capture_output=True, env=ascii_only)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"????" in done.stdout
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (0, b"")
