@@ -15,27 +15,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from pandas import DataFrame, Series
 
 from nash_dqn.evaluation.ablation import COLUMNS, FLOOR, SEED_COLUMNS
-from nash_dqn.plots.style import BLUE, DIVERGED, GREEN, ORANGE, SMALL, WIDTH_MM, compact, new_figure, style, title_panel
+from nash_dqn.plots.deviators import DEVIATORS
+from nash_dqn.plots.style import DIVERGED, SMALL, WIDTH_MM, compact, new_figure, style, title_panel
 from nash_dqn.plots.tables import only, require_columns
 
-__all__ = ["COLUMNS", "DEVIATORS", "SEED_COLUMNS", "Look", "plot"]
+__all__ = ["COLUMNS", "SEED_COLUMNS", "plot"]
 
 TABLE, SEEDS = "ablation", "ablation_seeds"
 
-
-class Look(NamedTuple):
-    """How a class of deviators is drawn, and what it sees."""
-
-    colour: str
-    marker: str
-    sees: str
-
-
-DEVIATORS = {
-    "same": Look(GREEN, "s", "sees what the policy sees"),
-    "memory": Look(BLUE, "o", "also its own past order flow"),
-    "history": Look(ORANGE, "D", "also all it saw before"),
-}
 
 # The page, in millimetres.
 _MARGIN, _LETTER = 3.0, 1.42  # beside the names on the left, width of a name's letters

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedFormatter, FixedLocator
 from matplotlib.transforms import ScaledTranslation, Transform
 from pandas import DataFrame
 
 from nash_dqn.evaluation.statistics import mean_interval
+from nash_dqn.plots.beta_axis import scale_beta
 from nash_dqn.plots.style import BLUE, DIVERGED, ORANGE, SMALL, new_figure, scale_log, style, title_panel
 from nash_dqn.plots.tables import grid, only, require_columns, truths
 from nash_dqn.published import FIG1_LOSS, Published
@@ -26,9 +26,6 @@ LOG_ABOVE = 10.0
 
 SPLIT_ABOVE = 0.5
 """If the gap between the two curves filled more than this share of a common axis, each gets its own panel."""
-
-_LINEAR_WIDTH = 0.5  # of the symlog axis between 0 and 1, in decades
-_LABEL_GAP = 0.07  # smallest distance of two labelled betas, in decades
 
 
 def plot(
@@ -79,7 +76,7 @@ def plot(
         _draw_published(lower, published, shift=0 if split else -4)
         _scale_loss(upper, ours if split else np.concatenate([ours, theirs]), intervals)
         _mark_diverged(upper, betas, diverged)
-        _scale_beta(list(rows), sorted({*map(float, betas), *map(float, published)}))
+        scale_beta(list(rows), sorted({*map(float, betas), *map(float, published)}))
         lower.set_xlabel(r"weight $\beta$ of the regulariser")
         setting = f"scenario {scenario}, recipe {recipe}; {episodes:,} simulated episodes a point"
         pad = 14 if diverged.any() else 6  # room for the numbers of diverged seeds
@@ -183,28 +180,6 @@ def _scale_loss(axes: Axes, points: np.ndarray, intervals: np.ndarray) -> None:
         low, high = max(ends.min(), min(0.0, points.min())), ends.max()
         margin = 0.06 * (high - low) or 0.06 * abs(high) or 1.0
         axes.set_ylim(low - margin if low != 0 else 0.0, high + margin)
-
-
-def _scale_beta(rows: Sequence[Axes], betas: Sequence[float]) -> None:
-    """Scale beta symmetrically logarithmic, as published, with the trained values themselves as ticks."""
-    for axes in rows:
-        axes.set_xscale("symlog", linthresh=1.0, linscale=_LINEAR_WIDTH)
-        axes.xaxis.set_major_locator(FixedLocator(list(betas)))
-        axes.xaxis.set_major_formatter(FixedFormatter(_labels(betas)))
-        axes.xaxis.set_minor_locator(FixedLocator([]))
-        axes.set_xlim(-0.15 / _LINEAR_WIDTH, max(*betas, 1.0) * 10**0.15)
-
-
-def _labels(betas: Sequence[float]) -> list[str]:
-    """Label the ticks, leaving out what would run into its neighbour."""
-    labels: list[str] = []
-    last = -np.inf
-    for beta in betas:
-        place = beta * _LINEAR_WIDTH if beta <= 1 else _LINEAR_WIDTH + np.log10(beta)
-        fits = place - last >= _LABEL_GAP
-        labels.append(f"{beta:g}" if fits else "")
-        last = place if fits else last
-    return labels
 
 
 def _legend(seeds: int, confidence: float, diverged: bool) -> list[Line2D]:
