@@ -203,9 +203,8 @@ def _label_folds(figure: Figure, paths: Sequence[_Path]) -> None:
             axes.annotate(
                 rf"fold: $\kappa$ {number(point['kappa'], 3)}, $\sigma$ {number(point['sigma'], 3)}",
                 (point["kappa"], point[column]),
-                xytext=(6, 0),
+                xytext=(8, 14),  # above a path that goes on
                 textcoords="offset points",
-                va="center",
                 fontsize=SMALL,
                 color=DIVERGED,
                 gid="fold-label",
