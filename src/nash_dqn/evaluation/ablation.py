@@ -18,7 +18,7 @@ from nash_dqn.evaluation.statistics import mean_interval
 __all__ = ["COLUMNS", "FLOOR", "SEED_COLUMNS", "by_seed", "geometric_mean", "table"]
 
 FLOOR = 1e-4
-"""Gains below it, which 20,000 paths hardly tell from zero, count as this in averages: a logarithm must exist."""
+"""Gains below it, which the measurement hardly tells from zero, count as this in averages: a logarithm must exist."""
 
 _NAMES = ("scenario", "setting", "base", "change", "kind")
 SEED_COLUMNS = (*_NAMES, "seed", "deviator", "gain", "low", "high", "value", "share", "diverged")
