@@ -13,7 +13,7 @@ READY_TEST := $(VENV)/ready-test
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help replicate quick test lint bench record constraints clean
+.PHONY: help replicate report quick test lint bench record constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,9 @@ help: ## list the targets
 
 replicate: $(READY) ## train every policy, evaluate, draw every figure: results/ and figures/
 	$(IN_VENV) python -m snakemake --cores $(CORES)
+
+report: $(READY) ## the finished run on one page: figures, tables, what made them, times: report.html
+	$(IN_VENV) python -m snakemake --report report.html
 
 quick: $(READY) ## the same workflow at toy size, in a few minutes: .test/results and .test/figures
 	$(IN_VENV) python -m snakemake --directory .test --cores $(CORES)
