@@ -1,0 +1,122 @@
+"""The market as a PettingZoo ``ParallelEnv``, so that other people's learners can play it.
+
+Needs the optional extra ``pettingzoo``. One episode at a time; this package's own learners use the batched
+:class:`nash_dqn.games.market.Market`. What an agent sees is what a policy with that observation sees; where inventories
+are visible the others' items follow its own features, in the order of the agents.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from gymnasium.spaces import Box
+from pettingzoo import ParallelEnv
+
+from nash_dqn.games.base import ObservationSpec
+from nash_dqn.games.market import Market, MarketState, Shocks
+from nash_dqn.seeding import generator
+
+__all__ = ["MarketEnv"]
+
+Vector = npt.NDArray[np.float32]
+
+
+class MarketEnv(ParallelEnv[str, Vector, Vector]):
+    """N agents ``trader_1`` to ``trader_N`` trade at once; an episode ends after the market's M steps.
+
+    Actions are trading rates, shares/hour, ``[1]`` each, clipped to +- ``action_bound``; rewards are those of
+    :meth:`nash_dqn.games.market.Market.step`. Random streams of (seed, ``parallel_env``): the shocks of one episode
+    after the other. ``reset`` without a seed goes on with the stream.
+
+    Args:
+        game: the market.
+        observation: what agents see.
+        action_bound: largest trading rate, shares/hour.
+
+    Raises:
+        ValueError: the bound is not a finite number above zero.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"name": "nash_dqn_market_v0", "render_modes": []}
+    render_mode = None
+
+    def __init__(self, game: Market, observation: ObservationSpec | None = None, action_bound: float = 50.0) -> None:
+        if not 0 < action_bound < float("inf"):
+            raise ValueError(f"action_bound = {action_bound!r}: allowed is a finite number > 0")
+        self.game = game
+        self.observation = observation or ObservationSpec()
+        self.possible_agents = [f"trader_{i + 1}" for i in range(game.n_agents)]
+        self.agents: list[str] = []
+        own, items = game.observation_size(self.observation)
+        size = own + items * (game.n_agents - 1)
+        self.observation_spaces = {
+            name: Box(-np.inf, np.inf, (size,), dtype=np.float32) for name in self.possible_agents
+        }
+        bound = np.float32(action_bound)
+        self.action_spaces = {name: Box(-bound, bound, (1,), dtype=np.float32) for name in self.possible_agents}
+        self._bound = action_bound
+        self._stream = generator(0, "parallel_env")
+        self._shocks: Shocks | None = None
+        self._state: MarketState | None = None
+
+    def observation_space(self, agent: str) -> Box:
+        """What that agent sees."""
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> Box:
+        """What that agent may do."""
+        return self.action_spaces[agent]
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Vector], dict[str, dict[str, Any]]]:
+        """Begin an episode; ``options`` are ignored, there are none."""
+        if seed is not None:
+            self._stream = generator(seed, "parallel_env")
+        self._shocks = self.game.sample_shocks(1, self._stream)
+        self._state = self.game.reset(self._shocks)
+        self.agents = list(self.possible_agents)
+        return self._observe(self._state), {name: {} for name in self.agents}
+
+    def step(
+        self, actions: dict[str, Vector]
+    ) -> tuple[dict[str, Vector], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
+        """Everybody trades for one step.
+
+        Raises:
+            ValueError: no episode is under way, or an agent has no action.
+        """
+        if self._state is None or self._shocks is None or not self.agents:
+            raise ValueError("step: no episode is under way; call reset first")
+        missing = [name for name in self.agents if name not in actions]
+        if missing:
+            raise ValueError(f"actions: none of {', '.join(missing)}; allowed is one for each of agents")
+        rates = torch.tensor(np.array([actions[name] for name in self.agents]), dtype=torch.float32)
+        rates = rates.reshape(1, self.game.n_agents, 1).clamp(-self._bound, self._bound)
+        self._state, rewards = self.game.step(self._state, rates, self._shocks)
+        done = self._state.step == self.game.n_steps
+        seen, names = self._observe(self._state), list(self.agents)
+        if done:
+            self.agents = []
+        return (
+            seen,
+            dict(zip(names, rewards[0].tolist(), strict=True)),
+            dict.fromkeys(names, done),
+            dict.fromkeys(names, False),
+            {name: {} for name in names},
+        )
+
+    def render(self) -> None:
+        """There is nothing to look at."""
+
+    def _observe(self, state: MarketState) -> dict[str, Vector]:
+        seen = self.game.observe(state, self.observation)
+        own = seen.own[0]
+        rows = []
+        for i in range(self.game.n_agents):
+            others = [] if seen.items is None else [seen.items[0, j] for j in range(self.game.n_agents) if j != i]
+            rows.append(torch.cat((own[i], *others)).numpy())
+        return dict(zip(self.possible_agents, rows, strict=True))
