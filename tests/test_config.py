@@ -350,6 +350,7 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("lq.episodes", 0, ["lq.episodes: got 0, expected a whole number >= 1 (episodes)"]),
     ("equilibrium_path.width", 0, ["equilibrium_path.width: got 0, expected a number > 0 (shares/hour)"]),
     ("equilibrium_path.start", "table2", ['equilibrium_path.start: got "table2"', "from scenarios", "'table1'"]),
+    ("robustness.nash_dqn", ["refind"], ['robustness.nash_dqn[0]: got "refind"', "from nash_dqn", "'refined'"]),
     ("equilibrium_path.policies", ["x"], ['equilibrium_path.policies[0]: got "x"', "from self_play"]),
     ("ablation.seeds", [], ["ablation.seeds: got [], expected a list of at least 1"]),
     ("ablation.switches", {}, ["ablation.switches: got {}, expected a mapping with at least one name"]),

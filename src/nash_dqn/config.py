@@ -208,6 +208,7 @@ def _check_references(config: Mapping[str, Any]) -> None:
         _check_name(("equilibrium_path", "policies", index), name, config, "self_play")
     for section, recipes in (("beta_sweep", "nash_dqn"), ("ddpg_best_response", "fictitious_play")):
         _check_name((section, "recipe"), config[section]["recipe"], config, recipes)
+    each("robustness", "nash_dqn")
     each("ablation", "scenarios")
     for end in ("base", "goal"):
         _check_name(("ablation", end), config["ablation"][end], config, "nash_dqn")

@@ -264,6 +264,23 @@ def test_ablation_is_made_on_request(finished: Checkout) -> None:
     assert finished.planned() == {}
 
 
+def test_robustness_is_made_on_request(finished: Checkout) -> None:
+    """One recipe in each of both scenarios, trained, measured and drawn; nothing else changes."""
+    before = finished.results()
+    jobs = ("train_nash_dqn", "exploitability", "robustness_table", "plot_robustness")
+    assert finished.planned("robustness") == {**dict.fromkeys(jobs, 2), "robustness": 1}
+    run = finished.snakemake("robustness")
+    assert run.returncode == 0, run.stdout
+    after = finished.results()
+    assert {name: after[name] for name in before} == before
+    for scenario in ("table1", "released"):
+        assert {f"figures/{scenario}/robustness.{end}" for end in ("pdf", "png")} <= set(after)
+        rows = read_table(finished.run_directory / f"results/{scenario}/robustness.csv", ["recipe", "seed", "deviator"])
+        measured = {(row.recipe, row.seed, row.deviator) for row in rows.itertuples()}
+        assert measured == {("refined_same", seed, deviator) for seed in (1, 2) for deviator in ("same", "memory")}
+    assert finished.planned() == {}
+
+
 def test_another_variant_is_trained_alone(finished: Checkout) -> None:
     finished.configure(lambda config: config["ablation"]["variants"].update(paper={"small": {"value_hidden": [4]}}))
     assert finished.planned("results/released/ablation/paper+small/exploitability.csv") == {

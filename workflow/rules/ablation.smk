@@ -1,4 +1,5 @@
-"""On request: what each difference between two recipes buys, and what the penalty's weight does to exploitability.
+"""On request: what each difference between two recipes buys, what the penalty's weight does to exploitability, and
+whether a recipe keeps its promise with more seeds and other observations.
 
 Trainings, deviators and their settings are those of the default run but for what is under study.
 """
@@ -194,3 +195,44 @@ rule ablation:
             name=("ablation", "beta_exploitability"),
             suffix=("pdf", "png"),
         ),
+
+
+use rule exploitability_table as robustness_table with:
+    input:
+        lambda wc: expand(
+            "results/{scenario}/exploitability/{policy}.csv", scenario=wc.scenario, policy=robustness_policies()
+        ),
+    output:
+        "results/{scenario}/robustness.csv",
+    log:
+        "logs/{scenario}/robustness_table.log",
+    benchmark:
+        "benchmarks/{scenario}/robustness_table.tsv"
+    message:
+        "Join the exploitability tables of further trainings in {wildcards.scenario}"
+
+
+use rule plot_exploitability as plot_robustness with:
+    input:
+        "results/{scenario}/robustness.csv",
+    output:
+        pdf="figures/{scenario}/robustness.pdf",
+        png=report(
+            "figures/{scenario}/robustness.png",
+            caption="../report/robustness.rst",
+            category="Figures",
+            subcategory="{scenario}",
+            labels={"figure": "Exploitability of further trainings"},
+        ),
+    log:
+        "logs/{scenario}/plot_robustness.log",
+    benchmark:
+        "benchmarks/{scenario}/plot_robustness.tsv"
+    message:
+        "Draw the exploitability of further trainings in {wildcards.scenario}"
+
+
+# Not part of the default run: four times as many seeds.
+rule robustness:
+    input:
+        expand("figures/{scenario}/robustness.{suffix}", scenario=config["run"]["scenarios"], suffix=("pdf", "png")),

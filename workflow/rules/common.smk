@@ -143,6 +143,11 @@ def measured_policies():
     return policies_of(config["exploitability"]["policies"])
 
 
+def robustness_policies():
+    """Policies whose exploitability is measured on request."""
+    return policies_of(config["robustness"])
+
+
 def followed_policies():
     """Those of them whose trainings are measured along the way: not the references."""
     recipes = config["exploitability"]["policies"]
