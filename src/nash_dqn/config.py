@@ -208,6 +208,7 @@ def _check_references(config: Mapping[str, Any]) -> None:
         _check_name(("equilibrium_path", "policies", index), name, config, "self_play")
     for section, recipes in (("beta_sweep", "nash_dqn"), ("ddpg_best_response", "fictitious_play")):
         _check_name((section, "recipe"), config[section]["recipe"], config, recipes)
+    _check_name(("projection", "recipe"), config["projection"]["recipe"], config, "nash_dqn")
     each("robustness", "nash_dqn")
     each("ablation", "scenarios")
     for end in ("base", "goal"):
@@ -252,6 +253,11 @@ def _check_sizes(config: Mapping[str, Any]) -> None:
     swept = config["beta_sweep"]["recipe"]
     if config["nash_dqn"][swept]["policy"] != "nash" or config["nash_dqn"][swept]["critic"] is not None:
         _fail(("beta_sweep", "recipe"), swept, "a recipe with policy: nash and critic: null, whose loss is (17)")
+    fitted = config["projection"]["recipe"]
+    if config["nash_dqn"][fitted]["policy"] != "projected":
+        _fail(("projection", "recipe"), fitted, "a recipe with policy: projected")
+    if config["nash_dqn"][fitted]["observation"]["inventories"] != "private":
+        _fail(("projection", "recipe"), fitted, "a recipe with observation.inventories: private")
     for index, name in enumerate(config["lq"]["scenarios"]):
         market = config["scenarios"][name]
         if market["impact"] == "sqrt" or market["price_floor"] is not None:

@@ -281,6 +281,24 @@ def test_robustness_is_made_on_request(finished: Checkout) -> None:
     assert finished.planned() == {}
 
 
+def test_projections_are_made_on_request(finished: Checkout) -> None:
+    """Exact fixed points of the linear-quadratic twin, beside a training of the recipe there."""
+    before = finished.results()
+    jobs = ("projection", "plot_projection", "train_nash_dqn", "exploitability", "projections")
+    assert finished.planned("projections") == dict.fromkeys(jobs, 1)
+    run = finished.snakemake("projections")
+    assert run.returncode == 0, run.stdout
+    after = finished.results()
+    assert {name: after[name] for name in before} == before
+    assert {"figures/projection.pdf", "figures/projection.png"} <= set(after)
+    rows = read_table(finished.run_directory / "results/lq_released/projection.csv", ["target", "exploration", "gain"])
+    assert {(row.target, row.exploration) for row in rows.itertuples()} == {
+        (target, exploration) for target in ("nash", "reply") for exploration in (2.5, 1.5)
+    }
+    assert (rows["gain"] > 0).all()
+    assert finished.planned() == {}
+
+
 def test_another_variant_is_trained_alone(finished: Checkout) -> None:
     finished.configure(lambda config: config["ablation"]["variants"].update(paper={"small": {"value_hidden": [4]}}))
     assert finished.planned("results/released/ablation/paper+small/exploitability.csv") == {

@@ -1,5 +1,5 @@
-"""On request: what each difference between two recipes buys, what the penalty's weight does to exploitability, and
-whether a recipe keeps its promise with more seeds and other observations.
+"""On request: what each difference between two recipes buys, what the penalty's weight does to exploitability, whether
+a recipe keeps its promise with more seeds and other observations, and where its projection settles.
 
 Trainings, deviators and their settings are those of the default run but for what is under study.
 """
@@ -236,3 +236,69 @@ use rule plot_exploitability as plot_robustness with:
 rule robustness:
     input:
         expand("figures/{scenario}/robustness.{suffix}", scenario=config["run"]["scenarios"], suffix=("pdf", "png")),
+
+
+rule projection:
+    output:
+        "results/{scenario}/projection.csv",
+    log:
+        "logs/{scenario}/projection.log",
+    benchmark:
+        "benchmarks/{scenario}/projection.tsv"
+    wildcard_constraints:
+        scenario=one_of(config["lq"]["scenarios"]),
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="1h",
+    params:
+        settings=lambda wc: projection_settings(wc.scenario),
+        code=code_digest("workflow/scripts/projection.py"),
+    message:
+        "Find where projected policies settle in {wildcards.scenario}"
+    script:
+        "../scripts/projection.py"
+
+
+rule plot_projection:
+    input:
+        exact=expand("results/{scenario}/projection.csv", scenario=config["lq"]["scenarios"]),
+        trained=expand(
+            "results/{scenario}/exploitability/nash_dqn/{recipe}.csv",
+            scenario=config["lq"]["scenarios"],
+            recipe=config["projection"]["recipe"],
+        ),
+    output:
+        pdf="figures/projection.pdf",
+        png=report(
+            "figures/projection.png",
+            caption="../report/projection.rst",
+            category="Figures",
+            labels={"figure": "Where projected policies settle"},
+        ),
+    log:
+        "logs/plot_projection.log",
+    benchmark:
+        "benchmarks/plot_projection.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="10m",
+    params:
+        settings={"exploration": config["nash_dqn"][config["projection"]["recipe"]]["exploration"]["end"]},
+        code=code_digest("workflow/scripts/plot_projection.py"),
+    message:
+        "Draw where projected policies settle"
+    script:
+        "../scripts/plot_projection.py"
+
+
+# Not part of the default run: it explains recipe refined, and trains it once more.
+rule projections:
+    input:
+        "figures/projection.pdf",
+        "figures/projection.png",

@@ -191,6 +191,18 @@ def exploitability_settings(scenario, policy):
     return settings
 
 
+def projection_settings(scenario):
+    """Of the exact projection: the game, what agents see, and how its fixed points are found."""
+    section = dict(config["projection"])
+    observation = config["nash_dqn"][section.pop("recipe")]["observation"]
+    return {
+        "scenario": scenario,
+        "game": config["scenarios"][scenario],
+        "observation": observation,
+        "projection": section,
+    }
+
+
 def equilibrium_path_settings(recipe):
     """Of the path of an equilibrium: the games at its ends, what agents see, and how it is followed."""
     section = config["equilibrium_path"]

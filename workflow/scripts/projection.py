@@ -1,0 +1,17 @@
+"""Where projected policies settle, exactly, in a linear-quadratic scenario with hidden inventories."""
+
+from _job import log_to
+
+log_to(snakemake.log[0])
+
+from nash_dqn.artifacts import write_csv
+from nash_dqn.evaluation.projection import evaluate
+from nash_dqn.games.base import ObservationSpec
+from nash_dqn.games.market import Market
+from nash_dqn.runtime import configure_process
+
+configure_process()
+settings = snakemake.params.settings
+table = evaluate(Market(**settings["game"]), ObservationSpec(**settings["observation"]), **settings["projection"])
+table.insert(0, "scenario", settings["scenario"])
+write_csv(snakemake.output[0], table)
