@@ -29,7 +29,7 @@ GAME = Market(
 )
 SPEC = ObservationSpec("S-Y", "others_mean", True, "visible")
 SEEDS = [5, 1, 7]
-META = {"scenario": "toy", "recipe_name": "mine"}
+META: dict[str, Any] = {"scenario": "toy", "recipe_name": "mine"}
 
 
 def network(outputs: int, seeds: list[int] = SEEDS) -> ObservationNetwork:
