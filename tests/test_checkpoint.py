@@ -271,9 +271,19 @@ def test_a_checkpoint_that_cannot_be_written_stops_nothing(tmp_path: Path, caplo
     assert message.startswith("no checkpoint kept: ") and "\n" not in message
 
 
+def test_a_checkpoint_is_deleted_with_what_killed_sessions_left_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    kept(path)
+    (tmp_path / ".c.0123456789ab.tmp.safetensors").write_text("half of a check")
+    (tmp_path / "other.safetensors").write_text("of another training")
+    for _ in range(2):
+        Checkpoint(path, "key").delete()
+    assert [file.name for file in tmp_path.iterdir()] == ["other.safetensors"]
+
+
 # --- killed -------------------------------------------------------------------------------------------------
 
-KILLS = 10
+KILLS = 4  # of each algorithm's training
 
 
 def test_killed_trainings_are_the_same_to_the_byte(tmp_path: Path) -> None:
@@ -285,7 +295,7 @@ def test_killed_trainings_are_the_same_to_the_byte(tmp_path: Path) -> None:
     assert set(trials) == {"nash_dqn", "fictitious_play", "self_play"}
     for trial in trials.values():
         assert trial["kills"] == KILLS
-        assert trial["resumed"] >= 4  # others were hit before the first checkpoint
+        assert trial["resumed"] >= 1  # others were hit before the first checkpoint
         assert trial["same"] == {name: True for name in (*FILES, "record")}
         assert trial["left"] == []  # neither a checkpoint nor a temporary file
         assert trial["wall_seconds"] > trial["last_session"] / 2

@@ -90,8 +90,9 @@ class Checkpoint:
         return state
 
     def delete(self) -> None:
-        """Remove it: the training's results have been written."""
-        self.path.unlink(missing_ok=True)
+        """Remove it, and what a session that was killed while it wrote left: the results have been written."""
+        for path in (self.path, *self.path.parent.glob(f".{self.path.stem}.*.tmp{self.path.suffix}")):
+            path.unlink(missing_ok=True)
 
 
 def resumed(checkpoint: Checkpoint | None, **parts: Part) -> Callable[[], None]:
