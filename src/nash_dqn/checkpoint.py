@@ -71,7 +71,7 @@ class Checkpoint:
         text = json.dumps({"key": self._key, "state": _split(state, "", tensors)})
         try:
             write_tensors(self.path, tensors, {_METADATA: text, "sha256": _digest(text, tensors)})
-        except (ArtifactError, OSError) as error:
+        except ArtifactError as error:
             log.warning("no checkpoint kept: %s", error)
         self._written = time.perf_counter()
 
