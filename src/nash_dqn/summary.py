@@ -422,7 +422,8 @@ def _of_folder(path: Path) -> Summary:
 
 
 def _rows_in_brief(path: Path) -> str:
-    return f"{max(path.read_bytes().count(b'\n') - 1, 0):,} rows"
+    lines = path.read_bytes().count(b"\n")
+    return f"{max(lines - 1, 0):,} rows"
 
 
 def _progress_in_brief(path: Path) -> str:
