@@ -75,5 +75,5 @@ constraints: ## pin constraints.txt anew: the newest releases that pyproject.tom
 
 clean: ## remove .venv, caches and the toy-size run; results/ and figures/ stay
 	rm -rf $(VENV) build src/nash_dqn.egg-info .mypy_cache .pytest_cache .ruff_cache
-	rm -rf .test/results .test/figures .test/logs .test/benchmarks .test/.snakemake
+	rm -rf .test/results .test/figures .test/logs .test/benchmarks .test/.checkpoints .test/.snakemake
 	find src tests workflow -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,7 @@
 """Files: complete or absent, the same bytes for the same content, one clear line when one cannot be used."""
 
 import dataclasses
+import errno
 import hashlib
 import json
 import math
@@ -17,6 +18,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from nash_dqn import artifacts
 from nash_dqn.artifacts import (
     ArtifactError,
     atomic_path,
@@ -96,6 +98,54 @@ def test_files_get_the_permissions_that_the_umask_allows(tmp_path: Path) -> None
     finally:
         os.umask(before)
     assert (tmp_path / "x.json").stat().st_mode & 0o777 == 0o640
+
+
+REFUSALS = {"disk full": errno.ENOSPC, "read-only": errno.EROFS, "no permission": errno.EACCES, "quota": errno.EDQUOT}
+
+
+@pytest.mark.parametrize("step", ["making the folder", "writing", "flushing", "renaming"])
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_what_the_system_refuses_to_write_is_one_line_and_harms_nothing(
+    refusal: str, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    cause = os.strerror(REFUSALS[refusal])
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise OSError(REFUSALS[refusal], cause, "/some/where")
+
+    owner, name = {
+        "making the folder": (Path, "mkdir"),
+        "writing": (Path, "write_bytes"),
+        "flushing": (artifacts, "_flush_to_disk"),
+        "renaming": (os, "replace"),
+    }[step]
+    monkeypatch.setattr(owner, name, refused)
+    with pytest.raises(ArtifactError) as caught:
+        write_csv(path, pd.DataFrame({"a": [1]}))
+    hint = "make room, or the folder writable, and run it again"
+    assert str(caught.value) == f"{path}: cannot be written ({cause}); {hint}"
+    assert path.read_text() == "old"
+    assert contents(tmp_path) == ["table.csv"]
+
+
+def test_a_disk_that_fills_up_half_way(tmp_path: Path) -> None:
+    """The kernel refuses all beyond 1,000 bytes of a file, as it does beyond the end of a disk."""
+    program = (
+        "import resource, sys, torch; from nash_dqn.artifacts import write_tensors;"
+        "write_tensors(sys.argv[1], {'w': torch.ones(3)}, {});"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
+        "write_tensors(sys.argv[1], {'w': torch.ones(1000)}, {})"
+    )
+    path = tmp_path / "w.safetensors"
+    run = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True)
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].startswith(
+        f"nash_dqn.artifacts.ArtifactError: {path}: cannot be written (File too large)"
+    )
+    assert contents(tmp_path) == ["w.safetensors"]
+    assert read_tensors(path)[0]["w"].tolist() == [1, 1, 1]
 
 
 # --- JSON -----------------------------------------------------------------------------------------
@@ -295,6 +345,63 @@ def test_a_record_says_what_ran_and_with_what() -> None:
     assert record["versions"]["numpy"] == np.__version__
     assert set(record["versions"]) >= {"python", "nash_dqn", "safetensors"}
     assert record["threads"] == 1  # conftest.py
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> Path:
+    """A folder with a training's files."""
+    history = pd.DataFrame({"seed": [1, 1], "iteration": [100, 200], "loss": [2.0, 1.0]})
+    result = Result(TENSORS, METADATA, (TENSORS, METADATA), history, {"seeds": [1], "members": []})
+    write_training(result, *(tmp_path / name for name in FILES))
+    return tmp_path
+
+
+FILES = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
+DAMAGE: dict[str, Any] = {
+    "empty": lambda data: b"",
+    "truncated": lambda data: data[: len(data) // 2],
+    "last byte missing": lambda data: data[:-1],
+    "one bit": lambda data: data[:-3] + bytes([data[-3] ^ 1]) + data[-2:],
+    "edited": lambda data: data.replace(b"2.0", b"9.0").replace(b"weight", b"Weight"),
+    "longer": lambda data: data + b"\n",
+}
+
+
+def read_any(path: Path) -> object:
+    return read_table(path, []) if path.suffix == ".csv" else read_tensors(path)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("name", FILES[:3])
+def test_a_damaged_or_edited_file_of_a_training_is_named(training: Path, name: str, damage: str) -> None:
+    path = training / name
+    read_any(path)
+    whole = path.read_bytes()
+    path.write_bytes(DAMAGE[damage](whole))
+    assert path.read_bytes() != whole
+    with pytest.raises(ArtifactError) as caught:
+        read_any(path)
+    wrong = "truncated or edited: its sha256 is not the one in run.json beside it"
+    assert str(caught.value) == f"{path}: {wrong}; to rebuild it: rm '{path}' && snakemake"
+    for other in set(FILES[:3]) - {name}:
+        read_any(training / other)
+
+
+def test_a_file_the_record_does_not_know_is_not_checked(training: Path) -> None:
+    """Tables of evaluations may lie beside it; records of other programs and older ones hold no digests."""
+    (training / "gains.csv").write_text("a\n1\n")
+    assert len(read_table(training / "gains.csv", ["a"])) == 1
+    path = training / "history.csv"
+    path.write_text(path.read_text().replace("2.0", "9.0"))
+    for record in ("{}", "[]", '{"sha256": {}}'):
+        (training / "run.json").write_text(record)
+        assert read_table(path, ["loss"])["loss"].tolist() == [9.0, 1.0]
+
+
+def test_a_damaged_record_is_named_by_those_who_need_it(training: Path) -> None:
+    (training / "run.json").write_bytes((training / "run.json").read_bytes()[:-9])
+    with pytest.raises(ArtifactError, match=r"run\.json: not JSON"):
+        read_tensors(training / "weights.safetensors")
 
 
 @pytest.mark.parametrize("along", [{"early": torch.ones(2)}, {}], ids=["snapshots", "none"])

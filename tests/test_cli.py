@@ -17,6 +17,7 @@ import torch
 from nash_dqn import __version__
 from nash_dqn.agents import self_play
 from nash_dqn.artifacts import run_record, write_csv, write_json, write_tensors, write_training
+from nash_dqn.checkpoint import Checkpoint
 from nash_dqn.cli import main
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market
@@ -29,7 +30,7 @@ GAME = Market(
 )
 SPEC = ObservationSpec("S-Y", "others_mean", True, "visible")
 SEEDS = [5, 1, 7]
-META = {"scenario": "toy", "recipe_name": "mine"}
+META: dict[str, Any] = {"scenario": "toy", "recipe_name": "mine"}
 
 
 def network(outputs: int, seeds: list[int] = SEEDS) -> ObservationNetwork:
@@ -155,6 +156,39 @@ def test_a_runs_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     write_json(tmp_path / "x", run_record("evaluation", {"paths": 7}))
     summary, text = shown(capsys, tmp_path / "x")
     assert (summary["of"], summary["paths"], row_of(text, "paths")) == ("evaluation", 7, ["7"])
+
+
+@pytest.mark.parametrize("watched", [True, False], ids=["with a monitor", "without"])
+def test_a_checkpoint(watched: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """How far a training is; self-play watches no member."""
+    run = {"algorithm": "nash_dqn", **META, "seeds": [5, 1], "device": "cpu", "wall_seconds": 83.2}
+    ends = [(5, 1200, None, 2.5), (1, 400, "diverged", math.inf)]
+    members = [{"seed": seed, "iterations": at, "stopped": end, "last": loss} for seed, at, end, loss in ends]
+    state = {"run": run, "trainer": {"done": 1234, "total": 20_000, "noise": torch.ones(3)}}
+    state |= {"monitor": {"members": members}} if watched else {}
+    path = tmp_path / "results" / "checkpoint.safetensors"
+    Checkpoint(path, "key").write(state)
+    summary, text = shown(capsys, path)
+    assert (summary["kind"], summary["algorithm"], summary["recipe"]) == ("checkpoint", "nash_dqn", "mine")
+    assert (summary["done"], summary["total"], summary["wall_seconds"]) == (1234, 20_000, 83.2)
+    assert row_of(text, "done") == ["1,234", "of", "20,000", "iterations", "(6%)"]
+    assert row_of(text, "took")[:4] == ["83.2", "s", "so", "far;"]
+    assert row_of(text, "5") == (["goes", "on", "1,200", "2.5"] if watched else ["goes", "on", "1,234"])
+    assert row_of(text, "1") == (["DIVERGED", "400", "inf"] if watched else ["goes", "on", "1,234"])
+    _, text = shown(capsys, tmp_path)
+    assert row_of(text, "results/checkpoint.safetensors") == [
+        "checkpoint",
+        "1,234",
+        "of",
+        "20,000",
+        "iterations,",
+        "83",
+        "s",
+    ]
+    path.write_bytes(path.read_bytes()[:-1])
+    assert refused(capsys, "show", str(path)).startswith(f"nash-dqn show: {path}: not a complete safetensors file")
+    _, text = shown(capsys, tmp_path)
+    assert row_of(text, "results/checkpoint.safetensors") == ["checkpoint", "damaged"]
 
 
 def test_a_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -564,6 +564,70 @@ def test_bad_value_is_refused_with_key_value_and_what_is_allowed(
     assert len(message) < 500
 
 
+HOSTILE = [
+    *(
+        "",
+        " ",
+        "a b",
+        "a'b",
+        'a"b',
+        "a;b",
+        "$(id)",
+        "`id`",
+        "../x",
+        "..",
+        "/etc",
+        "a/b",
+        "-rf",
+        "--all",
+        "a\n",
+        "a\x00",
+    ),
+    *("a.b", "a*", "{a}", "A", "1a", "_a", "ä", "a" * 41),
+]
+NAMED = ["scenarios", "nash_dqn", "fictitious_play", "self_play", "comparisons", "ablation.switches"]
+NAMED += ["ablation.variants", "ablation.variants.refined", "ablation.variants.refined.target_network"]
+"""Mappings from names."""
+NAMES = [
+    *("run.scenarios", "run.comparisons", "lq.scenarios", "lq.nash_dqn", "lq.fictitious_play", "ablation.scenarios"),
+    *(f"exploitability.policies.{algorithm}" for algorithm in ("nash_dqn", "fictitious_play", "self_play")),
+    *(f"ddpg_best_response.opponents.{algorithm}" for algorithm in ("nash_dqn", "fictitious_play")),
+    *("equilibrium_path.policies", "ablation.switches.noise"),
+]
+"""Lists of names."""
+NAME = ["beta_sweep.recipe", "exploitability.reference", "data_efficiency.reference", "ddpg_best_response.recipe"]
+NAME += ["equilibrium_path.start", "equilibrium_path.end", "ablation.base", "ablation.goal"]
+NAME += [f"comparisons.paper.{algorithm}" for algorithm in ("nash_dqn", "fictitious_play", "self_play")]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_hostile_name_gets_into_a_path_or_a_shell(name: str) -> None:
+    for path in NAMED:
+        config = copy.deepcopy(REAL)
+        node = config
+        for key in path.split("."):
+            node = node[key]
+        node[name] = {}
+        message = rejection(config)
+        assert message.startswith(path.split(".")[0]) and "got the name" in message, path
+        assert "expected a name of lower-case letters, digits and underscores" in message, path
+        assert len(message.splitlines()) == 1
+    for path, value in [*((path, [name]) for path in NAMES), *((path, name) for path in NAME)]:
+        message = rejection(changed(path, value))
+        assert message.startswith(f"{path}[0]: got" if path in NAMES else f"{path}: got"), path
+        assert "expected a name of lower-case letters, digits and underscores" in message, path
+        assert len(message.splitlines()) == 1
+
+
+def test_every_name_is_tried() -> None:
+    """Whatever the schema calls a name, alone or in a list, and every mapping from names."""
+    pattern = SCHEMA_CONTENT["$defs"]["name"]["pattern"]
+    named = {path for path, (schema, _) in LEAVES.items() if schema.get("pattern") == pattern}
+    assert {re.sub(r"^comparisons\.\w+", "comparisons.*", path) for path in NAME} == named
+    lists = {path for path, (schema, _) in LEAVES.items() if resolve(schema.get("items", {})).get("pattern") == pattern}
+    assert {re.sub(r"switches\.\w+", "switches.*", path) for path in NAMES} == lists
+
+
 @pytest.mark.parametrize("seeds", [[4, 9], [9]], ids=["one in common", "one alone"])
 def test_policies_may_be_compared_on_some_seeds(seeds: list[int]) -> None:
     validate(changed(f"{NASH}.seeds", seeds), SCHEMA_CONTENT)

@@ -1,14 +1,16 @@
 """Files that outlive the process: written atomically, read defensively, the same bytes for the same content.
 
 A file appears under its name complete or not at all: content goes to a temporary file in the same directory,
-is flushed to the disk, and takes its name with ``os.replace``. Readers raise ``ArtifactError``, one line that
-names the file, what is wrong with it and what to do. Nothing is ever unpickled: weights are safetensors,
-which carry no code.
+is flushed to the disk, and takes its name with ``os.replace``. A training's record holds the digests of its other
+files, so that one that was damaged or edited later is found when it is read. Readers and writers raise
+``ArtifactError``, one line that names the file, what is wrong with it and what to do. Nothing is ever unpickled:
+weights are safetensors, which carry no code.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import json
 import math
@@ -17,7 +19,7 @@ import platform
 import resource
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata as distributions
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,6 +34,7 @@ import nash_dqn
 
 __all__ = [
     "FORMAT",
+    "RECORD",
     "ArtifactError",
     "atomic_path",
     "read_json",
@@ -47,6 +50,9 @@ __all__ = [
 
 FORMAT = "nash_dqn/1"
 """Value of the metadata key ``format`` of every weights file this package writes and reads."""
+
+RECORD = "run.json"
+"""Name of the record of a training, in the folder of its other files, whose digests it holds by their names."""
 
 _HEADER_LENGTH = 8  # safetensors: a little-endian uint64, then a JSON header of that many bytes, then the data
 
@@ -80,18 +86,25 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
     The temporary file lies in ``path``'s directory (made if need be), so that taking the name is atomic, and
     keeps the suffix, from which writers such as matplotlib tell the format.
+
+    Raises:
+        ArtifactError: the system refuses to write it (disk full, folder read-only); what was there stays.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}.tmp{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _flush_to_disk(temporary)
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        _flush_to_disk(path.parent)
+    except BaseException as error:
+        with suppress(OSError):  # a folder that cannot be written to may hold no such file either
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            wrong = f"cannot be written ({error.strerror or error})"
+            raise ArtifactError(f"{path}: {wrong}; make room, or the folder writable, and run it again") from error
         raise
-    _flush_to_disk(path.parent)
 
 
 def write_json(path: Path | str, value: Any) -> None:
@@ -227,14 +240,16 @@ def run_record(kind: str, record: Mapping[str, Any]) -> dict[str, Any]:
 def write_training(
     result: _Training, weights: Path | str, snapshots: Path | str, history: Path | str, run: Path | str
 ) -> None:
-    """Write a training's files: tensors with metadata, at the end and along it, history, and, last, the run's record.
+    """Write a training's files: tensors with metadata, at the end and along it, history, and, last, the run's record
+    with the digests of the others.
 
     A training too short for a snapshot leaves a snapshots file without tensors.
     """
     write_tensors(weights, result.tensors, result.metadata)
     write_tensors(snapshots, *result.snapshots)
     write_csv(history, result.history)
-    write_json(run, run_record("training", result.record))
+    digests = {Path(path).name: _sha256(Path(path).read_bytes()) for path in (weights, snapshots, history)}
+    write_json(run, {**run_record("training", result.record), "sha256": digests})
 
 
 def _write_bytes(path: Path | str, data: bytes) -> None:
@@ -243,12 +258,27 @@ def _write_bytes(path: Path | str, data: bytes) -> None:
 
 
 def _read_bytes(path: Path | str) -> bytes:
+    """The file's content, which must be what a record beside it says."""
+    path = Path(path)
     try:
-        return Path(path).read_bytes()
+        data = path.read_bytes()
     except FileNotFoundError:
         raise ArtifactError(f"{path}: no such file; make it first, or correct the path") from None
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror}); give a readable file") from None
+    record = path.with_name(RECORD)
+    if path.name != RECORD and record.is_file():
+        content = read_json(record)
+        digests = content.get("sha256", {}) if isinstance(content, dict) else {}
+        expected = digests.get(path.name, _sha256(data)) if isinstance(digests, dict) else None
+        if expected != _sha256(data):
+            wrong = f"truncated or edited: its sha256 is not the one in {RECORD} beside it"
+            raise ArtifactError(f"{path}: {wrong}; to rebuild it: rm '{path}' && snakemake")
+    return data
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -22,6 +22,7 @@ What PATH is, is told from its content, not from its name:
   a run's record        settings, outcome of each seed, time, versions
   a training's history  first and last values of each seed, and its course
   any table             columns, rows and ranges
+  a checkpoint          how far an unfinished training is (below .checkpoints/)
   a training's folder   all of it together
   any other folder      which of these are in it
 

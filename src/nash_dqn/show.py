@@ -26,8 +26,10 @@ def render(summary: Summary) -> str:
         "history": _text_of_history,
         "table": _text_of_table,
         "folder": _text_of_folder,
+        "checkpoint": _text_of_checkpoint,
     }
     titles = {"run": f"record of a {summary.get('of')}", "history": "course of a training", "weights": "trained policy"}
+    titles |= {"checkpoint": "checkpoint of an unfinished training"}
     title = titles.get(summary["kind"], summary["kind"])
     return "\n".join([f"{summary['path']}: {title}", *renderers[summary["kind"]](summary)])
 
@@ -153,6 +155,19 @@ def _text_of_table(summary: Summary) -> list[str]:
 def _text_of_folder(summary: Summary) -> list[str]:
     rows = [{"path": entry["path"], "": entry["kind"], "holds": entry["holds"]} for entry in summary["entries"]]
     return ["", *_columns(rows, 40)]
+
+
+def _text_of_checkpoint(summary: Summary) -> list[str]:
+    done, total = summary["done"], summary["total"]
+    lines = [
+        *_entry("algorithm", summary["algorithm"]),
+        *_entry("scenario", str(summary["scenario"])),
+        *_entry("recipe", str(summary["recipe"])),
+        *_entry("done", f"{done:,} of {total:,} iterations ({done / total:.0%})"),
+        *_entry("took", f"{_time(summary['wall_seconds'])} so far; device {summary['device']}"),
+    ]
+    members = [{"seed": str(member["seed"]), **_outcome(member)} for member in summary["members"]]
+    return [*lines, "", *_columns(members)]
 
 
 def _outcome(member: Mapping[str, Any]) -> dict[str, str]:

@@ -18,6 +18,7 @@ import pandas as pd
 from torch import Tensor
 
 from nash_dqn.artifacts import ArtifactError, read_json, read_table, read_tensors
+from nash_dqn.checkpoint import read_checkpoint
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.networks import MLP, ObservationNetwork
 
@@ -64,7 +65,7 @@ class Weights(NamedTuple):
 
 
 def _kind(path: Path) -> str | None:
-    """``tensors``, ``json``, ``history`` or ``table``; None for anything else.
+    """``tensors``, ``checkpoint``, ``json``, ``history`` or ``table``; None for anything else.
 
     A file of which too little is left is what its name says, so that its reader names the damage.
     """
@@ -74,7 +75,7 @@ def _kind(path: Path) -> str | None:
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror}); give a readable file") from None
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**32:  # eight characters of text are far more
-        return "tensors"
+        return "checkpoint" if head[8:].startswith(b'{"__metadata__":{"checkpoint":') else "tensors"
     if head.lstrip()[:1] in (b"{", b"["):
         return "json"
     names = head.split(b"\n", 1)[0].rstrip(b"\r").decode("utf-8", "replace").split(",")
@@ -239,7 +240,8 @@ def _is_snapshots(path: Path) -> bool:
 
 
 def _of_file(path: Path, kind: str) -> Summary:
-    return {"tensors": _of_weights, "json": _of_run, "history": _of_history, "table": _of_table}[kind](path)
+    of_kind = {"tensors": _of_weights, "checkpoint": _of_checkpoint, "json": _of_run, "history": _of_history}
+    return of_kind.get(kind, _of_table)(path)
 
 
 def _of_weights(path: Path) -> Summary:
@@ -336,6 +338,36 @@ def _of_run(path: Path) -> Summary:
     return {**_record(path), "path": str(path), "kind": "run", "of": _record(path)["kind"]}
 
 
+def _of_checkpoint(path: Path) -> Summary:
+    """How far an unfinished training is, and its members as of the last row of history."""
+    _, state = read_checkpoint(path)
+    with _ours(path, "a training's checkpoint"):
+        run, done, total = state["run"], int(state["trainer"]["done"]), int(state["trainer"]["total"])
+        plain = [{"seed": seed, "iterations": done} for seed in run["seeds"]]  # of a training that watches no member
+        members = state["monitor"]["members"] if "monitor" in state else plain
+        return {
+            "path": str(path),
+            "kind": "checkpoint",
+            "algorithm": str(run["algorithm"]),
+            "scenario": run.get("scenario"),
+            "recipe": run.get("recipe_name"),
+            "device": str(run["device"]),
+            "done": done,
+            "total": total,
+            "wall_seconds": float(run["wall_seconds"]),
+            "members": [
+                {
+                    "seed": member["seed"],
+                    "stopped": member.get("stopped") or "goes on",
+                    "diverged": member.get("stopped") == "diverged",
+                    "iterations": member["iterations"],
+                    **({"final_loss": member["last"]} if "last" in member else {}),
+                }
+                for member in members
+            ],
+        }
+
+
 def _of_history(path: Path) -> Summary:
     table = _table(path)
     with _ours(path, "a training's history"):
@@ -380,13 +412,26 @@ def _of_folder(path: Path) -> Summary:
             )
             files = {file: kind for file, kind in files.items() if kind == "table"}
         for file, kind in files.items():
-            rows = max(file.read_bytes().count(b"\n") - 1, 0)
-            holds = _in_brief(file) if kind == "json" else f"{rows:,} rows"
+            in_brief = {"json": _in_brief, "checkpoint": _progress_in_brief}
+            holds = in_brief.get(kind, _rows_in_brief)(file)
             entries.append({"path": str(file.relative_to(path)), "kind": kind, "holds": holds})
     if not entries:
         raise ArtifactError(f"{path}: nothing in it that this workflow makes; give a folder such as results/")
     entries.sort(key=lambda entry: entry["kind"] != "training")
     return {"path": str(path), "kind": "folder", "entries": entries}
+
+
+def _rows_in_brief(path: Path) -> str:
+    lines = path.read_bytes().count(b"\n")
+    return f"{max(lines - 1, 0):,} rows"
+
+
+def _progress_in_brief(path: Path) -> str:
+    try:
+        found = _of_checkpoint(path)
+    except ArtifactError:
+        return "damaged"
+    return f"{found['done']:,} of {found['total']:,} iterations, {found['wall_seconds']:.0f} s"
 
 
 def _in_brief(path: Path) -> str:

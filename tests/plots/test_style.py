@@ -8,8 +8,11 @@ from typing import Any
 
 import matplotlib
 import pytest
+from matplotlib import font_manager
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 
+from nash_dqn.artifacts import ArtifactError
 from nash_dqn.plots.style import (
     WIDTH_MM,
     compact,
@@ -112,7 +115,7 @@ def test_a_failing_save_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(Figure, "savefig", failing)
     figure = draw()
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(ArtifactError, match=r"f\.png: cannot be written \(disk full\)"):
         save(figure, [kept, tmp_path / "f.png"])
     assert [path.name for path in tmp_path.iterdir()] == ["f.pdf"]
     assert kept.read_text() == "of an earlier run"
@@ -189,3 +192,13 @@ def test_policies_without_a_name(policy: str) -> None:
         ValueError, match=f"policy '{policy}' must be nash_dqn/RECIPE or fictitious_play/RECIPE or self"
     ):
         policy_name(policy)
+
+
+def test_fonts_come_with_matplotlib() -> None:
+    """No font of the system is needed, so none can be missing: text falls back to nothing."""
+    with style():
+        for weight in ("normal", "bold"):
+            font = FontProperties(family=matplotlib.rcParams["font.sans-serif"], weight=weight)
+            assert matplotlib.rcParams["font.family"] == ["sans-serif"]
+            path = Path(font_manager.findfont(font, fallback_to_default=False))
+            assert path.is_relative_to(matplotlib.get_data_path())

@@ -488,7 +488,7 @@ def test_failure_is_told_on_the_terminal_and_in_the_log_and_spares_the_rest(fini
     run = finished.snakemake("results/table1/cross_play.csv", "figures/released/fig1_beta_sweep.png")
     assert run.returncode != 0
     log = (finished.run_directory / "logs/table1/cross_play.log").read_text()
-    message = r"ArtifactError: results/table1/fictitious_play/last/weights\.safetensors: not a complete"
+    message = r"ArtifactError: results/table1/fictitious_play/last/weights\.safetensors: truncated or edited"
     assert re.search(message, log)
     assert re.search(rf"^{message}.*\(see logs/table1/cross_play\.log\)$", run.stdout, re.M)
     assert other.exists()

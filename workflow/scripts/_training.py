@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from nash_dqn.agents.result import TrainingResult
 from nash_dqn.artifacts import write_training
+from nash_dqn.checkpoint import Checkpoint, key_of
 from nash_dqn.games.market import Market
 from nash_dqn.runtime import configure_process, resolve_device
 
+CHECKPOINTS = Path(".checkpoints")  # no output of the rule: Snakemake deletes those before it runs a job again
+
 
 def run_training(
-    settings: Mapping[str, Any], output: Any, recipe: Callable[[Mapping[str, Any]], Any], train: Callable[..., Any]
+    params: Any, output: Any, recipe: Callable[[Mapping[str, Any]], Any], train: Callable[..., Any]
 ) -> None:
-    """Train one setting, all seeds side by side, and write the files named in ``output``."""
+    """Train one setting, all seeds side by side, and write the files named in ``output``.
+
+    An interrupted training goes on where its checkpoint stands, if ``params`` (settings, code) are still the same.
+    """
     configure_process()
+    settings = params.settings
+    device = resolve_device(settings["device"])
+    path = CHECKPOINTS / Path(output.weights).parent / "checkpoint.safetensors"
+    checkpoint = Checkpoint(path, key_of(settings, params.code, device.type))
     result: TrainingResult = train(
         Market(**settings["game"]),
         recipe(settings["recipe"]),
         settings["seeds"],
-        resolve_device(settings["device"]),
+        device,
+        checkpoint,
         scenario=settings["scenario"],
         recipe_name=settings["recipe_name"],
     )
     write_training(result, output.weights, output.snapshots, output.history, output.run)
+    checkpoint.delete()

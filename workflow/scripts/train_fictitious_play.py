@@ -8,4 +8,4 @@ from _training import run_training
 
 from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe, train
 
-run_training(snakemake.params.settings, snakemake.output, FictitiousPlayRecipe.from_dict, train)
+run_training(snakemake.params, snakemake.output, FictitiousPlayRecipe.from_dict, train)

@@ -8,4 +8,4 @@ from _training import run_training
 
 from nash_dqn.agents.nash_dqn import NashDQNRecipe, train
 
-run_training(snakemake.params.settings, snakemake.output, NashDQNRecipe.from_dict, train)
+run_training(snakemake.params, snakemake.output, NashDQNRecipe.from_dict, train)

@@ -8,4 +8,4 @@ from _training import run_training
 
 from nash_dqn.agents.self_play import SelfPlayRecipe, train
 
-run_training(snakemake.params.settings, snakemake.output, SelfPlayRecipe.from_dict, train)
+run_training(snakemake.params, snakemake.output, SelfPlayRecipe.from_dict, train)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -116,6 +116,21 @@ class DDPG:
         for online, target_network in ((self.actor, self.target_actor), (self.critic, self.target_critic)):
             torch._foreach_lerp_(target_network.parameters, online.frozen.parameters, rate)
         return torch.stack((error, rewards.sum((2, 3)).mean(1))).detach()
+
+    def state(self) -> dict[str, Any]:
+        """Networks, optimiser states and targets, sharing memory."""
+        return {
+            "actor": self.actor.state(),
+            "critic": self.critic.state(),
+            "targets": {**self.target_actor.state_dict("actor"), **self.target_critic.state_dict("critic")},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from such a state."""
+        self.actor.restore(state["actor"])
+        self.critic.restore(state["critic"])
+        self.target_actor = ObservationNetwork.from_state_dict(state["targets"], "actor")
+        self.target_critic = ObservationNetwork.from_state_dict(state["targets"], "critic")
 
     def select(self, members: Sequence[int]) -> None:
         """Keep only some members."""

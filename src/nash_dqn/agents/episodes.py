@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -109,6 +109,25 @@ class Replay:
         slots = (uniforms * self.size).long()
         rows = torch.arange(slots.shape[0], device=slots.device).unsqueeze(1)
         return self._store.map(lambda leaf: leaf[rows, slots])
+
+    def state(self) -> dict[str, Any]:
+        """The episodes stored, sharing memory, and where the ring stands."""
+        store = self._store
+        seen = () if store is None else (store.observation, store.critic)
+        return {
+            "size": self.size,
+            "next": self._next,
+            "seen": [None if o is None else {"own": o.own, "items": o.items} for o in seen],
+            "played": None if store is None else {"actions": store.actions, "rewards": store.rewards},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from such a state."""
+        self.size, self._next = state["size"], state["next"]
+        if state["played"] is not None:
+            observation, critic = (None if seen is None else Observation(**seen) for seen in state["seen"])
+            assert observation is not None
+            self._store = Episodes(observation, critic, **state["played"])
 
     def select(self, members: Sequence[int]) -> None:
         """Keep only some members' episodes."""

@@ -14,6 +14,7 @@ from nash_dqn.agents.monitor import Monitor
 from nash_dqn.agents.noise import Leaf, Noise
 from nash_dqn.agents.result import Run, TrainingResult
 from nash_dqn.agents.snapshots import Snapshots
+from nash_dqn.checkpoint import Checkpoint, resumed
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, MarketState
 from nash_dqn.networks import ObservationNetwork
@@ -95,6 +96,13 @@ class FictitiousPlayRecipe:
         """Epochs of all best responses."""
         return self.first_epochs + (self.iterations - 1) * self.epochs
 
+    def position(self, done: int) -> tuple[int, int]:
+        """The best response, and the epoch in it, that follow ``done`` epochs; both count from 0."""
+        if done < self.first_epochs:
+            return 0, done
+        responses, epoch = divmod(done - self.first_epochs, self.epochs)
+        return 1 + responses, epoch
+
 
 class PastPolicies:
     """The policies the opponents may play: no trading at first, then the actor of each best response."""
@@ -116,6 +124,15 @@ class PastPolicies:
         """Keep only some members' policies."""
         index = list(members)
         self._actors = [actor.map(lambda t: t[index]) for actor in self._actors]
+        self._restack()
+
+    def state(self) -> dict[str, Any]:
+        """Each best response's actor, sharing memory."""
+        return {"actors": [actor.state_dict("actor") for actor in self._actors]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from such a state."""
+        self._actors = [ObservationNetwork.from_state_dict(actor, "actor") for actor in state["actors"]]
         self._restack()
 
     def _restack(self) -> None:
@@ -190,15 +207,37 @@ class Trainer:
         for part in (self.agent, self.past, self._noise):
             part.select(members)
 
+    def state(self) -> dict[str, Any]:
+        """How far it is, and what the rest depends on."""
+        return {
+            "done": self.done,
+            "total": self.recipe.total_epochs,
+            "agent": self.agent.state(),
+            "past": self.past.state(),
+            "noise": self._noise.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from such a state."""
+        self.done = state["done"]
+        self.agent.restore(state["agent"])
+        self.past.restore(state["past"])
+        self._noise.restore(state["noise"])
+
 
 def train(
-    game: Market, recipe: FictitiousPlayRecipe, seeds: Sequence[int], device: torch.device | str = "cpu", **meta: Any
+    game: Market,
+    recipe: FictitiousPlayRecipe,
+    seeds: Sequence[int],
+    device: torch.device | str = "cpu",
+    checkpoint: Checkpoint | None = None,
+    **meta: Any,
 ) -> TrainingResult:
     """Algorithm 2 for an ensemble, a member per seed; the policy is the actor of the last best response.
 
     A member that diverges leaves the ensemble with its weights of the last check that found it sound, and the record
     says so. ``meta`` (scenario, recipe, ...) goes into the record and the metadata of the
-    weights.
+    weights. An interrupted training goes on from its ``checkpoint``.
     """
     run = Run("fictitious_play", game, recipe, seeds, device, meta, recipe.action_bound)
     trainer = Trainer(game, recipe, seeds, torch.device(device))
@@ -207,17 +246,21 @@ def train(
         *(recipe.divergence_factor, None, trainer.weights()),
     )
     snapshots = Snapshots(seeds)
+    keep = resumed(checkpoint, run=run, trainer=trainer, monitor=monitor, snapshots=snapshots)
 
     def take_if_due() -> None:
         if snapshots.due(trainer.transitions):
             snapshots.take(trainer.transitions, monitor.active, trainer.agent.actor.frozen)
 
-    for iteration in range(recipe.iterations):
+    first, start = recipe.position(trainer.done)
+    for iteration in range(first, recipe.iterations):
         epochs = recipe.epochs if iteration else recipe.first_epochs
-        monitor.restart()  # a best response to other opponents
-        for epoch in range(epochs):
+        if start == 0:
+            monitor.restart()  # a best response to other opponents
+        for epoch in range(start, epochs):
             if not monitor.active:
                 break
+            keep()
             monitor.add(trainer.epoch(epoch / max(epochs - 1, 1)))
             if iteration == 0:
                 take_if_due()
@@ -229,5 +272,6 @@ def train(
                     trainer.select(kept)
         take_if_due()  # later ones at the ends of best responses: in between there is no policy of Algorithm 2
         trainer.past.append(trainer.agent.actor.snapshot())
+        start = 0
 
     return run.result(monitor.weights(), snapshots, monitor.history(), monitor.record())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,6 +59,18 @@ class Learner:
             self.optimiser.state[parameter] = {
                 name: value.clone() if value.dim() == 0 else value[index].clone() for name, value in old.items()
             }
+
+    def state(self) -> dict[str, Any]:
+        """Weights and optimiser state, sharing memory."""
+        return {
+            "network": self.frozen.state_dict("network"),
+            "optimiser": [self.optimiser.state[parameter] for parameter in self.parameters],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from such a state, which these tensors then belong to."""
+        self._own(ObservationNetwork.from_state_dict(state["network"], "network"))
+        self.optimiser.state.update(zip(self.parameters, state["optimiser"], strict=True))
 
     def snapshot(self) -> ObservationNetwork:
         """A copy of the network without gradients."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -137,6 +137,24 @@ class Monitor:
         """Go on with these positions only."""
         self.active = [self.active[position] for position in kept]
         self._recent = [statistics[:, list(kept)] for statistics in self._recent]
+
+    def state(self) -> dict[str, Any]:
+        """What is known about each member, who is active, statistics and history so far, and the time passed."""
+        return {
+            "members": [vars(member) for member in self.members],
+            "active": self.active,
+            "recent": torch.stack(self._recent) if self._recent else None,
+            "rows": self._rows,
+            "seconds": time.perf_counter() - self._started,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from such a state."""
+        for member, known in zip(self.members, state["members"], strict=True):
+            vars(member).update(known)
+        self.active, self._rows = state["active"], state["rows"]
+        self._recent = [] if state["recent"] is None else list(state["recent"])
+        self._started = time.perf_counter() - state["seconds"]
 
     def _progress(self, done: int, losses: Sequence[float]) -> None:
         now = time.perf_counter()

@@ -21,6 +21,7 @@ from nash_dqn.agents.monitor import EarlyStopping, Monitor
 from nash_dqn.agents.noise import Leaf, Noise
 from nash_dqn.agents.result import Run, TrainingResult
 from nash_dqn.agents.snapshots import Snapshots
+from nash_dqn.checkpoint import Checkpoint, resumed
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, Shocks
 from nash_dqn.networks import ObservationNetwork
@@ -314,6 +315,24 @@ class NashDQN:
         if self.target is not None:
             self.target = self.target.map(lambda t: t[list(members)])
 
+    def state(self) -> dict[str, Any]:
+        """Networks, optimiser states and target, sharing memory."""
+        return {
+            "advantage": self.advantage.state(),
+            "value": self.value.state(),
+            "actor": None if self.actor is None else self.actor.state(),
+            "target": None if self.target is None else self.target.state_dict("target"),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from such a state."""
+        self.advantage.restore(state["advantage"])
+        self.value.restore(state["value"])
+        if self.actor is not None:
+            self.actor.restore(state["actor"])
+        if self.target is not None:
+            self.target = ObservationNetwork.from_state_dict(state["target"], "target")
+
     def weights(self) -> dict[str, Tensor]:
         """Copies of all weights by name, ``[K, ...]``."""
         networks = {"advantage": self.advantage, "value": self.value, "actor": self.actor}
@@ -375,15 +394,38 @@ class Trainer:
             if part is not None:
                 part.select(members)
 
+    def state(self) -> dict[str, Any]:
+        """How far it is, and what the rest depends on."""
+        return {
+            "done": self.done,
+            "total": self.recipe.iterations,
+            "agent": self.agent.state(),
+            "noise": self._noise.state(),
+            "replay": None if self._replay is None else self._replay.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from such a state."""
+        self.done = state["done"]
+        self.agent.restore(state["agent"])
+        self._noise.restore(state["noise"])
+        if self._replay is not None:
+            self._replay.restore(state["replay"])
+
 
 def train(
-    game: Market, recipe: NashDQNRecipe, seeds: Sequence[int], device: torch.device | str = "cpu", **meta: Any
+    game: Market,
+    recipe: NashDQNRecipe,
+    seeds: Sequence[int],
+    device: torch.device | str = "cpu",
+    checkpoint: Checkpoint | None = None,
+    **meta: Any,
 ) -> TrainingResult:
     """Algorithm 1 for an ensemble, a member per seed.
 
     A member that stops early or diverges leaves the ensemble; a diverged one keeps its weights of the last check that
     found it sound, and the record says so. ``meta`` (scenario, recipe, ...) goes into the record and the weights'
-    metadata.
+    metadata. An interrupted training goes on from its ``checkpoint``.
     """
     run = Run("nash_dqn", game, recipe, seeds, device, meta)
     trainer = Trainer(game, recipe, seeds, torch.device(device))
@@ -392,7 +434,9 @@ def train(
         *(recipe.divergence_factor, recipe.early_stopping, trainer.agent.weights()),
     )
     snapshots = Snapshots(seeds)
+    keep = resumed(checkpoint, run=run, trainer=trainer, monitor=monitor, snapshots=snapshots)
     while monitor.active and trainer.done < recipe.iterations:
+        keep()
         sigma_b = trainer.sigma_b
         monitor.add(trainer.iterate())
         if snapshots.due(trainer.transitions):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,6 +43,15 @@ class Noise:
             ]
             self._block = [torch.stack(leaf, 1).to(self._device) for leaf in zip(*drawn, strict=True)]
         return [leaf[iteration % _BLOCK] for leaf in self._block]
+
+    def state(self) -> dict[str, Any]:
+        """The block at hand and where the streams stand."""
+        return {"block": self._block, "streams": [[stream.get_state() for stream in of] for of in self._streams]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from such a state."""
+        self._block = state["block"]
+        self._streams = [[torch.Generator().set_state(stream) for stream in of] for of in state["streams"]]
 
     def select(self, members: Sequence[int]) -> None:
         """Keep only some members' streams."""

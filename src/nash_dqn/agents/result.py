@@ -81,6 +81,20 @@ class Run:
             "seeds": self._seeds,
         }
 
+    @property
+    def _seconds(self) -> float:
+        """For how long it has been running, without the time between an interruption and its resumption."""
+        return time.perf_counter() - self._started
+
+    def state(self) -> dict[str, Any]:
+        """What is trained, for people, and the time passed."""
+        asked = {key: value for key, value in self._record.items() if key != "config"}
+        return {**asked, "wall_seconds": self._seconds}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from such a state."""
+        self._started = time.perf_counter() - state["wall_seconds"]
+
     def result(
         self,
         weights: dict[str, Tensor],
@@ -91,7 +105,7 @@ class Run:
         """What it came to: weights by name ``[K, ...]``, policies along it, its history, each member's outcome."""
         record = {
             **self._record,
-            "wall_seconds": time.perf_counter() - self._started,
+            "wall_seconds": self._seconds,
             "snapshots": snapshots.record(),
             "members": list(members),
         }

@@ -22,6 +22,7 @@ from nash_dqn.agents.decorrelation import decorrelating_basis
 from nash_dqn.agents.learner import Learner, half_cosine
 from nash_dqn.agents.result import Run, TrainingResult
 from nash_dqn.agents.snapshots import Snapshots
+from nash_dqn.checkpoint import Checkpoint, resumed
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market, Shocks
 from nash_dqn.networks import ObservationNetwork
@@ -103,52 +104,99 @@ class SelfPlay:
         return self.policy.frozen.state_dict("actor")
 
 
+class Trainer:
+    """Self-play, iteration by iteration, and its history."""
+
+    def __init__(self, game: Market, recipe: SelfPlayRecipe, seeds: Sequence[int], device: torch.device) -> None:
+        self.game, self.recipe, self.seeds = game, recipe, list(seeds)
+        self.agent = SelfPlay(game, recipe, seeds, device)
+        self.done = 0
+        self.rows: list[dict[str, Any]] = []
+        """The history so far, a row per seed and time."""
+        self._device = device
+        self._streams = [generator(seed, "self_play", "environment") for seed in seeds]
+        self._recent: list[Tensor] = []
+
+    @property
+    def transitions(self) -> int:
+        """Joint transitions played so far."""
+        return self.done * self.recipe.episodes_per_iteration * self.game.n_steps
+
+    def iterate(self) -> None:
+        """One gradient step over fresh episodes, and a row of history where one is due."""
+        recipe, drawn = self.recipe, (self.recipe.episodes_per_iteration, self.game.normals_per_episode)
+        normals = torch.stack([torch.randn(drawn, generator=stream) for stream in self._streams]).to(self._device)
+        rate = half_cosine(self.done / recipe.iterations)
+        self._recent.append(self.agent.step(self.game.shocks_from_normals(normals), rate))
+        self.done += 1
+        if self.done % recipe.history_every == 0 or self.done == recipe.iterations:
+            rewards = torch.stack(self._recent).mean(0).tolist()
+            self.rows += [
+                {"seed": seed, "iteration": self.done, "transitions": self.transitions, "reward": reward}
+                for seed, reward in zip(self.seeds, rewards, strict=True)
+            ]
+            means = " ".join(f"{reward:.4g}" for reward in rewards)
+            log.info("%d of %d iterations, mean reward %s", self.done, recipe.iterations, means)
+            self._recent = []
+
+    def state(self) -> dict[str, Any]:
+        """How far it is, its history, and what the rest depends on."""
+        return {
+            "done": self.done,
+            "total": self.recipe.iterations,
+            "rows": self.rows,
+            "recent": torch.stack(self._recent) if self._recent else None,
+            "streams": [stream.get_state() for stream in self._streams],
+            "policy": self.agent.policy.state(),
+            "opponents": self.agent.opponents.state_dict("actor"),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from such a state."""
+        self.done, self.rows = state["done"], state["rows"]
+        self._recent = [] if state["recent"] is None else list(state["recent"])
+        self._streams = [torch.Generator().set_state(stream) for stream in state["streams"]]
+        self.agent.policy.restore(state["policy"])
+        self.agent.opponents = ObservationNetwork.from_state_dict(state["opponents"], "actor")
+
+
 def train(
-    game: Market, recipe: SelfPlayRecipe, seeds: Sequence[int], device: torch.device | str = "cpu", **meta: Any
+    game: Market,
+    recipe: SelfPlayRecipe,
+    seeds: Sequence[int],
+    device: torch.device | str = "cpu",
+    checkpoint: Checkpoint | None = None,
+    **meta: Any,
 ) -> TrainingResult:
     """Self-play for an ensemble, a member per seed.
 
     The record says of each member whether it diverged, that is, whether its weights are finite. ``meta`` (scenario,
-    recipe, ...) goes into the record and the weights' metadata.
+    recipe, ...) goes into the record and the weights' metadata. An interrupted training goes on from its
+    ``checkpoint``.
     """
     run = Run("self_play", game, recipe, seeds, device, meta)
-    device = torch.device(device)
-    trainer = SelfPlay(game, recipe, seeds, device)
-    streams = [generator(seed, "self_play", "environment") for seed in seeds]
-    drawn = (recipe.episodes_per_iteration, game.normals_per_episode)
+    trainer = Trainer(game, recipe, seeds, torch.device(device))
     snapshots = Snapshots(seeds)
     everyone = range(len(seeds))
-    rows: list[dict[str, Any]] = []
-    recent: list[Tensor] = []
-    for done in range(1, recipe.iterations + 1):
-        normals = torch.stack([torch.randn(drawn, generator=stream) for stream in streams]).to(device)
-        recent.append(trainer.step(game.shocks_from_normals(normals), half_cosine((done - 1) / recipe.iterations)))
-        transitions = done * recipe.episodes_per_iteration * game.n_steps
-        if snapshots.due(transitions):
-            snapshots.take(transitions, everyone, trainer.policy.frozen)
-        if done % recipe.history_every == 0 or done == recipe.iterations:
-            rewards = torch.stack(recent).mean(0).tolist()
-            rows += [
-                {"seed": seed, "iteration": done, "transitions": transitions, "reward": reward}
-                for seed, reward in zip(seeds, rewards, strict=True)
-            ]
-            log.info(
-                "%d of %d iterations, mean reward %s", done, recipe.iterations, " ".join(f"{r:.4g}" for r in rewards)
-            )
-            recent = []
+    keep = resumed(checkpoint, run=run, trainer=trainer, snapshots=snapshots)
+    while trainer.done < recipe.iterations:
+        keep()
+        trainer.iterate()
+        if snapshots.due(trainer.transitions):
+            snapshots.take(trainer.transitions, everyone, trainer.agent.policy.frozen)
 
-    history = pd.DataFrame(rows).sort_values("seed", kind="stable", ignore_index=True)
-    weights = {name: tensor.detach().cpu().clone() for name, tensor in trainer.weights().items()}
+    history = pd.DataFrame(trainer.rows).sort_values("seed", kind="stable", ignore_index=True)
+    weights = {name: tensor.detach().cpu().clone() for name, tensor in trainer.agent.weights().items()}
     finite = torch.stack([tensor.isfinite().flatten(1).all(1) for tensor in weights.values()]).all(0).tolist()
     members = [
         {
-            "seed": seed,
+            "seed": row["seed"],
             "iterations": recipe.iterations,
-            "transitions": transitions,
+            "transitions": trainer.transitions,
             "stopped": "iterations" if sound else "diverged",
             "diverged": not sound,
-            "final_reward": reward if sound else None,
+            "final_reward": row["reward"] if sound else None,
         }
-        for seed, sound, reward in zip(seeds, finite, rewards, strict=True)
+        for row, sound in zip(trainer.rows[-len(seeds) :], finite, strict=True)
     ]
     return run.result(weights, snapshots, history, members)

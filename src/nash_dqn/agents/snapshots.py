@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -49,6 +49,26 @@ class Snapshots:
             network = policy.map(lambda t, k=position: t[k].detach().cpu().clone())
             if all(bool(tensor.isfinite().all()) for tensor in network.parameters):
                 self._taken.append(Snapshot(self._seeds[member], transitions, network))
+
+    def state(self) -> dict[str, Any]:
+        """All that was taken, when, and the time that has passed."""
+        return {
+            "taken": [{**taken._asdict(), "network": taken.network.state_dict("actor")} for taken in self._taken],
+            "times": list(self._times.items()),
+            "index": self._index,
+            "seconds": time.perf_counter() - self._started,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from such a state."""
+        networks = [ObservationNetwork.from_state_dict(taken["network"], "actor") for taken in state["taken"]]
+        self._taken = [
+            Snapshot(taken["seed"], taken["transitions"], network)
+            for taken, network in zip(state["taken"], networks, strict=True)
+        ]
+        self._times = dict(state["times"])
+        self._index = state["index"]
+        self._started = time.perf_counter() - state["seconds"]
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights by name, a row per snapshot; empty if there is none."""

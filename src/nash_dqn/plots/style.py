@@ -155,7 +155,7 @@ def save(figure: Figure, paths: Iterable[Path | str]) -> None:
 
     Raises:
         ValueError: if there is no path, or one whose suffix is neither .pdf nor .png.
-        OSError: if a file cannot be written.
+        ArtifactError: if a file cannot be written.
     """
     targets = [Path(path) for path in paths]
     if not targets:

@@ -1,0 +1,126 @@
+"""Trains as the workflow's jobs do, with the process killed at random moments; prints what came of it as JSON.
+
+Run in an empty folder: ``python killed_training.py KILLS``; the training of each algorithm is killed so many times. A
+session of it is a fork of this process, which has imported everything, so that a kill costs no time.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from nash_dqn import checkpoint
+from nash_dqn.agents import snapshots
+from nash_dqn.artifacts import read_json
+from nash_dqn.config import load_yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
+_training = import_module("_training")  # of the workflow, whose scripts are no package
+
+RECIPES = {"nash_dqn": "NashDQNRecipe", "fictitious_play": "FictitiousPlayRecipe", "self_play": "SelfPlayRecipe"}
+NAMES = {"nash_dqn": "refined", "fictitious_play": "average", "self_play": "memory"}
+SIZES: dict[str, dict[str, Any]] = {
+    "nash_dqn": {
+        "episodes_per_iteration": 4, "minibatch_episodes": 4, "replay_episodes": 4, "iterations": 200,
+    },
+    "fictitious_play": {"iterations": 4, "first_epochs": 90, "epochs": 50, "episodes_per_epoch": 3},
+    "self_play": {"iterations": 200, "episodes_per_iteration": 20},
+}  # fmt: skip
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+FILES = {"weights": "weights.safetensors", "snapshots": "snapshots.safetensors", "history": "history.csv"}
+
+
+def job_of(algorithm: str) -> Callable[[Path], None]:
+    """What the workflow's script does, for a folder of outputs."""
+    config = load_yaml(ROOT / "config" / "config.yaml")
+    recipe = {**copy.deepcopy(config[algorithm][NAMES[algorithm]]), **SIZES[algorithm], "history_every": 10}
+    recipe.pop("seeds")
+    settings = {
+        "scenario": "released", "recipe_name": NAMES[algorithm], "seeds": [1, 2], "device": "cpu",
+        "game": config["scenarios"]["released"], "recipe": recipe,
+    }  # fmt: skip
+    module = import_module(f"nash_dqn.agents.{algorithm}")
+    params = SimpleNamespace(settings=settings, code="digest")
+
+    def job(folder: Path) -> None:
+        output = SimpleNamespace(run=str(folder / "run.json"), **{key: str(folder / FILES[key]) for key in FILES})
+        _training.run_training(params, output, getattr(module, RECIPES[algorithm]).from_dict, module.train)
+
+    return job
+
+
+def session(job: Callable[[Path], None], folder: Path) -> int:
+    """Start the job in a process of its own; its id."""
+    process = os.fork()
+    if process == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        job(folder)
+        os._exit(0)
+    return process
+
+
+def record(folder: Path) -> dict[str, Any]:
+    """The record without what depends on the machine."""
+    found: dict[str, Any] = read_json(folder / "run.json")
+    del found["peak_memory_mib"]
+    for timed in (found, *found["snapshots"]):
+        del timed["wall_seconds"]
+    return found
+
+
+def trial(algorithm: str, kills: int) -> dict[str, Any]:
+    """Train without interruption, then with so many, and compare."""
+    job = job_of(algorithm)
+    whole, killed = Path(algorithm, "whole"), Path(algorithm, "killed")
+    started = time.perf_counter()
+    os.waitpid(session(job, whole), 0)
+    seconds = time.perf_counter() - started
+
+    checkpoint.Checkpoint.__init__.__defaults__ = (seconds / 30,)
+    kept = _training.CHECKPOINTS / killed
+    moments = random.Random(1)
+    resumed = 0
+    for kill in range(kills):
+        resumed += any(kept.rglob("*.safetensors"))
+        process = session(job, killed)
+        time.sleep(moments.uniform(0.03, 0.2) * seconds)
+        os.kill(process, SIGNALS[kill % len(SIGNALS)])
+        if os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0:
+            sys.exit(f"through before kill {kill + 1}")
+    started = time.perf_counter()
+    os.waitpid(session(job, killed), 0)
+    last = time.perf_counter() - started
+    return {
+        "kills": kills,
+        "resumed": resumed,
+        "same": {name: (whole / name).read_bytes() == (killed / name).read_bytes() for name in FILES.values()}
+        | {"record": record(whole) == record(killed)},
+        "left": [str(path) for top in (kept, killed) for path in top.rglob("*")
+                 if path.is_file() and path.name not in (*FILES.values(), "run.json")],
+        "wall_seconds": read_json(killed / "run.json")["wall_seconds"],
+        "last_session": last,
+    }  # fmt: skip
+
+
+def main(kills: int) -> None:
+    """Try each algorithm."""
+    snapshots._FIRST = 1000
+    torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # the first one imports for seconds
+    print(json.dumps({algorithm: trial(algorithm, kills) for algorithm in RECIPES}))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,301 @@
+"""An interrupted training ends as if it had not been: stopped at any iteration, or killed at any moment."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nash_dqn.agents import fictitious_play, nash_dqn, self_play, snapshots
+from nash_dqn.agents.result import TrainingResult
+from nash_dqn.artifacts import ArtifactError, read_json, write_tensors, write_training
+from nash_dqn.checkpoint import Checkpoint, State, key_of, read_checkpoint, resumed
+from nash_dqn.config import load_yaml
+from nash_dqn.games.market import Market
+from nash_dqn.seeding import generator
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = load_yaml(ROOT / "config" / "config.yaml")
+GAME = Market(
+    n_agents=3, horizon=1.5, n_steps=3, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.1, rho=0.5, eta=0.05, b1=0.1, b2=0.2,
+    b3=0.05, discount=0.9, initial_inventory_var=4.0,
+)  # fmt: skip
+SEEDS = [1, 2, 3, 4, 5]
+FILES = ("weights.safetensors", "snapshots.safetensors", "history.csv")
+Train = Callable[[Checkpoint | None], TrainingResult]
+
+
+def trained(algorithm: Any, section: str, name: str, **changes: Any) -> Train:
+    """A recipe of the full run at a small size."""
+    settings = {**copy.deepcopy(CONFIG[section][name]), **changes}
+    settings.pop("seeds")
+    recipes = {"nash_dqn": "NashDQNRecipe", "fictitious_play": "FictitiousPlayRecipe", "self_play": "SelfPlayRecipe"}
+    recipe = getattr(algorithm, recipes[section]).from_dict(settings)
+
+    def train(checkpoint: Checkpoint | None) -> TrainingResult:
+        result: TrainingResult = algorithm.train(GAME, recipe, SEEDS, "cpu", checkpoint, scenario="s", recipe_name=name)
+        return result
+
+    return train
+
+
+SMALL = {"value_hidden": [4], "advantage_hidden": [5], "iterations": 110}
+ONCE = {"episodes_per_iteration": 4, "minibatch_episodes": 4, "replay_episodes": 4}
+REPLAYED = {"episodes_per_iteration": 2, "minibatch_episodes": 3, "replay_episodes": 50}
+STOPPING = {"early_stopping": {"patience": 18, "window": 4}, "divergence_factor": 1e9, "history_every": 7}
+RESPONSES = {"actor_hidden": [5], "critic_hidden": [4], "iterations": 4, "first_epochs": 50, "epochs": 20}
+# Divergence factors so low that one member leaves after the other.
+TRAININGS: dict[str, Train] = {
+    "paper, diverging": trained(nash_dqn, "nash_dqn", "paper", **SMALL, **ONCE, history_every=4, divergence_factor=1.6),
+    "released, replay, stopping early": trained(nash_dqn, "nash_dqn", "released", **SMALL, **REPLAYED, **STOPPING),
+    "refined": trained(nash_dqn, "nash_dqn", "refined", **SMALL, **ONCE, history_every=9),
+    "lq, diverging": trained(
+        nash_dqn, "nash_dqn", "lq", **SMALL, **ONCE, history_every=4, divergence_factor=2.5
+    ),
+    "last, diverging": trained(
+        fictitious_play, "fictitious_play", "last", **RESPONSES, episodes_per_epoch=3, history_every=8,
+        divergence_factor=3.5,
+    ),
+    "average": trained(
+        fictitious_play, "fictitious_play", "average", **RESPONSES, episodes_per_epoch=3, history_every=8
+    ),
+    "self-play": trained(
+        self_play, "self_play", "memory", hidden=[5], iterations=110, episodes_per_iteration=20, history_every=9
+    ),
+}  # fmt: skip
+LEAVING = [name for name in TRAININGS if "diverging" in name or "early" in name]
+
+
+class Interrupted(Checkpoint):
+    """Written once, before iteration ``at``; some iterations later the training is interrupted."""
+
+    def __init__(self, path: Path, at: int, lost: int = 3) -> None:
+        super().__init__(path, "key", 0)
+        self.at, self.end = at, at + lost
+
+    def write(self, state: State) -> None:
+        if state["trainer"]["done"] == self.at:
+            super().write(state)
+        if state["trainer"]["done"] >= self.end:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(autouse=True)
+def small_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "_FIRST", 100)
+
+
+def files(folder: Path, result: TrainingResult) -> dict[str, Any]:
+    """What a training leaves behind, its record without times."""
+    write_training(result, *(folder / name for name in (*FILES, "run.json")))
+    record = read_json(folder / "run.json")
+    for timed in (record, *record["snapshots"]):
+        assert timed.pop("wall_seconds") > 0
+    del record["peak_memory_mib"]
+    return {"record": record, **{name: (folder / name).read_bytes() for name in FILES}}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Any]]:
+    known: dict[str, dict[str, Any]] = {}
+
+    def of(name: str) -> dict[str, Any]:
+        if name not in known:
+            known[name] = files(tmp_path_factory.mktemp("whole"), TRAININGS[name](None))
+        return known[name]
+
+    return of
+
+
+# 50: where a block of random numbers ends, and the first best response
+@pytest.mark.parametrize("at", [0, 30, 50, 71])
+@pytest.mark.parametrize("name", TRAININGS)
+def test_a_training_stopped_and_resumed_is_the_same_to_the_bit(
+    name: str, at: int, tmp_path: Path, uninterrupted: Callable[[str], dict[str, Any]]
+) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    whole = uninterrupted(name)
+    if max(member["iterations"] for member in whole["record"]["members"]) <= at + 3:
+        pytest.fail("the training is too short to be stopped here")
+    with pytest.raises(KeyboardInterrupt):
+        TRAININGS[name](Interrupted(path, at))
+    assert files(tmp_path, TRAININGS[name](Checkpoint(path, "key"))) == whole
+
+
+@pytest.mark.parametrize("name", LEAVING)
+def test_members_leave_before_and_after_these_stops(name: str, uninterrupted: Callable[[str], dict[str, Any]]) -> None:
+    ended = [member["iterations"] for member in uninterrupted(name)["record"]["members"]]
+    assert any(iteration < 50 for iteration in ended) and any(71 < iteration < 110 for iteration in ended), ended
+
+
+def test_a_training_may_be_stopped_again_and_again(
+    tmp_path: Path, uninterrupted: Callable[[str], dict[str, Any]]
+) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    for at in (10, 40, 41, 90):
+        with pytest.raises(KeyboardInterrupt):
+            TRAININGS["average"](Interrupted(path, at))
+    assert files(tmp_path, TRAININGS["average"](Checkpoint(path, "key"))) == uninterrupted("average")
+
+
+# --- when it is written and read ----------------------------------------------------------------------------
+
+
+class Counter:
+    """A training of one part, which counts."""
+
+    def __init__(self) -> None:
+        self.count = torch.zeros(2)
+
+    def state(self) -> State:
+        return {"count": self.count, "more": [None, -math.inf, {"text": "Ψ", "whole": 3}]}
+
+    def restore(self, state: State) -> None:
+        assert state["more"] == [None, -math.inf, {"text": "Ψ", "whole": 3}]
+        self.count = state["count"]
+
+
+def kept(path: Path, counts: int = 1) -> bytes:
+    """A checkpoint of a counter, written at each count."""
+    counter = Counter()
+    keep = resumed(Checkpoint(path, "key", 0), counter=counter)
+    for _ in range(counts):
+        counter.count += 1
+        keep()
+    return path.read_bytes()
+
+
+def test_it_is_written_when_the_time_has_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    path, counter, times = tmp_path / "c.safetensors", Counter(), []
+    keep = resumed(Checkpoint(path, "key", 20), counter=counter)
+    for _ in range(7):
+        now[0] += 9
+        keep()
+        if path.exists():
+            path.unlink()
+            times.append(now[0])
+    assert times == [127, 154]  # the first iteration at or after each 20 s, counted from the last
+    assert resumed(None, counter=counter)() is None
+
+
+def test_a_checkpoint_of_other_settings_is_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, counter = tmp_path / "c.safetensors", Counter()
+    kept(path, counts=3)
+    resumed(Checkpoint(path, "key"), counter=counter)
+    assert counter.count.tolist() == [3, 3]
+    caplog.clear()
+    counter = Counter()
+    resumed(Checkpoint(path, "other"), counter=counter)
+    assert counter.count.tolist() == [0, 0]
+    assert caplog.messages == [f"{path}: of other settings, code or device; the training starts over"]
+
+
+def test_the_key_knows_settings_code_and_device() -> None:
+    settings = {"recipe": {"iterations": 3, "rate": 0.1}, "seeds": [1, 2]}
+    key = key_of(settings, "digest", "cpu")
+    assert key == key_of({"seeds": [1, 2], "recipe": {"rate": 0.1, "iterations": 3}}, "digest", "cpu")
+    others = [
+        key_of({**settings, "seeds": [2, 1]}, "digest", "cpu"),
+        key_of(settings, "edited", "cpu"),
+        key_of(settings, "digest", "cuda"),
+    ]
+    assert len({key, *others}) == 4
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda data: b"",
+    "truncated": lambda data: data[: len(data) // 2],
+    "last byte missing": lambda data: data[:-1],
+    "a bit of a tensor": lambda data: flipped(data, len(data) - 3),
+    "a bit of the rest": lambda data: flipped(data, data.index(b"whole") + 9),
+    "not ours": lambda data: b"PK\x03\x04" + data,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_checkpoint_is_reported_and_the_training_starts_over(
+    damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, counter = tmp_path / "c.safetensors", Counter()
+    whole = kept(path)
+    path.write_bytes(DAMAGE[damage](whole))
+    resumed(Checkpoint(path, "key"), counter=counter)
+    assert counter.count.tolist() == [0, 0]
+    [message] = caplog.messages
+    assert message.startswith(f"{path}: ") and message.endswith("; the training starts over")
+    assert "\n" not in message
+    assert kept(path) == whole  # and is replaced by a sound one
+
+
+def test_weights_are_no_checkpoint(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "w.safetensors", {"w": torch.ones(2)}, {"policy": "{}"})
+    with pytest.raises(ArtifactError, match="w.safetensors: no checkpoint of a training"):
+        read_checkpoint(tmp_path / "w.safetensors")
+
+
+def test_tensors_come_back_where_and_as_they_were(tmp_path: Path) -> None:
+    state: dict[str, Any] = {
+        "a": [torch.tensor(2.5, dtype=torch.float64), torch.arange(6).reshape(2, 3).T, torch.empty(0, 3)],
+        "b": generator(3, "test").get_state(),
+    }
+    Checkpoint(tmp_path / "c", "key").write({"part": state})
+    key, read = read_checkpoint(tmp_path / "c")
+    assert key == "key"
+    for before, after in zip([*state["a"], state["b"]], [*read["part"]["a"], read["part"]["b"]], strict=True):
+        assert torch.equal(before, after)
+        assert (before.dtype, before.device) == (after.dtype, after.device)
+        assert after.data_ptr() % 64 == 0
+
+
+def test_a_checkpoint_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("")
+    counter = Counter()
+    keep = resumed(Checkpoint(tmp_path / "file" / "c.safetensors", "key", 0), counter=counter)
+    keep()
+    [message] = caplog.messages
+    assert message.startswith("no checkpoint kept: ") and "\n" not in message
+
+
+def test_a_checkpoint_is_deleted_with_what_killed_sessions_left_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    kept(path)
+    (tmp_path / ".c.0123456789ab.tmp.safetensors").write_text("half of a check")
+    (tmp_path / "other.safetensors").write_text("of another training")
+    for _ in range(2):
+        Checkpoint(path, "key").delete()
+    assert [file.name for file in tmp_path.iterdir()] == ["other.safetensors"]
+
+
+# --- killed -------------------------------------------------------------------------------------------------
+
+KILLS = 4  # of each algorithm's training
+
+
+def test_killed_trainings_are_the_same_to_the_byte(tmp_path: Path) -> None:
+    """Jobs of the workflow, killed at random moments by SIGKILL, SIGTERM and SIGINT in turn, until they are through."""
+    command = [sys.executable, str(ROOT / "tests" / "killed_training.py"), str(KILLS)]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    trials = json.loads(run.stdout)
+    assert set(trials) == {"nash_dqn", "fictitious_play", "self_play"}
+    for trial in trials.values():
+        assert trial["kills"] == KILLS
+        assert trial["resumed"] >= 1  # others were hit before the first checkpoint
+        assert trial["same"] == {name: True for name in (*FILES, "record")}
+        assert trial["left"] == []  # neither a checkpoint nor a temporary file
+        assert trial["wall_seconds"] > trial["last_session"] / 2
