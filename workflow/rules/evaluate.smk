@@ -18,8 +18,8 @@ rule beta_sweep:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=1000,
+        runtime="10m",
     params:
         settings=lambda wc: beta_sweep_settings(wc.scenario),
         code=code_digest("workflow/scripts/beta_sweep.py"),
@@ -42,8 +42,8 @@ rule policy_grid:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=1000,
+        runtime="10m",
     params:
         settings=lambda wc: evaluation_settings(wc.scenario, "policy_grid", "prices", "impacts", "inventory"),
         code=code_digest("workflow/scripts/policy_grid.py"),
@@ -66,8 +66,8 @@ rule policy_distance:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=1000,
+        runtime="10m",
     params:
         settings=lambda wc: evaluation_settings(
             wc.scenario,
@@ -99,8 +99,8 @@ rule cross_play:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="2h",
+        mem_mb=1000,
+        runtime="1h",
     params:
         settings=lambda wc: evaluation_settings(
             wc.scenario, "cross_play", "points", "paths", "seed", comparisons=comparisons()
@@ -156,8 +156,8 @@ rule exploitability:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime="2h",
+        mem_mb=1000,
+        runtime="1h",
     params:
         settings=lambda wc: exploitability_settings(wc.scenario, wc.policy),
         code=code_digest("workflow/scripts/exploitability.py"),
@@ -207,8 +207,8 @@ rule data_efficiency:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime="4h",
+        mem_mb=1000,
+        runtime="1h",
     params:
         settings=lambda wc: deviator_settings(wc.scenario, "data_efficiency", "deviator", "visited_episodes"),
         code=code_digest("workflow/scripts/data_efficiency.py"),
@@ -247,8 +247,8 @@ rule ddpg_best_response:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime="2h",
+        mem_mb=1000,
+        runtime="1h",
     params:
         settings=lambda wc: ddpg_settings(wc.scenario),
         code=code_digest("workflow/scripts/ddpg_best_response.py"),
@@ -293,8 +293,8 @@ rule reference:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=1000,
+        runtime="10m",
     params:
         settings=lambda wc: evaluation_settings(
             wc.scenario, "exploitability", "paths", "seed", visited_episodes=config["policy_grid"]["visited_episodes"]
@@ -346,8 +346,8 @@ rule lq_error:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=1000,
+        runtime="10m",
     params:
         settings=lambda wc: evaluation_settings(wc.scenario, "lq", "episodes", "seed"),
         code=code_digest("workflow/scripts/lq_error.py"),

@@ -53,7 +53,7 @@ rule plot_policies:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=2000,
         runtime="10m",
     params:
         settings=lambda wc: {"comparison": shown(wc), "policies": comparisons()[shown(wc)]},

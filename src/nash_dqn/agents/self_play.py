@@ -8,7 +8,6 @@ Algorithms 1 and 2 do not: it is a yardstick, not a competitor, and only its mea
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,9 +24,8 @@ from nash_dqn.agents.snapshots import Snapshots
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market, Shocks
 from nash_dqn.networks import ObservationNetwork
+from nash_dqn.progress import Progress
 from nash_dqn.seeding import generator
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -120,6 +118,7 @@ def train(
     everyone = range(len(seeds))
     rows: list[dict[str, Any]] = []
     recent: list[Tensor] = []
+    progress = Progress(recipe.iterations)
     for done in range(1, recipe.iterations + 1):
         normals = torch.stack([torch.randn(drawn, generator=stream) for stream in streams]).to(device)
         recent.append(trainer.step(game.shocks_from_normals(normals), half_cosine((done - 1) / recipe.iterations)))
@@ -132,9 +131,7 @@ def train(
                 {"seed": seed, "iteration": done, "transitions": transitions, "reward": reward}
                 for seed, reward in zip(seeds, rewards, strict=True)
             ]
-            log.info(
-                "%d of %d iterations, mean reward %s", done, recipe.iterations, " ".join(f"{r:.4g}" for r in rewards)
-            )
+            progress.report(done, "mean reward " + " ".join(f"{reward:.4g}" for reward in rewards))
             recent = []
 
     history = pd.DataFrame(rows).sort_values("seed", kind="stable", ignore_index=True)
