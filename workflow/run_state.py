@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nash_dqn.status import ActiveJob, RuleState, RunState, render, summarise
 from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
+
+from nash_dqn.status import ActiveJob, RuleState, RunState, render, summarise
 
 _WRITE_SECONDS = 10.0  # as a sign of life: a state not written for long is of a run that was killed
 _SAY_SECONDS = 60.0
