@@ -18,6 +18,7 @@ RUN pip install --no-cache-dir --disable-pip-version-check --constraint constrai
 COPY src src
 COPY workflow workflow
 COPY config config
+COPY docs/replication.md docs/replication.md
 COPY .test/config .test/config
 
 # Whoever runs it (--user) may make the toy run and have a home for caches.

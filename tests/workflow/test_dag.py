@@ -19,7 +19,7 @@ import yaml
 from nash_dqn.artifacts import read_table, read_tensors
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COPIED = ("workflow", "config", "src", ".test/config", "environment.yml")
+COPIED = ("workflow", "config", "src", ".test/config", "environment.yml", "docs/replication.md")
 SCENARIOS = 2  # of the smoke run's configuration, and one linear-quadratic one beside them
 
 # What a change of the training code of every policy makes again: jobs by rule, of the smoke run.
@@ -185,7 +185,12 @@ def test_smoke_run_makes_every_table_and_figure(smoke_run: Checkout) -> None:
     figures = ["fig1_beta_sweep", "fig2_policies", "fig3_cross_play"]
     figures += [f"fig2_policies_{name}" for name in ("released", "refined", "reference")]
     figures += ["training_curves", "exploitability", "data_efficiency"]
-    expected = {"results/claims.csv", "results/lq_released/lq_error.csv", "results/lq_released/lq_scatter.csv"}
+    expected = {
+        "results/claims.csv",
+        "results/deviations.csv",
+        "results/lq_released/lq_error.csv",
+        "results/lq_released/lq_scatter.csv",
+    }
     expected |= {f"figures/lq_released/lq_policies.{suffix}" for suffix in ("pdf", "png")}
     expected |= {
         f"results/lq_released/{training}/{name}"
@@ -305,7 +310,7 @@ def test_second_run_has_nothing_to_do(smoke_run: Checkout) -> None:
     ("name", "expected"),
     [
         ("src/nash_dqn/games/market.py", EVERYTHING),
-        ("workflow/scripts/_job.py", EVERYTHING),
+        ("workflow/scripts/_job.py", {**EVERYTHING, "deviations": 1}),
         ("src/nash_dqn/plots/fig1_beta_sweep.py", {"all": 1, "plot_beta_sweep": SCENARIOS}),
         ("workflow/scripts/plot_cross_play.py", {"all": 1, "plot_cross_play": SCENARIOS}),
         ("src/nash_dqn/evaluation/lq_error.py", {"all": 1, "lq_error": 1, "plot_lq_policies": 1}),

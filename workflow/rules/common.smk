@@ -18,6 +18,7 @@ from nash_dqn.config import (
     self_play_settings,
     validate,
 )
+from nash_dqn.deviations import read_deviations
 
 
 def readable(path):
@@ -37,6 +38,11 @@ def validate_config():
         config.update(validate(config, schema))
     except ConfigError as error:
         sys.exit(f"Error in the configuration: {error}")
+
+
+def deviations():
+    """What was decided where the paper is silent or contradicts itself, from the replication record."""
+    return read_deviations((Path(workflow.basedir).parent / "docs" / "replication.md").read_text(encoding="utf-8"))
 
 
 def one_of(names):
@@ -254,6 +260,7 @@ def table_targets():
     names += ["exploitability", "data_efficiency", "ddpg_best_response", "reference"]
     return [
         "results/claims.csv",
+        "results/deviations.csv",
         *(path for name in names for path in in_every_scenario(name)),
         *in_every_lq_scenario("results/{scenario}/lq_error.csv"),
     ]

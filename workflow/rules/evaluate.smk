@@ -390,6 +390,33 @@ rule claims:
         "../scripts/claims.py"
 
 
+rule deviations:
+    output:
+        report(
+            "results/deviations.csv",
+            caption="../report/deviations.rst",
+            category="Tables",
+            labels={"table": "Decisions where the paper is silent or contradicts itself"},
+        ),
+    log:
+        "logs/deviations.log",
+    benchmark:
+        "benchmarks/deviations.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="10m",
+    params:
+        rows=deviations(),
+        code=code_digest("workflow/scripts/deviations.py"),
+    message:
+        "List what was decided where the paper is silent or contradicts itself"
+    script:
+        "../scripts/deviations.py"
+
+
 rule tables:
     input:
         table_targets(),
