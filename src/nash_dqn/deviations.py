@@ -23,7 +23,7 @@ def read_deviations(page: str) -> list[dict[str, str]]:
         ValueError: the page has no such table, or a row that does not fit its head.
     """
     rows: list[dict[str, str]] = []
-    section, head = "", []
+    section, head = "", list[str]()
     for line in page.splitlines():
         if line.startswith("#"):
             section, head = line.lstrip("# "), []

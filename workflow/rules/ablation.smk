@@ -49,13 +49,7 @@ rule ablation_table:
             setting=ablated_recipes(),
         ),
     output:
-        table=report(
-            "results/{scenario}/ablation.csv",
-            caption="../report/ablation.rst",
-            category="Tables",
-            subcategory="{scenario}",
-            labels={"table": "Ablation"},
-        ),
+        table="results/{scenario}/ablation.csv",
         seeds="results/{scenario}/ablation_seeds.csv",
     log:
         "logs/{scenario}/ablation_table.log",
@@ -66,7 +60,7 @@ rule ablation_table:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         settings=[
             {"setting": name, "base": setting.base, "change": setting.change, "kind": setting.kind}
@@ -101,7 +95,7 @@ rule plot_ablation:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         code=code_digest("workflow/scripts/plot_ablation.py"),
     message:
@@ -144,7 +138,7 @@ rule beta_exploitability:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         settings={"betas": config["beta_sweep"]["betas"]},
         code=code_digest("workflow/scripts/beta_exploitability.py"),
@@ -176,7 +170,7 @@ rule plot_beta_exploitability:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         code=code_digest("workflow/scripts/plot_beta_exploitability.py"),
     message:
@@ -194,3 +188,4 @@ rule ablation:
             name=("ablation", "beta_exploitability"),
             suffix=("pdf", "png"),
         ),
+        expand("results/{scenario}/ablation.html", scenario=config["ablation"]["scenarios"]),

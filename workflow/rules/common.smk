@@ -266,6 +266,16 @@ def table_targets():
     ]
 
 
+def page_targets():
+    """Every table that the report shows as a page."""
+    pages = expand(
+        "results/{scenario}/{name}.html",
+        scenario=config["run"]["scenarios"],
+        name=("cross_play_tests", "ddpg_best_response"),
+    )
+    return ["results/claims.html", "results/deviations.html", *pages]
+
+
 def figure_targets():
     """Every figure of the run."""
     names = ["fig1_beta_sweep", "fig2_policies", "fig3_cross_play", "training_curves"]

@@ -19,7 +19,7 @@ rule beta_sweep:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         settings=lambda wc: beta_sweep_settings(wc.scenario),
         code=code_digest("workflow/scripts/beta_sweep.py"),
@@ -43,7 +43,7 @@ rule policy_grid:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         settings=lambda wc: evaluation_settings(wc.scenario, "policy_grid", "prices", "impacts", "inventory"),
         code=code_digest("workflow/scripts/policy_grid.py"),
@@ -67,7 +67,7 @@ rule policy_distance:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         settings=lambda wc: evaluation_settings(
             wc.scenario,
@@ -116,13 +116,7 @@ rule cross_play_tests:
     input:
         "results/{scenario}/cross_play.csv",
     output:
-        report(
-            "results/{scenario}/cross_play_tests.csv",
-            caption="../report/cross_play_tests.rst",
-            category="Tables",
-            subcategory="{scenario}",
-            labels={"table": "Tests for equal means"},
-        ),
+        "results/{scenario}/cross_play_tests.csv",
     log:
         "logs/{scenario}/cross_play_tests.log",
     benchmark:
@@ -132,7 +126,7 @@ rule cross_play_tests:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         settings={"alpha": config["cross_play"]["alpha"]},
         code=code_digest("workflow/scripts/cross_play_tests.py"),
@@ -183,7 +177,7 @@ rule exploitability_table:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         code=code_digest("workflow/scripts/join_tables.py"),
     message:
@@ -264,13 +258,7 @@ use rule exploitability_table as ddpg_best_response_table with:
             "results/{scenario}/ddpg_best_response/{policy}.csv", scenario=wc.scenario, policy=answered_policies()
         ),
     output:
-        report(
-            "results/{scenario}/ddpg_best_response.csv",
-            caption="../report/ddpg_best_response.rst",
-            category="Tables",
-            subcategory="{scenario}",
-            labels={"table": "Best responses: DDPG and gradients"},
-        ),
+        "results/{scenario}/ddpg_best_response.csv",
     log:
         "logs/{scenario}/ddpg_best_response_table.log",
     benchmark:
@@ -294,7 +282,7 @@ rule reference:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         settings=lambda wc: evaluation_settings(
             wc.scenario, "exploitability", "paths", "seed", visited_episodes=config["policy_grid"]["visited_episodes"]
@@ -347,7 +335,7 @@ rule lq_error:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         settings=lambda wc: evaluation_settings(wc.scenario, "lq", "episodes", "seed"),
         code=code_digest("workflow/scripts/lq_error.py"),
@@ -366,12 +354,7 @@ rule claims:
         exploitability=in_every_scenario("exploitability"),
         data_efficiency=in_every_scenario("data_efficiency"),
     output:
-        report(
-            "results/claims.csv",
-            caption="../report/claims.rst",
-            category="Tables",
-            labels={"table": "Claims"},
-        ),
+        "results/claims.csv",
     log:
         "logs/claims.log",
     benchmark:
@@ -381,7 +364,7 @@ rule claims:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         code=code_digest("workflow/scripts/claims.py"),
     message:
@@ -392,12 +375,7 @@ rule claims:
 
 rule deviations:
     output:
-        report(
-            "results/deviations.csv",
-            caption="../report/deviations.rst",
-            category="Tables",
-            labels={"table": "Decisions where the paper is silent or contradicts itself"},
-        ),
+        "results/deviations.csv",
     log:
         "logs/deviations.log",
     benchmark:
@@ -407,7 +385,7 @@ rule deviations:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         rows=deviations(),
         code=code_digest("workflow/scripts/deviations.py"),
