@@ -26,7 +26,7 @@ PAGE = r"""# Record
 
 | question | here | why |
 |---|---|---|
-| floor | 0.01 | kept |
+| floor | 0.01 | *kept* |
 
 Text.
 

@@ -81,12 +81,13 @@ def test_kinds_never_measured_are_named(tmp_path: Path) -> None:
     log(tmp_path, STARTED, NOW - 3)
     summary = summarise(tmp_path, NOW)
     assert (summary["left"], summary["unknown"]) == (0, {"train_x": 3, "score": 4})
-    assert "time left not known before one of each is done (3 train_x, 4 score)" in render(summary)
+    assert "time left not known yet: 7 jobs whose kind was never finished here (train_x, score)" in render(summary)
     assert "  Train x, seed 4: 110 s" in render(summary).splitlines()
     # The first of its kind says itself how long it takes: 110 s so far and 150 s more, as will the two after it.
     log(tmp_path, TRAINS, NOW - 3)
     summary = summarise(tmp_path, NOW)
     assert (summary["left"], summary["unknown"]) == ((150 + 2 * 260) / 2, {"score": 4})
+    assert ", about 6 min left and 4 jobs whose kind was never finished here (score): " in render(summary)
 
 
 def test_kinds_measured_in_an_earlier_run_have_its_times(tmp_path: Path) -> None:

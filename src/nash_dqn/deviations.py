@@ -43,6 +43,12 @@ def read_deviations(page: str) -> list[dict[str, str]]:
 
 
 def _cells(line: str) -> list[str]:
-    r"""Cells of a Markdown table's row as plain text: ``\|`` is a bar, of a link its words remain."""
+    r"""Cells of a Markdown table's row as plain text: ``\|`` is a bar, of links and emphasis the words remain."""
     cells = re.split(r"(?<!\\)\|", line.strip().removeprefix("|").removesuffix("|"))
-    return [re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", cell).replace("\\|", "|").replace("`", "").strip() for cell in cells]
+    return [_plain(cell) for cell in cells]
+
+
+def _plain(text: str) -> str:
+    linked = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text)
+    stressed = re.sub(r"(?<!\w)\*([^*]+)\*(?!\w)", r"\1", linked)
+    return stressed.replace("\\|", "|").replace("`", "").strip()

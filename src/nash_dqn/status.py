@@ -266,12 +266,12 @@ def _lines(summary: Mapping[str, Any]) -> Iterator[str]:
 
 def _overall(summary: Mapping[str, Any]) -> str:
     unknown = summary["unknown"]
-    missing = ", ".join(f"{count} {name}" for name, count in unknown.items())
+    kinds = list(unknown)
+    names = ", ".join(kinds[:3]) + (f" and {len(kinds) - 3} more" if len(kinds) > 3 else "")
+    missing = f"{sum(unknown.values())} jobs whose kind was never finished here ({names})"
     if unknown and summary["left"] == 0:
-        return f"time left not known before one of each is done ({missing})"
-    return f"about {_time(summary['left'])} left" + (
-        f", more for what no job was finished of ({missing})" if unknown else ""
-    )
+        return f"time left not known yet: {missing}"
+    return f"about {_time(summary['left'])} left" + (f" and {missing}" if unknown else "")
 
 
 def _job(job: Mapping[str, Any]) -> str:

@@ -107,7 +107,7 @@ def test_it_gives_signs_of_life_and_says_how_far_it_is(
     while not said and time.monotonic() < deadline:
         time.sleep(0.05)
     watcher.end("finished")
-    assert said[0].startswith("0 of 3 jobs done after 0 s, time left not known before one of each is done")
+    assert said[0].startswith("0 of 3 jobs done after 0 s, time left not known yet: 3 jobs")
     assert not {"\x1b", "\r"} & set("".join(said))
     assert RunState.read(tmp_path).updated > first
 

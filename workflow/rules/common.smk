@@ -104,6 +104,11 @@ def ablated_recipes():
     return ablation_recipes(config["nash_dqn"], config["ablation"])
 
 
+def gpus():
+    """GPUs that a training asks a cluster for: one if it needs one; `auto` takes what it is given."""
+    return int(config["device"] == "cuda")
+
+
 def files_of(runs, name):
     """The file of that name in each folder, each once."""
     return [f"{run}/{name}" for run in dict.fromkeys(runs)]

@@ -23,6 +23,7 @@ rule train_fictitious_play:
     threads: 1
     resources:
         mem_mb=1000,
+        gpu=gpus(),
         runtime="2h",
     params:
         settings=lambda wc: fictitious_play_settings(config, wc.scenario, wc.recipe),
@@ -50,6 +51,7 @@ rule train_nash_dqn:
     threads: 1
     resources:
         mem_mb=1000,
+        gpu=gpus(),
         runtime="1h",
     params:
         settings=lambda wc: nash_dqn_settings(config, wc.scenario, wc.recipe, wc.beta),
@@ -77,6 +79,7 @@ rule train_self_play:
     threads: 1
     resources:
         mem_mb=1000,
+        gpu=gpus(),
         runtime="1h",
     params:
         settings=lambda wc: self_play_settings(config, wc.scenario, wc.recipe),
