@@ -29,11 +29,12 @@ example:
   nash-dqn show results/released/nash_dqn/released/beta_50
 """
 _STATUS = """\
-Told are jobs done and to come, what each running job does and how long it has
-left, and an estimate for the whole run: by what a training says of itself and
-by the mean time of finished jobs of the same rule, here or in earlier runs in
-this folder. Early stopping ends a training before its last iteration. A job
-whose log has shown no sign of life for two minutes is said to be silent.
+Lists the jobs done and to come, and what runs: of a training its iterations,
+iterations/s and the time to the last one, which early stopping may spare; of
+another job its time and that of finished jobs of the same rule. The time left
+of the whole run follows from these; rules of which no job was ever finished in
+this folder are named and left out. A job whose log has shown no sign of life
+for two minutes may have been killed, and is not counted as running.
 
 The run itself says the same every minute, on its terminal and in
 .snakemake/log.
