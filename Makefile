@@ -13,7 +13,7 @@ READY_TEST := $(VENV)/ready-test
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help replicate report quick test lint bench record constraints clean
+.PHONY: help replicate status report quick test lint bench record constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,9 @@ replicate: $(READY) ## train every policy, evaluate, draw every figure: results/
 
 report: $(READY) ## the finished run on one page: figures, tables, what made them, times: report.html
 	$(IN_VENV) python -m snakemake --report report.html
+
+status: $(READY) ## from a second terminal: what runs, how far it is, how long it will take
+	@$(BIN)/nash-dqn status
 
 quick: $(READY) ## the same workflow at toy size, in a few minutes: .test/results and .test/figures
 	$(IN_VENV) python -m snakemake --directory .test --cores $(CORES)
@@ -67,7 +70,7 @@ $(READY_TEST): $(READY)
 constraints: ## pin constraints.txt anew: the newest releases that pyproject.toml admits
 	@set -e; new=$$(mktemp -d); trap 'rm -rf "$$new"' EXIT; \
 	$(PYTHON) -m venv "$$new/venv"; \
-	"$$new/venv/bin/python" -m pip install --quiet --disable-pip-version-check '.[report,test]'; \
+	"$$new/venv/bin/python" -m pip install --quiet --disable-pip-version-check '.[report,slurm,test]'; \
 	"$$new/venv/bin/python" -m pip freeze >"$$new/freeze"; \
 	grep '^#' constraints.txt >"$$new/pins"; \
 	sed -E -e '/^(nash-dqn|cuda-|nvidia-|triton)/d' -e 's/\+[A-Za-z0-9.]+$$//' "$$new/freeze" >>"$$new/pins"; \

@@ -22,9 +22,19 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "config/README.md")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
-MADE = ("results/", "figures/", "logs/", "benchmarks/", ".test/results", ".test/figures", ".venv", "report.html")
+MADE = (
+    "results/",
+    "figures/",
+    "logs/",
+    "benchmarks/",
+    ".test/results",
+    ".test/figures",
+    ".venv",
+    "report.html",
+    ".snakemake/",
+)
 """What the workflow or make leaves behind: named in the documents, absent from a fresh checkout."""
-EXAMPLES = {"my.yaml"}
+EXAMPLES = {"my.yaml", "sweep.py"}
 """Files that a reader makes."""
 
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def requirements(project: dict[str, Any], *extras: str) -> list[Requirement]:
 def test_conda_and_pip_ask_for_the_same_packages_in_the_same_ranges(
     project: dict[str, Any], conda: dict[str, SpecifierSet]
 ) -> None:
-    expected = {CONDA_NAMES.get(r.name, r.name): r.specifier for r in requirements(project, "report")}
+    expected = {CONDA_NAMES.get(r.name, r.name): r.specifier for r in requirements(project, "report", "slurm")}
     assert {name: versions for name, versions in conda.items() if name not in CONDA_ONLY} == expected
 
 
@@ -82,7 +83,7 @@ def test_one_range_of_python_everywhere(project: dict[str, Any], conda: dict[str
 def test_every_direct_dependency_is_pinned_within_its_range(project: dict[str, Any], pins: dict[str, str]) -> None:
     outside = {
         str(requirement): pins.get(canonicalize_name(requirement.name))
-        for requirement in requirements(project, "report", "test")
+        for requirement in requirements(project, "pettingzoo", "report", "slurm", "test")
         if not requirement.specifier.contains(pins.get(canonicalize_name(requirement.name), "0"))
     }
     assert outside == {}
@@ -90,9 +91,64 @@ def test_every_direct_dependency_is_pinned_within_its_range(project: dict[str, A
 
 def test_one_range_for_a_package_that_is_named_twice(project: dict[str, Any]) -> None:
     ranges: dict[str, set[SpecifierSet]] = {}
-    for requirement in requirements(project, "report", "test"):
+    for requirement in requirements(project, "pettingzoo", "report", "slurm", "test"):
         ranges.setdefault(requirement.name, set()).add(requirement.specifier)
     assert {name: found for name, found in ranges.items() if len(found) > 1} == {}
+
+
+def test_page_of_dependencies_lists_them_all_with_their_ranges(project: dict[str, Any]) -> None:
+    extras = project["project"]["optional-dependencies"]
+    asked = [(line, "") for line in project["project"]["dependencies"]]
+    asked += [(line, extra) for extra, lines in extras.items() for line in lines]
+    parts = [(re.split("([<>=])", line, maxsplit=1), extra) for line, extra in asked]
+    expected = {(name, SpecifierSet(sign + rest), extra) for (name, sign, rest), extra in parts}
+    rows = page_of_dependencies()
+    assert {(name, SpecifierSet(versions), extra) for name, versions, extra, *_ in rows} == expected
+    assert len(rows) == len(expected)
+
+
+def test_licences_on_the_page_are_those_that_packages_declare() -> None:
+    """The first licence of a row stands in what the installed package says of itself."""
+    families = {"BSD-3-Clause": "BSD", "PSF-based": "Python Software Foundation", "Apache-2.0": "Apache", "MIT": "MIT"}
+    checked = 0
+    for name, _, _, what_for, licence in page_of_dependencies():
+        assert what_for
+        try:
+            declared = metadata(name.partition("[")[0])
+        except PackageNotFoundError:  # an extra that is not installed
+            continue
+        said = [v for key in ("License-Expression", "License", "Classifier") for v in declared.get_all(key) or ()]
+        assert families[re.split("[ ,]", licence)[0]] in " ".join(said), f"{name}: {said}"
+        checked += 1
+    assert checked > 10
+
+
+def page_of_dependencies() -> list[list[str]]:
+    """Rows of the table in docs/dependencies.md: package, range, extra, what for, licence."""
+    lines = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8").splitlines()
+    table = [line for line in lines if line.startswith("|")][2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+
+
+def test_the_container_names_no_releases_of_its_own(project: dict[str, Any]) -> None:
+    """Packages come from the project's lists; its one number is the Python that the project asks for."""
+    lines = [line for line in (ROOT / "Dockerfile").read_text().splitlines() if not line.startswith("#")]
+    oldest = project["project"]["requires-python"].removeprefix(">=")
+    assert [line for line in lines if line.startswith("FROM")] == [f"FROM python:{oldest}-slim"]
+    assert [
+        line for line in lines if re.search(r"\d+\.\d+|[=<>~]=|https?:", line) and not line.startswith("FROM")
+    ] == []
+    installs = [line for line in lines if re.search(r"\b(?:pip|apt|apt-get|conda) ", line)]
+    assert len(installs) == 1 and "--constraint constraints.txt --editable '.[report]'" in installs[0]
+    assert any(line.startswith("USER ") for line in lines)
+
+
+def test_the_container_copies_what_its_build_is_given() -> None:
+    copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text(), re.M)
+    sources = {source for line in copied for source in line.split()}
+    given = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert all((ROOT / source).exists() for source in sources)
+    assert {source for source in sources if not any(f"{source}/".startswith(f"{name}/") for name in given)} == set()
 
 
 def test_pins_name_releases_that_every_platform_has(pins: dict[str, str]) -> None:

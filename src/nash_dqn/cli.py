@@ -1,4 +1,4 @@
-"""``nash-dqn``: look at what the workflow made (``show``), and ask a trained policy what it does (``act``).
+"""``nash-dqn``: what the workflow made (``show``), what a trained policy does (``act``), how far a run is (``status``).
 
 What a command needs is imported once its arguments are in order, so that ``--help`` and misspelt options answer at
 once. A mistake of the user's is one line on stderr and exit status 2.
@@ -28,6 +28,21 @@ What PATH is, is told from its content, not from its name:
 
 example:
   nash-dqn show results/released/nash_dqn/released/beta_50
+"""
+_STATUS = """\
+Lists the jobs done and to come, and what runs: of a training its iterations,
+iterations/s and the time to the last one, which early stopping may spare; of
+another job its time and that of finished jobs of the same rule. The time left
+of the whole run follows from these; rules of which no job was ever finished in
+this folder are named and left out. A job whose log has shown no sign of life
+for two minutes may have been killed, and is not counted as running.
+
+The run itself says the same every minute, on its terminal and in
+.snakemake/log.
+
+examples:
+  nash-dqn status
+  watch -n 10 nash-dqn status .test
 """
 _ACT = """\
 The market (decision points, units of the observations) is read from run.json
@@ -76,7 +91,7 @@ def _whole(text: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="nash-dqn",
-        description="Look at what the workflow made, and ask a trained policy what it does.",
+        description="Look at what the workflow made, ask a trained policy what it does, see how far a run is.",
         epilog="nash-dqn COMMAND --help has an example. The workflow itself runs by make or snakemake (README.md).",
         allow_abbrev=False,
     )
@@ -118,7 +133,18 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--others-flow", metavar="F,F,...", type=_numbers, help="what each of them bought so far, where visible, shares"
     )
-    for command in (show, act):
+    status = commands.add_parser(
+        "status",
+        help="how far a run is, and how long it will take",
+        formatter_class=layout,
+        allow_abbrev=False,
+        description="How far a run of the workflow is, and how long it will take.",
+        epilog=_STATUS,
+    )
+    status.add_argument(
+        "folder", metavar="FOLDER", nargs="?", default=".", help="where the workflow runs (default: this folder)"
+    )
+    for command in (show, act, status):
         command.add_argument("--json", action="store_true", help="print JSON, for other programs")
     return parser
 
@@ -155,6 +181,11 @@ def _answer(arguments: argparse.Namespace) -> str:
 
         summary = summarise(arguments.path)
         text = show.render
+    elif arguments.command == "status":
+        from nash_dqn import status
+
+        summary = status.summarise(arguments.folder)
+        text = status.render
     else:
         from nash_dqn import act
 
@@ -180,7 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"nash-dqn {__version__}")
         return 0
     if arguments.command is None:
-        parser.error("COMMAND: missing, expected show or act (nash-dqn --help explains them)")
+        parser.error("COMMAND: missing, expected show, act or status (nash-dqn --help explains them)")
     try:
         text = _answer(arguments)
     except ValueError as error:

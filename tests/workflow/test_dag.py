@@ -17,9 +17,11 @@ import pytest
 import yaml
 
 from nash_dqn.artifacts import read_table, read_tensors
+from nash_dqn.progress import last_step
+from nash_dqn.status import summarise
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COPIED = ("workflow", "config", "src", ".test/config", "environment.yml")
+COPIED = ("workflow", "config", "src", ".test/config", "environment.yml", "docs/replication.md")
 SCENARIOS = 2  # of the smoke run's configuration, and one linear-quadratic one beside them
 
 # What a change of the training code of every policy makes again: jobs by rule, of the smoke run.
@@ -38,6 +40,8 @@ IN_EACH_SCENARIO = {
     "data_efficiency_table": 1,
     "ddpg_best_response": 2,
     "ddpg_best_response_table": 1,
+    "cross_play_tests_page": 1,
+    "ddpg_best_response_page": 1,
     "reference": 1,
     "plot_beta_sweep": 1,
     "plot_policies": 1,
@@ -48,7 +52,8 @@ IN_EACH_SCENARIO = {
     "plot_data_efficiency": 1,
 }
 IN_LQ_SCENARIO = {"train_fictitious_play": 1, "train_nash_dqn": 1, "lq_error": 1, "plot_lq_policies": 1}
-ONCE = {"all": 1, "claims": 1}
+EVERY_RUN = 2  # jobs that no change of a policy makes again: the table of decisions and its page
+ONCE = {"all": 1, "claims": 1, "claims_page": 1}
 EVERYTHING = {
     rule: SCENARIOS * IN_EACH_SCENARIO.get(rule, 0) + IN_LQ_SCENARIO.get(rule, 0) + ONCE.get(rule, 0)
     for rule in {**IN_EACH_SCENARIO, **IN_LQ_SCENARIO, **ONCE}
@@ -59,6 +64,7 @@ DATA_EFFICIENCY = {
     "data_efficiency_table": SCENARIOS,
     "plot_data_efficiency": SCENARIOS,
     "claims": 1,
+    "claims_page": 1,
 }
 
 
@@ -185,7 +191,13 @@ def test_smoke_run_makes_every_table_and_figure(smoke_run: Checkout) -> None:
     figures = ["fig1_beta_sweep", "fig2_policies", "fig3_cross_play"]
     figures += [f"fig2_policies_{name}" for name in ("released", "refined", "reference")]
     figures += ["training_curves", "exploitability", "data_efficiency"]
-    expected = {"results/claims.csv", "results/lq_released/lq_error.csv", "results/lq_released/lq_scatter.csv"}
+    expected = {
+        "results/claims.csv",
+        "results/deviations.csv",
+        "results/lq_released/lq_error.csv",
+        "results/lq_released/lq_scatter.csv",
+    }
+    expected |= {"results/claims.html", "results/deviations.html"}
     expected |= {f"figures/lq_released/lq_policies.{suffix}" for suffix in ("pdf", "png")}
     expected |= {
         f"results/lq_released/{training}/{name}"
@@ -195,6 +207,7 @@ def test_smoke_run_makes_every_table_and_figure(smoke_run: Checkout) -> None:
     for scenario in ("table1", "released"):
         expected |= {f"results/{scenario}/{training}/{name}" for training in trainings for name in of_training}
         expected |= {f"results/{scenario}/{name}.csv" for name in tables}
+        expected |= {f"results/{scenario}/{name}.html" for name in ("cross_play_tests", "ddpg_best_response")}
         expected |= {f"figures/{scenario}/{name}.{suffix}" for name in figures for suffix in ("pdf", "png")}
     assert set(made) == expected
 
@@ -233,7 +246,13 @@ def test_ablation_is_made_on_request(finished: Checkout) -> None:
     """Four trainings for its one switch and one for its variant; the trainings of Fig. 1 are there."""
     before = finished.results()
     expected = {
-        **{"train_ablation": 5, "ablation_exploitability": 5, "ablation_table": 1, "plot_ablation": 1},
+        **{
+            "train_ablation": 5,
+            "ablation_exploitability": 5,
+            "ablation_table": 1,
+            "ablation_page": 1,
+            "plot_ablation": 1,
+        },
         **{"exploitability_at_beta": 2, "beta_exploitability": 1, "plot_beta_exploitability": 1, "ablation": 1},
     }
     assert finished.planned("ablation") == expected
@@ -245,6 +264,7 @@ def test_ablation_is_made_on_request(finished: Checkout) -> None:
     made |= {f"results/released/beta_exploitability/beta_{beta}.csv" for beta in (0, 100)}
     made |= {f"results/released/{name}.csv" for name in ("ablation", "ablation_seeds", "beta_exploitability")}
     made |= {f"figures/released/{name}.{end}" for name in ("ablation", "beta_exploitability") for end in ("pdf", "png")}
+    made.add("results/released/ablation.html")
     after = finished.results()
     assert set(after) - set(before) == made
     assert {name: after[name] for name in before} == before
@@ -328,6 +348,32 @@ def test_policies_are_compared_on_the_seeds_that_both_have(smoke_run: Checkout) 
     ]
 
 
+def test_the_run_kept_its_state_and_no_log_has_control_characters(smoke_run: Checkout) -> None:
+    """The last state is that of the second part of the run, after the trainings."""
+    status = summarise(smoke_run.run_directory)
+    trainings = sum(count for rule, count in EVERYTHING.items() if rule.startswith("train_"))
+    jobs = sum(EVERYTHING.values()) + EVERY_RUN - EVERYTHING["all"] - trainings
+    assert (status["state"], status["jobs"], status["done"], status["active"]) == ("finished", jobs, jobs, [])
+    log = smoke_run.run_directory / "logs/released/train_nash_dqn/paper_beta_0.log"
+    step = last_step(log.read_bytes())
+    assert step is not None and step.done == step.total
+    logs = [*smoke_run.run_directory.glob(".snakemake/log/*.log"), *smoke_run.run_directory.rglob("logs/**/*.log")]
+    assert len(logs) > jobs
+    assert not [path for path in logs if {b"\x1b", b"\r"} & {bytes([byte]) for byte in path.read_bytes()}]
+
+
+def test_report_shows_each_table_and_figure_with_its_caption(smoke_run: Checkout) -> None:
+    report = smoke_run.run_directory / "report.html"
+    made = smoke_run.snakemake("--report", "report.html")
+    assert made.returncode == 0, made.stdout
+    page = report.read_text(encoding="utf-8")
+    report.unlink()
+    assert not re.findall(r"""(?:src|href)=["']?https?:""", page)
+    shown = [name for name in smoke_run.results() if name.endswith((".png", ".html"))]
+    assert [name for name in shown if name not in page] == []
+    assert page.count("What to conclude.") >= len(shown)
+
+
 def test_second_run_has_nothing_to_do(smoke_run: Checkout) -> None:
     before = smoke_run.results()
     again = smoke_run.snakemake()
@@ -340,7 +386,7 @@ def test_second_run_has_nothing_to_do(smoke_run: Checkout) -> None:
     ("name", "expected"),
     [
         ("src/nash_dqn/games/market.py", EVERYTHING),
-        ("workflow/scripts/_job.py", EVERYTHING),
+        ("workflow/scripts/_job.py", {**EVERYTHING, "deviations": 1, "deviations_page": 1}),
         ("src/nash_dqn/plots/fig1_beta_sweep.py", {"all": 1, "plot_beta_sweep": SCENARIOS}),
         ("workflow/scripts/plot_cross_play.py", {"all": 1, "plot_cross_play": SCENARIOS}),
         ("src/nash_dqn/evaluation/lq_error.py", {"all": 1, "lq_error": 1, "plot_lq_policies": 1}),
@@ -364,8 +410,9 @@ def test_editing_self_play_spares_what_does_not_use_the_reference(finished: Chec
     finished.edit("src/nash_dqn/agents/self_play.py", comment)
     using = ["train_self_play", "exploitability_table", "data_efficiency", "data_efficiency_table", "reference"]
     using += ["policy_grid", "policy_distance", "cross_play", "cross_play_tests", "plot_policies"]
+    using += ["cross_play_tests_page"]
     using += ["plot_other_policies", "plot_cross_play", "plot_training_curves"]
-    using += ["plot_exploitability", "plot_data_efficiency", "claims", "all"]
+    using += ["plot_exploitability", "plot_data_efficiency", "claims", "claims_page", "all"]
     # Of the policies whose exploitability is measured, one is the reference.
     assert finished.planned() == {**{rule: EVERYTHING[rule] for rule in using}, "exploitability": SCENARIOS}
 
@@ -374,7 +421,7 @@ def test_measuring_another_policy_spares_the_others(finished: Checkout) -> None:
     finished.configure(lambda config: config["exploitability"]["policies"]["fictitious_play"].append("average"))
     measured = ["exploitability", "data_efficiency"]
     measured += [f"{name}_table" for name in measured] + [f"plot_{name}" for name in measured] + ["reference"]
-    assert finished.planned() == {**dict.fromkeys(measured, SCENARIOS), "claims": 1, "all": 1}
+    assert finished.planned() == {**dict.fromkeys(measured, SCENARIOS), "claims": 1, "claims_page": 1, "all": 1}
 
 
 def test_new_beta_trains_it_alone(finished: Checkout) -> None:
@@ -385,6 +432,7 @@ def test_new_beta_trains_it_alone(finished: Checkout) -> None:
         "beta_sweep": SCENARIOS,
         "plot_beta_sweep": SCENARIOS,
         "claims": 1,
+        "claims_page": 1,
     }
 
 
@@ -393,16 +441,18 @@ def test_new_level_of_the_tests_makes_them_again(finished: Checkout) -> None:
     assert finished.planned() == {
         "all": 1,
         "cross_play_tests": SCENARIOS,
+        "cross_play_tests_page": SCENARIOS,
         "plot_cross_play": SCENARIOS,
         "claims": 1,
+        "claims_page": 1,
     }
 
 
 def test_swapped_values_are_noticed(finished: Checkout) -> None:
     """Snakemake compares params as a set of values: two scalars that change places would go unseen."""
     finished.configure(lambda config: config["cross_play"].update(points=20, paths=5))
-    expected = {"all": 1, "cross_play": SCENARIOS, "cross_play_tests": SCENARIOS}
-    assert finished.planned() == {**expected, "plot_cross_play": SCENARIOS, "claims": 1}
+    expected = {"all": 1, **dict.fromkeys(("cross_play", "cross_play_tests", "cross_play_tests_page"), SCENARIOS)}
+    assert finished.planned() == {**expected, "plot_cross_play": SCENARIOS, "claims": 1, "claims_page": 1}
 
 
 def test_new_scenario_value_spares_the_other_scenario(finished: Checkout) -> None:

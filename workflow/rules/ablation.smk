@@ -50,13 +50,7 @@ rule ablation_table:
             setting=ablated_recipes(),
         ),
     output:
-        table=report(
-            "results/{scenario}/ablation.csv",
-            caption="../report/ablation.rst",
-            category="Tables",
-            subcategory="{scenario}",
-            labels={"table": "Ablation"},
-        ),
+        table="results/{scenario}/ablation.csv",
         seeds="results/{scenario}/ablation_seeds.csv",
     log:
         "logs/{scenario}/ablation_table.log",
@@ -67,7 +61,7 @@ rule ablation_table:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         settings=[
             {"setting": name, "base": setting.base, "change": setting.change, "kind": setting.kind}
@@ -102,7 +96,7 @@ rule plot_ablation:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         code=code_digest("workflow/scripts/plot_ablation.py"),
     message:
@@ -145,7 +139,7 @@ rule beta_exploitability:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         settings={"betas": config["beta_sweep"]["betas"]},
         code=code_digest("workflow/scripts/beta_exploitability.py"),
@@ -177,7 +171,7 @@ rule plot_beta_exploitability:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         code=code_digest("workflow/scripts/plot_beta_exploitability.py"),
     message:
@@ -195,6 +189,7 @@ rule ablation:
             name=("ablation", "beta_exploitability"),
             suffix=("pdf", "png"),
         ),
+        expand("results/{scenario}/ablation.html", scenario=config["ablation"]["scenarios"]),
 
 
 use rule exploitability_table as robustness_table with:

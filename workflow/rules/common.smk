@@ -18,6 +18,7 @@ from nash_dqn.config import (
     self_play_settings,
     validate,
 )
+from nash_dqn.deviations import read_deviations
 
 
 def readable(path):
@@ -37,6 +38,11 @@ def validate_config():
         config.update(validate(config, schema))
     except ConfigError as error:
         sys.exit(f"Error in the configuration: {error}")
+
+
+def deviations():
+    """What was decided where the paper is silent or contradicts itself, from the replication record."""
+    return read_deviations((Path(workflow.basedir).parent / "docs" / "replication.md").read_text(encoding="utf-8"))
 
 
 def one_of(names):
@@ -96,6 +102,11 @@ def sweep_run(scenario, beta):
 def ablated_recipes():
     """The trainings of the ablation, by name."""
     return ablation_recipes(config["nash_dqn"], config["ablation"])
+
+
+def gpus():
+    """GPUs that a training asks a cluster for: one if it needs one; `auto` takes what it is given."""
+    return int(config["device"] == "cuda")
 
 
 def files_of(runs, name):
@@ -271,9 +282,20 @@ def table_targets():
     names += ["exploitability", "data_efficiency", "ddpg_best_response", "reference"]
     return [
         "results/claims.csv",
+        "results/deviations.csv",
         *(path for name in names for path in in_every_scenario(name)),
         *in_every_lq_scenario("results/{scenario}/lq_error.csv"),
     ]
+
+
+def page_targets():
+    """Every table that the report shows as a page."""
+    pages = expand(
+        "results/{scenario}/{name}.html",
+        scenario=config["run"]["scenarios"],
+        name=("cross_play_tests", "ddpg_best_response"),
+    )
+    return ["results/claims.html", "results/deviations.html", *pages]
 
 
 def figure_targets():

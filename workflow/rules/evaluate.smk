@@ -18,8 +18,8 @@ rule beta_sweep:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=1000,
+        runtime="5m",
     params:
         settings=lambda wc: beta_sweep_settings(wc.scenario),
         code=code_digest("workflow/scripts/beta_sweep.py"),
@@ -42,8 +42,8 @@ rule policy_grid:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=1000,
+        runtime="5m",
     params:
         settings=lambda wc: evaluation_settings(wc.scenario, "policy_grid", "prices", "impacts", "inventory"),
         code=code_digest("workflow/scripts/policy_grid.py"),
@@ -66,8 +66,8 @@ rule policy_distance:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=1000,
+        runtime="5m",
     params:
         settings=lambda wc: evaluation_settings(
             wc.scenario,
@@ -99,8 +99,8 @@ rule cross_play:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="2h",
+        mem_mb=1000,
+        runtime="1h",
     params:
         settings=lambda wc: evaluation_settings(
             wc.scenario, "cross_play", "points", "paths", "seed", comparisons=comparisons()
@@ -116,13 +116,7 @@ rule cross_play_tests:
     input:
         "results/{scenario}/cross_play.csv",
     output:
-        report(
-            "results/{scenario}/cross_play_tests.csv",
-            caption="../report/cross_play_tests.rst",
-            category="Tables",
-            subcategory="{scenario}",
-            labels={"table": "Tests for equal means"},
-        ),
+        "results/{scenario}/cross_play_tests.csv",
     log:
         "logs/{scenario}/cross_play_tests.log",
     benchmark:
@@ -132,7 +126,7 @@ rule cross_play_tests:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         settings={"alpha": config["cross_play"]["alpha"]},
         code=code_digest("workflow/scripts/cross_play_tests.py"),
@@ -156,8 +150,8 @@ rule exploitability:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime="2h",
+        mem_mb=1000,
+        runtime="1h",
     params:
         settings=lambda wc: exploitability_settings(wc.scenario, wc.policy),
         code=code_digest("workflow/scripts/exploitability.py"),
@@ -183,7 +177,7 @@ rule exploitability_table:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         code=code_digest("workflow/scripts/join_tables.py"),
     message:
@@ -207,8 +201,8 @@ rule data_efficiency:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime="4h",
+        mem_mb=1000,
+        runtime="1h",
     params:
         settings=lambda wc: deviator_settings(wc.scenario, "data_efficiency", "deviator", "visited_episodes"),
         code=code_digest("workflow/scripts/data_efficiency.py"),
@@ -247,8 +241,8 @@ rule ddpg_best_response:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime="2h",
+        mem_mb=1000,
+        runtime="1h",
     params:
         settings=lambda wc: ddpg_settings(wc.scenario),
         code=code_digest("workflow/scripts/ddpg_best_response.py"),
@@ -264,13 +258,7 @@ use rule exploitability_table as ddpg_best_response_table with:
             "results/{scenario}/ddpg_best_response/{policy}.csv", scenario=wc.scenario, policy=answered_policies()
         ),
     output:
-        report(
-            "results/{scenario}/ddpg_best_response.csv",
-            caption="../report/ddpg_best_response.rst",
-            category="Tables",
-            subcategory="{scenario}",
-            labels={"table": "Best responses: DDPG and gradients"},
-        ),
+        "results/{scenario}/ddpg_best_response.csv",
     log:
         "logs/{scenario}/ddpg_best_response_table.log",
     benchmark:
@@ -293,8 +281,8 @@ rule reference:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=1000,
+        runtime="5m",
     params:
         settings=lambda wc: evaluation_settings(
             wc.scenario, "exploitability", "paths", "seed", visited_episodes=config["policy_grid"]["visited_episodes"]
@@ -346,8 +334,8 @@ rule lq_error:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=1000,
+        runtime="5m",
     params:
         settings=lambda wc: evaluation_settings(wc.scenario, "lq", "episodes", "seed"),
         code=code_digest("workflow/scripts/lq_error.py"),
@@ -366,12 +354,7 @@ rule claims:
         exploitability=in_every_scenario("exploitability"),
         data_efficiency=in_every_scenario("data_efficiency"),
     output:
-        report(
-            "results/claims.csv",
-            caption="../report/claims.rst",
-            category="Tables",
-            labels={"table": "Claims"},
-        ),
+        "results/claims.csv",
     log:
         "logs/claims.log",
     benchmark:
@@ -381,13 +364,35 @@ rule claims:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         code=code_digest("workflow/scripts/claims.py"),
     message:
         "Judge the published claims"
     script:
         "../scripts/claims.py"
+
+
+rule deviations:
+    output:
+        "results/deviations.csv",
+    log:
+        "logs/deviations.log",
+    benchmark:
+        "benchmarks/deviations.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="5m",
+    params:
+        rows=deviations(),
+        code=code_digest("workflow/scripts/deviations.py"),
+    message:
+        "List what was decided where the paper is silent or contradicts itself"
+    script:
+        "../scripts/deviations.py"
 
 
 rule tables:

@@ -22,7 +22,7 @@ rule plot_beta_sweep:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         code=code_digest("workflow/scripts/plot_beta_sweep.py"),
     message:
@@ -53,8 +53,8 @@ rule plot_policies:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime="10m",
+        mem_mb=2000,
+        runtime="5m",
     params:
         settings=lambda wc: {"comparison": shown(wc), "policies": comparisons()[shown(wc)]},
         code=code_digest("workflow/scripts/plot_policies.py"),
@@ -104,7 +104,7 @@ rule plot_cross_play:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         settings={"alpha": config["cross_play"]["alpha"]},
         code=code_digest("workflow/scripts/plot_cross_play.py"),
@@ -136,7 +136,7 @@ rule plot_training_curves:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         settings=lambda wc: {"scenario": wc.scenario, "recipes": compared_policies()},
         code=code_digest("workflow/scripts/plot_training_curves.py"),
@@ -167,7 +167,7 @@ rule plot_exploitability:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         code=code_digest("workflow/scripts/plot_exploitability.py"),
     message:
@@ -198,7 +198,7 @@ rule plot_data_efficiency:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         code=code_digest("workflow/scripts/plot_data_efficiency.py"),
     message:
@@ -216,6 +216,7 @@ rule plot_equilibrium_path:
             "figures/equilibrium_path.png",
             caption="../report/equilibrium_path.rst",
             category="Figures",
+            subcategory="all scenarios",
             labels={"figure": "Equilibria from one scenario to another"},
         ),
     log:
@@ -227,7 +228,7 @@ rule plot_equilibrium_path:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         code=code_digest("workflow/scripts/plot_equilibrium_path.py"),
     message:
@@ -258,7 +259,7 @@ rule plot_lq_policies:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="10m",
+        runtime="5m",
     params:
         code=code_digest("workflow/scripts/plot_lq_policies.py"),
     message:

@@ -22,8 +22,9 @@ rule train_fictitious_play:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="12h",
+        mem_mb=1000,
+        gpu=gpus(),
+        runtime="2h",
     params:
         settings=lambda wc: fictitious_play_settings(config, wc.scenario, wc.recipe),
         code=code_digest("workflow/scripts/train_fictitious_play.py"),
@@ -49,8 +50,9 @@ rule train_nash_dqn:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="3h",
+        mem_mb=1000,
+        gpu=gpus(),
+        runtime="1h",
     params:
         settings=lambda wc: nash_dqn_settings(config, wc.scenario, wc.recipe, wc.beta),
         code=code_digest("workflow/scripts/train_nash_dqn.py"),
@@ -76,8 +78,9 @@ rule train_self_play:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime="3h",
+        mem_mb=1000,
+        gpu=gpus(),
+        runtime="1h",
     params:
         settings=lambda wc: self_play_settings(config, wc.scenario, wc.recipe),
         code=code_digest("workflow/scripts/train_self_play.py"),

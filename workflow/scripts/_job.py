@@ -5,10 +5,15 @@ from __future__ import annotations
 import faulthandler
 import logging
 import os
+import platform
 import sys
+import threading
+import time
 import traceback
 from pathlib import Path
 from types import TracebackType
+
+_SIGN_OF_LIFE_SECONDS = 10
 
 
 def log_to(path: str) -> None:
@@ -16,6 +21,8 @@ def log_to(path: str) -> None:
 
     File descriptors are redirected, not just ``sys.stdout``: output of compiled libraries, and a crash inside
     them, belong in the log too. An exception goes to the log with its traceback, to the terminal in a line.
+    The log's time of change is renewed every few seconds, so that a log tells whether its job is alive, also from
+    another machine.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1)
@@ -27,9 +34,21 @@ def log_to(path: str) -> None:
     os.close(log)
     faulthandler.enable()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.info("process %d on %s", os.getpid(), platform.node())
+    threading.Thread(target=_live, args=(path,), daemon=True).start()
 
     def report(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
         traceback.print_exception(kind, error, where)
         terminal.write(f"{kind.__name__}: {error} (see {path})\n")
 
     sys.excepthook = report
+
+
+def _live(path: str) -> None:
+    """Renew the log's time of change until the process ends or the log is gone."""
+    while True:
+        time.sleep(_SIGN_OF_LIFE_SECONDS)
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,9 +11,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-log = logging.getLogger(__name__)
+from nash_dqn.progress import Progress
 
-_PROGRESS_SECONDS = 15.0
+log = logging.getLogger(__name__)
 
 
 class EarlyStopping(NamedTuple):
@@ -74,7 +73,7 @@ class Monitor:
         self._overlap = early_stopping.window - 1 if early_stopping else 0
         self._recent: list[Tensor] = []
         self._rows: list[dict[str, Any]] = []
-        self._started = self._reported = time.perf_counter()
+        self._progress = Progress(total)
 
     def add(self, statistics: Tensor) -> None:
         """One iteration's statistics ``[S, K]`` of the active members, the loss first."""
@@ -115,7 +114,7 @@ class Monitor:
                 log.info("seed %d stops at iteration %d: lowest loss at %d", member.seed, done, member.lowest_at)
                 continue
             kept.append(position)
-        self._progress(done, means[0].tolist())
+        self._progress.report(done, "mean loss " + " ".join(f"{loss:.4g}" for loss in means[0].tolist()))
         return kept
 
     def _patience_is_over(self, member: Member, losses: Tensor, done: int) -> bool:
@@ -139,13 +138,12 @@ class Monitor:
         self._recent = [statistics[:, list(kept)] for statistics in self._recent]
 
     def state(self) -> dict[str, Any]:
-        """What is known about each member, who is active, statistics and history so far, and the time passed."""
+        """What is known about each member, who is active, statistics and history so far."""
         return {
             "members": [vars(member) for member in self.members],
             "active": self.active,
             "recent": torch.stack(self._recent) if self._recent else None,
             "rows": self._rows,
-            "seconds": time.perf_counter() - self._started,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -154,18 +152,6 @@ class Monitor:
             vars(member).update(known)
         self.active, self._rows = state["active"], state["rows"]
         self._recent = [] if state["recent"] is None else list(state["recent"])
-        self._started = time.perf_counter() - state["seconds"]
-
-    def _progress(self, done: int, losses: Sequence[float]) -> None:
-        now = time.perf_counter()
-        if now - self._reported < _PROGRESS_SECONDS and done < self._total:
-            return
-        self._reported = now
-        speed = done / (now - self._started)
-        log.info(
-            "%d of %d iterations, %.0f/s, %.0f s left, mean loss %s",
-            *(done, self._total, speed, (self._total - done) / speed, " ".join(f"{loss:.4g}" for loss in losses)),
-        )
 
     def weights(self) -> dict[str, Tensor]:
         """Weights of all members, ``[K, ...]`` in the order of the seeds."""

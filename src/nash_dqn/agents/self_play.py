@@ -8,7 +8,6 @@ Algorithms 1 and 2 do not: it is a yardstick, not a competitor, and only its mea
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,9 +25,8 @@ from nash_dqn.checkpoint import Checkpoint, resumed
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market, Shocks
 from nash_dqn.networks import ObservationNetwork
+from nash_dqn.progress import Progress
 from nash_dqn.seeding import generator
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -116,6 +114,7 @@ class Trainer:
         self._device = device
         self._streams = [generator(seed, "self_play", "environment") for seed in seeds]
         self._recent: list[Tensor] = []
+        self._progress = Progress(recipe.iterations)
 
     @property
     def transitions(self) -> int:
@@ -135,8 +134,7 @@ class Trainer:
                 {"seed": seed, "iteration": self.done, "transitions": self.transitions, "reward": reward}
                 for seed, reward in zip(self.seeds, rewards, strict=True)
             ]
-            means = " ".join(f"{reward:.4g}" for reward in rewards)
-            log.info("%d of %d iterations, mean reward %s", self.done, recipe.iterations, means)
+            self._progress.report(self.done, "mean reward " + " ".join(f"{reward:.4g}" for reward in rewards))
             self._recent = []
 
     def state(self) -> dict[str, Any]:

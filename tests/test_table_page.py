@@ -1,0 +1,27 @@
+"""The page is well-formed and holds every cell of the table, escaped."""
+
+import math
+from xml.etree import ElementTree
+
+import pandas as pd
+
+from nash_dqn.table_page import render_page
+
+
+def test_every_cell_is_on_the_page() -> None:
+    table = pd.DataFrame({"claim <1>": ["a & b", "κ"], "ours": [0.1234567, math.nan], "seeds": [4, 12]})
+    page = render_page(table, "Claims & more")
+    # HTML's only void element here is closed, so that a parser of XML can read the rest.
+    root = ElementTree.fromstring(page.removeprefix("<!DOCTYPE html>\n").replace('<meta charset="utf-8">', ""))
+    assert root.findtext("head/title") == "Claims & more"
+    assert [cell.text for cell in root.iter("th")] == ["claim <1>", "ours", "seeds"]
+    rows = [[(cell.text, cell.get("class")) for cell in row.iter("td")] for row in root.iter("tr")][1:]
+    assert rows == [
+        [("a & b", None), ("0.12346", "number"), ("4", "number")],
+        [("κ", None), (None, None), ("12", "number")],
+    ]
+
+
+def test_the_page_loads_nothing() -> None:
+    page = render_page(pd.DataFrame({"a": [1.0]}), "a")
+    assert "http" not in page and "src=" not in page and "url(" not in page
