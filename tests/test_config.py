@@ -565,25 +565,8 @@ def test_bad_value_is_refused_with_key_value_and_what_is_allowed(
 
 
 HOSTILE = [
-    *(
-        "",
-        " ",
-        "a b",
-        "a'b",
-        'a"b',
-        "a;b",
-        "$(id)",
-        "`id`",
-        "../x",
-        "..",
-        "/etc",
-        "a/b",
-        "-rf",
-        "--all",
-        "a\n",
-        "a\x00",
-    ),
-    *("a.b", "a*", "{a}", "A", "1a", "_a", "ä", "a" * 41),
+    *("", " ", "a b", "a'b", 'a"b', "a;b", "$(id)", "`id`", "../x", "..", "/etc", "a/b", "-rf", "--all", "a\n"),
+    *("a\x00", "a.b", "a*", "{a}", "A", "1a", "_a", "ä", "a" * 41),
 ]
 NAMED = ["scenarios", "nash_dqn", "fictitious_play", "self_play", "comparisons", "ablation.switches"]
 NAMED += ["ablation.variants", "ablation.variants.refined", "ablation.variants.refined.target_network"]
@@ -625,7 +608,7 @@ def test_every_name_is_tried() -> None:
     named = {path for path, (schema, _) in LEAVES.items() if schema.get("pattern") == pattern}
     assert {re.sub(r"^comparisons\.\w+", "comparisons.*", path) for path in NAME} == named
     lists = {path for path, (schema, _) in LEAVES.items() if resolve(schema.get("items", {})).get("pattern") == pattern}
-    assert {re.sub(r"switches\.\w+", "switches.*", path) for path in NAMES} == lists
+    assert set(NAMES) - {"ablation.switches.noise"} == lists  # a list below a name of its own
 
 
 @pytest.mark.parametrize("seeds", [[4, 9], [9]], ids=["one in common", "one alone"])
