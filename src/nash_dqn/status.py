@@ -276,7 +276,7 @@ def _overall(summary: Mapping[str, Any]) -> str:
 
 def _job(job: Mapping[str, Any]) -> str:
     if job["state"] == "silent":
-        return f"no sign of life for {_time(job['silent'])}; it may have been killed"
+        return f"no sign of life for {_time(job['silent'])}: killed, or done in a group of jobs that goes on"
     if "done" in job:
         text = f"{job['done']} of {job['total']} iterations"
         if job["speed"] is not None:
