@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from nash_dqn.artifacts import ArtifactError, read_tensors
-from nash_dqn.games.base import Observation, ObservationSpec
-from nash_dqn.games.market import Market, MarketState
+from nash_dqn.games.base import Game, Observation, ObservationSpec, State
 from nash_dqn.networks import MLP, ObservationNetwork
 
 
@@ -43,7 +42,7 @@ class Policy:
         action = self.network(observation, agents)
         return action if self.bound is None else action.clamp(-self.bound, self.bound)
 
-    def act(self, game: Market, state: MarketState, agents: slice = slice(None)) -> Tensor:
+    def act(self, game: Game, state: State, agents: slice = slice(None)) -> Tensor:
         """Actions ``[K, B..., n, d]`` at states with leaves ``[K, B...]``."""
         return self(game.observe(state, self.observation), agents)
 

@@ -15,7 +15,7 @@ from nash_dqn.agents.learner import Learner
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.lq import solve_nash
 from nash_dqn.games.market import Market, MarketState, Shocks
-from nash_dqn.games.market_lq import lq_state, market_lq
+from nash_dqn.games.market_lq import market_lq
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
@@ -350,7 +350,7 @@ def test_finds_the_optimum_of_a_lone_trader() -> None:
 
     def optimal(m: int, state: MarketState) -> Tensor:
         gains = torch.from_numpy(solution.policies.gains[m]).float()
-        return -(lq_state(game, state) @ gains.T).unsqueeze(-1)
+        return -(game.state_vector(state) @ gains.T).unsqueeze(-1)
 
     best = discounted(optimal, 1)
     exact = solution.values.expected(problem.initial_mean, problem.initial_covariance)[0]

@@ -15,14 +15,13 @@ import torch
 from torch import Tensor
 
 from nash_dqn.advantage import AdvantageParameters, label_invariant_advantage, output_size, unpack
-from nash_dqn.agents.episodes import Act, Episodes, Replay, next_values, play_episodes
+from nash_dqn.agents.episodes import Act, Episodes, Replay, bootstrap, play_episodes
 from nash_dqn.agents.learner import Learner, half_cosine
 from nash_dqn.agents.monitor import EarlyStopping, Monitor
 from nash_dqn.agents.noise import Leaf, Noise
 from nash_dqn.agents.result import Run, TrainingResult
 from nash_dqn.agents.snapshots import Snapshots
-from nash_dqn.games.base import Observation, ObservationSpec
-from nash_dqn.games.market import Market, Shocks
+from nash_dqn.games.base import Game, Observation, ObservationSpec, Shocks
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import mu_network
 from nash_dqn.seeding import generator
@@ -176,11 +175,11 @@ def exploring(policy: ObservationNetwork, noise: Tensor) -> Act:
 
 
 def bellman_residuals(
-    game: Market, advantage: ObservationNetwork, value: ObservationNetwork, episodes: Episodes
+    game: Game, advantage: ObservationNetwork, value: ObservationNetwork, episodes: Episodes
 ) -> Tensor:
     """V(x) + A(x; u) - r - gamma V(x'), ``[K, E, M, N]``: the error that (17) squares, of agents that play A's mu."""
     values = value(episodes.seen_by_critic).squeeze(-1)
-    target = torch.add(episodes.rewards, next_values(values), alpha=game.discount)
+    target = bootstrap(game, episodes.rewards, values)
     return values + advantage_of(advantage, episodes.observation, episodes.actions)[0] - target
 
 
@@ -223,7 +222,7 @@ def member_sum(samples: Tensor) -> Tensor:
 class NashDQN:
     """The two networks of the actor-critic and one iteration's updates, for the members still training."""
 
-    def __init__(self, game: Market, recipe: NashDQNRecipe, seeds: Sequence[int], device: torch.device) -> None:
+    def __init__(self, game: Game, recipe: NashDQNRecipe, seeds: Sequence[int], device: torch.device) -> None:
         self.game, self.recipe = game, recipe
 
         agents_see, critic_sees = recipe.observation, recipe.critic or recipe.observation
@@ -273,13 +272,13 @@ class NashDQN:
             advantage = advantage - deviation_advantage(played.detach(), parameters, recipe.opponent_gradient)
 
         values = self.value.network(seen, agents).squeeze(-1)
-        fixed = None if self.target is None else self._bootstrap(rewards, self._values(self.target, seen))
-        target = self._bootstrap(rewards, values.detach()) if fixed is None else fixed
+        fixed = None if self.target is None else bootstrap(self.game, rewards, self._values(self.target, seen))
+        target = bootstrap(self.game, rewards, values.detach()) if fixed is None else fixed
         loss = member_sum((values + advantage.detach() - target).square())
         self.value.step(loss.sum(), rate)
 
         values = self._values(self.value.frozen, seen)
-        target = self._bootstrap(rewards, values) if fixed is None else fixed
+        target = bootstrap(self.game, rewards, values) if fixed is None else fixed
         penalty = member_sum(recipe.penalty(parameters.psi))
         self.advantage.step((member_sum((values + advantage - target).square()) + penalty).sum(), rate)
         if self.actor is not None and played is not None:
@@ -297,10 +296,6 @@ class NashDQN:
         """V ``[K, E, M, n]`` without gradients."""
         with torch.no_grad():
             return network(seen, self.recipe.learners).squeeze(-1)
-
-    def _bootstrap(self, rewards: Tensor, values: Tensor) -> Tensor:
-        """Target r + gamma V(x')."""
-        return torch.add(rewards, next_values(values), alpha=self.game.discount)
 
     def refresh_target(self) -> None:
         """Copy the value network to the target network."""
@@ -328,7 +323,7 @@ class NashDQN:
 class Trainer:
     """Algorithm 1, iteration by iteration, for the members still training."""
 
-    def __init__(self, game: Market, recipe: NashDQNRecipe, seeds: Sequence[int], device: torch.device) -> None:
+    def __init__(self, game: Game, recipe: NashDQNRecipe, seeds: Sequence[int], device: torch.device) -> None:
         self.game, self.recipe = game, recipe
         self.agent = NashDQN(game, recipe, seeds, device)
         leaves: dict[str, Leaf] = {
@@ -377,7 +372,7 @@ class Trainer:
 
 
 def train(
-    game: Market, recipe: NashDQNRecipe, seeds: Sequence[int], device: torch.device | str = "cpu", **meta: Any
+    game: Game, recipe: NashDQNRecipe, seeds: Sequence[int], device: torch.device | str = "cpu", **meta: Any
 ) -> TrainingResult:
     """Algorithm 1 for an ensemble, a member per seed.
 

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from nash_dqn.agents.snapshots import Snapshots
-from nash_dqn.games.base import ObservationSpec
-from nash_dqn.games.market import Market
+from nash_dqn.games.base import Game, ObservationSpec
 from nash_dqn.policy import describe
 
 
@@ -60,7 +59,7 @@ class Run:
     def __init__(
         self,
         algorithm: str,
-        game: Market,
+        game: Game,
         recipe: Recipe,
         seeds: Sequence[int],
         device: torch.device | str,

@@ -35,7 +35,7 @@ from torch import Tensor
 
 from nash_dqn.evaluation.rollout import Assignment, play
 from nash_dqn.evaluation.statistics import Comparison, paired_test, pooled_test, welch_test
-from nash_dqn.games.market import Market
+from nash_dqn.games.base import Game
 from nash_dqn.pairing import member_pairs
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
@@ -86,7 +86,7 @@ _RUNS = (
 )
 
 
-def evaluate(game: Market, nash: Policy, other: Policy, points: int, paths: int, seed: int) -> pd.DataFrame:
+def evaluate(game: Game, nash: Policy, other: Policy, points: int, paths: int, seed: int) -> pd.DataFrame:
     """Play the four profiles.
 
     Trainings are paired as in :func:`nash_dqn.pairing.member_pairs`: by the seeds that both policies have, or all with
@@ -181,7 +181,7 @@ def tests(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
 
 
 def _point(
-    game: Market, profile: list[Assignment], paths: int, seed: int, stream: int, point: int
+    game: Game, profile: list[Assignment], paths: int, seed: int, stream: int, point: int
 ) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation ``[K]`` of agent 1's total reward over one point's paths."""
     count, mean, squares = 0, torch.zeros(()), torch.zeros(())
@@ -199,7 +199,7 @@ def _point(
 
 
 def _first_agent_rewards(
-    game: Market, profile: list[Assignment], paths: int, seed: int, stream: int, point: int
+    game: Game, profile: list[Assignment], paths: int, seed: int, stream: int, point: int
 ) -> Iterator[Tensor]:
     """Agent 1's total rewards ``[K, block]`` in double precision, block by block."""
     source = generator(seed, "cross_play", stream, point)

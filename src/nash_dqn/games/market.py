@@ -10,12 +10,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Generator, Tensor
 
 from nash_dqn.games.base import Observation, ObservationSpec
+
+if TYPE_CHECKING:
+    from nash_dqn.games.lq import LQGame
 
 ImpactLaw = Literal["sqrt", "linear", "none"]
 
@@ -149,6 +152,16 @@ class Market:
     """Each agent's action is its trading rate nu, shares per hour."""
 
     @property
+    def action_scale(self) -> float:
+        """The trading rate's, shares/hour."""
+        return self.scales.rate
+
+    @property
+    def groups(self) -> tuple[range, ...]:
+        """One: all agents have the same preferences."""
+        return (range(self.n_agents),)
+
+    @property
     def dt(self) -> float:
         """Length of a step, hours."""
         return self.horizon / self.n_steps
@@ -211,6 +224,17 @@ class Market:
             inventory=math.sqrt(self.initial_inventory_var) * normal[..., 2 : 2 + n],
             noise=normal[..., 2 + n :],
         )
+
+    def as_lq(self) -> LQGame:
+        """The linear-quadratic game that it is, see :func:`nash_dqn.games.market_lq.market_lq`."""
+        from nash_dqn.games.market_lq import market_lq  # which imports this module
+
+        return market_lq(self)
+
+    def state_vector(self, state: MarketState) -> Tensor:
+        """The state ``[..., N + 2]`` = (S - theta, Y, q_1, ..., q_N) of :meth:`as_lq`."""
+        common = torch.stack([state.price - self.theta, state.impact], dim=-1)
+        return torch.cat([common, state.inventory], dim=-1)
 
     def reset(self, shocks: Shocks) -> MarketState:
         """State at m = 0."""
