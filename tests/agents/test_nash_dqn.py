@@ -33,7 +33,7 @@ from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.lq import solve_nash
 from nash_dqn.games.market import Market, MarketState, Shocks
 from nash_dqn.games.market_lq import market_lq
-from nash_dqn.networks import ObservationNetwork
+from nash_dqn.networks import Network, ObservationNetwork
 from nash_dqn.policy import Policy, describe, load_policy, mu_network
 from nash_dqn.seeding import generator
 
@@ -173,7 +173,8 @@ def at(observation: Observation, k: int, e: int, m: int) -> Observation:
 class Plain:
     """A member's network in plain torch: lists of weights [in, out] and biases, one observation at a time."""
 
-    def __init__(self, network: ObservationNetwork, member: int, degree: int) -> None:
+    def __init__(self, network: Network, member: int, degree: int) -> None:
+        assert isinstance(network, ObservationNetwork)
         self.parameters = [t[member].detach().clone().requires_grad_() for t in network.parameters]
         self.skip = None if network.skip is None else self.parameters[-1]
         dense = self.parameters if self.skip is None else self.parameters[:-1]
@@ -554,7 +555,7 @@ def test_the_critic_is_invariant_under_permutations_of_the_opponents() -> None:
     game = replace(GAME, n_agents=4)
     agent, state = central_agent(game), later_state(game)
     central = agent.recipe.critic
-    assert central is not None and agent.value.frozen.skip is not None and agent.value.frozen.phi is not None
+    assert central is not None and {"v.skip", "v.phi.0.weight"} <= set(agent.value.frozen.state_dict("v"))
 
     def values(inventory: Tensor, flow: Tensor) -> Tensor:
         moved = state._replace(inventory=inventory, initial_inventory=inventory - flow)

@@ -66,7 +66,7 @@ class DDPG:
         self.game, self.settings = game, settings
         own, items = game.observation_size(settings.observation)
 
-        def learner(name: str, inputs: int, hidden: Sequence[int], outputs: int) -> Learner:
+        def learner(name: str, inputs: int, hidden: Sequence[int], outputs: int) -> Learner[ObservationNetwork]:
             streams = [generator(seed, "ddpg", "initialisation", name) for seed in seeds]
             network = ObservationNetwork.create(inputs, items, settings.phi_hidden, hidden, outputs, streams)
             network = network.map(lambda t: t.to(device))

@@ -69,7 +69,8 @@ class Run:
         self._started = time.perf_counter()
         self._policy = (algorithm, recipe.observation)
         self._action = (game.action_dim, bound)
-        self._meta = dict(meta)
+        groups = {"groups": [len(group) for group in game.groups]} if len(game.groups) > 1 else {}
+        self._meta = {**meta, **groups}
         self._seeds = list(seeds)
         config = {"game": dataclasses.asdict(game), "recipe": dataclasses.asdict(recipe)}
         self._record = {

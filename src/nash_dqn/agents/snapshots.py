@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nash_dqn.games.base import ObservationSpec
-from nash_dqn.networks import ObservationNetwork
+from nash_dqn.networks import Network
 from nash_dqn.policy import describe
 
 _FIRST = 10_000
@@ -22,7 +22,7 @@ class Snapshot(NamedTuple):
 
     seed: int
     transitions: int
-    network: ObservationNetwork
+    network: Network
 
 
 class Snapshots:
@@ -40,7 +40,7 @@ class Snapshots:
         decade, position = divmod(self._index, len(_OF_A_DECADE))
         return transitions >= _FIRST * 10**decade * _OF_A_DECADE[position]
 
-    def take(self, transitions: int, active: Sequence[int], policy: ObservationNetwork) -> None:
+    def take(self, transitions: int, active: Sequence[int], policy: Network) -> None:
         """Copy the policies ``[K, ...]`` of the active members; one that is not finite is left out."""
         while self.due(transitions):
             self._index += 1
