@@ -6,9 +6,10 @@ The market of section 6 with linear impact for d assets at once, for actions tha
     Y' = exp(-rho dt) * Y + gamma v dt,                                                  q_i' = q_i + nu_i dt
     r_i = q_i' . (S' - S) - (nu_i . b1 nu_i + q_i' . b3 q_i') dt - 1{last step} q_i' . b2 q_i'
 
-with ``*`` entry by entry, eta, gamma, b1, b2, b3 of size d x d, eps standard normal in R^d and C the Cholesky factor of
-the correlation. For d = 1 it is :class:`nash_dqn.games.market.Market` with linear impact and no price floor. Matrices of
-linear impact: R. Almgren and N. Chriss, Optimal execution of portfolio transactions, Journal of Risk 3 (2000), appendix.
+with ``*`` entry by entry, eta, gamma, b1, b2, b3 of size d x d, eps standard normal in R^d and C the Cholesky factor
+of the correlation. For d = 1 it is :class:`nash_dqn.games.market.Market` with linear impact and no price floor.
+Matrices of linear impact: R. Almgren and N. Chriss, Optimal execution of portfolio transactions, Journal of Risk 3
+(2000), appendix.
 """
 
 from __future__ import annotations
@@ -227,7 +228,8 @@ class Basket:
         """Standardised observation of every agent; nothing is hidden.
 
         Own features ``[..., N, 1 + 3 d]``: time from -1 to 1, prices, transient impacts, own inventories; items
-        ``[..., N, d]``: inventories. Scales are the market's (:attr:`nash_dqn.games.market.Market.scales`), asset by asset.
+        ``[..., N, d]``: inventories. Scales are the market's, asset by asset
+        (:attr:`nash_dqn.games.market.Market.scales`).
         """
         checks.only_visible("the basket", spec)
         constants = self._constants(state.inventory)
@@ -268,7 +270,9 @@ class Basket:
 
         before, last = step(running), step(running - _form(next_inventory, self._arrays["b2"]))
         root = self._arrays["price_root"]
-        covariance = np.diag(np.concatenate([np.zeros(d), np.square(self.initial_impact_sd), *[self.initial_inventory_var] * agents]))
+        covariance = np.diag(
+            np.concatenate([np.zeros(d), np.square(self.initial_impact_sd), *[self.initial_inventory_var] * agents])
+        )
         covariance[:d, :d] = root @ root.T
         return LQGame(
             action_dims=(d,) * agents,
@@ -330,7 +334,7 @@ class Basket:
 
 
 def _quadratic(vectors: Tensor, weights: Tensor) -> Tensor:
-    """x . W x ``[...]`` of the vectors ``[..., d]``."""
+    """Products x . W x ``[...]`` of the vectors ``[..., d]``."""
     return ((vectors @ weights) * vectors).sum(-1)
 
 

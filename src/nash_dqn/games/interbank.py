@@ -6,8 +6,8 @@ R. Carmona, J.-P. Fouque and L.-H. Sun, Mean field games and systemic risk, Comm
     dX_i = [a (Xbar - X_i) + u_i] dt + sigma (rho dW_0 + sqrt(1 - rho^2) dW_i)
 
 and bank i minimises the mean of the integral of u_i^2 / 2 - q u_i (Xbar - X_i) + epsilon / 2 (Xbar - X_i)^2, plus
-c / 2 (Xbar_T - X_iT)^2. Rewards here are costs with the sign reversed. Time is cut by Euler's method: the cost of a step
-is its integrand at the step's beginning times dt, and the last step's reward includes the terminal cost.
+c / 2 (Xbar_T - X_iT)^2. Rewards here are costs with the sign reversed. Time is cut by Euler's method: the cost of a
+step is its integrand at the step's beginning times dt, and the last step's reward includes the terminal cost.
 
 In continuous time the feedback Nash equilibrium is known (:func:`continuous_gain`)::
 

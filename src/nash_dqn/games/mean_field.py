@@ -4,9 +4,9 @@ r"""Many traders: the linear market shared among N, and its limit as N grows, a 
 together move the price as before. In what follows h = eta N and g = gamma N are these totals, and v the mean rate.
 
 N agents (:func:`symmetric_equilibrium`)
-    Where all others follow the same affine policy, what matters to agent i is z = (p, Y, q, m): p = S - theta, Y, its
-    own inventory and the mean m of the others'. The policy is u = -K z, and the mean over the others of *their* z is
-    P z, since the mean of the others' inventories, seen from j, averages over j != i to (q + (N - 2) m) / (N - 1). So the
+    Where all others follow the same policy, what matters to agent i is z = (p, Y, q, m): p = S - theta, Y, its own
+    inventory and the mean m of the others'. The policy is u = -K z, and the mean over the others of *their* z is P z,
+    since the mean of the others' inventories, seen from j, averages over j != i to (q + (N - 2) m) / (N - 1). So the
     others' mean rate is w = -K P z, and the action value is a quadratic form in (z, u, w), of which the first-order
     condition (Definition 3.1) is linear in K: four unknowns a step for any N, where
     :func:`nash_dqn.games.lq.solve_nash` has N (N + 2).

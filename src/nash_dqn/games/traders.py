@@ -1,8 +1,8 @@
 """Different traders in one market: groups that differ in costs, patience and what they have to trade.
 
-The price moves as in :mod:`nash_dqn.games.market`; the groups differ in b1, b2, b3, discount and initial inventory, which
-is Remark 4.1's setting: agents are interchangeable within a group, not across groups. With linear impact, no price
-floor and visible inventories the game is linear-quadratic.
+The price moves as in :mod:`nash_dqn.games.market`; the groups differ in b1, b2, b3, discount and initial inventory,
+which is Remark 4.1's setting: agents are interchangeable within a group, not across groups. With linear impact, no
+price floor and visible inventories the game is linear-quadratic.
 """
 
 from __future__ import annotations
