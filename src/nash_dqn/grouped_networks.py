@@ -138,11 +138,6 @@ class GroupedNetwork(NamedTuple):
         return tuple(network.agents for network in self.networks)
 
     @property
-    def members(self) -> int:
-        """K."""
-        return len(self.networks[0].sigma.weights[0])
-
-    @property
     def parts(self) -> list[list[Tensor]]:
         """The trained tensors of each group."""
         return [network.parameters for network in self.networks]

@@ -89,31 +89,29 @@ class MLP(NamedTuple):
         return MLP([function(*layer) for layer in weights], [function(*layer) for layer in biases])
 
 
-class Network(Protocol):
-    """What trainers and policies ask of the networks of all agents: one for everybody, or one for each group."""
+class ActionMap(Protocol):
+    """What policies ask of a function of what the agents see."""
 
-    def __call__(
-        self, observation: Observation, agents: slice = slice(None), action: Tensor | None = None, /
-    ) -> Tensor:
+    def __call__(self, observation: Observation, agents: slice = slice(None), /) -> Tensor:
         """Leaves ``[K, B..., N, F]`` and ``[K, B..., N, I]`` -> ``[K, B..., n, out]`` for the n agents of a slice."""
 
     @property
-    def members(self) -> int:
-        """K."""
-
-    @property
-    def parts(self) -> list[list[Tensor]]:
-        """The trained tensors ``[K, ...]`` of each group of agents."""
-
-    @property
     def parameters(self) -> list[Tensor]:
-        """All trained tensors, part after part."""
-
-    def first_outputs(self, count: int, /) -> Self:
-        """The part that computes the first outputs (views, not copies)."""
+        """All trained tensors ``[K, ...]``."""
 
     def map(self, function: Callable[..., Tensor], /, *others: Self) -> Self:
         """Apply a function to each tensor, or to each with its counterparts in networks of the same shape."""
+
+
+class Network(ActionMap, Protocol):
+    """What trainers ask of the networks of all agents: one for everybody, or one for each group."""
+
+    @property
+    def parts(self) -> list[list[Tensor]]:
+        """The trained tensors of each group of agents."""
+
+    def first_outputs(self, count: int, /) -> Self:
+        """The part that computes the first outputs (views, not copies)."""
 
     def state_dict(self, prefix: str, /) -> dict[str, Tensor]:
         """Tensors by name."""
@@ -194,11 +192,6 @@ class ObservationNetwork(NamedTuple):
             pooled = _mean_of_others(observation.items)
             own = torch.cat((own, pooled if everyone else pooled[..., agents, :]), -1)
         return output + skip_terms(own, self.skip, observation.step)
-
-    @property
-    def members(self) -> int:
-        """K."""
-        return len(self.sigma.weights[0])
 
     @property
     def parameters(self) -> list[Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from nash_dqn.artifacts import ArtifactError, read_tensors
 from nash_dqn.games.base import Game, Observation, ObservationSpec, State
 from nash_dqn.grouped_networks import GroupedNetwork
-from nash_dqn.networks import Network, ObservationNetwork
+from nash_dqn.networks import ActionMap, Network, ObservationNetwork
 
 N = TypeVar("N", bound=Network)
 
@@ -33,7 +33,7 @@ class Policy:
         meta: where it comes from (scenario, recipe, ...).
     """
 
-    network: Network
+    network: ActionMap
     observation: ObservationSpec
     seeds: Sequence[int]
     algorithm: str

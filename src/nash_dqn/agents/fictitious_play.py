@@ -16,7 +16,7 @@ from nash_dqn.agents.result import Run, TrainingResult
 from nash_dqn.agents.snapshots import Snapshots
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, MarketState
-from nash_dqn.networks import Network
+from nash_dqn.networks import ActionMap
 
 
 class EpsilonSchedule(NamedTuple):
@@ -101,13 +101,13 @@ class PastPolicies:
 
     def __init__(self, mode: Literal["last", "average"], bound: float) -> None:
         self._mode, self._bound = mode, bound
-        self._actors: list[Network] = []
-        self._stacked: Network | None = None
+        self._actors: list[ActionMap] = []
+        self._stacked: ActionMap | None = None
 
     def __len__(self) -> int:
         return len(self._actors) + 1
 
-    def append(self, actor: Network) -> None:
+    def append(self, actor: ActionMap) -> None:
         """Add the policy of a best response, a network ``[K, ...]``."""
         self._actors.append(actor)
         self._restack()

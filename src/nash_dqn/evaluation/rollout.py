@@ -110,7 +110,8 @@ def repeated(state: State, members: int) -> State:
 
 def sound_weights(policy: Policy) -> Tensor:
     """Whether each member's weights are finite, ``[K]``: clipped, even others would give a finite action."""
-    return torch.stack([tensor.isfinite().flatten(1).all(1) for tensor in policy.network.parameters]).all(0)
+    finite = [tensor.isfinite().flatten(1).all(1) for tensor in policy.network.parameters]
+    return torch.stack(finite).all(0) if finite else torch.ones(len(policy.seeds), dtype=torch.bool)
 
 
 def _total_reward(game: Game, assignments: Sequence[Assignment], shocks: Shocks) -> Tensor:
