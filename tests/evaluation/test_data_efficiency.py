@@ -18,6 +18,7 @@ from nash_dqn.evaluation.best_response import BestResponseSettings
 from nash_dqn.evaluation.data_efficiency import COLUMNS, evaluate, load_snapshots
 from nash_dqn.evaluation.rollout import trajectory
 from nash_dqn.games.market import Market
+from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 
