@@ -21,7 +21,7 @@ from nash_dqn.games import checks
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.lq import LQGame, LQStep
 from nash_dqn.games.market import ImpactLaw, Market, MarketState, Shocks
-from nash_dqn.games.market_lq import lq_state, market_lq
+from nash_dqn.games.market_lq import market_lq
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,8 @@ class Traders:
 
     def state_vector(self, state: MarketState) -> Tensor:
         """The state z ``[..., N + 2]`` of :meth:`as_lq`, float64."""
-        return lq_state(self.market, state).double()
+        common = torch.stack([state.price.double() - self.theta, state.impact.double()], dim=-1)
+        return torch.cat([common, state.inventory.double()], dim=-1)
 
     def _of_agents(self, values: tuple[float, ...]) -> list[float]:
         """The value of each agent's group, [N]."""
