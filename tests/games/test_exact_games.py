@@ -245,6 +245,7 @@ def test_a_game_that_hides_nothing_has_one_view(game: Any, change: dict[str, Any
         (lambda: Basket(eta=((1.0, 0.0), (1.0,))), r"eta\[1\] = \(1.0,\): allowed are 2 numbers"),
         (lambda: Basket(b1=((1.0, 2.0), (2.0, 1.0))), "b1 = .*: allowed is a symmetric, positive definite matrix"),
         (lambda: Basket(b2=((1.0, 0.1), (0.2, 1.0))), "b2 = .*: allowed is a symmetric, positive semidefinite matrix"),
+        (lambda: Basket(b3=((1.0, 2.0), (2.0, 1.0))), "b3 = .*: allowed is a symmetric, positive semidefinite matrix"),
         (
             lambda: Basket(correlation=((1.0, 0.0), (0.0, 2.0))),
             "correlation = .*: allowed is a matrix with a unit diag",

@@ -12,7 +12,6 @@ import torch
 
 from nash_dqn.config import load_yaml
 from nash_dqn.games.lq import (
-    FloatArray,
     LinearPolicies,
     LQGame,
     LQStep,
@@ -25,6 +24,7 @@ from nash_dqn.games.market_lq import market_lq
 from nash_dqn.games.mean_field import (
     deviator_game,
     exploitability,
+    joint_policies,
     mean_field_equilibrium,
     shared,
     symmetric_equilibrium,
@@ -59,19 +59,8 @@ def test_small_problem_is_the_full_game(market: Market, n: int) -> None:
     game = market_lq(market)
     policies, values = solve_nash(game)
     gains, value = symmetric_equilibrium(market)
-    np.testing.assert_allclose(gains[:, :3], policies.gains[:, 0, :3], atol=1e-11)
-    np.testing.assert_allclose(gains[:, 3], policies.gains[:, 0, 3:].sum(1), atol=1e-11)
+    np.testing.assert_allclose(joint_policies(gains, n).gains, policies.gains, atol=1e-11)
     np.testing.assert_allclose(value, values.expected(game.initial_mean, game.initial_covariance), rtol=1e-10)
-
-
-def lifted(market: Market, gains: FloatArray) -> LinearPolicies:
-    """The profile over (S - theta, Y, q_1, ..., q_N) where all follow u = -K (p, Y, q_i, mean of the others' q)."""
-    n = market.n_agents
-    full = np.empty((market.n_steps, n, n + 2))
-    full[:, :, :2] = gains[:, None, :2]
-    full[:, :, 2:] = gains[:, 3, None, None] / (n - 1)
-    full[:, range(n), range(2, n + 2)] = gains[:, [2]]
-    return LinearPolicies(full, np.zeros((market.n_steps, n)))
 
 
 def test_deviator_s_game_is_the_full_game_of_one_agent() -> None:
@@ -79,7 +68,9 @@ def test_deviator_s_game_is_the_full_game_of_one_agent() -> None:
     gains = np.random.default_rng(1).normal(scale=0.5, size=(6, 4))
     game, full = deviator_game(GENERAL, gains), market_lq(GENERAL)
     small = evaluate_policies(game, LinearPolicies(gains[:, None], np.zeros((6, 1))))
-    expected = evaluate_policies(full, lifted(GENERAL, gains)).expected(full.initial_mean, full.initial_covariance)
+    expected = evaluate_policies(full, joint_policies(gains, GENERAL.n_agents)).expected(
+        full.initial_mean, full.initial_covariance
+    )
     np.testing.assert_allclose(small.expected(game.initial_mean, game.initial_covariance), expected[0], rtol=1e-11)
 
 

@@ -70,6 +70,11 @@ def test_rewards_by_hand(step: int) -> None:
         torch.testing.assert_close(rewards[:, i], expected, rtol=1e-12, atol=1e-12)
 
 
+def test_scales_suit_all_agents() -> None:
+    """Rate: root mean square over the agents of q_0, over T: (2 (25 + 50) + 3 (0 + 10)) / 5 = 36."""
+    assert Traders().action_scale == pytest.approx(6.0 / 5.0, rel=1e-12)
+
+
 def test_last_step_by_hand() -> None:
     """One step is a static game: at S = theta, Y = 0, with c = eta + gamma, v = sum_j v_j, q'_i = q_i + v_i dt,
 

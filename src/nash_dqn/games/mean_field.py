@@ -47,8 +47,8 @@ from nash_dqn.games.lq import (
 from nash_dqn.games.market import Market
 
 _P, _Y, _Q, _M = range(4)  # z = (p, Y, q, m)
-# A coefficient this small against the terms it is the sum of is round-off.
-_TOLERANCE = 1e-12
+# Condition number beyond which first-order conditions count as singular.
+_CONDITION_LIMIT = 1e12
 
 
 class SharedEquilibrium(NamedTuple):
@@ -99,9 +99,7 @@ def symmetric_equilibrium(market: Market) -> SharedEquilibrium:
             )
         # of_state z + of_own u + of_others w = 0 with u = -K z, w = -K P z
         joint = of_own * np.eye(4) + of_others * mixing
-        # The eigenvalues of P are 1 and -1/(N - 1).
-        margin = min(abs(of_own + of_others), abs(of_own - of_others / (n - 1)))
-        if margin <= _TOLERANCE * (abs(of_own) + abs(of_others)):
+        if np.linalg.cond(joint) > _CONDITION_LIMIT:
             raise NoEquilibriumError(f"step {m}, {n} agents: the joint first-order conditions are singular")
         gains[m] = np.linalg.solve(joint.T, of_state)
         lift = np.vstack([np.eye(4), -gains[m], -gains[m] @ mixing])
@@ -138,7 +136,7 @@ def mean_field_equilibrium(market: Market) -> SharedEquilibrium:
         pull = of_state[0] - np.array([1.0, 0.0, 0.0]) - onward * after_shared @ of_state
         forcing = of_rate[0] - onward * after_shared @ of_rate
         crowd = own_curvature - forcing
-        if abs(crowd) <= _TOLERANCE * (own_curvature + abs(forcing)):
+        if own_curvature + abs(forcing) > _CONDITION_LIMIT * abs(crowd):
             raise NoEquilibriumError(f"step {m}: the mean rate that is consistent with itself is not unique")
         mean_rate = (pull - holding * np.array([0.0, 0.0, 1.0])) / crowd  # v, where q = m
         gains[m, shared_axes] = -(pull + forcing * mean_rate) / own_curvature
@@ -167,6 +165,20 @@ def exploitability(market: Market, gains: FloatArray) -> float:
     game = deviator_game(market, gains)
     best = best_response(game, _policies(gains), player=0)
     return _worth(game, best.gains[:, 0]) - _worth(game, gains)
+
+
+def joint_policies(gains: FloatArray, n_agents: int) -> LinearPolicies:
+    """The profile over (S - theta, Y, q_1, ..., q_N) where all follow u = -K (S - theta, Y, q_i, others' mean q).
+
+    Args:
+        gains: K [M, 4].
+        n_agents: N, at least 2.
+    """
+    full = np.empty((len(gains), n_agents, n_agents + 2))
+    full[:, :, :2] = gains[:, None, :2]
+    full[:, :, 2:] = gains[:, _M, None, None] / (n_agents - 1)
+    full[:, range(n_agents), range(2, n_agents + 2)] = gains[:, [_Q]]
+    return LinearPolicies(full, np.zeros((len(gains), n_agents)))
 
 
 def _deviator_game(market: Market, gains: FloatArray, weight: float) -> LQGame:

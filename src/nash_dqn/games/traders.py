@@ -221,7 +221,8 @@ class Traders:
 
     def state_vector(self, state: MarketState) -> Tensor:
         """The state z ``[..., N + 2]`` of :meth:`as_lq`, float64."""
-        return self.market.state_vector(state).double()
+        common = torch.stack([state.price.double() - self.theta, state.impact.double()], dim=-1)
+        return torch.cat([common, state.inventory.double()], dim=-1)
 
     def _of_agents(self, values: tuple[float, ...]) -> list[float]:
         """The value of each agent's group, [N]."""
