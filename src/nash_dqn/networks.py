@@ -106,6 +106,11 @@ class ActionMap(Protocol):
 class Network(ActionMap, Protocol):
     """What trainers ask of the networks of all agents: one for everybody, or one for each group."""
 
+    def __call__(
+        self, observation: Observation, agents: slice = slice(None), action: Tensor | None = None, /
+    ) -> Tensor:
+        """As of a policy; ``action`` ``[K, B..., n, d]`` is one more input, for a critic Q(x, u)."""
+
     @property
     def parts(self) -> list[list[Tensor]]:
         """The trained tensors of each group of agents."""

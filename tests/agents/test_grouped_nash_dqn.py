@@ -93,6 +93,9 @@ class Crowd:
         time = torch.full_like(state.positions[..., :1], float(state.step))
         return Observation(torch.cat((time, state.positions), -1), state.positions, state.step)
 
+    def excursion(self, state: Positions, normals: Tensor) -> Tensor:
+        return normals - state.positions
+
     def as_lq(self) -> LQGame:
         """Matrices from the derivatives of a step, which has no linear and constant terms."""
 

@@ -141,6 +141,12 @@ class Game(Protocol):
     def step(self, state: Any, actions: Tensor, shocks: Any, /) -> tuple[State, Tensor]:
         """Next state and rewards ``[..., N]`` of the actions ``[..., N, d]``; r_i is concave in agent i's action."""
 
+    def excursion(self, state: Any, normals: Tensor, /) -> Tensor:
+        """Actions ``[..., N, d]`` that lead far from those of a policy, which epsilon-greedy explorers play.
+
+        ``normals``, standard ones, broadcast with the actions.
+        """
+
     def observe(self, state: Any, spec: ObservationSpec, /) -> Observation:
         """What every agent sees: features of order one, time first, and its step."""
 

@@ -278,6 +278,11 @@ class Market:
         pressure = total if self.impact == "linear" else total * torch.rsqrt(total.abs() + _SQRT_EPS)
         return torch.add(decayed, pressure, alpha=self.gamma * self.dt)
 
+    def excursion(self, state: MarketState, normals: Tensor) -> Tensor:
+        """Rates ``[..., N, 1]`` towards random inventories, at the constant rate that would arrive at the horizon."""
+        target = self.scales.inventory * normals
+        return (target - state.inventory.unsqueeze(-1)) / (self.horizon - state.step * self.dt)
+
     def observe(self, state: MarketState, spec: ObservationSpec) -> Observation:
         """Standardised observation of every agent (section 6.1), ``own`` of shape ``[..., N, F]``.
 
