@@ -1,14 +1,12 @@
-"""One agent as a Gymnasium environment: the game's own play, its rows, and a learner of another library."""
+"""One agent as a Gymnasium environment: the game's own play, its rows, what is refused."""
 
 import numpy as np
 import pytest
-import torch
 
 from nash_dqn.callable_policy import policy_of
 from nash_dqn.evaluation.deviator_env import DeviatorEnv
 from nash_dqn.evaluation.rollout import play
 from nash_dqn.games.base import ObservationSpec
-from nash_dqn.games.market import Market
 from nash_dqn.games.traders import Traders
 from nash_dqn.seeding import generator
 
@@ -50,23 +48,3 @@ def test_actions_are_clipped_and_errors_named() -> None:
         DeviatorEnv(GAME, OTHERS, action_bound=0)
     with pytest.raises(ValueError, match=r"^policy has 2 members: allowed is one$"):
         DeviatorEnv(GAME, OTHERS.select([0, 0]))
-
-
-def test_a_learner_of_stable_baselines_is_a_policy() -> None:
-    """A lone trader who must liquidate: TD3's actor, measured by our play, loses less than who does nothing."""
-    sb3 = pytest.importorskip("stable_baselines3", reason="needs stable-baselines3, which is not a dependency")
-    game = Market(
-        n_agents=1, horizon=1.0, n_steps=1, kappa=0.0, theta=10.0, sigma=0.01, gamma=0.0, rho=0.0, eta=0.0, b1=0.1,
-        b2=0.5, initial_inventory_var=1.0,
-    )  # fmt: skip
-    still = policy_of(lambda rows: np.zeros((len(rows), 1)))
-    state = torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
-    env = DeviatorEnv(game, still, action_bound=3.0)
-    model = sb3.TD3("MlpPolicy", env, learning_starts=100, policy_kwargs={"net_arch": [16]}, learning_rate=1e-2, seed=1)
-    model.learn(400)
-    torch.set_rng_state(state[0])
-    np.random.set_state(state[1])  # noqa: NPY002
-    theirs = policy_of(lambda rows: model.predict(rows, deterministic=True)[0], name="td3")
-    shocks = game.sample_shocks(1000, generator(2, "x"))
-    values = [float(play(game, [(policy, slice(None))], shocks).mean()) for policy in (theirs, still)]
-    assert values[0] > 0.6 * values[1]  # the best is 1 / 6 of it: u = -q b2 / (b1 + b2)
