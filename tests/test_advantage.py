@@ -1,15 +1,21 @@
 """Equations (10) and (15) against plain loops, each other, and what makes mu the Nash point, (12)."""
 
+import itertools
+
 import pytest
 import torch
 from torch import Tensor
 
 from nash_dqn.advantage import (
     AdvantageParameters,
+    GroupedParameters,
     general_advantage,
+    grouped_advantage,
+    grouped_output_size,
     label_invariant_advantage,
     output_size,
     unpack,
+    unpack_groups,
 )
 from nash_dqn.seeding import generator
 
@@ -256,3 +262,112 @@ def test_every_output_has_its_own_entry(d: int) -> None:
     on_diagonal = d + torch.nonzero(rows == cols).squeeze(1)
     expected[on_diagonal] = torch.sigmoid(raw[on_diagonal])  # the slope of softplus
     torch.testing.assert_close(jacobian, torch.diag(expected))
+
+
+# --- groups -------------------------------------------------------------------------------------------------
+
+PARTITIONS = [(1, 3), (2, 2), (1, 1, 2), (4,), (1, 1, 1, 1)]
+
+
+def grouped_parameters_of(d: int, sizes: tuple[int, ...], *batch: int) -> GroupedParameters:
+    """Of random network outputs at every agent's view."""
+    ends = [sum(sizes[: g + 1]) for g in range(len(sizes))]
+    groups = [range(end - size, end) for size, end in zip(sizes, ends, strict=True)]
+    return unpack_groups(normal(*batch, N, grouped_output_size(d, len(sizes)), seed=2), d, groups)
+
+
+def general_arguments(i: int, p: GroupedParameters) -> tuple[list[int], Tensor, Tensor, Tensor]:
+    """The others, and (10)'s P12, P22 and Psi of agent i, block by block from the grouped form's; no batch."""
+    others = [j for j in range(N) if j != i]
+    of = {j: h for h, group in enumerate(p.groups) for j in group}
+    pairs = {pair: k for k, pair in enumerate(itertools.combinations(range(len(p.groups)), 2))}
+    p12 = torch.cat([p.p12[i, of[j]] / 2 for j in others], -1)
+
+    def block(j: int, k: int) -> Tensor:
+        if j == k:
+            return p.p22[i, of[j]]
+        if of[j] == of[k]:
+            return torch.zeros_like(p.p22[i, 0])
+        return p.cross[i, pairs[of[j], of[k]]] / 2 if j < k else p.cross[i, pairs[of[k], of[j]]].mT / 2
+
+    p22 = torch.cat([torch.cat([block(j, k) for k in others], -1) for j in others], -2)
+    return others, p12, p22, torch.cat([p.psi[i, of[j]] for j in others], -1)
+
+
+@pytest.mark.parametrize("sizes", PARTITIONS)
+@pytest.mark.parametrize("d", DIMS)
+def test_groups_are_a_special_case_of_the_general_form(d: int, sizes: tuple[int, ...]) -> None:
+    """And with one agent per group they are all of it: any symmetric P22 has such blocks."""
+    delta, batch = normal(6, N, d), grouped_parameters_of(d, sizes, 6)
+    advantage = grouped_advantage(delta, batch)
+    assert advantage.shape == (6, N)
+    for b in range(6):
+        p = batch._replace(**{name: getattr(batch, name)[b] for name in batch._fields if name != "groups"})
+        for i in range(N):
+            others, p12, p22, psi = general_arguments(i, p)
+            assert torch.equal(p22, p22.mT)
+            expected = general_advantage(delta[b, i], delta[b, others].flatten(), p.cholesky[i], p12, p22, psi)
+            torch.testing.assert_close(advantage[b, i], expected)
+
+
+@pytest.mark.parametrize("d", DIMS)
+def test_one_group_is_label_invariance(d: int) -> None:
+    """The same outputs in the same order, so that the forms agree from the network's output on."""
+    raw, delta = normal(5, N, output_size(d), seed=2), normal(5, N, d)
+    assert grouped_output_size(d, 1) == output_size(d)
+    expected = label_invariant_advantage(delta, unpack(raw, d))
+    torch.testing.assert_close(grouped_advantage(delta, unpack_groups(raw, d, [range(N)])), expected)
+
+
+@pytest.mark.parametrize("d", DIMS)
+def test_agents_are_interchangeable_within_a_group_alone(d: int) -> None:
+    delta, p = normal(N, d), grouped_parameters_of(d, (1, 3))
+    first = grouped_advantage(delta, p)[0]
+    torch.testing.assert_close(grouped_advantage(delta[[0, 3, 1, 2]], p)[0], first)
+    p = grouped_parameters_of(d, (2, 2))
+    assert (grouped_advantage(delta[[0, 2, 1, 3]], p)[0] - grouped_advantage(delta, p)[0]).abs() > 0.1
+
+
+@pytest.mark.parametrize("d", DIMS)
+def test_p11_of_groups_is_positive_definite_and_p22_symmetric(d: int) -> None:
+    p = grouped_parameters_of(d, (1, 3), 5)
+    assert (p.cholesky.triu(1) == 0).all()
+    assert (torch.linalg.eigvalsh(p.cholesky @ p.cholesky.mT) > 0).all()
+    assert torch.equal(p.p22, p.p22.mT)
+
+
+@pytest.mark.parametrize("d", (1, 2))
+def test_gradients_of_groups_are_those_of_finite_differences(d: int) -> None:
+    """Through L, P12, P22, psi and the cross terms; without the opponents' part mu has the own term's alone."""
+    raw = normal(N, grouped_output_size(d, 2), seed=2).requires_grad_()
+    actions, weights = normal(N, d), normal(N)
+
+    def total(raw: Tensor) -> Tensor:
+        p = unpack_groups(raw, d, [range(1), range(1, N)])
+        return weights @ grouped_advantage(actions - p.mu, p)
+
+    assert torch.autograd.gradcheck(total, raw)
+    mu = normal(N, d, seed=5).requires_grad_()
+    p = grouped_parameters_of(d, (1, 3))
+    advantage = grouped_advantage(actions - mu, p, (actions - mu).detach())
+    (gradient,) = torch.autograd.grad(advantage[1], mu)
+    assert (gradient[[0, 2, 3]] == 0).all()
+    assert (gradient[1] != 0).all()
+
+
+@pytest.mark.parametrize("sizes", PARTITIONS)
+def test_no_deviation_is_the_nash_point_of_groups(sizes: tuple[int, ...]) -> None:
+    """(12): at delta = 0 everybody's advantage is zero, flat in its own action and strictly concave in it."""
+    delta, p = torch.zeros(N, 2, dtype=torch.float64, requires_grad=True), grouped_parameters_of(2, sizes)
+    advantage = grouped_advantage(delta, p)
+    assert (advantage == 0).all()
+    for i in range(N):
+        (gradient,) = torch.autograd.grad(advantage[i], delta, retain_graph=True)
+        assert (gradient[i] == 0).all()
+        bent = torch.autograd.functional.hessian(lambda own, i=i: _with_own(own, i, p), torch.zeros(2).double())
+        assert (torch.linalg.eigvalsh(bent) < 0).all()
+
+
+def _with_own(own: Tensor, i: int, p: GroupedParameters) -> Tensor:
+    """Agent i's advantage where it alone deviates."""
+    return grouped_advantage(torch.stack([own if j == i else torch.zeros_like(own) for j in range(N)]), p)[i]

@@ -13,7 +13,7 @@ from nash_dqn.advantage import unpack
 from nash_dqn.artifacts import ArtifactError
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, MarketState
-from nash_dqn.networks import ObservationNetwork
+from nash_dqn.networks import ActionMap, ObservationNetwork
 from nash_dqn.policy import load_policy
 from nash_dqn.summary import Weights, find_weights, read_run, read_weights
 
@@ -176,8 +176,10 @@ def _market(
         raise ArtifactError(f"{source}: market {name}: {error}; correct it") from None
 
 
-def _check_fit(path: Path, network: ObservationNetwork, spec: ObservationSpec, name: str, game: Market) -> None:
+def _check_fit(path: Path, network: ActionMap, spec: ObservationSpec, name: str, game: Market) -> None:
     """The network takes what the market shows, at each of its decision points."""
+    if not isinstance(network, ObservationNetwork):
+        raise ArtifactError(f"{path}: networks of several groups of agents; give a policy of the market")
     own, item = game.observation_size(spec)
     takes = network.sigma.weights[0].shape[1] - (network.phi.weights[-1].shape[2] if network.phi else item)
     if takes != own or (network.phi is not None and network.phi.weights[0].shape[1] != item):

@@ -1,12 +1,18 @@
-"""The locally linear-quadratic advantage: equation (10) in general and (15) under label invariance.
+"""The locally linear-quadratic advantage: equation (10) in general, (15) under label invariance, and between them.
 
-Both are pure functions of delta = u - mu(x) and of the matrices at x. Neither has a term linear in an agent's own
-delta_i alone, and both are strictly concave in it, so delta = 0, i.e. u = mu(x), is the Nash point of Q = V + A:
-equation (12).
+All are pure functions of delta = u - mu(x) and of the matrices at x. None has a term linear in an agent's own delta_i
+alone, and all are strictly concave in it, so delta = 0, i.e. u = mu(x), is the Nash point of Q = V + A: equation (12).
+
+Between them stands Remark 4.1, label invariance within groups of agents (:func:`grouped_advantage`): with one group it
+is (15), with one agent per group (10). The three count cross terms differently. (10) holds <delta_i, delta_j> twice, by
+P12 and by its transpose P21, and so every pair of others in P22; (15) holds each once, and so does the grouped form:
+its P12 is twice (10)'s block, and its cross term of two groups twice (10)'s off-diagonal block of P22.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -108,3 +114,94 @@ def general_advantage(own: Tensor, others: Tensor, cholesky: Tensor, p12: Tensor
     cross_term = torch.einsum("...a,...ab,...b->...", own, p12, others)
     others_term = torch.einsum("...a,...ab,...b->...", others, p22, others)
     return (others * psi).sum(-1) - own_term - 2 * cross_term - others_term
+
+
+class GroupedParameters(NamedTuple):
+    """The advantage networks' output at each agent's view of the state; G is the number of groups, d an action's size.
+
+    Attributes:
+        mu: ``[..., N, d]`` the Nash point.
+        cholesky: ``[..., N, d, d]`` lower triangular L with positive diagonal, P11 = L L^T.
+        p12: ``[..., N, G, d, d]`` P12^h, of the others in group h.
+        p22: ``[..., N, G, d, d]`` P22^h, symmetric.
+        psi: ``[..., N, G, d]`` psi^h.
+        cross: ``[..., N, G (G - 1) / 2, d, d]`` C^{hh'} of each two groups h < h'.
+        groups: the agents of each group, which follow one another.
+    """
+
+    mu: Tensor
+    cholesky: Tensor
+    p12: Tensor
+    p22: Tensor
+    psi: Tensor
+    cross: Tensor
+    groups: Sequence[range]
+
+
+def grouped_output_size(d: int, groups: int) -> int:
+    """Number of network outputs for actions of size d and G groups: mu, L, each P12, P22 and psi, each C."""
+    triangle = d * (d + 1) // 2
+    return d + triangle + groups * (d * d + triangle + d) + groups * (groups - 1) // 2 * d * d
+
+
+def unpack_groups(raw: Tensor, d: int, groups: Sequence[range]) -> GroupedParameters:
+    """Network outputs ``[..., grouped_output_size(d, G)]`` as parameters, in their order."""
+    triangle = d * (d + 1) // 2
+    count, pairs = len(groups), len(groups) * (len(groups) - 1) // 2
+    sizes = [d, triangle, count * d * d, count * triangle, count * d, pairs * d * d]
+    mu, lower, p12, symmetric, psi, cross = raw.split(sizes, -1)
+    rows, cols = torch.tril_indices(d, d, device=raw.device)
+
+    def fill(entries: Tensor) -> Tensor:
+        matrix = entries.new_zeros(*entries.shape[:-1], d, d)
+        matrix[..., rows, cols] = entries
+        return matrix
+
+    half = fill(symmetric.unflatten(-1, (count, triangle)))
+    return GroupedParameters(
+        mu,
+        fill(torch.where(rows == cols, functional.softplus(lower), lower)),
+        p12.unflatten(-1, (count, d, d)),
+        half + half.tril(-1).mT,
+        psi.unflatten(-1, (count, d)),
+        cross.unflatten(-1, (pairs, d, d)),
+        groups,
+    )
+
+
+def grouped_advantage(delta: Tensor, parameters: GroupedParameters, opponents: Tensor | None = None) -> Tensor:
+    """Every agent's advantage where agents are interchangeable within groups (Remark 4.1), in O(N) for given groups.
+
+    With s_h the sum of delta_j over the agents j != i of group h,
+    A_i = -|delta_i|^2_{P11} - sum_h <delta_i, s_h>_{P12^h} - sum_h sum_{j in h, j != i} |delta_j|^2_{P22^h}
+    - sum_{h < h'} <s_h, s_h'>_{C^{hh'}} + sum_h s_h . psi^h, all matrices at agent i's view.
+
+    Args:
+        delta: ``[..., N, d]`` actions less the Nash point.
+        parameters: see :class:`GroupedParameters`; mu is not used.
+        opponents: delta where it stands for an opponent's deviation, as in :func:`label_invariant_advantage`.
+
+    Returns:
+        ``[..., N]``.
+    """
+    _, cholesky, p12, p22, psi, cross, groups = parameters
+    opponents = delta if opponents is None else opponents
+    outer = opponents.unsqueeze(-1) * opponents.unsqueeze(-2)
+    others, second_moment = (_of_others(of_agents, groups) for of_agents in (opponents, outer.flatten(-2)))
+    own_term = torch.einsum("...ab,...a->...b", cholesky, delta).square().sum(-1)
+    cross_term = torch.einsum("...a,...gab,...gb->...", delta, p12, others)
+    others_term = (p22.flatten(-2) * second_moment).sum((-2, -1))
+    advantage = (others * psi).sum((-2, -1)) - own_term - cross_term - others_term
+    for pair, (h, k) in enumerate(itertools.combinations(range(len(groups)), 2)):
+        of_pair = torch.einsum("...a,...ab,...b->...", others[..., h, :], cross[..., pair, :, :], others[..., k, :])
+        advantage = advantage - of_pair
+    return advantage
+
+
+def _of_others(of_agents: Tensor, groups: Sequence[range]) -> Tensor:
+    """Sums over the agents j != i of each group: ``[..., N, C] -> [..., N, G, C]``."""
+    sums = torch.stack([of_agents[..., group.start : group.stop, :].sum(-2) for group in groups], -2)
+    member = torch.zeros(of_agents.shape[-2], len(groups), 1, dtype=of_agents.dtype, device=of_agents.device)
+    for h, group in enumerate(groups):
+        member[group.start : group.stop, h] = 1.0
+    return sums.unsqueeze(-3) - member * of_agents.unsqueeze(-2)

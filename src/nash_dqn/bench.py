@@ -121,7 +121,7 @@ def bench_fictitious_play(
 ) -> Row:
     """An epoch of DDPG within Algorithm 2, the opponents trading."""
     trainer = fictitious_play.Trainer(game, recipe, list(range(members)), torch.device("cpu"))
-    trainer.past.append(trainer.agent.actor.snapshot())
+    trainer.past.append(trainer.agents[0].actor.snapshot())
     own, _ = game.observation_size(recipe.observation)
     episodes, samples = recipe.episodes_per_epoch, recipe.episodes_per_epoch * game.n_steps
     actor = [own, *recipe.actor_hidden, game.action_dim]

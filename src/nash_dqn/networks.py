@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, Self
 
 import torch
 from torch import Generator, Tensor
@@ -58,11 +58,68 @@ class MLP(NamedTuple):
         """Weights and biases, layer by layer."""
         return [tensor for layer in zip(self.weights, self.biases, strict=True) for tensor in layer]
 
+    def first_outputs(self, count: int) -> MLP:
+        """The part that computes the first outputs (views, not copies)."""
+        *weights, weight = self.weights
+        *biases, bias = self.biases
+        return MLP([*weights, weight[..., :count]], [*biases, bias[..., :count]])
+
+    def state_dict(self, prefix: str) -> dict[str, Tensor]:
+        """Tensors by name: ``prefix.0.weight``, ``prefix.0.bias`` and so on."""
+        return {
+            f"{prefix}.{layer}.{kind}": tensor
+            for layer, pair in enumerate(zip(self.weights, self.biases, strict=True))
+            for kind, tensor in zip(("weight", "bias"), pair, strict=True)
+        }
+
+    @staticmethod
+    def from_state_dict(tensors: dict[str, Tensor], prefix: str) -> MLP | None:
+        """Inverse of :meth:`state_dict`; None where there is no such network among the tensors."""
+        weights: list[Tensor] = []
+        biases: list[Tensor] = []
+        while (key := f"{prefix}.{len(weights)}") + ".weight" in tensors:
+            weights.append(tensors[key + ".weight"])
+            biases.append(tensors[key + ".bias"])
+        return MLP(weights, biases) if weights else None
+
     def map(self, function: Callable[..., Tensor], *others: MLP) -> MLP:
         """Apply a function to each tensor, or to each with its counterparts in networks of the same shape."""
         weights = zip(self.weights, *(other.weights for other in others), strict=True)
         biases = zip(self.biases, *(other.biases for other in others), strict=True)
         return MLP([function(*layer) for layer in weights], [function(*layer) for layer in biases])
+
+
+class ActionMap(Protocol):
+    """What policies ask of a function of what the agents see."""
+
+    def __call__(self, observation: Observation, agents: slice = slice(None), /) -> Tensor:
+        """Leaves ``[K, B..., N, F]`` and ``[K, B..., N, I]`` -> ``[K, B..., n, out]`` for the n agents of a slice."""
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """All trained tensors ``[K, ...]``."""
+
+    def map(self, function: Callable[..., Tensor], /, *others: Self) -> Self:
+        """Apply a function to each tensor, or to each with its counterparts in networks of the same shape."""
+
+
+class Network(ActionMap, Protocol):
+    """What trainers ask of the networks of all agents: one for everybody, or one for each group."""
+
+    def __call__(
+        self, observation: Observation, agents: slice = slice(None), action: Tensor | None = None, /
+    ) -> Tensor:
+        """As of a policy; ``action`` ``[K, B..., n, d]`` is one more input, for a critic Q(x, u)."""
+
+    @property
+    def parts(self) -> list[list[Tensor]]:
+        """The trained tensors of each group of agents."""
+
+    def first_outputs(self, count: int, /) -> Self:
+        """The part that computes the first outputs (views, not copies)."""
+
+    def state_dict(self, prefix: str, /) -> dict[str, Tensor]:
+        """Tensors by name."""
 
 
 class ObservationNetwork(NamedTuple):
@@ -125,12 +182,12 @@ class ObservationNetwork(NamedTuple):
         everyone = agents == slice(None)
         own = observation.own if everyone else observation.own[..., agents, :]
         if self.basis is not None:
-            own = _of_step(own, self.basis, observation.step)
+            own = of_step(own, self.basis, observation.step)
         inputs = [own]
         if action is not None:
             inputs.append(action)
         if observation.items is not None:
-            pooled = _mean_of_others(self._embed(observation.items))
+            pooled = _mean_of_others(embed(self.phi, observation.items))
             inputs.append(pooled if everyone else pooled[..., agents, :])
         x = inputs[0] if len(inputs) == 1 else torch.cat(inputs, -1)
         output = self.sigma(x.flatten(1, -2)).unflatten(1, x.shape[1:-1])
@@ -139,26 +196,23 @@ class ObservationNetwork(NamedTuple):
         if observation.items is not None:
             pooled = _mean_of_others(observation.items)
             own = torch.cat((own, pooled if everyone else pooled[..., agents, :]), -1)
-        return output + self._skip(own, observation.step)
-
-    def _embed(self, items: Tensor) -> Tensor:
-        """phi(item): ``[K, B..., N, I] -> [K, B..., N, P]``."""
-        if self.phi is None:
-            return items
-        return functional.silu(self.phi(items.flatten(1, -2))).unflatten(1, items.shape[1:-1])
-
-    def _skip(self, features: Tensor, step: int | None) -> Tensor:
-        """Skip terms of features ``[K, B..., n, C]``; all steps, along dimension -3, where ``step`` is None."""
-        assert self.skip is not None
-        return _of_step(
-            monomials(features, degree=1 if features.shape[-1] == self.skip.shape[-2] else 2), self.skip, step
-        )
+        return output + skip_terms(own, self.skip, observation.step)
 
     @property
     def parameters(self) -> list[Tensor]:
         """All trained tensors, phi's before sigma's."""
         skip = [] if self.skip is None else [self.skip]
         return [*(self.phi.parameters if self.phi else []), *self.sigma.parameters, *skip]
+
+    @property
+    def parts(self) -> list[list[Tensor]]:
+        """The trained tensors of each group of agents: of all, as one."""
+        return [self.parameters]
+
+    def first_outputs(self, count: int) -> ObservationNetwork:
+        """The part that computes the first outputs (views, not copies)."""
+        skip = None if self.skip is None else self.skip[..., :count]
+        return self._replace(sigma=self.sigma.first_outputs(count), skip=skip)
 
     def map(self, function: Callable[..., Tensor], *others: ObservationNetwork) -> ObservationNetwork:
         """Apply a function to each tensor, or to each with its counterparts in networks of the same shape."""
@@ -170,14 +224,12 @@ class ObservationNetwork(NamedTuple):
 
     def state_dict(self, prefix: str) -> dict[str, Tensor]:
         """Tensors by name: ``prefix.sigma.0.weight`` and so on."""
-        parts = {"phi": self.phi, "sigma": self.sigma}
-        constants = {"skip": self.skip, "basis": self.basis}
-        return {f"{prefix}.{name}": tensor for name, tensor in constants.items() if tensor is not None} | {
-            f"{prefix}.{part}.{layer}.{kind}": tensor
-            for part, net in parts.items()
-            if net is not None
-            for layer, pair in enumerate(zip(net.weights, net.biases, strict=True))
-            for kind, tensor in zip(("weight", "bias"), pair, strict=True)
+        of_steps = {"skip": self.skip, "basis": self.basis}
+        phi = {} if self.phi is None else self.phi.state_dict(f"{prefix}.phi")
+        return {
+            **{f"{prefix}.{name}": tensor for name, tensor in of_steps.items() if tensor is not None},
+            **phi,
+            **self.sigma.state_dict(f"{prefix}.sigma"),
         }
 
     @staticmethod
@@ -187,19 +239,26 @@ class ObservationNetwork(NamedTuple):
         Raises:
             KeyError: no such network among the tensors.
         """
-
-        def part(name: str) -> MLP | None:
-            weights: list[Tensor] = []
-            biases: list[Tensor] = []
-            while (key := f"{prefix}.{name}.{len(weights)}") + ".weight" in tensors:
-                weights.append(tensors[key + ".weight"])
-                biases.append(tensors[key + ".bias"])
-            return MLP(weights, biases) if weights else None
-
-        sigma = part("sigma")
+        sigma, phi = (MLP.from_state_dict(tensors, f"{prefix}.{part}") for part in ("sigma", "phi"))
         if sigma is None:
             raise KeyError(f"{prefix}.sigma.0.weight")
-        return ObservationNetwork(part("phi"), sigma, tensors.get(f"{prefix}.skip"), tensors.get(f"{prefix}.basis"))
+        return ObservationNetwork(phi, sigma, tensors.get(f"{prefix}.skip"), tensors.get(f"{prefix}.basis"))
+
+
+def embed(phi: MLP | None, items: Tensor) -> Tensor:
+    """phi(item): ``[K, B..., N, I] -> [K, B..., N, P]``; without phi, the items themselves."""
+    if phi is None:
+        return items
+    return functional.silu(phi(items.flatten(1, -2))).unflatten(1, items.shape[1:-1])
+
+
+def skip_terms(features: Tensor, coefficients: Tensor, step: int | None) -> Tensor:
+    """``[K, B..., n, C] -> [K, B..., n, out]``; all steps, along dimension -3, where ``step`` is None.
+
+    ``coefficients`` ``[K, M, terms, out]`` are those of the features themselves, or of :func:`monomials` of degree 2.
+    """
+    degree = 1 if features.shape[-1] == coefficients.shape[-2] else 2
+    return of_step(monomials(features, degree), coefficients, step)
 
 
 def monomials(features: Tensor, degree: int) -> Tensor:
@@ -215,7 +274,7 @@ def monomials(features: Tensor, degree: int) -> Tensor:
     return z[..., rows] * z[..., cols]
 
 
-def _of_step(features: Tensor, matrices: Tensor, step: int | None) -> Tensor:
+def of_step(features: Tensor, matrices: Tensor, step: int | None) -> Tensor:
     """Features ``[K, B..., n, C]`` times the matrices ``[K, M, C, D]`` of their step.
 
     Where ``step`` is None the features hold all steps, along dimension -3.

@@ -7,15 +7,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from nash_dqn.artifacts import ArtifactError, read_tensors
-from nash_dqn.games.base import Observation, ObservationSpec
-from nash_dqn.games.market import Market, MarketState
-from nash_dqn.networks import MLP, ObservationNetwork
+from nash_dqn.games.base import Game, Observation, ObservationSpec, State
+from nash_dqn.grouped_networks import GroupedNetwork
+from nash_dqn.networks import ActionMap, Network, ObservationNetwork
+
+N = TypeVar("N", bound=Network)
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Policy:
     """Deterministic Markov policies of K ensemble members, one per seed.
 
     Attributes:
-        network: observation -> action ``[K, ..., N, d]``.
+        network: observation -> action ``[K, ..., N, d]``, one network for all agents or one for each group.
         observation: what the policy sees.
         seeds: training seed of each member.
         algorithm: ``"nash_dqn"``, ``"fictitious_play"`` or ``"self_play"``.
@@ -31,7 +33,7 @@ class Policy:
         meta: where it comes from (scenario, recipe, ...).
     """
 
-    network: ObservationNetwork
+    network: ActionMap
     observation: ObservationSpec
     seeds: Sequence[int]
     algorithm: str
@@ -43,7 +45,7 @@ class Policy:
         action = self.network(observation, agents)
         return action if self.bound is None else action.clamp(-self.bound, self.bound)
 
-    def act(self, game: Market, state: MarketState, agents: slice = slice(None)) -> Tensor:
+    def act(self, game: Game, state: State, agents: slice = slice(None)) -> Tensor:
         """Actions ``[K, B..., n, d]`` at states with leaves ``[K, B...]``."""
         return self(game.observe(state, self.observation), agents)
 
@@ -63,13 +65,9 @@ class Policy:
         return dataclasses.replace(self, network=self.network.map(lambda t: t.to(device)))
 
 
-def mu_network(advantage: ObservationNetwork, action_dim: int) -> ObservationNetwork:
-    """The part of the advantage network that computes mu: the last layer's first d columns (views, not copies)."""
-    *weights, weight = advantage.sigma.weights
-    *biases, bias = advantage.sigma.biases
-    head = MLP([*weights, weight[..., :action_dim]], [*biases, bias[..., :action_dim]])
-    skip = None if advantage.skip is None else advantage.skip[..., :action_dim]
-    return ObservationNetwork(advantage.phi, head, skip, advantage.basis)
+def mu_network(advantage: N, action_dim: int) -> N:
+    """The part of the advantage network that computes mu: its first d outputs (views, not copies)."""
+    return advantage.first_outputs(action_dim)
 
 
 def describe(
@@ -80,7 +78,10 @@ def describe(
     bound: float | None,
     **meta: Any,
 ) -> dict[str, str]:
-    """Metadata with which :func:`load_policy` rebuilds a policy from a weights file."""
+    """Metadata with which :func:`load_policy` rebuilds a policy from a weights file.
+
+    ``groups`` in ``meta`` are the sizes of the game's groups of agents, where each has its own network.
+    """
     policy = {
         "algorithm": algorithm,
         "observation": dataclasses.asdict(observation),
@@ -102,11 +103,16 @@ def load_policy(path: str | Path) -> Policy:
     try:
         description = json.loads(metadata["policy"])
         spec = ObservationSpec(**description["observation"])
-        if description["algorithm"] == "nash_dqn" and "actor.sigma.0.weight" not in tensors:
-            advantage = ObservationNetwork.from_state_dict(tensors, "advantage")
-            network = mu_network(advantage, description["action_dim"])
+        name, sizes = "actor", description["meta"].get("groups")
+        if description["algorithm"] == "nash_dqn" and not any(key.startswith("actor.") for key in tensors):
+            name = "advantage"
+        network: Network
+        if sizes is None:
+            network = ObservationNetwork.from_state_dict(tensors, name)
         else:
-            network = ObservationNetwork.from_state_dict(tensors, "actor")
+            network = GroupedNetwork.from_state_dict(tensors, name, sizes)
+        if name == "advantage":
+            network = mu_network(network, description["action_dim"])
         return Policy(
             network, spec, description["seeds"], description["algorithm"], description["bound"], description["meta"]
         )

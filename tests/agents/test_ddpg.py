@@ -15,8 +15,8 @@ from nash_dqn.agents.learner import Learner
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.lq import solve_nash
 from nash_dqn.games.market import Market, MarketState, Shocks
-from nash_dqn.games.market_lq import lq_state, market_lq
-from nash_dqn.networks import ObservationNetwork
+from nash_dqn.games.market_lq import market_lq
+from nash_dqn.networks import Network, ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 
@@ -58,7 +58,8 @@ def shocks_of(game: Market = GAME, episodes: int = 4, seed: int = 1, members: in
 
 def excursions(explore: bool, target: float = 0.0, episodes: int = 4, game: Market = GAME) -> Excursions:
     shape = (2, episodes, game.n_steps)
-    return Excursions(torch.full(shape, explore), torch.full(shape, target, dtype=torch.float64))
+    normals = torch.full((*shape, 1), target / game.scales.inventory, dtype=torch.float64)
+    return Excursions(torch.full(shape, explore), normals)
 
 
 def still(state: MarketState, _: Observation) -> Tensor:
@@ -114,7 +115,7 @@ def test_actions_are_clipped_to_the_bound() -> None:
     for target, bound in ((1e3, 0.25), (-1e3, -0.25)):
         played = agent.play(still, shocks_of(), excursions(True, target=target)).actions
         assert (played[..., 0, 0] == bound).all()
-    agent.actor.network.sigma.biases[-1].data.fill_(7.0)
+    agent.actor.frozen.parameters[-1].fill_(7.0)  # the last layer's bias
     assert (agent.play(still, shocks_of(), excursions(False)).actions[..., 0, 0] == 0.25).all()
 
 
@@ -134,7 +135,8 @@ def test_a_lone_trader_has_no_opponents() -> None:
 class Plain:
     """A member's network in plain torch: one observation at a time."""
 
-    def __init__(self, network: ObservationNetwork, member: int) -> None:
+    def __init__(self, network: Network, member: int) -> None:
+        assert isinstance(network, ObservationNetwork)
         self.parameters = [t[member].detach().clone().requires_grad_() for t in network.parameters]
         self.phi_layers = len(network.phi.weights) if network.phi else 0
 
@@ -219,7 +221,12 @@ def test_update_agrees_with_plain_autograd(changes: dict[str, Any]) -> None:
 
 
 def check_step(
-    learner: Learner, k: int, loss: Tensor, net: Plain, optimiser: torch.optim.Optimizer, clip: float | None
+    learner: Learner[Network],
+    k: int,
+    loss: Tensor,
+    net: Plain,
+    optimiser: torch.optim.Optimizer,
+    clip: float | None,
 ) -> None:
     """One step of the plain network, compared with what the learner made of its member k."""
     for parameter, gradient in zip(net.parameters, torch.autograd.grad(loss, net.parameters), strict=True):
@@ -350,7 +357,7 @@ def test_finds_the_optimum_of_a_lone_trader() -> None:
 
     def optimal(m: int, state: MarketState) -> Tensor:
         gains = torch.from_numpy(solution.policies.gains[m]).float()
-        return -(lq_state(game, state) @ gains.T).unsqueeze(-1)
+        return -(game.state_vector(state) @ gains.T).unsqueeze(-1)
 
     best = discounted(optimal, 1)
     exact = solution.values.expected(problem.initial_mean, problem.initial_covariance)[0]

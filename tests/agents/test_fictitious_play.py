@@ -15,7 +15,7 @@ from nash_dqn.agents.result import TrainingResult
 from nash_dqn.artifacts import write_training
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, Shocks
-from nash_dqn.networks import ObservationNetwork
+from nash_dqn.networks import Network, ObservationNetwork
 from nash_dqn.policy import load_policy
 from nash_dqn.seeding import generator
 
@@ -45,7 +45,7 @@ class Recorder:
         self.excursions: list[Excursions] = []
         self.episodes: list[Episodes] = []
         self.used: list[Episodes] = []
-        self.actors: list[ObservationNetwork] = []
+        self.actors: list[Network] = []
         play, update = DDPG.play, DDPG.update
 
         def recording_play(agent: DDPG, opponents: Opponents, shocks: Shocks, excursions: Excursions) -> Episodes:
@@ -189,9 +189,9 @@ def test_exploration_falls_within_each_best_response(monkeypatch: pytest.MonkeyP
     np.testing.assert_allclose(fractions, course, rtol=1e-12)
     share = np.array([excursions.explore.double().mean() for excursions in recorder.excursions])
     np.testing.assert_allclose(share, 0.6 - 0.4 * course, atol=4.5 * 0.5 / np.sqrt(600))
-    targets = torch.stack([excursions.target for excursions in recorder.excursions])
-    assert targets.std().item() == pytest.approx(2.0, rel=0.02)
-    assert abs(targets.mean().item()) < 0.05
+    targets = torch.stack([excursions.normals.squeeze(-1) for excursions in recorder.excursions])
+    assert targets.std().item() == pytest.approx(1.0, rel=0.02)
+    assert abs(targets.mean().item()) < 0.025
 
 
 def test_each_episode_is_fresh_and_used_once(monkeypatch: pytest.MonkeyPatch) -> None:

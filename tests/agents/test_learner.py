@@ -31,7 +31,7 @@ def loss(net: ObservationNetwork, seeds: tuple[int, ...], step: int) -> Tensor:
     return (net(seen) - target).square().flatten(1).mean(1).sum()
 
 
-def train(learner: Learner, seeds: tuple[int, ...], steps: range, falling: bool = False) -> None:
+def train(learner: Learner[ObservationNetwork], seeds: tuple[int, ...], steps: range, falling: bool = False) -> None:
     for step in steps:
         learner.step(loss(learner.network, seeds, step), 1 / (1 + step) if falling else 1.0)
 

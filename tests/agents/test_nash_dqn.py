@@ -32,8 +32,8 @@ from nash_dqn.artifacts import write_training
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.lq import solve_nash
 from nash_dqn.games.market import Market, MarketState, Shocks
-from nash_dqn.games.market_lq import lq_state, market_lq
-from nash_dqn.networks import ObservationNetwork
+from nash_dqn.games.market_lq import market_lq
+from nash_dqn.networks import Network, ObservationNetwork
 from nash_dqn.policy import Policy, describe, load_policy, mu_network
 from nash_dqn.seeding import generator
 
@@ -173,7 +173,8 @@ def at(observation: Observation, k: int, e: int, m: int) -> Observation:
 class Plain:
     """A member's network in plain torch: lists of weights [in, out] and biases, one observation at a time."""
 
-    def __init__(self, network: ObservationNetwork, member: int, degree: int) -> None:
+    def __init__(self, network: Network, member: int, degree: int) -> None:
+        assert isinstance(network, ObservationNetwork)
         self.parameters = [t[member].detach().clone().requires_grad_() for t in network.parameters]
         self.skip = None if network.skip is None else self.parameters[-1]
         dense = self.parameters if self.skip is None else self.parameters[:-1]
@@ -554,7 +555,7 @@ def test_the_critic_is_invariant_under_permutations_of_the_opponents() -> None:
     game = replace(GAME, n_agents=4)
     agent, state = central_agent(game), later_state(game)
     central = agent.recipe.critic
-    assert central is not None and agent.value.frozen.skip is not None and agent.value.frozen.phi is not None
+    assert central is not None and {"v.skip", "v.phi.0.weight"} <= set(agent.value.frozen.state_dict("v"))
 
     def values(inventory: Tensor, flow: Tensor) -> Tensor:
         moved = state._replace(inventory=inventory, initial_inventory=inventory - flow)
@@ -929,7 +930,7 @@ def test_learns_the_equilibrium_of_a_one_shot_game_with_visible_inventories() ->
     exact = (pull + c * total - (2 - c) * held) / (growth + c)
     gains = torch.from_numpy(solve_nash(market_lq(game)).policies.gains[0]).float()
     state = game.reset(game.sample_shocks(2000, generator(99, "test_nash_dqn")))
-    torch.testing.assert_close(-lq_state(game, state) @ gains.T, exact, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(-game.state_vector(state) @ gains.T, exact, rtol=1e-4, atol=1e-4)
     assert max(relative_error(rates, exact)) < 0.04
     private = -(2 - c) / growth * held + pull / (growth - 2 * c)
     assert min(relative_error(rates, private)) > 0.08

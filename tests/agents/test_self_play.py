@@ -18,7 +18,7 @@ from nash_dqn.evaluation.rollout import play, trajectory
 from nash_dqn.games import lq
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market
-from nash_dqn.games.market_lq import lq_state, market_lq
+from nash_dqn.games.market_lq import market_lq
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import Policy, load_policy
 from nash_dqn.seeding import generator
@@ -83,7 +83,7 @@ def test_finds_the_exact_equilibrium_of_a_linear_quadratic_game(agents: int, inv
     shocks = market.sample_shocks(4000, generator(2, "test"))
     wrong, right = [], []
     for m, transition in enumerate(trajectory(market, [(policy, slice(None))], shocks)):
-        actions = -lq_state(market, transition.state) @ torch.from_numpy(exact.policies.gains[m]).float().T
+        actions = -market.state_vector(transition.state) @ torch.from_numpy(exact.policies.gains[m]).float().T
         wrong.append((transition.actions.squeeze(-1) - actions).square().mean())
         right.append(actions.square().mean())
     assert len(right) == market.n_steps

@@ -27,7 +27,7 @@ from nash_dqn.games import lq
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market, Shocks
 from nash_dqn.games.market_lq import market_lq
-from nash_dqn.networks import MLP, ObservationNetwork
+from nash_dqn.networks import MLP, ActionMap, ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 
@@ -72,7 +72,8 @@ def far_from_equilibrium(market: Market) -> lq.LinearPolicies:
     return lq.LinearPolicies(gains, np.full((steps, n), 0.4))
 
 
-def deviation_of(network: ObservationNetwork, own_flow: bool = False, history: bool = False) -> Deviation:
+def deviation_of(network: ActionMap, own_flow: bool = False, history: bool = False) -> Deviation:
+    assert isinstance(network, ObservationNetwork)
     return Deviation(ObservationSpec(own_flow=own_flow), history, network)
 
 

@@ -148,7 +148,7 @@ def test_what_cannot_be_played(market: Market, linear: Linear) -> None:
 
 
 def test_no_gradients_are_kept(market: Market, policies: tuple[Policy, Policy]) -> None:
-    policies[0].network.sigma.weights[0].requires_grad_()
+    policies[0].network.parameters[0].requires_grad_()
     cross_play.evaluate(market, *policies, points=1, paths=2, seed=5)
     assert torch.is_grad_enabled()
 

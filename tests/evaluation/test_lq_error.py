@@ -126,7 +126,7 @@ def test_policies_that_see_less_are_measured_too(game: Market, linear: Linear) -
 
 def test_a_member_that_is_not_finite_has_empty_numbers(game: Market) -> None:
     good, both = exactly(game, [0.9]), exactly(game, [1.0, 0.9])
-    both.network.sigma.biases[0][0] = math.nan
+    both.network.parameters[1][0] = math.nan
     table = lq_error.evaluate(game, [("x", both)], episodes=20, seed=7)
     alone = lq_error.evaluate(game, [("x", good)], episodes=20, seed=7)
     for visited_by in lq_error.VISITED_BY:
@@ -172,7 +172,7 @@ def test_what_cannot_be_compared(game: Market, market: Market, linear: Linear) -
 
 def test_no_gradients_are_kept(game: Market) -> None:
     policy = exactly(game, [1.0])
-    policy.network.sigma.weights[0].requires_grad_()
+    policy.network.parameters[0].requires_grad_()
     lq_error.evaluate(game, [("x", policy)], episodes=2, seed=7)
     lq_error.scatter(game, [("x", policy)], episodes=2, seed=7)
     assert torch.is_grad_enabled()
@@ -231,7 +231,7 @@ def test_scatter_takes_the_same_agents_of_every_seed(game: Market) -> None:
 
 def test_scatter_leaves_out_seeds_without_finite_actions(game: Market) -> None:
     policy = exactly(game, [1.0, 1.0])
-    policy.network.sigma.biases[0][0] = math.nan
+    policy.network.parameters[1][0] = math.nan
     assert set(lq_error.scatter(game, [("x", policy)], episodes=5, seed=7)["seed"]) == {2}
 
 

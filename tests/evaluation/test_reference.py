@@ -151,7 +151,7 @@ def test_what_cannot_be_measured(
 
 def test_no_gradients_are_kept(market: Market, linear: Linear) -> None:
     policy = linear(REFERENCE)
-    policy.network.sigma.weights[0].requires_grad_()
+    policy.network.parameters[0].requires_grad_()
     table = reference.evaluate(market, [policy], linear(REFERENCE), 2, 1, seed=5)
     assert one(table, "distance")["mean"] == 0
     assert torch.is_grad_enabled()

@@ -153,7 +153,7 @@ def test_later_rewards_count_less(market: Market, linear: Linear) -> None:
 
 def test_gradients_flow_through_a_trajectory_but_not_through_play(market: Market, linear: Linear) -> None:
     policy, other, shocks = linear(TEXT[:1]), linear(TEXT[1:]), shocks_of(market, 4)
-    weight = policy.network.sigma.weights[0].requires_grad_()
+    weight = policy.network.parameters[0].requires_grad_()
     assert not play(market, [(policy, ALL)], shocks).requires_grad
     steps = trajectory(market, [(policy, [0]), (other, [1, 2])], shocks)
     torch.stack([transition.rewards for transition in steps])[..., 0].sum().backward()

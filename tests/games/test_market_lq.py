@@ -19,7 +19,7 @@ from nash_dqn.games.lq import (
     solve_nash,
 )
 from nash_dqn.games.market import Market, Shocks
-from nash_dqn.games.market_lq import lq_state, market_lq
+from nash_dqn.games.market_lq import market_lq
 from nash_dqn.seeding import generator
 
 # Table 1 with the released code's kappa and sigma, linear impact and no price floor.
@@ -37,14 +37,14 @@ def returns_of(market: Market, policies: LinearPolicies, shocks: Shocks) -> Floa
     state, total = market.reset(shocks), torch.zeros_like(shocks.inventory)
     for m in range(market.n_steps):
         gains, offsets = torch.from_numpy(policies.gains[m]), torch.from_numpy(policies.offsets[m])
-        actions = (offsets - lq_state(market, state) @ gains.T).unsqueeze(-1)
+        actions = (offsets - market.state_vector(state) @ gains.T).unsqueeze(-1)
         state, rewards = market.step(state, actions, shocks)
         total += market.discount**m * rewards
     return np.asarray(total.numpy(), dtype=np.float64)
 
 
 def starts_of(market: Market, shocks: Shocks) -> FloatArray:
-    return np.asarray(lq_state(market, market.reset(shocks.map(torch.Tensor.double))).numpy(), dtype=np.float64)
+    return np.asarray(market.state_vector(market.reset(shocks.map(torch.Tensor.double))).numpy(), dtype=np.float64)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""DDPG: the best response of agent 0 to opponents that play a fixed policy, learned from transitions."""
+"""DDPG: the best response of one agent to opponents that play a fixed policy, learned from transitions."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 
 from nash_dqn.agents.episodes import Episodes, next_values, play_episodes
 from nash_dqn.agents.learner import Learner
-from nash_dqn.games.base import Observation, ObservationSpec
-from nash_dqn.games.market import Market, MarketState, Shocks
-from nash_dqn.networks import ObservationNetwork
+from nash_dqn.games.base import Game, Observation, ObservationSpec, Shocks, discounts
+from nash_dqn.grouped_networks import GroupedNetwork, create, from_state, to_state
+from nash_dqn.networks import Network
 from nash_dqn.seeding import generator
 
 LEARNER = slice(0, 1)
-"""Agent 0 learns (the paper's agent 1); the others are the opponents."""
+"""Where all agents are one group agent 0 learns (the paper's agent 1); the others are the opponents."""
 OPPONENTS = slice(1, None)
 
 
@@ -44,31 +44,39 @@ class DDPGSettings(Protocol):
 
 
 class Excursions(NamedTuple):
-    """Epsilon-greedy exploration: where agent 0 leaves its policy and heads for a random inventory instead.
+    """Epsilon-greedy exploration: where the learner leaves its policy, and for what (:meth:`Game.excursion`).
 
     Attributes:
         explore: ``[K, E, M]`` whether it does so at a step.
-        target: ``[K, E, M]`` the inventory, approached at the constant rate that would arrive at the horizon.
+        normals: ``[K, E, M, d]`` standard normals, the excursion's.
     """
 
     explore: Tensor
-    target: Tensor
+    normals: Tensor
 
 
-Opponents = Callable[[MarketState, Observation], Tensor]
-"""Actions ``[K, E, N - 1, d]`` of agents 1..N-1 at a state, shown as an observation by the learner's specification."""
+Opponents = Callable[[Any, Observation], Tensor]
+"""Actions ``[K, E, N - 1, d]`` of all agents but the learner, in their order, at a state, shown as an observation by
+the learner's specification."""
 
 
 class DDPG:
-    """Actor u(x) and critic Q(x, u) with target copies, for K members."""
+    """Actor u(x) and critic Q(x, u) with target copies, for K members; the first agent of a group learns."""
 
-    def __init__(self, game: Market, settings: DDPGSettings, seeds: Sequence[int], device: torch.device) -> None:
+    def __init__(
+        self, game: Game, settings: DDPGSettings, seeds: Sequence[int], device: torch.device, group: int = 0
+    ) -> None:
         self.game, self.settings = game, settings
+        first = game.groups[group].start
+        self.learner = slice(first, first + 1)
+        self.discount = discounts(game)[first]
         own, items = game.observation_size(settings.observation)
 
-        def learner(name: str, inputs: int, hidden: Sequence[int], outputs: int) -> Learner:
+        def learner(name: str, inputs: int, hidden: Sequence[int], outputs: int) -> Learner[Network]:
             streams = [generator(seed, "ddpg", "initialisation", name) for seed in seeds]
-            network = ObservationNetwork.create(inputs, items, settings.phi_hidden, hidden, outputs, streams)
+            network = create(game.groups, inputs, items, settings.phi_hidden, hidden, outputs, streams)
+            if isinstance(network, GroupedNetwork):  # its own group's alone
+                network = GroupedNetwork((network.networks[group],))
             network = network.map(lambda t: t.to(device))
             return Learner(network, settings.learning_rate, settings.weight_decay, settings.gradient_clip)
 
@@ -80,13 +88,17 @@ class DDPG:
     def play(self, opponents: Opponents, shocks: Shocks, excursions: Excursions) -> Episodes:
         """Fresh episodes of the exploring learner against the opponents."""
         game, actor, bound = self.game, self.actor.frozen, self.settings.action_bound
-        explore, target = (leaf.unsqueeze(-1).unsqueeze(-1).unbind(2) for leaf in excursions)
+        explore = excursions.explore.unsqueeze(-1).unsqueeze(-1).unbind(2)
+        normals, learner = excursions.normals.unsqueeze(-2).unbind(2), self.learner
 
-        def act(state: MarketState, observation: Observation) -> Tensor:
+        def act(state: Any, observation: Observation) -> Tensor:
             m = state.step
-            heading = (target[m] - state.inventory[..., LEARNER].unsqueeze(-1)) / (game.horizon - m * game.dt)
-            action = torch.where(explore[m], heading, actor(observation, LEARNER)).clamp_(-bound, bound)
-            return action if game.n_agents == 1 else torch.cat((action, opponents(state, observation)), -2)
+            away = game.excursion(state, normals[m])[..., learner, :]
+            action = torch.where(explore[m], away, actor(observation, learner)).clamp_(-bound, bound)
+            if game.n_agents == 1:
+                return action
+            others = opponents(state, observation)
+            return torch.cat((others[..., : learner.start, :], action, others[..., learner.start :, :]), -2)
 
         return play_episodes(game, self.settings.observation, act, shocks)
 
@@ -96,20 +108,20 @@ class DDPG:
         Returns the critic's mean squared error before its step and the mean return of the learner, ``[2, K]``.
         """
         observation, bound = episodes.observation, self.settings.action_bound
-        scale = self.game.scales.rate
-        rewards = episodes.rewards[..., LEARNER]
+        scale = self.game.action_scale
+        rewards = episodes.rewards[..., self.learner]
         with torch.no_grad():
-            action = self.target_actor(observation, LEARNER).clamp_(-bound, bound)
-            values = self.target_critic(observation, LEARNER, action / scale).squeeze(-1)
-            target = torch.add(rewards, next_values(values), alpha=self.game.discount)
+            action = self.target_actor(observation, self.learner).clamp_(-bound, bound)
+            values = self.target_critic(observation, self.learner, action / scale).squeeze(-1)
+            target = torch.add(rewards, next_values(values), alpha=self.discount)
 
-        played = episodes.actions[..., LEARNER, :] / scale
-        quality = self.critic.network(observation, LEARNER, played).squeeze(-1)
+        played = episodes.actions[..., self.learner, :] / scale
+        quality = self.critic.network(observation, self.learner, played).squeeze(-1)
         error = (quality - target).square().flatten(1).mean(1)
         self.critic.step(error.sum())
 
-        action = self.actor.network(observation, LEARNER)
-        quality = self.critic.frozen(observation, LEARNER, action / scale)
+        action = self.actor.network(observation, self.learner)
+        quality = self.critic.frozen(observation, self.learner, action / scale)
         self.actor.step(-quality.flatten(1).mean(1).sum())
 
         rate = self.settings.target_rate
@@ -122,15 +134,16 @@ class DDPG:
         return {
             "actor": self.actor.state(),
             "critic": self.critic.state(),
-            "targets": {**self.target_actor.state_dict("actor"), **self.target_critic.state_dict("critic")},
+            "target_actor": to_state(self.target_actor),
+            "target_critic": to_state(self.target_critic),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from such a state."""
         self.actor.restore(state["actor"])
         self.critic.restore(state["critic"])
-        self.target_actor = ObservationNetwork.from_state_dict(state["targets"], "actor")
-        self.target_critic = ObservationNetwork.from_state_dict(state["targets"], "critic")
+        self.target_actor = from_state(state["target_actor"])
+        self.target_critic = from_state(state["target_critic"])
 
     def select(self, members: Sequence[int]) -> None:
         """Keep only some members."""

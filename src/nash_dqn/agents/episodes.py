@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from nash_dqn.games.base import Observation, ObservationSpec
-from nash_dqn.games.market import Market, MarketState, Shocks
+from nash_dqn.games.base import Game, Observation, ObservationSpec, Shocks, discounts
 
 
 class Episodes(NamedTuple):
@@ -49,12 +48,12 @@ class Episodes(NamedTuple):
         )
 
 
-Act = Callable[[MarketState, Observation], Tensor]
+Act = Callable[[Any, Observation], Tensor]
 """Every agent's action ``[K, E, N, d]`` at a state, seen as an observation."""
 
 
 def play_episodes(
-    game: Market, spec: ObservationSpec, act: Act, shocks: Shocks, critic: ObservationSpec | None = None
+    game: Game, spec: ObservationSpec, act: Act, shocks: Shocks, critic: ObservationSpec | None = None
 ) -> Episodes:
     """Play whole episodes, shocks ``[K, E, ...]``, and record their transitions, without gradients."""
     steps = []
@@ -138,3 +137,10 @@ class Replay:
 def next_values(values: Tensor) -> Tensor:
     """V(x') along the episode: values ``[K, E, M, ...]`` one step later, zero at the end of the horizon."""
     return torch.cat((values[:, :, 1:], torch.zeros_like(values[:, :, :1])), 2)
+
+
+def bootstrap(game: Game, rewards: Tensor, values: Tensor) -> Tensor:
+    """Targets r + gamma V(x'), ``[K, E, M, N]``; where agents discount alike, of some of them, ``[K, E, M, n]``."""
+    if isinstance(game.discount, int | float):
+        return torch.add(rewards, next_values(values), alpha=game.discount)
+    return torch.addcmul(rewards, next_values(values), rewards.new_tensor(discounts(game)))

@@ -1,23 +1,26 @@
-"""Fictitious play, Algorithm 2: DDPG best responses, each against the policies found before."""
+"""Fictitious play, Algorithm 2: DDPG best responses, each against the policies found before.
+
+Where agents differ, an iteration has a best response of each group, all against the same past policies.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
-from nash_dqn.agents.ddpg import DDPG, OPPONENTS, Excursions, Opponents
+from nash_dqn.agents.ddpg import DDPG, LEARNER, Excursions, Opponents
 from nash_dqn.agents.monitor import Monitor
 from nash_dqn.agents.noise import Leaf, Noise
 from nash_dqn.agents.result import Run, TrainingResult
 from nash_dqn.agents.snapshots import Snapshots
 from nash_dqn.checkpoint import Checkpoint, resumed
-from nash_dqn.games.base import Observation, ObservationSpec
-from nash_dqn.games.market import Market, MarketState
-from nash_dqn.networks import ObservationNetwork
+from nash_dqn.games.base import Game, Observation, ObservationSpec
+from nash_dqn.grouped_networks import GroupedNetwork, from_state, to_state
+from nash_dqn.networks import ActionMap, Network
 
 
 class EpsilonSchedule(NamedTuple):
@@ -109,13 +112,13 @@ class PastPolicies:
 
     def __init__(self, mode: Literal["last", "average"], bound: float) -> None:
         self._mode, self._bound = mode, bound
-        self._actors: list[ObservationNetwork] = []
-        self._stacked: ObservationNetwork | None = None
+        self._actors: list[ActionMap] = []
+        self._stacked: ActionMap | None = None
 
     def __len__(self) -> int:
         return len(self._actors) + 1
 
-    def append(self, actor: ObservationNetwork) -> None:
+    def append(self, actor: ActionMap) -> None:
         """Add the policy of a best response, a network ``[K, ...]``."""
         self._actors.append(actor)
         self._restack()
@@ -127,12 +130,12 @@ class PastPolicies:
         self._restack()
 
     def state(self) -> dict[str, Any]:
-        """Each best response's actor, sharing memory."""
-        return {"actors": [actor.state_dict("actor") for actor in self._actors]}
+        """Each best response's actor, sharing memory; in training, where there is a state to keep, all are networks."""
+        return {"actors": [to_state(cast("Network", actor)) for actor in self._actors]}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from such a state."""
-        self._actors = [ObservationNetwork.from_state_dict(actor, "actor") for actor in state["actors"]]
+        self._actors = [from_state(actor) for actor in state["actors"]]
         self._restack()
 
     def _restack(self) -> None:
@@ -140,16 +143,16 @@ class PastPolicies:
             first, *rest = self._actors
             self._stacked = first.map(lambda *tensors: torch.stack(tensors, 1), *rest)
 
-    def opponents(self, draws: Tensor) -> Opponents:
+    def opponents(self, draws: Tensor, learner: slice = LEARNER, action_dim: int = 1) -> Opponents:
         """The opponents' actions in an epoch; ``draws`` ``[K, E]`` in [0, 1) choose their policy in each episode."""
         if not self._actors:
-            return lambda state, _: torch.zeros_like(state.inventory[..., OPPONENTS]).unsqueeze(-1)
+            return lambda _, seen: seen.own.new_zeros(*seen.own.shape[:-2], seen.own.shape[-2] - 1, action_dim)
         if self._mode == "last":
             last = self._actors[-1]
-            return lambda _, observation: last(observation, OPPONENTS).clamp(-self._bound, self._bound)
-        return self._mixture(draws)
+            return lambda _, observation: _others(last, observation, learner).clamp(-self._bound, self._bound)
+        return self._mixture(draws, learner)
 
-    def _mixture(self, draws: Tensor) -> Opponents:
+    def _mixture(self, draws: Tensor, learner: slice) -> Opponents:
         """Each episode its own network: members and episodes together form an ensemble of K E networks."""
         choice = (draws * len(self)).long()
         trades = (choice > 0)[..., None, None]
@@ -158,75 +161,104 @@ class PastPolicies:
         assert self._stacked is not None
         networks = self._stacked.map(lambda t: t[rows, index].flatten(0, 1))
 
-        def act(_: MarketState, observation: Observation) -> Tensor:
+        def act(_: Any, observation: Observation) -> Tensor:
             flat = observation.map(lambda leaf: leaf.flatten(0, 1).unsqueeze(1))
-            actions = networks(flat, OPPONENTS).squeeze(1).unflatten(0, choice.shape)
+            actions = _others(networks, flat, learner).squeeze(1).unflatten(0, choice.shape)
             return torch.where(trades, actions.clamp(-self._bound, self._bound), torch.zeros_like(actions))
 
         return act
 
 
+def _others(actor: ActionMap, observation: Observation, learner: slice) -> Tensor:
+    """Actions of all agents but the learner."""
+    after = actor(observation, slice(learner.stop, None))
+    return after if learner.start == 0 else torch.cat((actor(observation, slice(0, learner.start)), after), -2)
+
+
+def _joined(networks: Sequence[Network]) -> Network:
+    """The groups' networks as one."""
+    groups = [network for of in networks if isinstance(of, GroupedNetwork) for network in of.networks]
+    return GroupedNetwork(tuple(groups)) if groups else networks[0]
+
+
 class Trainer:
     """Algorithm 2, epoch by epoch, for the members still training."""
 
-    def __init__(self, game: Market, recipe: FictitiousPlayRecipe, seeds: Sequence[int], device: torch.device) -> None:
+    def __init__(self, game: Game, recipe: FictitiousPlayRecipe, seeds: Sequence[int], device: torch.device) -> None:
         self.game, self.recipe = game, recipe
-        self.agent = DDPG(game, recipe, seeds, device)
+        self.agents = [DDPG(game, recipe, seeds, device, group) for group in range(len(game.groups))]
         self.past = PastPolicies(recipe.opponents, recipe.action_bound)
         episodes = recipe.episodes_per_epoch
         leaves: dict[str, Leaf] = {
             "environment": (torch.randn, (episodes, game.normals_per_episode)),
             "explore": (torch.rand, (episodes, game.n_steps)),
-            "target": (torch.randn, (episodes, game.n_steps)),
+            "target": (torch.randn, (episodes, game.n_steps, game.action_dim)),
             "opponents": (torch.rand, (episodes,)),
         }
-        self._noise = Noise(seeds, "fictitious_play", leaves, device)
+        names = ["fictitious_play", *(f"fictitious_play, group {g}" for g in range(1, len(game.groups)))]
+        self._noises = [Noise(seeds, name, leaves, device) for name in names]
         self.done = 0
 
     @property
     def transitions(self) -> int:
         """Joint transitions played so far."""
-        return self.done * self.recipe.episodes_per_epoch * self.game.n_steps
+        return self.done * self.recipe.episodes_per_epoch * self.game.n_steps * len(self.agents)
+
+    @property
+    def actor(self) -> Network:
+        """What the learners play, and every agent of their groups is to play; shares their memory."""
+        return _joined([agent.actor.frozen for agent in self.agents])
 
     def epoch(self, fraction: float) -> Tensor:
-        """One DDPG epoch after a fraction of the current best response; returns :meth:`DDPG.update`'s statistics."""
-        normals, uniforms, targets, draws = self._noise.draw(self.done)
-        explore = uniforms < self.recipe.exploration.at(fraction)
-        excursions = Excursions(explore, targets * self.game.scales.inventory)
-        episodes = self.agent.play(self.past.opponents(draws), self.game.shocks_from_normals(normals), excursions)
+        """One DDPG epoch after a fraction of the current best response.
+
+        Returns :meth:`DDPG.update`'s statistics, their mean over the groups.
+        """
+        statistics = []
+        for agent, noise in zip(self.agents, self._noises, strict=True):
+            normals, uniforms, targets, draws = noise.draw(self.done)
+            excursions = Excursions(uniforms < self.recipe.exploration.at(fraction), targets)
+            opponents = self.past.opponents(draws, agent.learner, self.game.action_dim)
+            episodes = agent.play(opponents, self.game.shocks_from_normals(normals), excursions)
+            statistics.append(agent.update(episodes))
         self.done += 1
-        return self.agent.update(episodes)
+        return statistics[0] if len(statistics) == 1 else torch.stack(statistics).mean(0)
 
     def weights(self) -> dict[str, Tensor]:
         """All weights by name, ``[K, ...]``, sharing memory."""
-        actor, critic = self.agent.actor.frozen, self.agent.critic.frozen
-        return {**actor.state_dict("actor"), **critic.state_dict("critic")}
+        critic = _joined([agent.critic.frozen for agent in self.agents])
+        return {**self.actor.state_dict("actor"), **critic.state_dict("critic")}
 
     def select(self, members: Sequence[int]) -> None:
         """Keep only some members."""
-        for part in (self.agent, self.past, self._noise):
-            part.select(members)
+        for agent, noise in zip(self.agents, self._noises, strict=True):
+            agent.select(members)
+            noise.select(members)
+        self.past.select(members)
 
     def state(self) -> dict[str, Any]:
         """How far it is, and what the rest depends on."""
         return {
             "done": self.done,
             "total": self.recipe.total_epochs,
-            "agent": self.agent.state(),
+            "agents": [agent.state() for agent in self.agents],
             "past": self.past.state(),
-            "noise": self._noise.state(),
+            "noises": [noise.state() for noise in self._noises],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from such a state."""
         self.done = state["done"]
-        self.agent.restore(state["agent"])
         self.past.restore(state["past"])
-        self._noise.restore(state["noise"])
+        for agent, noise, of_agent, of_noise in zip(
+            self.agents, self._noises, state["agents"], state["noises"], strict=True
+        ):
+            agent.restore(of_agent)
+            noise.restore(of_noise)
 
 
 def train(
-    game: Market,
+    game: Game,
     recipe: FictitiousPlayRecipe,
     seeds: Sequence[int],
     device: torch.device | str = "cpu",
@@ -250,7 +282,7 @@ def train(
 
     def take_if_due() -> None:
         if snapshots.due(trainer.transitions):
-            snapshots.take(trainer.transitions, monitor.active, trainer.agent.actor.frozen)
+            snapshots.take(trainer.transitions, monitor.active, trainer.actor)
 
     first, start = recipe.position(trainer.done)
     for iteration in range(first, recipe.iterations):
@@ -271,7 +303,7 @@ def train(
                     monitor.select(kept)
                     trainer.select(kept)
         take_if_due()  # later ones at the ends of best responses: in between there is no policy of Algorithm 2
-        trainer.past.append(trainer.agent.actor.snapshot())
+        trainer.past.append(trainer.actor.map(Tensor.clone))
         start = 0
 
     return run.result(monitor.weights(), snapshots, monitor.history(), monitor.record())

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor
 
-from nash_dqn.networks import ObservationNetwork
+from nash_dqn.grouped_networks import from_state, to_state
+from nash_dqn.networks import Network
+
+N = TypeVar("N", bound=Network)
 
 
-class Learner:
-    """An :class:`ObservationNetwork` of K members under AdamW (Adam with decoupled weight decay).
+class Learner(Generic[N]):
+    """A network of K members under AdamW (Adam with decoupled weight decay).
 
-    Members are independent: gradients are of the *sum* of the members' losses, each clipped by its own norm.
+    Members are independent: gradients are of the *sum* of the members' losses, each clipped by its own norm. So are
+    the parts of a network, those of different groups of agents.
     """
 
     def __init__(
         self,
-        network: ObservationNetwork,
+        network: N,
         learning_rate: float,
         weight_decay: float,
         gradient_clip: float | None,
@@ -30,7 +35,7 @@ class Learner:
         self._learning_rate, self._weight_decay, self._betas = learning_rate, weight_decay, (0.9, adam_beta2)
         self._own(network.map(Tensor.clone))
 
-    def _own(self, network: ObservationNetwork) -> None:
+    def _own(self, network: N) -> None:
         """Train these tensors from now on, with a new optimiser."""
         self.network = network
         self.parameters = [parameter.requires_grad_() for parameter in network.parameters]
@@ -45,7 +50,9 @@ class Learner:
         self.optimiser.param_groups[0]["lr"] = rate * self._learning_rate
         gradients: Sequence[Tensor] = torch.autograd.grad(loss, self.parameters)
         if self.gradient_clip is not None:
-            gradients = clip_per_member(gradients, self.gradient_clip)
+            rest, sizes = iter(gradients), [len(part) for part in self.network.parts]
+            parts = [list(itertools.islice(rest, size)) for size in sizes]
+            gradients = [gradient for part in parts for gradient in clip_per_member(part, self.gradient_clip)]
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
         self.optimiser.step()
@@ -63,16 +70,16 @@ class Learner:
     def state(self) -> dict[str, Any]:
         """Weights and optimiser state, sharing memory."""
         return {
-            "network": self.frozen.state_dict("network"),
+            "network": to_state(self.frozen),
             "optimiser": [self.optimiser.state[parameter] for parameter in self.parameters],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from such a state, which these tensors then belong to."""
-        self._own(ObservationNetwork.from_state_dict(state["network"], "network"))
+        self._own(cast("N", from_state(state["network"])))
         self.optimiser.state.update(zip(self.parameters, state["optimiser"], strict=True))
 
-    def snapshot(self) -> ObservationNetwork:
+    def snapshot(self) -> N:
         """A copy of the network without gradients."""
         return self.frozen.map(Tensor.clone)
 

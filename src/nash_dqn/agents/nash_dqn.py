@@ -14,22 +14,34 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from nash_dqn.advantage import AdvantageParameters, label_invariant_advantage, output_size, unpack
-from nash_dqn.agents.episodes import Act, Episodes, Replay, next_values, play_episodes
+from nash_dqn.advantage import (
+    AdvantageParameters,
+    GroupedParameters,
+    grouped_advantage,
+    grouped_output_size,
+    label_invariant_advantage,
+    output_size,
+    unpack,
+    unpack_groups,
+)
+from nash_dqn.agents.episodes import Act, Episodes, Replay, bootstrap, play_episodes
 from nash_dqn.agents.learner import Learner, half_cosine
 from nash_dqn.agents.monitor import EarlyStopping, Monitor
 from nash_dqn.agents.noise import Leaf, Noise
 from nash_dqn.agents.result import Run, TrainingResult
 from nash_dqn.agents.snapshots import Snapshots
 from nash_dqn.checkpoint import Checkpoint, resumed
-from nash_dqn.games.base import Observation, ObservationSpec
-from nash_dqn.games.market import Market, Shocks
-from nash_dqn.networks import ObservationNetwork
+from nash_dqn.games.base import Game, Observation, ObservationSpec, Shocks
+from nash_dqn.grouped_networks import GroupedNetwork, create, from_state, to_state
+from nash_dqn.networks import Network
 from nash_dqn.policy import mu_network
 from nash_dqn.seeding import generator
 
 LOSS_EPISODES = 10
 """Losses are summed over the samples of this many episodes: the normalisation of the published loss axis."""
+
+
+Parameters = AdvantageParameters | GroupedParameters
 
 
 class Exploration(NamedTuple):
@@ -170,43 +182,46 @@ class NashDQNRecipe:
         return 1.0 if self.learning_rate_schedule == "constant" else half_cosine(fraction)
 
 
-def exploring(policy: ObservationNetwork, noise: Tensor) -> Act:
+def exploring(policy: Network, noise: Tensor) -> Act:
     """Play u = mu(x) + noise, ``[K, E, M, N, d]``; the policy's first outputs are mu."""
     mu, steps = mu_network(policy, noise.shape[-1]), noise.unbind(2)
     return lambda state, observation: mu(observation) + steps[state.step]
 
 
-def bellman_residuals(
-    game: Market, advantage: ObservationNetwork, value: ObservationNetwork, episodes: Episodes
-) -> Tensor:
+def bellman_residuals(game: Game, advantage: Network, value: Network, episodes: Episodes) -> Tensor:
     """V(x) + A(x; u) - r - gamma V(x'), ``[K, E, M, N]``: the error that (17) squares, of agents that play A's mu."""
     values = value(episodes.seen_by_critic).squeeze(-1)
-    target = torch.add(episodes.rewards, next_values(values), alpha=game.discount)
+    target = bootstrap(game, episodes.rewards, values)
     return values + advantage_of(advantage, episodes.observation, episodes.actions)[0] - target
 
 
 def advantage_of(
-    network: ObservationNetwork,
+    network: Network,
     seen: Observation,
     actions: Tensor,
     agents: slice = slice(None),
     opponent_gradient: bool = True,
-) -> tuple[Tensor, AdvantageParameters]:
+) -> tuple[Tensor, Parameters]:
     """A(x; u) ``[K, E, M, n]`` of these agents' actions while the others play mu, and the parameters.
 
-    ``actions`` are ``[K, E, M, N, d]``. Without ``opponent_gradient`` the deviations delta_{-i} are constants.
+    ``actions`` are ``[K, E, M, N, d]``. Without ``opponent_gradient`` the deviations delta_{-i} are constants. With a
+    network for each group, of all agents.
     """
-    parameters = unpack(network(seen, agents), actions.shape[-1])
+    raw, d = network(seen, agents), actions.shape[-1]
+    parameters = unpack_groups(raw, d, network.groups) if isinstance(network, GroupedNetwork) else unpack(raw, d)
     return deviation_advantage(actions[..., agents, :], parameters, opponent_gradient), parameters
 
 
-def deviation_advantage(actions: Tensor, parameters: AdvantageParameters, opponent_gradient: bool) -> Tensor:
-    """(15) at delta = u - mu: actions ``[..., n, d] -> [..., n]``."""
+def deviation_advantage(actions: Tensor, parameters: Parameters, opponent_gradient: bool) -> Tensor:
+    """(15), or between groups its counterpart, at delta = u - mu: actions ``[..., n, d] -> [..., n]``."""
     delta = actions - parameters.mu
-    return label_invariant_advantage(delta, parameters, delta if opponent_gradient else delta.detach())
+    opponents = delta if opponent_gradient else delta.detach()
+    if isinstance(parameters, GroupedParameters):
+        return grouped_advantage(delta, parameters, opponents)
+    return label_invariant_advantage(delta, parameters, opponents)
 
 
-def projection_loss(policy: Tensor, parameters: AdvantageParameters) -> Tensor:
+def projection_loss(policy: Tensor, parameters: Parameters) -> Tensor:
     """|pi(o) - mu(x)|^2_{P11} of a policy's actions ``[..., n, d] -> [..., n]``, mu and P11 constants.
 
     With the others at mu, V less this is what an agent's action pi(o) is worth at x, so that its mean over what the
@@ -224,29 +239,37 @@ def member_sum(samples: Tensor) -> Tensor:
 class NashDQN:
     """The two networks of the actor-critic and one iteration's updates, for the members still training."""
 
-    def __init__(self, game: Market, recipe: NashDQNRecipe, seeds: Sequence[int], device: torch.device) -> None:
+    def __init__(self, game: Game, recipe: NashDQNRecipe, seeds: Sequence[int], device: torch.device) -> None:
+        if len(game.groups) > 1 and (recipe.policy != "nash" or recipe.explorers != "all"):
+            raise ValueError(
+                f"policy = {recipe.policy!r}, explorers = {recipe.explorers!r}: in a game of {len(game.groups)} groups "
+                "allowed are 'nash' and 'all'"
+            )
         self.game, self.recipe = game, recipe
 
         agents_see, critic_sees = recipe.observation, recipe.critic or recipe.observation
 
-        def learner(name: str, sees: ObservationSpec, hidden: Sequence[int], outputs: int, degree: int) -> Learner:
+        def learner(
+            name: str, sees: ObservationSpec, hidden: Sequence[int], outputs: int, degree: int
+        ) -> Learner[Network]:
             own, items = game.observation_size(sees)
             streams = [generator(seed, "nash_dqn", "initialisation", name) for seed in seeds]
             skip = (game.n_steps, degree) if recipe.skip_terms else None
-            network = ObservationNetwork.create(own, items, recipe.phi_hidden, hidden, outputs, streams, skip)
+            network = create(game.groups, own, items, recipe.phi_hidden, hidden, outputs, streams, skip)
             network = network.map(lambda t: t.to(device))
             return Learner(network, recipe.learning_rate, recipe.weight_decay, recipe.gradient_clip, recipe.adam_beta2)
 
-        sees, size = critic_sees if recipe.policy == "projected" else agents_see, output_size(game.action_dim)
+        sees, groups, d = critic_sees if recipe.policy == "projected" else agents_see, len(game.groups), game.action_dim
+        size = output_size(d) if groups == 1 else grouped_output_size(d, groups)
         self.advantage = learner("advantage", sees, recipe.advantage_hidden, size, degree=1)
         self.value = learner("value", critic_sees, recipe.value_hidden, 1, degree=2)
         self.target = None if recipe.target_refresh is None else self.value.snapshot()
-        self.actor: Learner | None = None
+        self.actor: Learner[Network] | None = None
         if recipe.policy == "projected":
             self.actor = learner("actor", agents_see, recipe.advantage_hidden, game.action_dim, degree=1)
 
     @property
-    def policy(self) -> ObservationNetwork:
+    def policy(self) -> Network:
         """What agents play; mu shares memory with the advantage network."""
         return mu_network(self.advantage.frozen, self.game.action_dim) if self.actor is None else self.actor.frozen
 
@@ -274,34 +297,30 @@ class NashDQN:
             advantage = advantage - deviation_advantage(played.detach(), parameters, recipe.opponent_gradient)
 
         values = self.value.network(seen, agents).squeeze(-1)
-        fixed = None if self.target is None else self._bootstrap(rewards, self._values(self.target, seen))
-        target = self._bootstrap(rewards, values.detach()) if fixed is None else fixed
+        fixed = None if self.target is None else bootstrap(self.game, rewards, self._values(self.target, seen))
+        target = bootstrap(self.game, rewards, values.detach()) if fixed is None else fixed
         loss = member_sum((values + advantage.detach() - target).square())
         self.value.step(loss.sum(), rate)
 
         values = self._values(self.value.frozen, seen)
-        target = self._bootstrap(rewards, values) if fixed is None else fixed
+        target = bootstrap(self.game, rewards, values) if fixed is None else fixed
         penalty = member_sum(recipe.penalty(parameters.psi))
         self.advantage.step((member_sum((values + advantage - target).square()) + penalty).sum(), rate)
         if self.actor is not None and played is not None:
             self.actor.step(self._projection(played, parameters).sum(), rate)
         return torch.stack((loss, penalty, parameters.psi.abs().flatten(1).mean(1))).detach()
 
-    def _projection(self, played: Tensor, parameters: AdvantageParameters) -> Tensor:
+    def _projection(self, played: Tensor, parameters: Parameters) -> Tensor:
         """What the actor minimises, a sum per member: where only agent 0 explores, of what it sees in these alone."""
         gap = projection_loss(played, parameters)
         if self.recipe.explorers == "half":
             gap = gap[:, self.recipe.solo, :, :1]
         return member_sum(gap)
 
-    def _values(self, network: ObservationNetwork, seen: Observation) -> Tensor:
+    def _values(self, network: Network, seen: Observation) -> Tensor:
         """V ``[K, E, M, n]`` without gradients."""
         with torch.no_grad():
             return network(seen, self.recipe.learners).squeeze(-1)
-
-    def _bootstrap(self, rewards: Tensor, values: Tensor) -> Tensor:
-        """Target r + gamma V(x')."""
-        return torch.add(rewards, next_values(values), alpha=self.game.discount)
 
     def refresh_target(self) -> None:
         """Copy the value network to the target network."""
@@ -321,7 +340,7 @@ class NashDQN:
             "advantage": self.advantage.state(),
             "value": self.value.state(),
             "actor": None if self.actor is None else self.actor.state(),
-            "target": None if self.target is None else self.target.state_dict("target"),
+            "target": None if self.target is None else to_state(self.target),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -331,7 +350,7 @@ class NashDQN:
         if self.actor is not None:
             self.actor.restore(state["actor"])
         if self.target is not None:
-            self.target = ObservationNetwork.from_state_dict(state["target"], "target")
+            self.target = from_state(state["target"])
 
     def weights(self) -> dict[str, Tensor]:
         """Copies of all weights by name, ``[K, ...]``."""
@@ -347,7 +366,7 @@ class NashDQN:
 class Trainer:
     """Algorithm 1, iteration by iteration, for the members still training."""
 
-    def __init__(self, game: Market, recipe: NashDQNRecipe, seeds: Sequence[int], device: torch.device) -> None:
+    def __init__(self, game: Game, recipe: NashDQNRecipe, seeds: Sequence[int], device: torch.device) -> None:
         self.game, self.recipe = game, recipe
         self.agent = NashDQN(game, recipe, seeds, device)
         leaves: dict[str, Leaf] = {
@@ -414,7 +433,7 @@ class Trainer:
 
 
 def train(
-    game: Market,
+    game: Game,
     recipe: NashDQNRecipe,
     seeds: Sequence[int],
     device: torch.device | str = "cpu",

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from nash_dqn.agents.snapshots import Snapshots
-from nash_dqn.games.base import ObservationSpec
-from nash_dqn.games.market import Market
+from nash_dqn.games.base import Game, ObservationSpec
 from nash_dqn.policy import describe
 
 
@@ -60,7 +59,7 @@ class Run:
     def __init__(
         self,
         algorithm: str,
-        game: Market,
+        game: Game,
         recipe: Recipe,
         seeds: Sequence[int],
         device: torch.device | str,
@@ -70,7 +69,8 @@ class Run:
         self._started = time.perf_counter()
         self._policy = (algorithm, recipe.observation)
         self._action = (game.action_dim, bound)
-        self._meta = dict(meta)
+        groups = {"groups": [len(group) for group in game.groups]} if len(game.groups) > 1 else {}
+        self._meta = {**meta, **groups}
         self._seeds = list(seeds)
         config = {"game": dataclasses.asdict(game), "recipe": dataclasses.asdict(recipe)}
         self._record = {

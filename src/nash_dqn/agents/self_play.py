@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import torch
@@ -24,6 +24,7 @@ from nash_dqn.agents.snapshots import Snapshots
 from nash_dqn.checkpoint import Checkpoint, resumed
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market, Shocks
+from nash_dqn.grouped_networks import from_state, to_state
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.progress import Progress
 from nash_dqn.seeding import generator
@@ -146,7 +147,7 @@ class Trainer:
             "recent": torch.stack(self._recent) if self._recent else None,
             "streams": [stream.get_state() for stream in self._streams],
             "policy": self.agent.policy.state(),
-            "opponents": self.agent.opponents.state_dict("actor"),
+            "opponents": to_state(self.agent.opponents),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -155,7 +156,7 @@ class Trainer:
         self._recent = [] if state["recent"] is None else list(state["recent"])
         self._streams = [torch.Generator().set_state(stream) for stream in state["streams"]]
         self.agent.policy.restore(state["policy"])
-        self.agent.opponents = ObservationNetwork.from_state_dict(state["opponents"], "actor")
+        self.agent.opponents = cast("ObservationNetwork", from_state(state["opponents"]))
 
 
 def train(

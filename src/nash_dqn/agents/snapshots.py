@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from nash_dqn.games.base import ObservationSpec
-from nash_dqn.networks import ObservationNetwork
+from nash_dqn.grouped_networks import from_state, to_state
+from nash_dqn.networks import Network
 from nash_dqn.policy import describe
 
 _FIRST = 10_000
@@ -22,7 +23,7 @@ class Snapshot(NamedTuple):
 
     seed: int
     transitions: int
-    network: ObservationNetwork
+    network: Network
 
 
 class Snapshots:
@@ -40,7 +41,7 @@ class Snapshots:
         decade, position = divmod(self._index, len(_OF_A_DECADE))
         return transitions >= _FIRST * 10**decade * _OF_A_DECADE[position]
 
-    def take(self, transitions: int, active: Sequence[int], policy: ObservationNetwork) -> None:
+    def take(self, transitions: int, active: Sequence[int], policy: Network) -> None:
         """Copy the policies ``[K, ...]`` of the active members; one that is not finite is left out."""
         while self.due(transitions):
             self._index += 1
@@ -53,7 +54,7 @@ class Snapshots:
     def state(self) -> dict[str, Any]:
         """All that was taken, when, and the time that has passed."""
         return {
-            "taken": [{**taken._asdict(), "network": taken.network.state_dict("actor")} for taken in self._taken],
+            "taken": [{**taken._asdict(), "network": to_state(taken.network)} for taken in self._taken],
             "times": list(self._times.items()),
             "index": self._index,
             "seconds": time.perf_counter() - self._started,
@@ -61,7 +62,7 @@ class Snapshots:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from such a state."""
-        networks = [ObservationNetwork.from_state_dict(taken["network"], "actor") for taken in state["taken"]]
+        networks = [from_state(taken["network"]) for taken in state["taken"]]
         self._taken = [
             Snapshot(taken["seed"], taken["transitions"], network)
             for taken, network in zip(state["taken"], networks, strict=True)

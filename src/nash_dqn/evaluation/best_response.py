@@ -1,7 +1,7 @@
 """The best response of one agent while the others keep their policies, by gradients through the game.
 
-The game is a differentiable function of actions and shocks (:mod:`nash_dqn.games.market`), so a deviating agent's
-policy is trained on its mean total reward (1) directly: gradients run through the market and through the others'
+The game is a differentiable function of actions and shocks (:class:`nash_dqn.games.base.Game`), so a deviating agent's
+policy is trained on its mean total reward (1) directly: gradients run through the game and through the others'
 policies, which are frozen as functions of what they observe. What the trained deviator gains on fresh episodes is a
 lower bound of what violates equation (2), whatever the training did. How sharp a bound is tested where the best
 response is known exactly.
@@ -17,8 +17,8 @@ class        the correction sees
 ``history``  as ``memory``, and its own features of every earlier step
 ===========  =======================================================================================================
 
-A set of others' items enters as its mean. Random streams of (seed, ``best_response``): ``initialisation``, r and
-``episodes``, r of restart r. Policies and classes share them.
+A set of others' items enters as its mean, of each group of agents. Random streams of (seed, ``best_response``):
+``initialisation``, r and ``episodes``, r of restart r. Policies and classes share them.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
@@ -35,8 +36,7 @@ from torch import Generator, Tensor
 
 from nash_dqn.agents.learner import Learner, half_cosine
 from nash_dqn.evaluation.rollout import CHUNK, Assignment, joint_action, members_of, play, seats_of
-from nash_dqn.games.base import ObservationSpec
-from nash_dqn.games.market import Market, MarketState, Shocks
+from nash_dqn.games.base import Game, ObservationSpec, Shocks, State, discounts
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
@@ -95,7 +95,7 @@ class Deviation(NamedTuple):
     Attributes:
         observation: what the correction sees at a step.
         history: whether it also sees the own features of earlier steps.
-        network: the correction, in units of the game's rate.
+        network: the correction, in units of the game's action scale.
     """
 
     observation: ObservationSpec
@@ -144,7 +144,7 @@ class Gains(NamedTuple):
 
 
 def train(
-    game: Market,
+    game: Game,
     profile: Policy | Sequence[Assignment],
     deviator: DeviatorClass,
     settings: BestResponseSettings,
@@ -175,7 +175,8 @@ def train(
     history = deviator == "history"
 
     streams = [generator(settings.seed, "best_response", "initialisation", r) for r in range(restarts)]
-    inputs = sum(game.observation_size(observation)) + (_past_size(game, observation) if history else 0)
+    own, items = game.observation_size(observation)
+    inputs = own + items * len(game.groups) + (_past_size(game, observation) if history else 0)
     network = ObservationNetwork.create(
         inputs, 0, (), settings.hidden, game.action_dim, streams, skip=(game.n_steps, 1)
     )
@@ -187,8 +188,9 @@ def train(
     episodes = [generator(settings.seed, "best_response", "episodes", r) for r in range(restarts)]
     progress = torch.empty(settings.iterations, members, restarts)
     for iteration in range(settings.iterations):
-        drawn = [game.sample_shocks(settings.episodes, stream) for stream in episodes]
-        shocks = Shocks(*(torch.stack(leaf).repeat(members, *[1] * leaf[0].dim()) for leaf in zip(*drawn, strict=True)))
+        size = settings.episodes, game.normals_per_episode
+        normals = torch.stack([torch.randn(size, generator=stream) for stream in episodes])
+        shocks = game.shocks_from_normals(normals.repeat(members, 1, 1))
         reward = play_deviation(game, repeated, deviation, shocks, seat).mean(1)
         progress[iteration] = reward.detach().view(members, restarts)
         learner.step(-reward.sum(), rate=half_cosine(iteration / settings.iterations))
@@ -201,7 +203,7 @@ def train(
 
 
 def play_deviation(
-    game: Market, profile: Policy | Sequence[Assignment], deviation: Deviation, shocks: Shocks, seat: int = 0
+    game: Game, profile: Policy | Sequence[Assignment], deviation: Deviation, shocks: Shocks, seat: int = 0
 ) -> Tensor:
     """Total reward ``[K, E]`` of the deviating agent, equation (1), with gradients unless switched off.
 
@@ -218,23 +220,24 @@ def play_deviation(
     assignments = _assignments(profile)
     members = members_of(assignments)
     seats = seats_of(assignments, game.n_agents, members)
-    here = torch.eye(game.n_agents, dtype=shocks.price.dtype, device=shocks.price.device)[seat].unsqueeze(-1)
-    if shocks.price.dim() == 1:
-        shocks = shocks.map(lambda leaf: leaf.expand(members, *leaf.shape))
     state = game.reset(shocks)
+    first = game.observe(state, deviation.observation).own
+    if first.dim() == 3:  # [E, N, F]: the same episodes for all members
+        shocks = shocks.map(lambda leaf: leaf.expand(members, *leaf.shape))
+        state = game.reset(shocks)
+    here = torch.eye(game.n_agents, dtype=first.dtype, device=first.device)[seat].unsqueeze(-1)
     past: list[Tensor] = []
-    total, factor = torch.zeros_like(state.price), 1.0
-    for _ in range(game.n_steps):
-        correction = game.scales.rate * _correction(game, deviation, state, seat, past)
+    total, discount = first.new_zeros(()), discounts(game)[seat]
+    for m in range(game.n_steps):
+        correction = game.action_scale * _correction(game, deviation, state, seat, past)
         state, rewards = game.step(state, joint_action(game, seats, state) + here * correction, shocks)
-        total = torch.add(total, rewards[..., seat], alpha=factor)
-        factor *= game.discount
+        total = torch.add(total, rewards[..., seat], alpha=discount**m)
     return total
 
 
 @torch.no_grad()
 def measure(
-    game: Market,
+    game: Game,
     profile: Policy | Sequence[Assignment],
     deviation: Deviation,
     paths: int,
@@ -268,20 +271,24 @@ def measure(
     block = max(1, CHUNK // deviators)
     for start in range(0, paths, block):
         part = slice(start, start + block)
-        block_shocks = Shocks(*(leaf[part] for leaf in shocks))
+        block_shocks = shocks.map(operator.itemgetter(part))
         for s, seat in enumerate(seats):
             played = play_deviation(game, repeated, deviation, block_shocks, seat).double()
             gain[:, :, s, part] = played.view(members, restarts, -1)
     return Gains(gain - value.unsqueeze(1), value)
 
 
-def _correction(game: Market, deviation: Deviation, state: MarketState, seat: int, past: list[Tensor]) -> Tensor:
-    """Correction ``[K, E, 1, 1]``, units of the rate; appends the own features to those of the steps before."""
+def _correction(game: Game, deviation: Deviation, state: State, seat: int, past: list[Tensor]) -> Tensor:
+    """Correction ``[K, E, 1, d]``, units of the action scale; appends the own features to those of the steps before."""
     seen = game.observe(state, deviation.observation)
     own = seen.own[..., seat, :]
     features = [own]
     if seen.items is not None:
-        features.append((seen.items.sum(-2) - seen.items[..., seat, :]) / max(game.n_agents - 1, 1))
+        for group in game.groups:
+            total, count = seen.items[..., group.start : group.stop, :].sum(-2), len(group)
+            if seat in group:
+                total, count = total - seen.items[..., seat, :], count - 1
+            features.append(total / max(count, 1))
     if deviation.history:
         unseen = own.new_zeros(
             *own.shape[:-1], _past_size(game, deviation.observation) - sum(p.shape[-1] for p in past)
@@ -291,7 +298,7 @@ def _correction(game: Market, deviation: Deviation, state: MarketState, seat: in
     return deviation.network(seen._replace(own=torch.cat(features, -1).unsqueeze(-2), items=None))
 
 
-def _past_size(game: Market, observation: ObservationSpec) -> int:
+def _past_size(game: Game, observation: ObservationSpec) -> int:
     """Number of own features of all steps before the last, time left out."""
     return (game.n_steps - 1) * (game.observation_size(observation)[0] - 1)
 
@@ -306,7 +313,7 @@ def _repeat(assignments: Sequence[Assignment], restarts: int) -> list[Assignment
     return [(policy.select(index if len(policy.seeds) > 1 else [0] * len(index)), at) for policy, at in assignments]
 
 
-def _policy_of(game: Market, assignments: Sequence[Assignment], seat: int) -> Policy:
+def _policy_of(game: Game, assignments: Sequence[Assignment], seat: int) -> Policy:
     """The policy that an agent follows."""
     if not 0 <= seat < game.n_agents:
         raise ValueError(f"seat = {seat}: the game has agents 0 to {game.n_agents - 1}")

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from nash_dqn.agents.episodes import play_episodes
 from nash_dqn.agents.nash_dqn import LOSS_EPISODES, bellman_residuals, exploring
-from nash_dqn.games.base import ObservationSpec
-from nash_dqn.games.market import Market
+from nash_dqn.games.base import Game, ObservationSpec
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.seeding import generator
 
@@ -21,7 +20,7 @@ _CHUNK = 100  # episodes at a time
 
 
 def evaluate(
-    game: Market,
+    game: Game,
     networks: Mapping[str, Tensor],
     observation: ObservationSpec,
     exploration: float,

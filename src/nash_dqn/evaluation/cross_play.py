@@ -35,7 +35,7 @@ from torch import Tensor
 
 from nash_dqn.evaluation.rollout import Assignment, play
 from nash_dqn.evaluation.statistics import Comparison, paired_test, pooled_test, welch_test
-from nash_dqn.games.market import Market
+from nash_dqn.games.base import Game
 from nash_dqn.pairing import member_pairs
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
@@ -86,7 +86,9 @@ _RUNS = (
 )
 
 
-def evaluate(game: Market, nash: Policy, other: Policy, points: int, paths: int, seed: int) -> pd.DataFrame:
+def evaluate(
+    game: Game, nash: Policy, other: Policy, points: int, paths: int, seed: int, seat: int = 0
+) -> pd.DataFrame:
     """Play the four profiles.
 
     Trainings are paired as in :func:`nash_dqn.pairing.member_pairs`: by the seeds that both policies have, or all with
@@ -99,6 +101,7 @@ def evaluate(game: Market, nash: Policy, other: Policy, points: int, paths: int,
         points: points per profile and design, each on its own random numbers.
         paths: paths averaged in a point.
         seed: of the random streams.
+        seat: the agent that deviates, which stands for agent 1: where agents differ, one of any group.
 
     Returns:
         Table with :data:`COLUMNS`, a row per pair of seeds, profile, design and point: ``reward`` is the mean
@@ -106,13 +109,15 @@ def evaluate(game: Market, nash: Policy, other: Policy, points: int, paths: int,
         ``reward_sd`` the paths' standard deviation. Runs that serve both designs are listed under each.
 
     Raises:
-        ValueError: trainings that cannot be paired, or fewer than one point or two paths.
+        ValueError: trainings that cannot be paired, fewer than one point or two paths, or no such agent.
     """
+    if not 0 <= seat < game.n_agents:
+        raise ValueError(f"seat = {seat}: the game has agents 0 to {game.n_agents - 1}")
     if points < 1 or paths < 2:
         raise ValueError(f"points = {points}, paths = {paths}: at least 1 point of 2 paths is needed")
     members_nash, members_other = zip(*member_pairs(nash.seeds, other.seeds), strict=True)
     nash, other = nash.select(members_nash), other.select(members_other)
-    first, others = [0], slice(1, None)
+    first, others = [seat], [agent for agent in range(game.n_agents) if agent != seat]
     profiles: dict[str, list[Assignment]] = {
         "all_other": [(other, slice(None))],
         "first_nash": [(nash, first), (other, others)],
@@ -122,7 +127,7 @@ def evaluate(game: Market, nash: Policy, other: Policy, points: int, paths: int,
     rows: list[dict[str, Any]] = []
     for run in _RUNS:
         for point in range(points):
-            means, sds = _point(game, profiles[run.profile], paths, seed, run.stream, point)
+            means, sds = _point(game, profiles[run.profile], paths, (seed, run.stream, point), seat)
             rows += [
                 {
                     "seed_nash": nash.seeds[k],
@@ -181,11 +186,11 @@ def tests(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
 
 
 def _point(
-    game: Market, profile: list[Assignment], paths: int, seed: int, stream: int, point: int
+    game: Game, profile: list[Assignment], paths: int, key: tuple[int, int, int], seat: int
 ) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation ``[K]`` of agent 1's total reward over one point's paths."""
+    """Mean and standard deviation ``[K]`` of an agent's total reward over the paths of a point: seed, stream, point."""
     count, mean, squares = 0, torch.zeros(()), torch.zeros(())
-    for rewards in _first_agent_rewards(game, profile, paths, seed, stream, point):
+    for rewards in _rewards(game, profile, paths, key, seat):
         # Chan's update: blocks are merged without the cancellation that sums of squares suffer.
         size = rewards.shape[1]
         block_mean = rewards.mean(1)
@@ -198,14 +203,15 @@ def _point(
     return mean, torch.sqrt(squares / (count - 1))
 
 
-def _first_agent_rewards(
-    game: Market, profile: list[Assignment], paths: int, seed: int, stream: int, point: int
+def _rewards(
+    game: Game, profile: list[Assignment], paths: int, key: tuple[int, int, int], seat: int
 ) -> Iterator[Tensor]:
-    """Agent 1's total rewards ``[K, block]`` in double precision, block by block."""
+    """An agent's total rewards ``[K, block]`` in double precision, block by block."""
+    seed, stream, point = key
     source = generator(seed, "cross_play", stream, point)
     for start in range(0, paths, _BLOCK):
         shocks = game.sample_shocks(min(_BLOCK, paths - start), source)
-        yield play(game, profile, shocks)[..., 0].double()
+        yield play(game, profile, shocks)[..., seat].double()
 
 
 def _row(pair: str, scope: str, test: str, n: int, difference: float, result: Comparison | None) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from nash_dqn.artifacts import read_tensors
 from nash_dqn.evaluation import exploitability
 from nash_dqn.evaluation.best_response import BestResponseSettings, DeviatorClass
 from nash_dqn.evaluation.reference import distances_to
-from nash_dqn.games.market import Market
+from nash_dqn.games.base import Game
 from nash_dqn.policy import Policy, load_policy
 from nash_dqn.seeding import generator
 
@@ -58,7 +58,7 @@ def load_snapshots(path: str | Path) -> Policy | None:
 
 
 def evaluate(
-    game: Market,
+    game: Game,
     snapshots: Policy | None,
     record: Mapping[str, Any],
     reference: Policy | None,

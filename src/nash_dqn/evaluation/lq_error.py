@@ -1,8 +1,9 @@
-"""Learned policies against the exact equilibrium of a linear-quadratic market.
+"""Learned policies against the exact equilibrium of a linear-quadratic game.
 
-With linear impact, no price floor and visible inventories the feedback Nash equilibrium is exact
-(:mod:`nash_dqn.games.market_lq`), so that a learned policy can be compared with the right answer: the root mean square
-(RMS) of learned less exact action over the states that are visited, divided by the RMS of the exact action there.
+Where dynamics are linear, rewards quadratic and the state visible, as in the market with linear impact, no price floor
+and visible inventories, the feedback Nash equilibrium is exact (:mod:`nash_dqn.games.lq`), so that a learned policy can
+be compared with the right answer: the root mean square (RMS) of learned less exact action over the states that are
+visited, divided by the RMS of the exact action there.
 Visited by whom matters: ``learned``, all agents follow the policy, tells how wrong it is where it goes itself;
 ``exact``, all follow the equilibrium, asks every policy at the same states.
 """
@@ -18,9 +19,8 @@ import torch
 from torch import Tensor
 
 from nash_dqn.evaluation.rollout import repeated, sound_weights, trajectory
+from nash_dqn.games.base import LinearQuadratic, Shocks
 from nash_dqn.games.lq import NoEquilibriumError, solve_nash
-from nash_dqn.games.market import Market, MarketState, Shocks
-from nash_dqn.games.market_lq import lq_state, market_lq
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 
@@ -35,40 +35,52 @@ ALL_STEPS = "all"
 SCATTER_POINTS = 200
 """Actions per seed and decision point in :func:`scatter`: a cloud's shape, in a file of some hundred kilobytes."""
 
-Act = Callable[[MarketState], Tensor]
-"""Joint action ``[..., N]`` in a state."""
+Act = Callable[[Any], Tensor]
+"""Joint action ``[..., N, d]`` in a state."""
 
 
 @torch.no_grad()
-def evaluate(game: Market, policies: Sequence[tuple[str, Policy]], episodes: int, seed: int) -> pd.DataFrame:
+def evaluate(
+    game: LinearQuadratic,
+    policies: Sequence[tuple[str, Policy]],
+    episodes: int,
+    seed: int,
+    agents: range | None = None,
+) -> pd.DataFrame:
     """RMS error of every policy, by decision point and over all of them.
 
     All policies and seeds, and the equilibrium, play on the same random numbers. In the states that arise every
-    agent's action counts. A policy may see less than the equilibrium does; the error then includes what that costs.
+    agent's action counts, or those of some, such as a group. A policy may see less than the equilibrium does; the error
+    then includes what that costs.
 
     Args:
-        game: a market with impact "linear" or "none" and no price floor.
+        game: a linear-quadratic game, such as the market with impact "linear" or "none" and no price floor.
         policies: pairs of a recipe's name and its policy.
         episodes: number of episodes.
         seed: of the episodes.
+        agents: neighbouring agents whose actions count; None for all.
 
     Returns:
         Table with :data:`COLUMNS`, a row per policy, seed, ``visited_by`` (:data:`VISITED_BY`) and step ("0" to
-        "M - 1", or :data:`ALL_STEPS`): ``rms_error`` and ``rms_exact`` in shares/hour, and their ratio ``relative``,
-        which is empty where the equilibrium does not trade. A seed with weights that are not finite has empty numbers,
-        and so has one whose actions overflow, from that step on.
+        "M - 1", or :data:`ALL_STEPS`): ``rms_error`` and ``rms_exact`` in units of the action, and their ratio
+        ``relative``, which is empty where the equilibrium does not act. A seed with weights that are not finite has
+        empty numbers, and so has one whose actions overflow, from that step on.
 
     Raises:
-        ValueError: no episode, or the market is not linear-quadratic.
-        NoEquilibriumError: the market has no unique equilibrium.
+        ValueError: no episode, or the game is not linear-quadratic.
+        NoEquilibriumError: the game has no unique equilibrium.
     """
     exact, shocks = _exact_actions(game), _shocks(game, episodes, seed)
+    of = slice(0, game.n_agents) if agents is None else slice(agents.start, agents.stop)
     rows: list[dict[str, Any]] = []
     for recipe, policy in policies:
         sound = sound_weights(policy).tolist()
         for visited_by in VISITED_BY:
             squares = torch.stack(
-                [_mean_squares(*actions) for actions in _visited(game, policy, exact, shocks, visited_by)]
+                [
+                    _mean_squares(*(action[..., of, :] for action in actions))
+                    for actions in _visited(game, policy, exact, shocks, visited_by)
+                ]
             )  # [M, 2, K]
             by_step = {str(m): of_step for m, of_step in enumerate(squares)} | {ALL_STEPS: squares.mean(0)}
             rows += [
@@ -87,7 +99,7 @@ def evaluate(game: Market, policies: Sequence[tuple[str, Policy]], episodes: int
 
 
 @torch.no_grad()
-def scatter(game: Market, policies: Sequence[tuple[str, Policy]], episodes: int, seed: int) -> pd.DataFrame:
+def scatter(game: LinearQuadratic, policies: Sequence[tuple[str, Policy]], episodes: int, seed: int) -> pd.DataFrame:
     """Pairs of exact and learned action in states that the learned policies visit: a sample of :func:`evaluate`'s.
 
     Args:
@@ -97,9 +109,9 @@ def scatter(game: Market, policies: Sequence[tuple[str, Policy]], episodes: int,
         seed: as for :func:`evaluate`.
 
     Returns:
-        Table with :data:`SCATTER_COLUMNS`: for each policy, seed and decision point ``step``, the actions
-        (shares/hour, to 4 decimals) of :data:`SCATTER_POINTS` agents, of as many episodes and agents as there are if
-        these are fewer, the same for all seeds. Seeds without finite actions have no rows.
+        Table with :data:`SCATTER_COLUMNS`: for each policy, seed and decision point ``step``, to 4
+        decimals, :data:`SCATTER_POINTS` entries of agents' actions, as many as there are if these are fewer, the same
+        for all seeds. Seeds without finite actions have no rows.
 
     Raises:
         ValueError: as for :func:`evaluate`.
@@ -107,7 +119,8 @@ def scatter(game: Market, policies: Sequence[tuple[str, Policy]], episodes: int,
     """
     exact, shocks = _exact_actions(game), _shocks(game, episodes, seed)
     source = generator(seed, "lq_error", "scatter")
-    chosen = [torch.randperm(episodes * game.n_agents, generator=source)[:SCATTER_POINTS] for _ in range(game.n_steps)]
+    entries = episodes * game.n_agents * game.action_dim
+    chosen = [torch.randperm(entries, generator=source)[:SCATTER_POINTS] for _ in range(game.n_steps)]
     parts = []
     for recipe, policy in policies:
         sound = sound_weights(policy).tolist()
@@ -127,43 +140,46 @@ def scatter(game: Market, policies: Sequence[tuple[str, Policy]], episodes: int,
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(SCATTER_COLUMNS))
 
 
-def _exact_actions(game: Market) -> Act:
-    """The equilibrium's joint action ``[..., N]``, float64, in states of any type."""
+def _exact_actions(game: LinearQuadratic) -> Act:
+    """The equilibrium's joint action ``[..., N, d]``, float64, in states of any type."""
     try:
-        policies = solve_nash(market_lq(game)).policies
+        policies = solve_nash(game.as_lq()).policies
     except NoEquilibriumError as error:
         raise NoEquilibriumError(
-            f"n_agents = {game.n_agents}, impact = {game.impact!r}: no exact equilibrium to compare with: {error}"
+            f"{type(game).__name__} of n_agents = {game.n_agents}: no exact equilibrium to compare with: {error}"
         ) from None
     gains, offsets = torch.from_numpy(policies.gains), torch.from_numpy(policies.offsets)
-    return lambda state: offsets[state.step] - lq_state(game, state).double() @ gains[state.step].T
+    size = game.n_agents, game.action_dim
+    return lambda state: (offsets[state.step] - game.state_vector(state).double() @ gains[state.step].T).unflatten(
+        -1, size
+    )
 
 
-def _shocks(game: Market, episodes: int, seed: int) -> Shocks:
+def _shocks(game: LinearQuadratic, episodes: int, seed: int) -> Shocks:
     if episodes < 1:
         raise ValueError(f"episodes = {episodes}: at least 1 is needed")
     return game.sample_shocks(episodes, generator(seed, "lq_error"))
 
 
 def _visited(
-    game: Market, policy: Policy, exact: Act, shocks: Shocks, visited_by: str
+    game: LinearQuadratic, policy: Policy, exact: Act, shocks: Shocks, visited_by: str
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Learned and exact actions at each step, float64: ``[K, E, N]`` both, or the exact ones ``[1, E, N]``."""
+    """Learned and exact actions at each step, float64: ``[K, E, N, d]`` both, or the exact ones ``[1, E, N, d]``."""
     if visited_by == "learned":
         for transition in trajectory(game, [(policy, slice(None))], shocks):
-            yield transition.actions.squeeze(-1).double(), exact(transition.state)
+            yield transition.actions.double(), exact(transition.state)
         return
     members, shocks = len(policy.seeds), shocks.map(lambda leaf: leaf.unsqueeze(0))
     state = game.reset(shocks)
     for _ in range(game.n_steps):
         actions = exact(state)
-        yield policy.act(game, repeated(state, members)).squeeze(-1).double(), actions
-        state, _ = game.step(state, actions.to(state.inventory.dtype).unsqueeze(-1), shocks)
+        yield policy.act(game, repeated(state, members)).double(), actions
+        state, _ = game.step(state, actions.to(next(iter(shocks)).dtype), shocks)
 
 
 def _mean_squares(learned: Tensor, right: Tensor) -> Tensor:
     """Mean squares ``[2, K]`` of the difference and of the exact action, over episodes and agents."""
-    of_error, of_exact = (x.square().mean((1, 2)) for x in (learned - right, right))
+    of_error, of_exact = (x.square().flatten(1).mean(1) for x in (learned - right, right))
     return torch.stack([of_error, of_exact.expand_as(of_error)])
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nash_dqn.evaluation.rollout import Assignment, play, repeated, trajectory
 from nash_dqn.evaluation.statistics import mean_interval
-from nash_dqn.games.market import Market, Shocks
+from nash_dqn.games.base import Game, Shocks
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 
@@ -35,7 +35,7 @@ _FIRST, _OTHERS = slice(0, 1), slice(1, None)
 
 @torch.no_grad()
 def evaluate(
-    game: Market, policies: Sequence[Policy], reference: Policy, paths: int, visited_episodes: int, seed: int
+    game: Game, policies: Sequence[Policy], reference: Policy, paths: int, visited_episodes: int, seed: int
 ) -> pd.DataFrame:
     """Compare every member of the policies with the reference.
 
@@ -83,7 +83,7 @@ def evaluate(
 
 @torch.no_grad()
 def distances_to(
-    game: Market, policies: Sequence[Policy], reference: Policy, shocks: Shocks
+    game: Game, policies: Sequence[Policy], reference: Policy, shocks: Shocks
 ) -> tuple[list[float], list[float]]:
     """RMS of every member's actions less the reference's where the latter goes, and as a share of the reference's.
 
@@ -101,7 +101,7 @@ def distances_to(
     return distance.tolist(), (distance / size if size > 0 else torch.full_like(distance, torch.nan)).tolist()
 
 
-def _first_reward(game: Market, assignments: Sequence[Assignment], shocks: Shocks) -> Tensor:
+def _first_reward(game: Game, assignments: Sequence[Assignment], shocks: Shocks) -> Tensor:
     """Agent 1's total reward ``[K, paths]``, double precision."""
     return play(game, assignments, shocks)[..., 0].double()
 

@@ -7,13 +7,14 @@ two profiles played on them differ by what the policies do and by nothing else.
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from nash_dqn.games.market import Market, MarketState, Shocks
+from nash_dqn.games.base import Game, Shocks, State, discounts
 from nash_dqn.policy import Policy
 
 __all__ = [
@@ -42,7 +43,7 @@ CHUNK = 4000
 class Transition(NamedTuple):
     """One step of a batch of episodes: the state, what the agents did there, and what it paid."""
 
-    state: MarketState
+    state: Any
     actions: Tensor
     """``[K, E, N, d]``"""
     rewards: Tensor
@@ -57,15 +58,14 @@ class Seat(NamedTuple):
 
 
 @torch.no_grad()
-def play(game: Market, assignments: Sequence[Assignment], shocks: Shocks, *, chunk: int = CHUNK) -> Tensor:
+def play(game: Game, assignments: Sequence[Assignment], shocks: Shocks, *, chunk: int = CHUNK) -> Tensor:
     """Total discounted reward sum_m gamma^m r_i, equation (1), of each member, episode and agent.
 
     Args:
         game: the game.
         assignments: pairs of a policy and the agents that follow it; every agent exactly once. Member k of
             each policy meets member k of the others; a policy of one member meets every member of the others.
-        shocks: the random numbers of E episodes, leaves ``[E]``, ``[E, N]`` and ``[E, M]``; the same for all
-            members.
+        shocks: the random numbers of E episodes, leaves ``[E, ...]``; the same for all members.
         chunk: episodes times members in memory at a time. Memory does not grow with E beyond shocks and
             result, and the result does not depend on it, except by rounding.
 
@@ -75,16 +75,16 @@ def play(game: Market, assignments: Sequence[Assignment], shocks: Shocks, *, chu
     Raises:
         ValueError: an agent without or with two policies, or policies whose numbers of members do not fit.
     """
-    members, episodes = members_of(assignments), len(shocks.price)
+    members, episodes = members_of(assignments), len(next(iter(shocks)))
     rows = max(1, chunk // max(members, 1))
-    totals = shocks.inventory.new_empty(members, episodes, game.n_agents)
+    totals = next(iter(shocks)).new_empty(members, episodes, game.n_agents)
     for start in range(0, episodes, rows):
         part = slice(start, start + rows)
-        totals[:, part] = _total_reward(game, assignments, Shocks(*(leaf[part] for leaf in shocks)))
+        totals[:, part] = _total_reward(game, assignments, shocks.map(operator.itemgetter(part)))
     return totals
 
 
-def trajectory(game: Market, assignments: Sequence[Assignment], shocks: Shocks) -> Iterator[Transition]:
+def trajectory(game: Game, assignments: Sequence[Assignment], shocks: Shocks) -> Iterator[Transition]:
     """Play E episodes at once, step by step; arguments and errors as for :func:`play`.
 
     Gradients are recorded unless the caller switches them off.
@@ -100,28 +100,32 @@ def trajectory(game: Market, assignments: Sequence[Assignment], shocks: Shocks) 
         state = after
 
 
-def repeated(state: MarketState, members: int) -> MarketState:
+def repeated(state: State, members: int) -> State:
     """The states of one member, leaves ``[1, ...]``, for each of several."""
     step, *leaves = state
-    return MarketState(step, *(leaf.expand(members, *leaf.shape[1:]) for leaf in leaves))
+    kind: Any = type(state)
+    repeats: State = kind(step, *(leaf.expand(members, *leaf.shape[1:]) for leaf in leaves))
+    return repeats
 
 
 def sound_weights(policy: Policy) -> Tensor:
     """Whether each member's weights are finite, ``[K]``: clipped, even others would give a finite action."""
-    return torch.stack([tensor.isfinite().flatten(1).all(1) for tensor in policy.network.parameters]).all(0)
+    finite = [tensor.isfinite().flatten(1).all(1) for tensor in policy.network.parameters]
+    return torch.stack(finite).all(0) if finite else torch.ones(len(policy.seeds), dtype=torch.bool)
 
 
-def _total_reward(game: Market, assignments: Sequence[Assignment], shocks: Shocks) -> Tensor:
+def _total_reward(game: Game, assignments: Sequence[Assignment], shocks: Shocks) -> Tensor:
     total: Tensor | None = None
-    factor = 1.0
-    for transition in trajectory(game, assignments, shocks):
-        total = transition.rewards if total is None else total.add_(transition.rewards, alpha=factor)
-        factor *= game.discount
+    for m, transition in enumerate(trajectory(game, assignments, shocks)):
+        if total is None:
+            total, discount = transition.rewards, transition.rewards.new_tensor(discounts(game))
+        else:
+            total.addcmul_(transition.rewards, discount**m)
     assert total is not None  # a game has at least one step
     return total
 
 
-def joint_action(game: Market, seats: Sequence[Seat], state: MarketState) -> Tensor:
+def joint_action(game: Game, seats: Sequence[Seat], state: State) -> Tensor:
     """Actions ``[K, E, N, d]``: each policy is evaluated for its own agents only."""
     observed = {seat.policy.observation: game.observe(state, seat.policy.observation) for seat in seats}
     actions = [policy(observed[policy.observation], agents) for policy, agents in seats]

@@ -10,12 +10,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Generator, Tensor
 
 from nash_dqn.games.base import Observation, ObservationSpec
+
+if TYPE_CHECKING:
+    from nash_dqn.games.lq import LQGame
 
 ImpactLaw = Literal["sqrt", "linear", "none"]
 
@@ -149,6 +152,16 @@ class Market:
     """Each agent's action is its trading rate nu, shares per hour."""
 
     @property
+    def action_scale(self) -> float:
+        """The trading rate's, shares/hour."""
+        return self.scales.rate
+
+    @property
+    def groups(self) -> tuple[range, ...]:
+        """One: all agents have the same preferences."""
+        return (range(self.n_agents),)
+
+    @property
     def dt(self) -> float:
         """Length of a step, hours."""
         return self.horizon / self.n_steps
@@ -212,6 +225,17 @@ class Market:
             noise=normal[..., 2 + n :],
         )
 
+    def as_lq(self) -> LQGame:
+        """The linear-quadratic game that it is, see :func:`nash_dqn.games.market_lq.market_lq`."""
+        from nash_dqn.games.market_lq import market_lq  # which imports this module
+
+        return market_lq(self)
+
+    def state_vector(self, state: MarketState) -> Tensor:
+        """The state ``[..., N + 2]`` = (S - theta, Y, q_1, ..., q_N) of :meth:`as_lq`."""
+        common = torch.stack([state.price - self.theta, state.impact], dim=-1)
+        return torch.cat([common, state.inventory], dim=-1)
+
     def reset(self, shocks: Shocks) -> MarketState:
         """State at m = 0."""
         return MarketState(0, shocks.price, shocks.impact, shocks.inventory, shocks.inventory)
@@ -253,6 +277,11 @@ class Market:
             return decayed
         pressure = total if self.impact == "linear" else total * torch.rsqrt(total.abs() + _SQRT_EPS)
         return torch.add(decayed, pressure, alpha=self.gamma * self.dt)
+
+    def excursion(self, state: MarketState, normals: Tensor) -> Tensor:
+        """Rates ``[..., N, 1]`` towards random inventories, at the constant rate that would arrive at the horizon."""
+        target = self.scales.inventory * normals
+        return (target - state.inventory.unsqueeze(-1)) / (self.horizon - state.step * self.dt)
 
     def observe(self, state: MarketState, spec: ObservationSpec) -> Observation:
         """Standardised observation of every agent (section 6.1), ``own`` of shape ``[..., N, F]``.

@@ -10,11 +10,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from nash_dqn.games.lq import FloatArray, LQGame, LQStep
-from nash_dqn.games.market import Market, MarketState
+from nash_dqn.games.market import Market
 
 
 def market_lq(market: Market) -> LQGame:
@@ -69,9 +67,3 @@ def market_lq(market: Market) -> LQGame:
         initial_mean=np.zeros(n),
         initial_covariance=np.diag(variances),
     )
-
-
-def lq_state(market: Market, state: MarketState) -> Tensor:
-    """The visible state z [..., N + 2] = (S - theta, Y, q_1, ..., q_N) of :func:`market_lq`."""
-    common = torch.stack([state.price - market.theta, state.impact], dim=-1)
-    return torch.cat([common, state.inventory], dim=-1)

@@ -1,0 +1,98 @@
+"""One agent of a game as a Gymnasium environment, the others following fixed policies: best responses by any learner.
+
+Needs the optional extra ``pettingzoo``, which brings gymnasium. A learner of a library trained in it is measured with
+:func:`nash_dqn.callable_policy.policy_of`, which hands functions the same rows that this environment shows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+import torch
+from gymnasium.spaces import Box
+
+from nash_dqn.evaluation.rollout import joint_action, seats_of
+from nash_dqn.games.base import Game, ObservationSpec, Shocks, State
+from nash_dqn.policy import Policy
+from nash_dqn.seeding import generator
+
+__all__ = ["DeviatorEnv"]
+
+Vector = npt.NDArray[np.float32]
+
+
+class DeviatorEnv(gymnasium.Env[Vector, Vector]):
+    """The agent in a seat acts, ``[d]``, clipped to +- ``action_bound``; an episode ends after M steps.
+
+    It sees its own features, then the others' items in the order of the agents; rewards are its own, undiscounted.
+    Random streams of (seed, ``deviator_env``): the shocks of one episode after the other; ``reset`` without a seed goes
+    on with the stream.
+
+    Args:
+        game: the game.
+        policy: of one member, which all others follow.
+        seat: the agent that acts.
+        observation: what it sees; None for what the policy sees.
+        action_bound: largest entry of an action.
+
+    Raises:
+        ValueError: the policy has not one member, there is no such agent, or the bound is not finite and above zero.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        policy: Policy,
+        seat: int = 0,
+        observation: ObservationSpec | None = None,
+        action_bound: float = 50.0,
+    ) -> None:
+        if len(policy.seeds) != 1:
+            raise ValueError(f"policy has {len(policy.seeds)} members: allowed is one")
+        if not 0 <= seat < game.n_agents:
+            raise ValueError(f"seat = {seat}: the game has agents 0 to {game.n_agents - 1}")
+        if not 0 < action_bound < float("inf"):
+            raise ValueError(f"action_bound = {action_bound!r}: allowed is a finite number > 0")
+        self.game, self.seat, self.observation = game, seat, observation or policy.observation
+        own, items = game.observation_size(self.observation)
+        self.observation_space = Box(-np.inf, np.inf, (own + items * (game.n_agents - 1),), dtype=np.float32)
+        bound = np.float32(action_bound)
+        self.action_space = Box(-bound, bound, (game.action_dim,), dtype=np.float32)
+        self._bound = action_bound
+        self._seats = seats_of([(policy, slice(None))], game.n_agents, 1)
+        self._stream = generator(0, "deviator_env")
+        self._shocks: Shocks | None = None
+        self._state: State | None = None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Vector, dict[str, Any]]:
+        """Begin an episode; ``options`` are ignored, there are none."""
+        super().reset(seed=seed)
+        if seed is not None:
+            self._stream = generator(seed, "deviator_env")
+        self._shocks = self.game.sample_shocks(1, self._stream).map(lambda leaf: leaf.unsqueeze(0))
+        self._state = self.game.reset(self._shocks)
+        return self._see(self._state), {}
+
+    @torch.no_grad()
+    def step(self, action: Vector) -> tuple[Vector, float, bool, bool, dict[str, Any]]:
+        """Everybody acts.
+
+        Raises:
+            ValueError: no episode is under way.
+        """
+        if self._state is None or self._state.step == self.game.n_steps:
+            raise ValueError("step: no episode is under way; call reset first")
+        actions = joint_action(self.game, self._seats, self._state).clone()
+        actions[..., self.seat, :] = torch.from_numpy(np.asarray(action)).clamp(-self._bound, self._bound)
+        self._state, rewards = self.game.step(self._state, actions, self._shocks)
+        done = self._state.step == self.game.n_steps
+        return self._see(self._state), float(rewards[0, 0, self.seat]), done, False, {}
+
+    def _see(self, state: State) -> Vector:
+        seen = self.game.observe(state, self.observation)
+        others = [] if seen.items is None else [item for j, item in enumerate(seen.items[0, 0]) if j != self.seat]
+        row: Vector = torch.cat((seen.own[0, 0, self.seat], *others)).numpy()
+        return row

@@ -1,0 +1,241 @@
+"""Different traders in one market: groups that differ in costs, patience and what they have to trade.
+
+The price moves as in :mod:`nash_dqn.games.market`; the groups differ in b1, b2, b3, discount and initial inventory,
+which is Remark 4.1's setting: agents are interchangeable within a group, not across groups. With linear impact, no
+price floor and visible inventories the game is linear-quadratic.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from nash_dqn.games import checks
+from nash_dqn.games.base import Observation, ObservationSpec
+from nash_dqn.games.lq import LQGame, LQStep
+from nash_dqn.games.market import ImpactLaw, Market, MarketState, Shocks
+from nash_dqn.games.market_lq import market_lq
+
+
+@dataclass(frozen=True)
+class Traders:
+    """Parameters and dynamics; the market's own are those of :class:`nash_dqn.games.market.Market`.
+
+    What differs is a tuple with an entry per group; agents are numbered group after group. The defaults are two
+    traders who hold inventory that they must soon be rid of, and three patient ones who hold little: who provides
+    liquidity, and what it earns, is for the equilibrium to say. Market, defaults: the released code's, linear impact.
+
+    Attributes:
+        sizes: number of agents of each group.
+        b1: cost of trading of each group, per (shares/hour)^2 and hour.
+        b2: penalty of each group on terminal inventory squared.
+        b3: running penalty of each group on inventory squared, per hour.
+        discount: gamma_i of each group, per step.
+        initial_inventory_mean: mean of q_0 of each group's agents, shares.
+        initial_inventory_var: variance of q_0 of each group's agents, independent of each other.
+
+    Raises:
+        ValueError: a parameter is outside its range, or has not one entry per group.
+    """
+
+    sizes: tuple[int, ...] = (2, 3)
+    b1: tuple[float, ...] = (0.1, 0.15)
+    b2: tuple[float, ...] = (0.2, 0.1)
+    b3: tuple[float, ...] = (0.05, 0.0)
+    discount: tuple[float, ...] = (0.95, 1.0)
+    initial_inventory_mean: tuple[float, ...] = (5.0, 0.0)
+    initial_inventory_var: tuple[float, ...] = (50.0, 10.0)
+    horizon: float = 5.0
+    n_steps: int = 10
+    kappa: float = 0.5
+    theta: float = 10.0
+    sigma: float = 0.1
+    gamma: float = 0.02
+    rho: float = 0.5
+    eta: float = 0.05
+    impact: ImpactLaw = "linear"
+    price_floor: float | None = None
+    initial_price_sd: float | None = None
+    initial_impact_sd: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sizes, list | tuple) or not self.sizes:
+            raise ValueError(f"sizes = {self.sizes!r}: allowed is a number of agents for each group")
+        for k, size in enumerate(self.sizes):
+            checks.integer(f"sizes[{k}]", size, 1)
+        ranges = {
+            "b1": (lambda v: v > 0, "a finite number > 0"),
+            "b2": (lambda v: v >= 0, "a finite number >= 0"),
+            "b3": (lambda v: v >= 0, "a finite number >= 0"),
+            "discount": (lambda v: 0 < v <= 1, "a number in (0, 1]"),
+            "initial_inventory_mean": (lambda v: True, "a finite number"),
+            "initial_inventory_var": (lambda v: v >= 0, "a finite number >= 0"),
+        }
+        groups = len(self.sizes)
+        settled = [(name, checks.vector(name, getattr(self, name), groups, *r)) for name, r in ranges.items()]
+        checks.settle(self, [("sizes", tuple(self.sizes)), *settled])
+        _ = self.market  # checks the rest
+
+    @classmethod
+    def of_market(cls, market: Market) -> Self:
+        """The same market, as one group of traders who are all alike."""
+        shared = ("horizon", "n_steps", "kappa", "theta", "sigma", "gamma", "rho", "eta", "impact", "price_floor")
+        return cls(
+            sizes=(market.n_agents,),
+            b1=(market.b1,),
+            b2=(market.b2,),
+            b3=(market.b3,),
+            discount=(market.discount,),
+            initial_inventory_mean=(0.0,),
+            initial_inventory_var=(market.initial_inventory_var,),
+            initial_price_sd=market.initial_price_sd,
+            initial_impact_sd=market.initial_impact_sd,
+            **{name: getattr(market, name) for name in shared},
+        )
+
+    action_dim = 1
+    """Each agent's action is its trading rate nu, shares per hour."""
+
+    @cached_property
+    def market(self) -> Market:
+        """The market in which everyone has the first group's preferences.
+
+        Its variance of q_0 is the mean over all agents of q_0's second moment, so that its scales suit all of them.
+        """
+        moments = zip(self.sizes, self.initial_inventory_mean, self.initial_inventory_var, strict=True)
+        second_moment = sum(size * (mean**2 + var) for size, mean, var in moments) / sum(self.sizes)
+        return Market(
+            n_agents=sum(self.sizes),
+            horizon=self.horizon,
+            n_steps=self.n_steps,
+            kappa=self.kappa,
+            theta=self.theta,
+            sigma=self.sigma,
+            gamma=self.gamma,
+            rho=self.rho,
+            eta=self.eta,
+            b1=self.b1[0],
+            b2=self.b2[0],
+            b3=self.b3[0],
+            impact=self.impact,
+            price_floor=self.price_floor,
+            initial_inventory_var=second_moment,
+            initial_price_sd=self.initial_price_sd,
+            initial_impact_sd=self.initial_impact_sd,
+        )
+
+    @property
+    def groups(self) -> tuple[range, ...]:
+        """The agents of each group."""
+        ends = list(accumulate(self.sizes))
+        return tuple(range(end - size, end) for size, end in zip(self.sizes, ends, strict=True))
+
+    @property
+    def n_agents(self) -> int:
+        """N, of all groups."""
+        return sum(self.sizes)
+
+    @property
+    def dt(self) -> float:
+        """Length of a step, hours."""
+        return self.market.dt
+
+    @property
+    def action_scale(self) -> float:
+        """Typical trading rate, shares/hour."""
+        return self.market.scales.rate
+
+    @property
+    def normals_per_episode(self) -> int:
+        """Number of standard normals an episode needs."""
+        return self.market.normals_per_episode
+
+    def shocks_from_normals(self, normal: Tensor) -> Shocks:
+        """Shocks from standard normals ``[..., 2 + N + M]`` in the order S_0, Y_0, q_0, noise."""
+        shocks = self.market.shocks_from_normals(normal)
+        mean = normal.new_tensor(self._of_agents(self.initial_inventory_mean))
+        sd = normal.new_tensor([math.sqrt(var) for var in self._of_agents(self.initial_inventory_var)])
+        return shocks._replace(inventory=mean + sd * normal[..., 2 : 2 + self.n_agents])
+
+    def sample_shocks(self, episodes: int, generator: Generator) -> Shocks:
+        """Draw every random number of ``episodes`` episodes, leaves ``[E]``, ``[E]``, ``[E, N]``, ``[E, M]``."""
+        normal = torch.randn(episodes, self.normals_per_episode, generator=generator, device=generator.device)
+        return self.shocks_from_normals(normal)
+
+    def reset(self, shocks: Shocks) -> MarketState:
+        """State at m = 0."""
+        return self.market.reset(shocks)
+
+    def step(self, state: MarketState, actions: Tensor, shocks: Shocks) -> tuple[MarketState, Tensor]:
+        """One step of the market; in the rewards ``[..., N]`` each agent has its own group's b1, b2 and b3."""
+        after, rewards = self.market.step(state, actions, shocks)
+        rates, inventory = actions.squeeze(-1), after.inventory
+        trading, running, terminal = (rewards.new_tensor(extra) for extra in self._beyond_first)
+        penalty = self.dt * running + (terminal if after.step == self.n_steps else 0.0)
+        return after, rewards - self.dt * trading * rates.square() - penalty * inventory.square()
+
+    def excursion(self, state: MarketState, normals: Tensor) -> Tensor:
+        """Rates ``[..., N, 1]`` towards random inventories, at the constant rate that would arrive at the horizon."""
+        return self.market.excursion(state, normals)
+
+    def observation_size(self, spec: ObservationSpec) -> tuple[int, int]:
+        """Number of own features F and of features I of each agent's item."""
+        return self.market.observation_size(spec)
+
+    def observe(self, state: MarketState, spec: ObservationSpec) -> Observation:
+        """The market's standardised observation of every agent (:meth:`nash_dqn.games.market.Market.observe`)."""
+        return self.market.observe(state, spec)
+
+    def as_lq(self) -> LQGame:
+        """The linear-quadratic game over z = (S - theta, Y, q_1, ..., q_N), as of :func:`market_lq`; actions nu_i.
+
+        Raises:
+            ValueError: ``impact`` is neither "linear" nor "none", or ``price_floor`` is not None.
+        """
+        game, agents = market_lq(self.market), self.n_agents
+        n = agents + 2
+        unit = np.eye(n + 1 + agents)
+        rates = unit[n + 1 :]
+        holding = unit[2:n] + self.dt * rates
+        squared_rate, squared_holding = (form[:, :, None] * form[:, None, :] for form in (rates, holding))
+        trading, running, terminal = (np.array(extra)[:, None, None] for extra in self._beyond_first)
+        extra_cost = self.dt * (trading * squared_rate + running * squared_holding)
+
+        def own(step: LQStep, last: bool) -> LQStep:
+            cost = extra_cost + terminal * squared_holding if last else extra_cost
+            return replace(step, reward=step.reward - cost)
+
+        before, last = own(game.steps[0], last=False), own(game.steps[-1], last=True)
+        return replace(
+            game,
+            steps=(before,) * (self.n_steps - 1) + (last,),
+            discount=np.array(self._of_agents(self.discount), dtype=np.float64),
+            initial_mean=np.array([0.0, 0.0, *self._of_agents(self.initial_inventory_mean)]),
+            initial_covariance=np.diag(
+                [self.market.price_sd**2, self.market.impact_sd**2, *self._of_agents(self.initial_inventory_var)]
+            ),
+        )
+
+    def state_vector(self, state: MarketState) -> Tensor:
+        """The state z ``[..., N + 2]`` of :meth:`as_lq`, float64."""
+        common = torch.stack([state.price.double() - self.theta, state.impact.double()], dim=-1)
+        return torch.cat([common, state.inventory.double()], dim=-1)
+
+    def _of_agents(self, values: tuple[float, ...]) -> list[float]:
+        """The value of each agent's group, [N]."""
+        return [value for size, value in zip(self.sizes, values, strict=True) for _ in range(size)]
+
+    @cached_property
+    def _beyond_first(self) -> tuple[list[float], list[float], list[float]]:
+        """By how much each agent's b1, b3 and b2 exceed those of the first group, [N] each."""
+        trading, running, terminal = (
+            [value - values[0] for value in self._of_agents(values)] for values in (self.b1, self.b3, self.b2)
+        )
+        return trading, running, terminal

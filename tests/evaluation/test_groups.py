@@ -1,0 +1,128 @@
+"""Evaluation where agents differ: errors, gains and cross-play group by group, against exact solutions."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from nash_dqn.evaluation import cross_play, exploitability, lq_error
+from nash_dqn.evaluation.best_response import BestResponseSettings, measure, train
+from nash_dqn.evaluation.rollout import play
+from nash_dqn.games import lq
+from nash_dqn.games.base import ObservationSpec
+from nash_dqn.games.basket import Basket
+from nash_dqn.games.traders import Traders
+from nash_dqn.grouped_networks import GroupedNetwork, GroupNetwork, with_others
+from nash_dqn.networks import MLP, ObservationNetwork
+from nash_dqn.policy import Policy
+from nash_dqn.seeding import generator
+
+VISIBLE = ObservationSpec(inventories="visible")
+GAME = Traders(
+    sizes=(1, 2), horizon=2.0, n_steps=3, b1=(0.1, 0.2), b2=(0.2, 0.1), b3=(0.05, 0.0), discount=(0.8, 1.0),
+    initial_inventory_mean=(3.0, 0.0), initial_inventory_var=(20.0, 10.0),
+)  # fmt: skip
+SETTINGS = BestResponseSettings([8], iterations=150, episodes=128, learning_rate=0.05, restarts=2, seed=1)
+MIXED: Sequence[float] = (1.3, 0.6, 0.6)
+
+
+def affine(game: Traders, policies: lq.LinearPolicies, seeds: Sequence[int] = (1,)) -> Policy:
+    """A policy of affine terms per step and nothing else; within groups its gains are alike. Equal members."""
+    scales, networks = game.market.scales, []
+    for agents in game.groups:
+        i, seen = agents.start, with_others(agents, game.groups)
+        skip = torch.zeros(len(seeds), game.n_steps, 5 + len(seen), 1)
+        for m in range(game.n_steps):
+            gains = policies.gains[m, i]
+            own = [gains[0] * scales.price, gains[1] * scales.impact, 0.0, gains[2 + i] * scales.inventory]
+            others = [[j for j in group if j != i] for group in seen]
+            pools = [sum(gains[2 + j] for j in group) * scales.inventory for group in others]
+            skip[:, m, :, 0] = torch.tensor([policies.offsets[m, i], *(-x for x in (*own, *pools))])
+        sigma = MLP([torch.zeros(len(seeds), 5 + len(seen), 1)], [torch.zeros(len(seeds), 1, 1)])
+        networks.append(GroupNetwork(agents, game.groups, (), sigma, skip))
+    return Policy(GroupedNetwork(tuple(networks)), VISIBLE, list(seeds), "nash_dqn")
+
+
+def scaled(game: Traders, factors: Sequence[float]) -> lq.LinearPolicies:
+    """The equilibrium, each agent's action times its factor."""
+    exact, factor = lq.solve_nash(game.as_lq()).policies, np.array(factors)
+    return lq.LinearPolicies(exact.gains * factor[:, None], exact.offsets * factor)
+
+
+@pytest.mark.parametrize("visited_by", lq_error.VISITED_BY)
+def test_errors_are_of_the_group_asked_for(visited_by: str) -> None:
+    """The first group acts 1.3 times the equilibrium's action, the second 0.6 times."""
+    policies = [("mixed", affine(GAME, scaled(GAME, MIXED)))]
+    for group, error in zip(GAME.groups, (0.3, 0.4), strict=True):
+        table = lq_error.evaluate(GAME, policies, 50, 7, group)
+        relative = table.loc[table["visited_by"] == visited_by, "relative"]
+        if visited_by == "exact":
+            np.testing.assert_allclose(relative, error, rtol=1e-4)
+        assert relative.iloc[0] == pytest.approx(error, rel=1e-4)
+    whole, parts = (
+        [lq_error.evaluate(GAME, policies, 50, 7, of)["rms_error"] ** 2 for of in sets]
+        for sets in ((None,), GAME.groups)
+    )
+    np.testing.assert_allclose(whole[0], (parts[0] + 2 * parts[1]) / 3, rtol=1e-6)
+
+
+def test_the_equilibrium_has_no_error_and_no_deviator_gains() -> None:
+    policy = affine(GAME, lq.solve_nash(GAME.as_lq()).policies)
+    assert lq_error.evaluate(GAME, [("exact", policy)], 50, 7)["relative"].max() < 1e-5
+    few = dataclasses.replace(SETTINGS, iterations=20, learning_rate=1e-4)
+    table = exploitability.evaluate(GAME, [policy], few, 2000, 500, 1, ("same",))
+    assert table["player"].tolist() == ["1", "2", "3", "nashconv"]
+    assert table["gain"].max() < 1e-3
+
+
+def test_deviators_of_each_group_find_the_best_response() -> None:
+    """Gains against the exact best response to the same profile, a Riccati recursion for one player."""
+    profile = scaled(GAME, MIXED)
+    exact = lq.exploitability(GAME.as_lq(), profile)
+    table = exploitability.evaluate(GAME, [affine(GAME, profile)], SETTINGS, 20_000, 500, 1, ("same",))
+    gains = table["gain"].to_numpy()
+    np.testing.assert_allclose(gains[:3], exact, rtol=0.05)
+    assert gains[3] == pytest.approx(gains[:3].sum(), rel=1e-5)
+    assert abs(exact[0] / exact[1] - 1) > 0.2
+    one = exploitability.evaluate(GAME, [affine(GAME, profile)], SETTINGS, 200, 500, 1, ("same",), players=(2,))
+    assert one["player"].tolist() == ["3", "nashconv"]
+
+
+def test_values_are_discounted_by_group() -> None:
+    """Mean total rewards against the exact values of the profile."""
+    profile = scaled(GAME, MIXED)
+    problem = GAME.as_lq()
+    exact = lq.evaluate_policies(problem, profile).expected(problem.initial_mean, problem.initial_covariance)
+    rewards = play(GAME, [(affine(GAME, profile), slice(None))], GAME.sample_shocks(100_000, generator(3, "x")))[0]
+    spread = rewards.double().std(0) / len(rewards) ** 0.5
+    assert ((rewards.double().mean(0) - torch.from_numpy(exact)).abs() < 4 * spread).all()
+
+
+def test_an_agent_of_any_group_deviates_in_cross_play() -> None:
+    nash, other = affine(GAME, scaled(GAME, (1.0, 1.0, 1.0)), [1, 2]), affine(GAME, scaled(GAME, MIXED), [1, 2])
+    table = cross_play.evaluate(GAME, nash, other, 2, 30, 5, seat=2)
+    chosen = table[(table["profile"] == "first_nash") & (table["design"] == "common") & (table["seed_nash"] == 1)]
+    for point in range(2):
+        shocks = GAME.sample_shocks(30, generator(5, "cross_play", 0, point))
+        expected = play(GAME, [(nash, [2]), (other, [0, 1])], shocks)[0, :, 2].mean()
+        assert chosen["reward"].iloc[point] == pytest.approx(float(expected), rel=1e-5)
+    with pytest.raises(ValueError, match=r"^seat = 3: the game has agents 0 to 2$"):
+        cross_play.evaluate(GAME, nash, other, 2, 30, 5, seat=3)
+
+
+def test_deviators_with_vector_actions_find_the_best_response() -> None:
+    """Everybody holds still, in two assets: the best response alone is exact."""
+    game = Basket(n_agents=2, horizon=2.0, n_steps=2)
+    size = game.observation_size(VISIBLE)
+    sigma = MLP([torch.zeros(1, sum(size), 2)], [torch.zeros(1, 1, 2)])
+    policy = Policy(ObservationNetwork(None, sigma), VISIBLE, [1], "nash_dqn")
+    problem = game.as_lq()
+    still = lq.LinearPolicies(np.zeros((2, 4, problem.state_dim)), np.zeros((2, 4)))
+    response = train(game, policy, "same", SETTINGS)
+    gains = measure(game, policy, response.deviation, 20_000, generator(2, "x"), seats=(0, 1)).gain.mean(-1)[0]
+    np.testing.assert_allclose(gains, np.broadcast_to(lq.exploitability(problem, still), (2, 2)), rtol=0.05)
+    assert (lq_error.evaluate(game, [("still", policy)], 20, 1)["relative"] == 1.0).all()
+    cloud = lq_error.scatter(game, [("still", policy)], 20, 1)
+    assert (cloud["step"].value_counts() == 20 * 2 * 2).all()

@@ -1,0 +1,262 @@
+"""What holds of every game whose equilibrium is known: the torch game and its matrices are one and the same game."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from nash_dqn.games.base import ObservationSpec
+from nash_dqn.games.basket import Basket
+from nash_dqn.games.interbank import Interbank
+from nash_dqn.games.lq import (
+    FloatArray,
+    LinearPolicies,
+    best_response,
+    evaluate_policies,
+    exploitability,
+    solve_nash,
+)
+from nash_dqn.games.traders import Traders
+from nash_dqn.seeding import generator
+
+VISIBLE = ObservationSpec(inventories="visible")
+# Every term present, no two parameters alike.
+TRADERS = Traders(
+    sizes=(1, 2, 1), b1=(0.1, 0.13, 0.17), b2=(0.2, 0.12, 0.07), b3=(0.05, 0.01, 0.03), discount=(0.9, 0.97, 1.0),
+    initial_inventory_mean=(1.0, -2.0, 0.5), initial_inventory_var=(4.0, 9.0, 1.0), horizon=3.0, n_steps=4, kappa=0.4,
+    theta=9.0, sigma=0.3, gamma=0.03, rho=0.7, eta=0.04, initial_price_sd=0.5, initial_impact_sd=0.2,
+)  # fmt: skip
+BASKET = Basket(
+    n_agents=2, horizon=3.0, n_steps=4, kappa=(0.5, 0.3, 0.2), theta=(10.0, 20.0, 5.0), sigma=(0.1, 0.25, 0.2),
+    correlation=((1.0, 0.6, -0.2), (0.6, 1.0, 0.1), (-0.2, 0.1, 1.0)),
+    gamma=((0.02, 0.01, 0.0), (0.005, 0.03, 0.01), (-0.01, 0.0, 0.025)), rho=(0.5, 0.8, 0.3),
+    eta=((0.05, 0.02, 0.01), (-0.01, 0.06, 0.0), (0.0, 0.02, 0.03)),
+    b1=((0.1, 0.02, 0.0), (0.02, 0.12, 0.01), (0.0, 0.01, 0.15)),
+    b2=((0.1, 0.03, 0.01), (0.03, 0.12, 0.0), (0.01, 0.0, 0.09)),
+    b3=((0.02, 0.01, 0.0), (0.01, 0.04, 0.005), (0.0, 0.005, 0.03)), discount=0.9,
+    initial_inventory_var=(4.0, 9.0, 2.0), initial_price_sd=(0.5, 0.3, 0.2), initial_impact_sd=(0.2, 0.1, 0.15),
+)  # fmt: skip
+INTERBANK = Interbank(
+    n_agents=3, horizon=0.8, n_steps=4, a=0.7, q=0.9, epsilon=3.0, c=1.3, sigma=0.6, rho=0.3, initial_sd=0.7
+)
+GAMES = [Traders(), TRADERS, Basket(), BASKET, Interbank(), INTERBANK]
+
+
+def name_of(game: Any) -> str:
+    return f"{type(game).__name__}-{game.n_agents}-{game.n_steps}"
+
+
+def discounts_of(game: Any) -> Tensor:
+    by_group = game.discount if isinstance(game.discount, tuple) else (game.discount,) * len(game.groups)
+    each = [float(by_group[g]) for g, group in enumerate(game.groups) for _ in group]
+    return torch.tensor(each, dtype=torch.float64)
+
+
+def without_noise(game: Any) -> Any:
+    return replace(game, sigma=(0.0,) * game.action_dim if isinstance(game, Basket) else 0.0)
+
+
+def returns_of(game: Any, policies: LinearPolicies, shocks: Any) -> FloatArray:
+    """Discounted returns [E, N] in the torch game, in double precision."""
+    state = game.reset(shocks)
+    gamma, total = discounts_of(game), torch.zeros(1, dtype=torch.float64)
+    for m in range(game.n_steps):
+        gains, offsets = torch.from_numpy(policies.gains[m]), torch.from_numpy(policies.offsets[m])
+        actions = (offsets - game.state_vector(state) @ gains.T).unflatten(-1, (game.n_agents, game.action_dim))
+        state, rewards = game.step(state, actions, shocks)
+        total = total + gamma**m * rewards
+    assert state.step == game.n_steps
+    return np.asarray(total.numpy(), dtype=np.float64)
+
+
+def shocks_of(game: Any, episodes: int, seed: int = 1) -> Any:
+    """In double precision."""
+    normal = torch.randn(
+        episodes, game.normals_per_episode, generator=generator(seed, "exact_games"), dtype=torch.float64
+    )
+    return game.shocks_from_normals(normal)
+
+
+def starts_of(game: Any, shocks: Any) -> FloatArray:
+    return np.asarray(game.state_vector(game.reset(shocks)).numpy(), dtype=np.float64)
+
+
+@pytest.mark.parametrize("game", GAMES, ids=name_of)
+def test_without_noise_values_are_the_returns_of_the_game(game: Any) -> None:
+    """Any affine profile, from any state: right term by term, not at the equilibrium only."""
+    game = without_noise(game)
+    lq, rng = game.as_lq(), np.random.default_rng(0)
+    shape = (game.n_steps, sum(lq.action_dims))
+    # Gains small enough that ten steps of ten agents do not blow up.
+    policies = LinearPolicies(rng.normal(scale=0.2, size=(*shape, lq.state_dim)), rng.normal(size=shape))
+    shocks = shocks_of(game, 20)
+    expected = evaluate_policies(lq, policies).at(0, starts_of(game, shocks))
+    np.testing.assert_allclose(returns_of(game, policies, shocks), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("game", GAMES, ids=name_of)
+def test_initial_moments_are_those_of_the_game(game: Any) -> None:
+    lq = game.as_lq()
+    starts = starts_of(game, shocks_of(game, 100_000, seed=3))
+    scale = np.sqrt(np.diag(lq.initial_covariance))
+    np.testing.assert_allclose((starts.mean(axis=0) - lq.initial_mean) / scale, 0.0, atol=0.016)
+    covariance = np.cov(starts.T) / np.outer(scale, scale)
+    np.testing.assert_allclose(covariance, lq.initial_covariance / np.outer(scale, scale), atol=0.022)
+
+
+@pytest.mark.parametrize("game", GAMES, ids=name_of)
+def test_equilibrium_values_are_the_mean_returns_of_the_game(game: Any) -> None:
+    lq, episodes = game.as_lq(), 20_000
+    policies, values = solve_nash(lq)
+    shocks = shocks_of(game, episodes, seed=2)
+    returns = returns_of(game, policies, shocks)
+    expected = values.expected(lq.initial_mean, lq.initial_covariance)
+    standard_error = returns.std(axis=0, ddof=1) / math.sqrt(episodes)
+    assert (np.abs(returns.mean(axis=0) - expected) < 3.5 * standard_error).all()
+    # Given where an episode starts less is left to chance.
+    surprise = returns - values.at(0, starts_of(game, shocks))
+    given_start = surprise.std(axis=0, ddof=1) / math.sqrt(episodes)
+    assert (given_start < standard_error).all()
+    assert (np.abs(surprise.mean(axis=0)) < 3.5 * given_start).all()
+
+
+@pytest.mark.parametrize("game", GAMES, ids=name_of)
+def test_nobody_gains_by_leaving_the_equilibrium(game: Any) -> None:
+    lq = game.as_lq()
+    policies = solve_nash(lq).policies
+    for group in game.groups:
+        np.testing.assert_allclose(best_response(lq, policies, group[0]).gains, policies.gains, atol=1e-10)
+    np.testing.assert_allclose(exploitability(lq, policies), 0.0, atol=1e-12)
+    worse = LinearPolicies(1.1 * policies.gains, policies.offsets)
+    assert (exploitability(lq, worse) > 1e-4).all()  # so that the zero above says something
+
+
+def group_swap(game: Any, group: range) -> list[int]:
+    """The agents with the first and the last of one group exchanged."""
+    order = list(range(game.n_agents))
+    order[group[0]], order[group[-1]] = group[-1], group[0]
+    return order
+
+
+@pytest.mark.parametrize("game", GAMES, ids=name_of)
+def test_agents_of_a_group_are_interchangeable(game: Any) -> None:
+    """Exchanging two of them in states and actions exchanges their rewards and observations."""
+    assert [i for group in game.groups for i in group] == list(range(game.n_agents))
+    shocks = shocks_of(game, 6)
+    state = game.reset(shocks)
+    axis = -2 if isinstance(game, Basket) else -1
+    leaf = "reserves" if isinstance(game, Interbank) else "inventory"
+    actions = torch.randn(6, game.n_agents, game.action_dim, generator=generator(5, "exact_games"), dtype=torch.float64)
+    quiet = without_noise(game)  # each bank has a noise of its own
+    _, rewards = quiet.step(state, actions, shocks)
+    seen = game.observe(state, VISIBLE)
+    for group in game.groups:
+        order = torch.tensor(group_swap(game, group))
+        swapped = state._replace(**{leaf: getattr(state, leaf).index_select(axis, order)})
+        _, rewards_swapped = quiet.step(swapped, actions[:, order], shocks)
+        torch.testing.assert_close(rewards_swapped, rewards[:, order], rtol=1e-12, atol=1e-12)
+        seen_swapped = game.observe(swapped, VISIBLE)
+        torch.testing.assert_close(seen_swapped.items, seen.items[:, order])
+        if not isinstance(game, Traders):  # there, order flow since the start belongs to an agent's number
+            torch.testing.assert_close(seen_swapped.own, seen.own[:, order])
+
+
+@pytest.mark.parametrize("game", GAMES, ids=name_of)
+def test_observations_have_their_size_and_are_of_order_one(game: Any) -> None:
+    own_size, item_size = game.observation_size(VISIBLE)
+    shocks = game.sample_shocks(4000, generator(7, "exact_games"))
+    state = game.reset(shocks)
+    seen = game.observe(state, VISIBLE)
+    assert seen.own.shape == (4000, game.n_agents, own_size)
+    assert seen.items is not None and seen.items.shape == (4000, game.n_agents, item_size)
+    assert seen.own.dtype == torch.float32 and seen.step == 0
+    assert (seen.own[..., 0] == -1).all()
+    torch.testing.assert_close(seen.own[..., -item_size:], seen.items)
+    size = seen.items.square().mean(0).sqrt()
+    assert ((size > 0.2) & (size < 2.0)).all()
+    while state.step < game.n_steps:
+        state, _ = game.step(state, torch.zeros(4000, game.n_agents, game.action_dim), shocks)
+    last = game.observe(state, VISIBLE).own
+    assert (last[..., 0] == 1).all()
+    assert last[..., 1:].square().mean((0, 1)).sqrt().max() < 3.0
+
+
+@pytest.mark.parametrize("game", GAMES, ids=name_of)
+def test_leading_dimensions_are_arbitrary_and_actions_have_gradients(game: Any) -> None:
+    """An ensemble [K, E] plays what its members [E] play alone."""
+    shape = (2, 3, game.n_agents, game.action_dim)
+    actions = torch.randn(shape, generator=generator(8, "exact_games"), dtype=torch.float64).requires_grad_()
+    shocks = shocks_of(game, 6)
+    ensemble = shocks.map(lambda leaf: leaf.unflatten(0, (2, 3)))
+    state, rewards = game.step(game.reset(ensemble), actions, ensemble)
+    member = ensemble.map(lambda leaf: leaf[1])
+    state_alone, alone = game.step(game.reset(member), actions[1], member)
+    torch.testing.assert_close(rewards[1], alone, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(game.state_vector(state)[1], game.state_vector(state_alone), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(game.observe(state, VISIBLE).own[1], game.observe(state_alone, VISIBLE).own)
+    _, later = game.step(state, torch.zeros_like(actions), ensemble)
+    (gradient,) = torch.autograd.grad((rewards + later)[..., 0].sum(), actions)
+    assert (gradient != 0).all()  # the others' too: they move agent 0's prices, or the mean reserves
+
+
+@pytest.mark.parametrize("game", GAMES, ids=name_of)
+def test_settings_as_json_keeps_them_make_the_same_game(game: Any) -> None:
+    """Lists for tuples, as YAML and JSON have them."""
+
+    def listed(value: Any) -> Any:
+        return [listed(entry) for entry in value] if isinstance(value, tuple) else value
+
+    again = type(game)(**{name: listed(value) for name, value in asdict(game).items()})
+    assert again == game and hash(again) == hash(game)
+
+
+@pytest.mark.parametrize("game", [Basket(), Interbank()], ids=name_of)
+@pytest.mark.parametrize(
+    "change", [{"inventories": "private"}, {"own_flow": True}, {"price": "S-Y"}, {"order_flow": "others_mean"}]
+)
+def test_a_game_that_hides_nothing_has_one_view(game: Any, change: dict[str, Any]) -> None:
+    spec = replace(VISIBLE, **change)
+    (name,) = change
+    for call in (lambda: game.observation_size(spec), lambda: game.observe(game.reset(shocks_of(game, 1)), spec)):
+        with pytest.raises(ValueError, match=f"observation.{name} = .* only$"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Traders(sizes=()), r"sizes = \(\): allowed is a number of agents"),
+        (lambda: Traders(sizes=(2, 0)), r"sizes\[1\] = 0: allowed is an integer >= 1"),
+        (lambda: Traders(b1=(0.1,)), r"b1 = \(0.1,\): allowed are 2 numbers"),
+        (lambda: Traders(b1=(0.1, 0.0)), r"b1\[1\] = 0.0: allowed is a finite number > 0"),
+        (lambda: Traders(discount=(1.0, 1.5)), r"discount\[1\] = 1.5: allowed is a number in \(0, 1\]"),
+        (lambda: Traders(sigma=-1.0), "sigma = -1.0: allowed is a finite number >= 0"),
+        (lambda: Basket(n_agents=0), "n_agents = 0: allowed is an integer >= 1"),
+        (lambda: Basket(kappa=()), r"kappa = \(\): allowed is a number for each asset"),
+        (lambda: Basket(theta=(1.0,)), r"theta = \(1.0,\): allowed are 2 numbers"),
+        (lambda: Basket(rho=(0.5, -1.0)), r"rho\[1\] = -1.0: allowed is a finite number >= 0"),
+        (lambda: Basket(eta=((1.0, 0.0),)), r"eta = .*: allowed is a 2 x 2 matrix"),
+        (lambda: Basket(eta=((1.0, 0.0), (1.0,))), r"eta\[1\] = \(1.0,\): allowed are 2 numbers"),
+        (lambda: Basket(b1=((1.0, 2.0), (2.0, 1.0))), "b1 = .*: allowed is a symmetric, positive definite matrix"),
+        (lambda: Basket(b2=((1.0, 0.1), (0.2, 1.0))), "b2 = .*: allowed is a symmetric, positive semidefinite matrix"),
+        (lambda: Basket(b3=((1.0, 2.0), (2.0, 1.0))), "b3 = .*: allowed is a symmetric, positive semidefinite matrix"),
+        (
+            lambda: Basket(correlation=((1.0, 0.0), (0.0, 2.0))),
+            "correlation = .*: allowed is a matrix with a unit diag",
+        ),
+        (lambda: Interbank(n_agents=1), "n_agents = 1: allowed is an integer >= 2"),
+        (lambda: Interbank(q=2.0, epsilon=3.0), r"epsilon = 3.0: allowed is a finite number >= q\^2 = 4"),
+        (lambda: Interbank(rho=1.5), r"rho = 1.5: allowed is a number in \[-1, 1\]"),
+        (lambda: Interbank(c=math.inf), "c = inf: allowed is a finite number >= 0"),
+    ],
+)
+def test_wrong_parameters_are_named(build: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        build()
+    assert "\n" not in str(error.value)

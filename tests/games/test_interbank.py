@@ -1,0 +1,140 @@
+"""Interbank lending: the equilibrium of Carmona, Fouque and Sun (2015), in continuous time and step by step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import quad, solve_ivp
+
+from nash_dqn.games.interbank import Interbank, continuous_gain
+from nash_dqn.games.lq import FloatArray, solve_nash
+from nash_dqn.seeding import generator
+
+GENERAL = Interbank(n_agents=3, horizon=0.8, n_steps=4, a=0.7, q=0.9, epsilon=3.0, c=1.3, sigma=0.6, rho=0.3)
+
+
+def exact_gain(game: Interbank) -> FloatArray:
+    """k [M] of u_i = k (Xbar - X_i), from the matrix solution, which must be of that form."""
+    n = game.n_agents
+    gains = solve_nash(game.as_lq()).policies.gains
+    k = gains[:, 0, 0] / (1 - 1 / n)
+    np.testing.assert_allclose(gains, k[:, None, None] * (np.eye(n) - 1 / n), atol=1e-12)
+    return np.asarray(k)
+
+
+@pytest.mark.parametrize("step", [0, 3])
+def test_one_step_in_plain_python(step: int) -> None:
+    shocks = GENERAL.sample_shocks(1, generator(1, "interbank")).map(lambda leaf: leaf[0].double())
+    state = GENERAL.reset(shocks)._replace(step=step)
+    u = [0.5, -1.0, 2.0]
+    after, rewards = GENERAL.step(state, torch.tensor(u, dtype=torch.float64).unsqueeze(-1), shocks)
+    x = state.reserves.tolist()
+    mean, new = sum(x) / 3, []
+    for i in range(3):
+        noise = 0.3 * shocks.common[step].item() + math.sqrt(0.91) * shocks.own[step, i].item()
+        new.append(x[i] + 0.2 * (0.7 * (mean - x[i]) + u[i]) + 0.6 * math.sqrt(0.2) * noise)
+    assert after.reserves.tolist() == pytest.approx(new, abs=1e-12)
+    for i in range(3):
+        cost = 0.2 * (u[i] ** 2 / 2 - 0.9 * u[i] * (mean - x[i]) + 1.5 * (mean - x[i]) ** 2)
+        cost += 0.65 * (sum(new) / 3 - new[i]) ** 2 if step == 3 else 0.0
+        assert rewards[i].item() == pytest.approx(-cost, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "game",
+    [Interbank(), GENERAL, replace(GENERAL, c=0.0), replace(GENERAL, epsilon=0.81), Interbank(n_agents=2, q=0.0)],
+)
+def test_closed_form_solves_the_riccati_equation(game: Interbank) -> None:
+    """eta' = 2 (a + q) eta + (1 - 1/N^2) eta^2 - (epsilon - q^2), eta_T = c, integrated numerically."""
+    n, left = game.n_agents, np.linspace(0.0, game.horizon, 21)
+
+    def against_time(_: float, eta: FloatArray) -> FloatArray:
+        slope = 2 * (game.a + game.q) * eta + (1 - 1 / n**2) * eta**2 - (game.epsilon - game.q**2)
+        return -slope
+
+    eta = solve_ivp(against_time, (0, game.horizon), [game.c], t_eval=left, rtol=1e-11, atol=1e-13).y[0]
+    expected = game.q + (1 - 1 / n) * eta
+    np.testing.assert_allclose(continuous_gain(game, game.horizon - left), expected, rtol=1e-8)
+
+
+def test_closed_form_without_pull_or_excess_cost() -> None:
+    """eta' = (1 - 1/N^2) eta^2 has the solution c / (1 + (1 - 1/N^2) c (T - t)), the limit of the general form."""
+    game = Interbank(n_agents=4, a=0.0, q=0.0, epsilon=0.0, c=2.0)
+    times = np.linspace(0.0, 1.0, 5)
+    expected = 0.75 * 2.0 / (1 + (15 / 16) * 2.0 * (1 - times))
+    np.testing.assert_allclose(continuous_gain(game, times), expected, rtol=1e-13)
+    np.testing.assert_allclose(continuous_gain(replace(game, a=1e-7), times), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("game", [Interbank(), GENERAL, Interbank(n_agents=2), Interbank(n_agents=6, rho=-0.9)])
+def test_matrix_solution_is_the_scalar_recursion(game: Interbank) -> None:
+    """With V' = -(eta' z^2 / 2 + mu'), z = Xbar - X_i, and the others at k z, by hand:
+
+    k = [q + (1 - 1/N) eta' (1 - a dt)] / [1 + (1 - 1/N) eta' dt],
+    eta = (k^2 - 2 q k + epsilon) dt + eta' (1 - (a + k) dt)^2, and mu' grows by the noise's part in z,
+    (1 - 1/N) sigma^2 (1 - rho^2) dt, times eta' / 2.
+    """
+    n, dt, eta, mu, by_hand = game.n_agents, game.dt, game.c, 0.0, []
+    share = 1 - 1 / n
+    for _ in range(game.n_steps):
+        mu += 0.5 * eta * share * game.sigma**2 * (1 - game.rho**2) * dt
+        k = (game.q + share * eta * (1 - game.a * dt)) / (1 + share * eta * dt)
+        eta = (k**2 - 2 * game.q * k + game.epsilon) * dt + eta * (1 - (game.a + k) * dt) ** 2
+        by_hand.append(k)
+    np.testing.assert_allclose(exact_gain(game), by_hand[::-1], rtol=1e-11)
+    values = solve_nash(game.as_lq()).values
+    start = np.linspace(-1.0, 2.0, n)
+    expected = -0.5 * eta * (start.mean() - start) ** 2 - mu
+    np.testing.assert_allclose(values.at(0, start), expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("n", [2, 5, 10])
+def test_equilibrium_converges_to_that_in_continuous_time_at_rate_dt(n: int) -> None:
+    steps = np.array([40, 80, 160, 320])
+    distance = []
+    for m in steps:
+        game = Interbank(n_agents=n, n_steps=int(m))
+        distance.append(np.abs(exact_gain(game) - continuous_gain(game, game.dt * np.arange(m))).max())
+    order = -np.diff(np.log2(distance))
+    assert ((order > 0.95) & (order < 1.0)).all() and (np.diff(order) > 0).all()
+    # Two step lengths extrapolated to none: the error of order dt goes, and with it nine tenths.
+    fine, coarse = (exact_gain(Interbank(n_agents=n, n_steps=m))[0] for m in (320, 160))
+    limit = continuous_gain(Interbank(n_agents=n), np.zeros(1))[0]
+    assert abs(2 * fine - coarse - limit) < 0.02 * abs(fine - limit)
+
+
+def test_value_converges_to_that_in_continuous_time() -> None:
+    """V_i = -(eta_0 z^2 / 2 + mu_0), mu_0 = (1 - 1/N) sigma^2 (1 - rho^2) / 2 times the integral of eta."""
+    game = Interbank(n_agents=5)
+
+    def eta(t: float) -> float:
+        return float(continuous_gain(game, np.array(t)) - game.q) / 0.8
+
+    mu = 0.5 * 0.8 * 0.75 * quad(eta, 0, 1)[0]
+    start = np.array([1.0, 0.0, 0.5, -1.0, 0.2])
+    expected = -0.5 * eta(0.0) * (start.mean() - start) ** 2 - mu
+    distance = [
+        np.abs(solve_nash(replace(game, n_steps=m).as_lq()).values.at(0, start) - expected).max()
+        for m in (80, 160, 320)
+    ]
+    assert -np.diff(np.log2(distance)) == pytest.approx(1.0, abs=0.06)
+
+
+def test_common_noise_moves_nobody_off_the_mean() -> None:
+    """With rho = 1 only the spread of the initial reserves costs; gains do not depend on the noise at all."""
+    game = Interbank(n_agents=4)
+    alone, common = replace(game, rho=0.0), replace(game, rho=1.0)
+    np.testing.assert_allclose(exact_gain(alone), exact_gain(common), rtol=1e-13)
+    at_mean = np.full(4, 0.3)
+    np.testing.assert_allclose(solve_nash(common.as_lq()).values.at(0, at_mean), 0.0, atol=1e-14)
+    assert (solve_nash(alone.as_lq()).values.at(0, at_mean) < -0.1).all()
+
+
+def test_defaults_equilibrium() -> None:
+    lq = Interbank().as_lq()
+    values = solve_nash(lq).values.expected(lq.initial_mean, lq.initial_covariance)
+    np.testing.assert_allclose(values, -1.4688, atol=5e-5)

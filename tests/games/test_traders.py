@@ -1,0 +1,145 @@
+"""Different traders in one market: the market itself where they are alike, and what differs where they are not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nash_dqn.games.base import ObservationSpec
+from nash_dqn.games.lq import FloatArray, solve_nash, state_moments
+from nash_dqn.games.market import Market
+from nash_dqn.games.market_lq import market_lq
+from nash_dqn.games.traders import Traders
+from nash_dqn.seeding import generator
+
+MARKET = Market(
+    n_agents=5, horizon=5.0, n_steps=10, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05,
+    b1=0.1, b2=0.1, b3=0.03, discount=0.9, impact="linear", price_floor=None,
+)  # fmt: skip
+ALIKE = Traders.of_market(MARKET)
+GROUPED = ("b1", "b2", "b3", "discount", "initial_inventory_mean", "initial_inventory_var")
+SPLIT = replace(ALIKE, sizes=(2, 3), **{name: getattr(ALIKE, name) * 2 for name in GROUPED})
+"""The same agents, in two groups of equal preferences."""
+
+
+@pytest.mark.parametrize("game", [ALIKE, SPLIT])
+@pytest.mark.parametrize("law", ["linear", "sqrt"])
+def test_agents_who_are_alike_play_the_market_to_the_bit(game: Traders, law: Any) -> None:
+    market = replace(MARKET, impact=law, price_floor=0.01)
+    game = replace(game, impact=law, price_floor=0.01)
+    normal = torch.randn(50, market.normals_per_episode, generator=generator(1, "traders"))
+    shocks = market.shocks_from_normals(normal)
+    assert all(torch.equal(a, b) for a, b in zip(game.shocks_from_normals(normal), shocks, strict=True))
+    ours, theirs = game.reset(shocks), market.reset(shocks)
+    spec = ObservationSpec(own_flow=True, inventories="visible")
+    for m in range(market.n_steps):
+        rates = 3 * torch.randn(50, 5, 1, generator=generator(m, "traders", "rates"))
+        ours, our_rewards = game.step(ours, rates, shocks)
+        theirs, rewards = market.step(theirs, rates, shocks)
+        assert torch.equal(our_rewards, rewards)
+        assert all(torch.equal(torch.as_tensor(a), torch.as_tensor(b)) for a, b in zip(ours, theirs, strict=True))
+        torch.testing.assert_close(game.observe(ours, spec).own, market.observe(theirs, spec).own, rtol=1e-6, atol=1e-6)
+    assert game.action_scale == pytest.approx(market.scales.rate, rel=1e-12)
+
+
+@pytest.mark.parametrize("game", [ALIKE, SPLIT])
+def test_agents_who_are_alike_have_the_market_s_equilibrium(game: Traders) -> None:
+    ours, theirs = game.as_lq(), market_lq(MARKET)
+    (our_policies, our_values), (policies, values) = solve_nash(ours), solve_nash(theirs)
+    np.testing.assert_allclose(our_policies.gains, policies.gains, rtol=1e-12, atol=1e-14)
+    expected = values.expected(theirs.initial_mean, theirs.initial_covariance)
+    np.testing.assert_allclose(our_values.expected(ours.initial_mean, ours.initial_covariance), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("step", [0, 9])
+def test_rewards_by_hand(step: int) -> None:
+    """r_i = q'_i (S' - S) - (b1 nu_i^2 + b3 q'_i^2) dt - 1{last step} b2 q'_i^2, each group with its own b."""
+    game = Traders()
+    shocks = game.sample_shocks(4, generator(2, "traders")).map(torch.Tensor.double)
+    state = game.reset(shocks)._replace(step=step)
+    rates = torch.tensor([[1.0, -2.0, 3.0, 0.5, -1.5]] * 4, dtype=torch.float64)
+    after, rewards = game.step(state, rates.unsqueeze(-1), shocks)
+    for i, (b1, b2, b3) in enumerate([(0.1, 0.2, 0.05)] * 2 + [(0.15, 0.1, 0.0)] * 3):
+        held = state.inventory[:, i] + 0.5 * rates[:, i]
+        expected = held * (after.price - state.price) - 0.5 * (b1 * rates[:, i] ** 2 + b3 * held**2)
+        expected -= b2 * held**2 if step == 9 else 0.0
+        torch.testing.assert_close(rewards[:, i], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_scales_suit_all_agents() -> None:
+    """Rate: root mean square over the agents of q_0, over T: (2 (25 + 50) + 3 (0 + 10)) / 5 = 36."""
+    assert Traders().action_scale == pytest.approx(6.0 / 5.0, rel=1e-12)
+
+
+def test_last_step_by_hand() -> None:
+    """One step is a static game: at S = theta, Y = 0, with c = eta + gamma, v = sum_j v_j, q'_i = q_i + v_i dt,
+
+    the derivative of r_i in v_i, over dt, is c v dt + c q'_i - 2 b1_i v_i - 2 (b2_i + b3_i dt) q'_i.
+    """
+    game = replace(Traders(), n_steps=1, horizon=0.5)
+    gains = solve_nash(game.as_lq()).policies.gains[0, :, 2:]
+    held = np.array([3.0, -1.0, 0.5, 2.0, 7.0])
+    rates = -gains @ held
+    b1, b2, b3 = (np.repeat(b, (2, 3)) for b in (game.b1, game.b2, game.b3))
+    c, after = 0.07, held + 0.5 * rates
+    slope = c * rates.sum() * 0.5 + c * after - 2 * b1 * rates - 2 * (b2 + 0.5 * b3) * after
+    np.testing.assert_allclose(slope, 0.0, atol=1e-14)
+
+
+def test_without_impact_each_group_liquidates_at_its_own_constant_rate() -> None:
+    """b2 / (b1 + b2 time left), Almgren and Chriss (2000) without risk aversion, whatever the others do."""
+    game = replace(Traders(), eta=0.0, impact="none", b3=(0.0, 0.0), discount=(1.0, 1.0))
+    gains = solve_nash(game.as_lq()).policies.gains
+    left = 0.5 * np.arange(10, 0, -1)
+    for agent, b1, b2 in ((0, 0.1, 0.2), (1, 0.1, 0.2), (2, 0.15, 0.1), (4, 0.15, 0.1)):
+        np.testing.assert_allclose(gains[:, agent, 2 + agent], b2 / (b1 + b2 * left), rtol=1e-12)
+        np.testing.assert_allclose(np.delete(gains[:, agent, 2:], agent, axis=1), 0.0, atol=1e-14)
+
+
+def solution(game: Traders) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Gains [M, N, N + 2], expected values [N], and mean states [M + 1, N + 2] of the equilibrium."""
+    lq = game.as_lq()
+    policies, values = solve_nash(lq)
+    return policies.gains, values.expected(lq.initial_mean, lq.initial_covariance), state_moments(lq, policies).mean
+
+
+def test_the_impatient_trade_faster_and_the_patient_take_the_other_side() -> None:
+    gains, values, mean = solution(Traders())
+    own = gains[:, range(5), range(2, 7)]
+    np.testing.assert_allclose(own[:, :2], own[:, :1].repeat(2, 1), rtol=1e-10)
+    np.testing.assert_allclose(own[:, 2:], own[:, 2:3].repeat(3, 1), rtol=1e-10)
+    assert (own[:, 0] > 2 * own[:, 4]).all()
+    np.testing.assert_allclose(values, [-5.690] * 2 + [-0.163] * 3, atol=5e-4)
+    # The impatient hold 5 shares on average and sell; the patient, who hold none, first sell ahead and then buy.
+    impatient, patient = mean[:, 2], mean[:, 4]
+    assert (np.diff(impatient) < 0).all() and impatient[-1] < 0.2
+    assert patient[1] < -0.25 and (patient[3:] > 0.1).all()
+
+
+def test_both_groups_gain_by_meeting() -> None:
+    """Each loses less than in the same market by itself."""
+    game = Traders()
+    together = solution(game)[1]
+    for g, group in enumerate(game.groups):
+        change: dict[str, Any] = {name: (getattr(game, name)[g],) for name in ("sizes", *GROUPED)}
+        alone = solution(replace(game, **change))[1]
+        assert together[group[0]] > alone[0] + 0.04
+
+
+@pytest.mark.parametrize("name", ["b2", "b3"])
+def test_who_is_made_more_impatient_sells_faster(name: str) -> None:
+    """The second group's own-inventory gains at the first step rise with its penalty."""
+    own = []
+    for penalty in (0.0, 0.05, 0.1, 0.2):
+        change: dict[str, Any] = {name: (0.2, penalty)}
+        own.append(solution(replace(Traders(), **change))[0][0, 4, 6])
+    assert (np.diff(own) > 0.01).all()
+
+
+def test_a_market_of_another_kind_has_no_matrices() -> None:
+    with pytest.raises(ValueError, match="impact = 'sqrt'"):
+        replace(Traders(), impact="sqrt").as_lq()
