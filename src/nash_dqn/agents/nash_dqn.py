@@ -237,7 +237,7 @@ def member_sum(samples: Tensor) -> Tensor:
 
 
 class NashDQN:
-    """The two networks of the actor-critic and one iteration's updates, for the members still training."""
+    """The networks of A, V and a projected policy, and one iteration's updates, for the members still training."""
 
     def __init__(self, game: Game, recipe: NashDQNRecipe, seeds: Sequence[int], device: torch.device) -> None:
         if len(game.groups) > 1 and (recipe.policy != "nash" or recipe.explorers != "all"):
@@ -311,7 +311,7 @@ class NashDQN:
         return torch.stack((loss, penalty, parameters.psi.abs().flatten(1).mean(1))).detach()
 
     def _projection(self, played: Tensor, parameters: Parameters) -> Tensor:
-        """What the actor minimises, a sum per member: where only agent 0 explores, of what it sees in these alone."""
+        """What the actor minimises, summed per member: over agent 0's samples of solo episodes, if there are such."""
         gap = projection_loss(played, parameters)
         if self.recipe.explorers == "half":
             gap = gap[:, self.recipe.solo, :, :1]
