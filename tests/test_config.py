@@ -575,11 +575,11 @@ NAMES = [
     *("run.scenarios", "run.comparisons", "lq.scenarios", "lq.nash_dqn", "lq.fictitious_play", "ablation.scenarios"),
     *(f"exploitability.policies.{algorithm}" for algorithm in ("nash_dqn", "fictitious_play", "self_play")),
     *(f"ddpg_best_response.opponents.{algorithm}" for algorithm in ("nash_dqn", "fictitious_play")),
-    *("equilibrium_path.policies", "ablation.switches.noise"),
+    *("robustness.nash_dqn", "equilibrium_path.policies", "ablation.switches.noise"),
 ]
 """Lists of names."""
 NAME = ["beta_sweep.recipe", "exploitability.reference", "data_efficiency.reference", "ddpg_best_response.recipe"]
-NAME += ["equilibrium_path.start", "equilibrium_path.end", "ablation.base", "ablation.goal"]
+NAME += ["equilibrium_path.start", "equilibrium_path.end", "ablation.base", "ablation.goal", "projection.recipe"]
 NAME += [f"comparisons.paper.{algorithm}" for algorithm in ("nash_dqn", "fictitious_play", "self_play")]
 
 

@@ -24,6 +24,7 @@ PAGES = [
 ]
 MADE = (
     "results/",
+    ".checkpoints",
     "figures/",
     "logs/",
     "benchmarks/",
