@@ -161,7 +161,7 @@ def test_what_cannot_be_compared(game: Market, market: Market, linear: Linear) -
     many = dataclasses.replace(
         game, n_agents=8, horizon=5.0, n_steps=10, rho=0.5, b1=0.1, b2=0.1, b3=0.0, discount=1.0
     )  # Table 1 with more agents of the same impact
-    with pytest.raises(NoEquilibriumError, match=r"^n_agents = 8, impact = 'linear': no exact .*not strictly concave"):
+    with pytest.raises(NoEquilibriumError, match=r"^Market of n_agents = 8: no exact .*not strictly concave"):
         lq_error.evaluate(many, policies, episodes=1, seed=7)
     with pytest.raises(ValueError, match="impact = 'sqrt'"):
         lq_error.evaluate(market, policies, episodes=1, seed=7)
