@@ -10,6 +10,7 @@ import copy
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -81,6 +82,21 @@ def record(folder: Path) -> dict[str, Any]:
     return found
 
 
+def killed_again_and_again(job: Callable[[Path], None], folder: Path, kills: int, seconds: float) -> int | None:
+    """Kill so many sessions of a training, which takes so long; how many found a checkpoint. None: through too soon."""
+    checkpoint.Checkpoint.__init__.__defaults__ = (seconds / 30,)
+    moments = random.Random(1)
+    resumed = 0
+    for kill in range(kills):
+        resumed += any((_training.CHECKPOINTS / folder).rglob("*.safetensors"))
+        process = session(job, folder)
+        time.sleep(moments.uniform(0.1, 0.4) / kills * seconds)
+        os.kill(process, SIGNALS[kill % len(SIGNALS)])
+        if os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0:
+            return None
+    return resumed
+
+
 def trial(algorithm: str, kills: int) -> dict[str, Any]:
     """Train without interruption, then with so many, and compare."""
     job = job_of(algorithm)
@@ -89,17 +105,12 @@ def trial(algorithm: str, kills: int) -> dict[str, Any]:
     os.waitpid(session(job, whole), 0)
     seconds = time.perf_counter() - started
 
-    checkpoint.Checkpoint.__init__.__defaults__ = (seconds / 30,)
     kept = _training.CHECKPOINTS / killed
-    moments = random.Random(1)
-    resumed = 0
-    for kill in range(kills):
-        resumed += any(kept.rglob("*.safetensors"))
-        process = session(job, killed)
-        time.sleep(moments.uniform(0.1, 0.4) / kills * seconds)  # through too soon only if all else got twice as fast
-        os.kill(process, SIGNALS[kill % len(SIGNALS)])
-        if os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0:
-            sys.exit(f"through before kill {kill + 1}")
+    # A machine that was busy a moment ago may train much faster now: then all over, with kills twice as soon.
+    while (resumed := killed_again_and_again(job, killed, kills, seconds)) is None:
+        for folder in (killed, kept):
+            shutil.rmtree(folder, ignore_errors=True)
+        seconds /= 2
     started = time.perf_counter()
     os.waitpid(session(job, killed), 0)
     last = time.perf_counter() - started
