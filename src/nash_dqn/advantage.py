@@ -51,16 +51,26 @@ def unpack(raw: Tensor, d: int) -> AdvantageParameters:
         mu, diagonal, p12, p22, psi = raw.unsqueeze(-1).split(1, -2)
         return AdvantageParameters(mu[..., 0], functional.softplus(diagonal), p12, p22, psi[..., 0])
     mu, lower, p12, symmetric, psi = raw.split([d, triangle, d * d, triangle, d], -1)
-    rows, cols = torch.tril_indices(d, d, device=raw.device)
+    return AdvantageParameters(mu, _cholesky(lower, d), p12.unflatten(-1, (d, d)), _symmetric(symmetric, d), psi)
 
-    def fill(entries: Tensor) -> Tensor:
-        matrix = raw.new_zeros(*raw.shape[:-1], d, d)
-        matrix[..., rows, cols] = entries
-        return matrix
 
-    cholesky = fill(torch.where(rows == cols, functional.softplus(lower), lower))
-    half = fill(symmetric)
-    return AdvantageParameters(mu, cholesky, p12.unflatten(-1, (d, d)), half + half.tril(-1).mT, psi)
+def _cholesky(entries: Tensor, d: int) -> Tensor:
+    """Lower triangular matrices ``[..., d, d]`` of these entries, the diagonal through softplus."""
+    rows, cols = torch.tril_indices(d, d, device=entries.device)
+    return _lower(torch.where(rows == cols, functional.softplus(entries), entries), d)
+
+
+def _symmetric(entries: Tensor, d: int) -> Tensor:
+    """Symmetric matrices ``[..., d, d]`` with these entries on and below the diagonal."""
+    half = _lower(entries, d)
+    return half + half.tril(-1).mT
+
+
+def _lower(entries: Tensor, d: int) -> Tensor:
+    rows, cols = torch.tril_indices(d, d, device=entries.device)
+    matrix = entries.new_zeros(*entries.shape[:-1], d, d)
+    matrix[..., rows, cols] = entries
+    return matrix
 
 
 def label_invariant_advantage(
@@ -150,19 +160,11 @@ def unpack_groups(raw: Tensor, d: int, groups: Sequence[range]) -> GroupedParame
     count, pairs = len(groups), len(groups) * (len(groups) - 1) // 2
     sizes = [d, triangle, count * d * d, count * triangle, count * d, pairs * d * d]
     mu, lower, p12, symmetric, psi, cross = raw.split(sizes, -1)
-    rows, cols = torch.tril_indices(d, d, device=raw.device)
-
-    def fill(entries: Tensor) -> Tensor:
-        matrix = entries.new_zeros(*entries.shape[:-1], d, d)
-        matrix[..., rows, cols] = entries
-        return matrix
-
-    half = fill(symmetric.unflatten(-1, (count, triangle)))
     return GroupedParameters(
         mu,
-        fill(torch.where(rows == cols, functional.softplus(lower), lower)),
+        _cholesky(lower, d),
         p12.unflatten(-1, (count, d, d)),
-        half + half.tril(-1).mT,
+        _symmetric(symmetric.unflatten(-1, (count, triangle)), d),
         psi.unflatten(-1, (count, d)),
         cross.unflatten(-1, (pairs, d, d)),
         groups,

@@ -24,7 +24,15 @@ import pandas as pd
 from scipy.optimize import minimize
 
 from nash_dqn.games.base import ObservationSpec
-from nash_dqn.games.lq import FloatArray, LinearPolicies, LQGame, LQStep, evaluate_policies, state_moments
+from nash_dqn.games.lq import (
+    FloatArray,
+    LinearPolicies,
+    LQGame,
+    LQStep,
+    action_value,
+    evaluate_policies,
+    state_moments,
+)
 from nash_dqn.games.market import Market
 from nash_dqn.games.market_lq import market_lq
 
@@ -147,7 +155,7 @@ def projected(game: LQGame, seen: FloatArray, gains: FloatArray, target: Target,
     fitted = np.empty_like(gains)
     for m in range(game.n_steps):
         # Half the derivative of Q_i with respect to u_i, a row over (x, 1, u) for each player.
-        rows = np.stack([_action_value(game, m, i, values[m + 1, i])[n + 1 + i] for i in range(game.n_players)])
+        rows = np.stack([action_value(game, m, i, values[m + 1, i])[n + 1 + i] for i in range(game.n_players)])
         if target == "nash":
             wanted = np.linalg.solve(rows[:, n + 1 :], -rows[:, :n])[0]
         else:
@@ -256,16 +264,6 @@ def _moments(game: LQGame, policies: LinearPolicies, exploration: float = 0.0) -
     return state_moments(dataclasses.replace(game, steps=steps), policies).covariance
 
 
-def _action_value(game: LQGame, m: int, player: int, after: FloatArray) -> FloatArray:
-    """The matrix of Q_{player,m} over (x, 1, u), less its constant, given the value matrix ``after``."""
-    n, step = game.state_dim, game.steps[m]
-    forward = np.zeros((n + 1, n + 1 + game.n_players))
-    forward[:n] = np.concatenate([step.transition, step.drift[:, None], step.control], 1)
-    forward[n, n] = 1
-    value: FloatArray = step.reward[player] + game.discount[player] * forward.T @ after @ forward
-    return value
-
-
 def _least_squares(second_moment: FloatArray, moment_with_target: FloatArray) -> FloatArray:
     """Coefficients of the best linear prediction; the smallest in standardised features where these are collinear."""
     scale = np.sqrt(np.maximum(second_moment.diagonal(), np.finfo(float).tiny))
@@ -284,7 +282,7 @@ def _value_and_gradient(game: LQGame, seen: FloatArray, gains: FloatArray, own: 
     moments = _moments(game, policies)
     slope = np.empty_like(own)
     for m in range(game.n_steps):
-        row = 2 * _action_value(game, m, 0, values.matrices[m + 1, 0])[n + 1]
+        row = 2 * action_value(game, m, 0, values.matrices[m + 1, 0])[n + 1]
         marginal = row[:n] - row[n + 1 :] @ policies.gains[m]  # dQ_1/du_1 as a linear form of x
         slope[m] = -(game.discount[0] ** m) * marginal @ moments[m] @ seen[0].T
     worth = values.expected(game.initial_mean, game.initial_covariance)[0]

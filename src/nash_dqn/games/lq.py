@@ -320,6 +320,16 @@ def state_moments(game: LQGame, policies: LinearPolicies) -> StateMoments:
     return StateMoments(np.array(mean), np.array(covariance))
 
 
+def action_value(game: LQGame, step: int, player: int, after: FloatArray) -> FloatArray:
+    """The matrix [n + 1 + D, n + 1 + D] of Q_{i,m} over y = (x, 1, u), less what the noise of the step is worth.
+
+    ``after`` is the player's value matrix [n + 1, n + 1] at the next step.
+    """
+    forward = _forward(game.steps[step])
+    value: FloatArray = game.steps[step].reward[player] + game.discount[player] * forward.T @ after @ forward
+    return value
+
+
 def _forward(step: LQStep) -> FloatArray:
     """F [n + 1, n + 1 + D], with (E x', 1) = F (x, 1, u)."""
     n, actions = step.control.shape
