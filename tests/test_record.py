@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from nash_dqn import record
+from nash_dqn import progress, record
 from nash_dqn.config import fictitious_play_settings, load_yaml, nash_dqn_settings, self_play_settings
 from nash_dqn.evaluation.claims import COLUMNS
 from nash_dqn.record import Job, RecordError, Training, read_block, render_bench, render_claims, render_times
@@ -83,7 +83,7 @@ def test_numbers_have_the_digits_that_mean_something(numbers: tuple[float, ...],
     ],
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert record.duration(seconds) == text
+    assert progress.duration(seconds) == text
 
 
 def run_record(seconds: float, *stopped: str) -> dict[str, Any]:

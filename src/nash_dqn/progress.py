@@ -63,3 +63,13 @@ def last_step(log_text: bytes) -> Step | None:
         return None
     done, total, speed, left = lines[-1]
     return Step(int(done), int(total), float(speed) if speed else None, float(left) if left else None)
+
+
+def duration(seconds: float) -> str:
+    """A time to two units at most: ``0.4 s``, ``35 s``, ``12 min``, ``1 h 05 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if round(seconds) < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

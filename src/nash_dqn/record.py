@@ -30,6 +30,7 @@ from nash_dqn.config import (
     self_play_settings,
 )
 from nash_dqn.evaluation.claims import COLUMNS
+from nash_dqn.progress import duration
 
 __all__ = ["Job", "RecordError", "Training", "main", "read_block", "render_bench", "render_claims", "render_times"]
 
@@ -171,16 +172,6 @@ def replace_block(page: str, name: str, content: str) -> str:
     """The page with a block's content replaced; errors as for :func:`read_block`."""
     start, end = _span(page, name)
     return f"{page[:start]}\n\n{content}\n\n{page[end:]}"
-
-
-def duration(seconds: float) -> str:
-    """A time to two units at most: ``0.4 s``, ``35 s``, ``12 min``, ``1 h 05 min``."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    if round(seconds) < 120:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _span(page: str, name: str) -> tuple[int, int]:

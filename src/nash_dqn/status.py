@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nash_dqn.progress import last_step
+from nash_dqn.progress import duration, last_step
 
 __all__ = ["FILE", "ActiveJob", "RuleState", "RunState", "render", "summarise"]
 
@@ -244,7 +244,7 @@ def _lines(summary: Mapping[str, Any]) -> Iterator[str]:
     done, jobs, state = summary["done"], summary["jobs"], summary["state"]
     stages = ", ".join(f"{name} {stage['done']} of {stage['jobs']}" for name, stage in summary["stages"].items())
     until = summary["now"] if state == "running" else summary["updated"]
-    took = _time(until - summary["started"])
+    took = duration(until - summary["started"])
     at = time.strftime("%H:%M", time.localtime(summary["updated"]))
     if state == "running":
         yield f"{done} of {jobs} jobs done after {took}, {_overall(summary)}: {stages}"
@@ -271,24 +271,16 @@ def _overall(summary: Mapping[str, Any]) -> str:
     missing = f"{sum(unknown.values())} jobs whose kind was never finished here ({names})"
     if unknown and summary["left"] == 0:
         return f"time left not known yet: {missing}"
-    return f"about {_time(summary['left'])} left" + (f" and {missing}" if unknown else "")
+    return f"about {duration(summary['left'])} left" + (f" and {missing}" if unknown else "")
 
 
 def _job(job: Mapping[str, Any]) -> str:
     if job["state"] == "silent":
-        return f"no sign of life for {_time(job['silent'])}: killed, or done in a group of jobs that goes on"
+        return f"no sign of life for {duration(job['silent'])}: killed, or done in a group of jobs that goes on"
     if "done" in job:
         text = f"{job['done']} of {job['total']} iterations"
         if job["speed"] is not None:
-            text += f", {job['speed']:.3g}/s, at most {_time(job['left'])} left"
+            text += f", {job['speed']:.3g}/s, at most {duration(job['left'])} left"
         return text
-    typical = "" if job["typical"] is None else f" of about {_time(job['typical'])}"
-    return f"{_time(job['elapsed'])}{typical}"
-
-
-def _time(seconds: float) -> str:
-    """A time to two units at most."""
-    if round(seconds) < 120:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+    typical = "" if job["typical"] is None else f" of about {duration(job['typical'])}"
+    return f"{duration(job['elapsed'])}{typical}"
