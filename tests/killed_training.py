@@ -26,6 +26,7 @@ from nash_dqn import checkpoint
 from nash_dqn.agents import snapshots
 from nash_dqn.artifacts import read_json
 from nash_dqn.config import load_yaml
+from nash_dqn.games.market import Market
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
@@ -58,7 +59,8 @@ def job_of(algorithm: str) -> Callable[[Path], None]:
 
     def job(folder: Path) -> None:
         output = SimpleNamespace(run=str(folder / "run.json"), **{key: str(folder / FILES[key]) for key in FILES})
-        _training.run_training(params, output, getattr(module, RECIPES[algorithm]).from_dict, module.train)
+        recipe = getattr(module, RECIPES[algorithm]).from_dict
+        _training.run_training(params, output, lambda game: Market(**game), recipe, module.train)
 
     return job
 

@@ -9,17 +9,22 @@ from typing import Any
 from nash_dqn.agents.result import TrainingResult
 from nash_dqn.artifacts import write_training
 from nash_dqn.checkpoint import Checkpoint, key_of
-from nash_dqn.games.market import Market
+from nash_dqn.games.base import Game
 from nash_dqn.runtime import configure_process, resolve_device
 
 CHECKPOINTS = Path(".checkpoints")  # no output of the rule: Snakemake deletes those before it runs a job again
 
 
 def run_training(
-    params: Any, output: Any, recipe: Callable[[Mapping[str, Any]], Any], train: Callable[..., Any]
+    params: Any,
+    output: Any,
+    game: Callable[[Mapping[str, Any]], Game],
+    recipe: Callable[[Mapping[str, Any]], Any],
+    train: Callable[..., TrainingResult],
 ) -> None:
     """Train one setting, all seeds side by side, and write the files named in ``output``.
 
+    ``game`` and ``recipe`` make what is trained of their settings, ``train`` takes both.
     An interrupted training goes on where its checkpoint stands, if ``params`` (settings, code) are still the same.
     """
     configure_process()
@@ -27,8 +32,8 @@ def run_training(
     device = resolve_device(settings["device"])
     path = CHECKPOINTS / Path(output.weights).parent / "checkpoint.safetensors"
     checkpoint = Checkpoint(path, key_of(settings, params.code, device.type))
-    result: TrainingResult = train(
-        Market(**settings["game"]),
+    result = train(
+        game(settings["game"]),
         recipe(settings["recipe"]),
         settings["seeds"],
         device,

@@ -7,5 +7,6 @@ log_to(snakemake.log[0])
 from _training import run_training
 
 from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe, train
+from nash_dqn.games.market import Market
 
-run_training(snakemake.params, snakemake.output, FictitiousPlayRecipe.from_dict, train)
+run_training(snakemake.params, snakemake.output, lambda game: Market(**game), FictitiousPlayRecipe.from_dict, train)

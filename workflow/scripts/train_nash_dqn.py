@@ -7,5 +7,6 @@ log_to(snakemake.log[0])
 from _training import run_training
 
 from nash_dqn.agents.nash_dqn import NashDQNRecipe, train
+from nash_dqn.games.market import Market
 
-run_training(snakemake.params, snakemake.output, NashDQNRecipe.from_dict, train)
+run_training(snakemake.params, snakemake.output, lambda game: Market(**game), NashDQNRecipe.from_dict, train)

@@ -7,5 +7,6 @@ log_to(snakemake.log[0])
 from _training import run_training
 
 from nash_dqn.agents.self_play import SelfPlayRecipe, train
+from nash_dqn.games.market import Market
 
-run_training(snakemake.params, snakemake.output, SelfPlayRecipe.from_dict, train)
+run_training(snakemake.params, snakemake.output, lambda game: Market(**game), SelfPlayRecipe.from_dict, train)
