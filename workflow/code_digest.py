@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,10 +19,11 @@ _REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @cache
-def code_digest(script: str) -> str:
+def code_digest(script: str, *modules: str) -> str:
     """Digest of ``script`` (path from the repository's root) and of everything it imports from ``nash_dqn``.
 
-    The package is looked up the way the job will find it: it need not lie in this checkout.
+    The package is looked up the way the job will find it: it need not lie in this checkout. ``modules`` of the package
+    are those that the script takes by a name in the configuration, which no import statement shows.
 
     Raises:
         ModuleNotFoundError: the package is not installed, or an import of one of its modules leads nowhere.
@@ -31,7 +32,7 @@ def code_digest(script: str) -> str:
     spec = find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"package {_PACKAGE} is not installed: pip install -e {_REPOSITORY}")
-    return digest(import_closure(_REPOSITORY / script, Path(spec.origin).parent))
+    return digest(import_closure(_REPOSITORY / script, Path(spec.origin).parent, modules))
 
 
 def digest(files: dict[str, Path]) -> str:
@@ -44,8 +45,8 @@ def digest(files: dict[str, Path]) -> str:
     return total.hexdigest()
 
 
-def import_closure(script: Path, package: Path) -> dict[str, Path]:
-    """The script and every file it imports from ``package`` or from its own folder, directly or not.
+def import_closure(script: Path, package: Path, modules: Iterable[str] = ()) -> dict[str, Path]:
+    """The script, ``modules``, and every file they import from ``package`` or the script's folder, directly or not.
 
     All import statements count, also those inside functions and under ``if TYPE_CHECKING``. Importing
     ``a.b.c`` runs ``a/__init__.py`` and ``a/b/__init__.py``, so these count too.
@@ -53,6 +54,7 @@ def import_closure(script: Path, package: Path) -> dict[str, Path]:
     Args:
         script: the file to start from.
         package: folder of the package, holding its ``__init__.py``.
+        modules: dotted names of modules of the package to start from as well.
 
     Returns:
         Names that do not tell where the checkout lies (``nash_dqn/games/market.py``, ``scripts/claims.py``)
@@ -60,35 +62,44 @@ def import_closure(script: Path, package: Path) -> dict[str, Path]:
 
     Raises:
         ModuleNotFoundError: an import of the package leads to no file.
-        ValueError: a file imports dynamically, which cannot be followed.
+        ValueError: a file imports dynamically, which cannot be followed; by ``resolve_name`` it may, where ``modules``
+            are given.
     """
     scripts = script.parent
     files = {f"{scripts.name}/{script.name}": script}
     todo = [(script, "")]
+
+    def add(importer: Path, module: str, certain: bool) -> None:
+        top = module.partition(".")[0]
+        own = top == package.name
+        if not own and not (scripts / f"{top}.py").is_file():
+            return  # the standard library or an installed dependency
+        root = package.parent if own else scripts
+        path = _source(root, module)
+        if path is None:
+            if certain:
+                raise ModuleNotFoundError(f"{importer}: imports {module}, which has no source file")
+            return  # `from a import b` where b is no module but a name in a
+        name = path.relative_to(root if own else root.parent).as_posix()
+        if name not in files:
+            files[name] = path
+            todo.append((path, module if path.name == "__init__.py" else module.rpartition(".")[0]))
+
+    for named in modules:
+        for module, certain in _with_parents(named):
+            add(script, module, certain)
     while todo:
         importer, parent = todo.pop()
-        for module, certain in _imports(importer, parent):
-            top = module.partition(".")[0]
-            own = top == package.name
-            if not own and not (scripts / f"{top}.py").is_file():
-                continue  # the standard library or an installed dependency
-            root = package.parent if own else scripts
-            path = _source(root, module)
-            if path is None:
-                if certain:
-                    raise ModuleNotFoundError(f"{importer}: imports {module}, which has no source file")
-                continue  # `from a import b` where b is no module but a name in a
-            name = path.relative_to(root if own else root.parent).as_posix()
-            if name not in files:
-                files[name] = path
-                todo.append((path, module if path.name == "__init__.py" else module.rpartition(".")[0]))
+        for module, certain in _imports(importer, parent, dynamic=bool(modules)):
+            add(importer, module, certain)
     return files
 
 
-def _imports(path: Path, parent: str) -> Iterator[tuple[str, bool]]:
+def _imports(path: Path, parent: str, dynamic: bool) -> Iterator[tuple[str, bool]]:
     """Dotted names a file imports, packages before their modules, and whether each is a module for certain.
 
-    ``parent`` is the package that relative imports of this file start from.
+    ``parent`` is the package that relative imports of this file start from; ``dynamic``, whether what it imports by a
+    name that it is given (``resolve_name``) is known.
     """
     for node in ast.walk(ast.parse(path.read_bytes(), filename=str(path))):
         if isinstance(node, ast.Import):
@@ -105,7 +116,7 @@ def _imports(path: Path, parent: str) -> Iterator[tuple[str, bool]]:
                 yield f"{base}.{alias.name}", False
         elif isinstance(node, ast.Call):
             called = ast.unparse(node.func).rpartition(".")[2]
-            if called in ("import_module", "__import__"):
+            if called in ("import_module", "__import__") or (called == "resolve_name" and not dynamic):
                 raise ValueError(f"{path}:{node.lineno}: {called}() cannot be followed, use an import statement")
 
 

@@ -28,7 +28,11 @@ __all__ = [
     "comparison",
     "fictitious_play_settings",
     "format_beta",
+    "general_game",
+    "general_games",
+    "general_settings",
     "load_yaml",
+    "market_of_many",
     "nash_dqn_settings",
     "parse_beta",
     "scenario",
@@ -39,6 +43,7 @@ __all__ = [
 BETA_PATTERN = r"[0-9]+(?:\.[0-9]+)?(?:e-[0-9]+)?"
 """Regular expression of a beta in a path; ``parse_beta`` is stricter (one spelling per number)."""
 
+_MANY = "many_players_"
 _COMPARED = ("nash_dqn", "fictitious_play", "self_play")  # the first with one of the others
 
 _Schema = Mapping[str, Any]
@@ -130,6 +135,7 @@ def validate(config: object, schema: _Schema | str | Path) -> dict[str, Any]:
     _check_references(complete)
     _check_sizes(complete)
     _check_ablation(complete, root)
+    _check_general(complete, root)
     return complete
 
 
@@ -210,6 +216,10 @@ def _check_references(config: Mapping[str, Any]) -> None:
         _check_name((section, "recipe"), config[section]["recipe"], config, recipes)
     _check_name(("projection", "recipe"), config["projection"]["recipe"], config, "nash_dqn")
     each("robustness", "nash_dqn")
+    for section in ("nash_dqn", "fictitious_play"):
+        _check_name(("general", section), config["general"][section], config, section)
+    many = config["general"]["many_players"]
+    _check_name(("general", "many_players", "scenario"), many["scenario"], config, "scenarios")
     each("ablation", "scenarios")
     for end in ("base", "goal"):
         _check_name(("ablation", end), config["ablation"][end], config, "nash_dqn")
@@ -258,11 +268,14 @@ def _check_sizes(config: Mapping[str, Any]) -> None:
         _fail(("projection", "recipe"), fitted, "a recipe with policy: projected")
     if config["nash_dqn"][fitted]["observation"]["inventories"] != "private":
         _fail(("projection", "recipe"), fitted, "a recipe with observation.inventories: private")
-    for index, name in enumerate(config["lq"]["scenarios"]):
+    linear: list[tuple[_Path, str]] = [
+        (("lq", "scenarios", index), name) for index, name in enumerate(config["lq"]["scenarios"])
+    ]
+    linear.append((("general", "many_players", "scenario"), config["general"]["many_players"]["scenario"]))
+    for path, name in linear:
         market = config["scenarios"][name]
         if market["impact"] == "sqrt" or market["price_floor"] is not None:
-            allowed = 'a scenario with impact "linear" or "none" and price_floor null'
-            _fail(("lq", "scenarios", index), name, allowed)
+            _fail(path, name, 'a scenario with impact "linear" or "none" and price_floor null')
     inventory = config["policy_grid"]["inventory"]
     if inventory["high"] <= inventory["low"]:
         allowed = f"more than low ({_show(inventory['low'])})"
@@ -328,14 +341,43 @@ def _check_ablation(config: Mapping[str, Any], root: _Schema) -> None:
             if "seeds" in values:
                 _fail((*where, "seeds"), values["seeds"], "no seeds, as all settings have those of ablation.seeds")
     for name, setting in ablation.settings(config["nash_dqn"], section).items():
-        # Deeper down in the schema, so that an error's path starts with the setting's name.
-        named = {"properties": {name: {"$ref": "#/$defs/nash_dqn_recipe"}}}
-        schema = {"properties": {"ablation": named}, "$defs": root["$defs"]}
-        errors = sorted(_Validator(schema).iter_errors({"ablation": {name: setting.recipe}}), key=_priority)
-        if errors:
-            _reject(errors[0], root)
-        _fill_defaults(setting.recipe, root["$defs"]["nash_dqn_recipe"], root)
-        _check_nash_dqn(("ablation", name), setting.recipe)
+        _check_recipe(("ablation", name), "nash_dqn", setting.recipe, root)
+
+
+def _check_general(config: Mapping[str, Any], root: _Schema) -> None:
+    """Recipes as they are in each game can be trained."""
+    for name, entry in config["games"].items():
+        if name.startswith(_MANY):
+            _fail(("games",), name, f"names that do not start with {_MANY}, as trainings with many agents do")
+        for algorithm in ("nash_dqn", "fictitious_play"):
+            if "seeds" in entry[algorithm]:
+                path = ("games", name, algorithm, "seeds")
+                _fail(path, entry[algorithm]["seeds"], "no seeds, as all games have those of general.seeds")
+            recipe = _general_recipe(config, algorithm, entry[algorithm])
+            _check_recipe(("games", name, algorithm), algorithm, recipe, root)
+    many = config["general"]["many_players"]
+    if "seeds" in many["nash_dqn"]:
+        path = ("general", "many_players", "nash_dqn", "seeds")
+        _fail(path, many["nash_dqn"]["seeds"], "no seeds, as those of many_players.seeds are trained")
+    recipe = _general_recipe(config, "nash_dqn", many["nash_dqn"])
+    _check_recipe(("general", "many_players", "nash_dqn"), "nash_dqn", recipe, root)
+
+
+def _check_recipe(path: tuple[str, ...], algorithm: str, recipe: dict[str, Any], root: _Schema) -> None:
+    """A recipe that is put together of others; fills its defaults."""
+    # Down in a schema of its own, so that an error has the path.
+    schema: dict[str, Any] = {"$ref": f"#/$defs/{algorithm}_recipe"}
+    value: Any = recipe
+    for key in reversed(path):
+        schema, value = {"properties": {key: schema}}, {key: value}
+    errors = sorted(_Validator({**schema, "$defs": root["$defs"]}).iter_errors(value), key=_priority)
+    if errors:
+        _reject(errors[0], root)
+    _fill_defaults(recipe, root["$defs"][f"{algorithm}_recipe"], root)
+    if algorithm == "nash_dqn":
+        _check_nash_dqn(path, recipe)
+    else:
+        _at_least(path, "first_epochs", "history_every", recipe)
 
 
 # ------------------------------------------------------------------------------------------- error lines
@@ -394,6 +436,8 @@ def _allowed_without_unit(schema: _Schema, root: _Schema) -> str:
             return f"{noun} {bounds}".rstrip() + or_null
         case "boolean":
             return "true or false"
+        case "string" if "form" in schema:
+            return str(schema["form"])
         case "string":
             return (
                 "a name of lower-case letters, digits and underscores, starting with a letter, "
@@ -571,6 +615,59 @@ def ablation_settings(config: Mapping[str, Any], scenario: str, setting: str) ->
         "seeds": list(config["ablation"]["seeds"]),
         "device": config["device"],
     }
+
+
+def general_games(config: Mapping[str, Any]) -> list[str]:
+    """Names of the games of section ``games``, then of the markets with more and more agents."""
+    return [*config["games"], *(f"{_MANY}{count}" for count in config["general"]["many_players"]["agents"])]
+
+
+def general_game(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What :func:`nash_dqn.games.catalogue.make` makes the game of that name of: ``game`` and ``settings``.
+
+    Raises:
+        ConfigError: there is no such game.
+    """
+    if name not in general_games(config):
+        known = general_games(config)
+        _fail(("games",), name, f"a game ({', '.join(known)})", _suggestion(name, known))
+    if name in config["games"]:
+        return {key: copy.deepcopy(config["games"][name][key]) for key in ("game", "settings")}
+    return market_of_many(config, int(name.removeprefix(_MANY)))
+
+
+def market_of_many(config: Mapping[str, Any], n_agents: int) -> dict[str, Any]:
+    """The same of a market whose impact is shared among so many agents (:func:`nash_dqn.games.mean_field.shared`)."""
+    market = _named(config, "scenarios", config["general"]["many_players"]["scenario"])
+    factor = market["n_agents"] / n_agents
+    shared = {key: market[key] * factor for key in ("eta", "gamma")}
+    return {"game": "market.Market", "settings": {**market, "n_agents": n_agents, **shared}}
+
+
+def general_settings(config: Mapping[str, Any], algorithm: str, name: str) -> dict[str, Any]:
+    """All that determines a training in a game of :func:`general_games`; as ``nash_dqn_settings``.
+
+    ``scenario`` is the game's name, ``game`` its :func:`general_game`.
+
+    Raises:
+        ConfigError: there is no such game.
+    """
+    game, general = general_game(config, name), config["general"]
+    entry = config["games"].get(name, general["many_players"])
+    return {
+        "scenario": name,
+        "recipe_name": general[algorithm],
+        "game": game,
+        "recipe": _general_recipe(config, algorithm, entry[algorithm]),
+        "seeds": list(entry.get("seeds", general["seeds"])),
+        "device": config["device"],
+    }
+
+
+def _general_recipe(config: Mapping[str, Any], algorithm: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    recipe = _named(config, algorithm, config["general"][algorithm])
+    recipe.pop("seeds", None)
+    return {**recipe, **copy.deepcopy(dict(changes))}
 
 
 def _settings(config: Mapping[str, Any], scenario: str, section: str, recipe: str) -> dict[str, Any]:

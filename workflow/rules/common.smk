@@ -13,12 +13,16 @@ from nash_dqn.config import (
     comparison,
     fictitious_play_settings,
     format_beta,
+    general_game,
+    general_games,
+    general_settings,
     load_yaml,
     nash_dqn_settings,
     self_play_settings,
     validate,
 )
 from nash_dqn.deviations import read_deviations
+from nash_dqn.games.catalogue import make, module_of
 
 
 def readable(path):

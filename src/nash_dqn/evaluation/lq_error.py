@@ -21,10 +21,22 @@ from torch import Tensor
 from nash_dqn.evaluation.rollout import repeated, sound_weights, trajectory
 from nash_dqn.games.base import LinearQuadratic, Shocks
 from nash_dqn.games.lq import NoEquilibriumError, solve_nash
+from nash_dqn.games.market import Market
+from nash_dqn.games.mean_field import symmetric_equilibrium, symmetric_profile
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 
-__all__ = ["ALL_STEPS", "COLUMNS", "SCATTER_COLUMNS", "SCATTER_POINTS", "VISITED_BY", "evaluate", "scatter"]
+__all__ = [
+    "ALL_STEPS",
+    "COLUMNS",
+    "SCATTER_COLUMNS",
+    "SCATTER_POINTS",
+    "VISITED_BY",
+    "evaluate",
+    "evaluate_groups",
+    "scatter",
+    "scatter_groups",
+]
 
 COLUMNS = ("algorithm", "recipe", "seed", "visited_by", "step", "rms_error", "rms_exact", "relative")
 SCATTER_COLUMNS = ("algorithm", "recipe", "seed", "step", "exact", "learned")
@@ -71,7 +83,7 @@ def evaluate(
         NoEquilibriumError: the game has no unique equilibrium.
     """
     exact, shocks = _exact_actions(game), _shocks(game, episodes, seed)
-    of = slice(0, game.n_agents) if agents is None else slice(agents.start, agents.stop)
+    of = _slice(game, agents)
     rows: list[dict[str, Any]] = []
     for recipe, policy in policies:
         sound = sound_weights(policy).tolist()
@@ -98,8 +110,47 @@ def evaluate(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def evaluate_groups(
+    game: LinearQuadratic, policies: Sequence[tuple[str, Policy]], episodes: int, seed: int
+) -> pd.DataFrame:
+    """:func:`evaluate` for each of the game's groups of agents, 1, 2, ... in column ``group``, the first.
+
+    Raises:
+        ValueError: as for :func:`evaluate`.
+        NoEquilibriumError: as for :func:`evaluate`.
+    """
+    return _by_group(game, lambda agents: evaluate(game, policies, episodes, seed, agents))
+
+
+def scatter_groups(
+    game: LinearQuadratic, policies: Sequence[tuple[str, Policy]], episodes: int, seed: int
+) -> pd.DataFrame:
+    """:func:`scatter` for each of the game's groups of agents, as in :func:`evaluate_groups`.
+
+    Raises:
+        ValueError: as for :func:`evaluate`.
+        NoEquilibriumError: as for :func:`evaluate`.
+    """
+    return _by_group(game, lambda agents: scatter(game, policies, episodes, seed, agents))
+
+
+def _by_group(game: LinearQuadratic, table: Callable[[range], pd.DataFrame]) -> pd.DataFrame:
+    tables = []
+    for number, agents in enumerate(game.groups, start=1):
+        of_group = table(agents)
+        of_group.insert(0, "group", number)
+        tables.append(of_group)
+    return pd.concat(tables, ignore_index=True)
+
+
 @torch.no_grad()
-def scatter(game: LinearQuadratic, policies: Sequence[tuple[str, Policy]], episodes: int, seed: int) -> pd.DataFrame:
+def scatter(
+    game: LinearQuadratic,
+    policies: Sequence[tuple[str, Policy]],
+    episodes: int,
+    seed: int,
+    agents: range | None = None,
+) -> pd.DataFrame:
     """Pairs of exact and learned action in states that the learned policies visit: a sample of :func:`evaluate`'s.
 
     Args:
@@ -107,6 +158,7 @@ def scatter(game: LinearQuadratic, policies: Sequence[tuple[str, Policy]], episo
         policies: as for :func:`evaluate`.
         episodes: as for :func:`evaluate`.
         seed: as for :func:`evaluate`.
+        agents: as for :func:`evaluate`.
 
     Returns:
         Table with :data:`SCATTER_COLUMNS`: for each policy, seed and decision point ``step``, to 4
@@ -119,13 +171,14 @@ def scatter(game: LinearQuadratic, policies: Sequence[tuple[str, Policy]], episo
     """
     exact, shocks = _exact_actions(game), _shocks(game, episodes, seed)
     source = generator(seed, "lq_error", "scatter")
-    entries = episodes * game.n_agents * game.action_dim
+    of = _slice(game, agents)
+    entries = episodes * (of.stop - of.start) * game.action_dim
     chosen = [torch.randperm(entries, generator=source)[:SCATTER_POINTS] for _ in range(game.n_steps)]
     parts = []
     for recipe, policy in policies:
         sound = sound_weights(policy).tolist()
         for m, actions in enumerate(_visited(game, policy, exact, shocks, "learned")):
-            learned, right = (of_all.flatten(1)[:, chosen[m]] for of_all in actions)
+            learned, right = (of_all[..., of, :].flatten(1)[:, chosen[m]] for of_all in actions)
             for k, of_seed in enumerate(policy.seeds):
                 if sound[k] and (learned[k] - right[k]).isfinite().all():
                     part = {
@@ -140,9 +193,18 @@ def scatter(game: LinearQuadratic, policies: Sequence[tuple[str, Policy]], episo
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(SCATTER_COLUMNS))
 
 
+def _slice(game: LinearQuadratic, agents: range | None) -> slice:
+    return slice(0, game.n_agents) if agents is None else slice(agents.start, agents.stop)
+
+
 def _exact_actions(game: LinearQuadratic) -> Act:
-    """The equilibrium's joint action ``[..., N, d]``, float64, in states of any type."""
+    """The equilibrium's joint action ``[..., N, d]``, float64, in states of any type.
+
+    That of the market, in which all are alike, takes memory in proportion to N, matrices of all states its cube.
+    """
     try:
+        if isinstance(game, Market) and game.n_agents > 1:
+            return symmetric_profile(game, symmetric_equilibrium(game).gains)
         policies = solve_nash(game.as_lq()).policies
     except NoEquilibriumError as error:
         raise NoEquilibriumError(

@@ -30,10 +30,12 @@ crowding, Mathematics and Financial Economics 12, 2018.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from nash_dqn.games.lq import (
     FloatArray,
@@ -44,7 +46,7 @@ from nash_dqn.games.lq import (
     best_response,
     evaluate_policies,
 )
-from nash_dqn.games.market import Market
+from nash_dqn.games.market import Market, MarketState
 
 _P, _Y, _Q, _M = range(4)  # z = (p, Y, q, m)
 # Condition number beyond which first-order conditions count as singular.
@@ -179,6 +181,24 @@ def joint_policies(gains: FloatArray, n_agents: int) -> LinearPolicies:
     full[:, :, 2:] = gains[:, _M, None, None] / (n_agents - 1)
     full[:, range(n_agents), range(2, n_agents + 2)] = gains[:, [_Q]]
     return LinearPolicies(full, np.zeros((len(gains), n_agents)))
+
+
+def symmetric_profile(market: Market, gains: FloatArray) -> Callable[[MarketState], Tensor]:
+    """The joint action ``[..., N, 1]``, float64, of all who follow u = -K (S - theta, Y, q_i, others' mean q), in O(N).
+
+    Args:
+        market: of at least two agents, who see all.
+        gains: K [M, 4].
+    """
+
+    def act(state: MarketState) -> Tensor:
+        of_price, of_impact, of_own, of_others = gains[state.step].tolist()
+        inventory = state.inventory.double()
+        others = (inventory.sum(-1, keepdim=True) - inventory) / (market.n_agents - 1)
+        of_all = of_price * (state.price.double() - market.theta) + of_impact * state.impact.double()
+        return -(of_all.unsqueeze(-1) + of_own * inventory + of_others * others).unsqueeze(-1)
+
+    return act
 
 
 def _deviator_game(market: Market, gains: FloatArray, weight: float) -> LQGame:
