@@ -356,6 +356,45 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("projection.damping", 1.5, ["projection.damping: got 1.5, expected a number"]),
     ("robustness.nash_dqn", ["refind"], ['robustness.nash_dqn[0]: got "refind"', "from nash_dqn", "'refined'"]),
     ("equilibrium_path.policies", ["x"], ['equilibrium_path.policies[0]: got "x"', "from self_play"]),
+    ("games", {}, ["games: got {}, expected a mapping with at least one name"]),
+    (
+        "games.traders.game",
+        "os;Traders",
+        ['games.traders.game: got "os;Traders", expected a module and a class of nash_dqn.games, such as traders.Tra'],
+    ),
+    ("games.traders.game", "../traders.Traders", ['games.traders.game: got "../traders.Traders", expected a module']),
+    ("games.traders.setting", {}, ["games.traders.setting: unknown key (value {})", "did you mean 'settings'?"]),
+    ("games.traders.settings", [1], ["games.traders.settings: got [1], expected a mapping"]),
+    ("games.traders.nash_dqn", {"exploratio": 1}, ["nash_dqn.exploratio: unknown key", "did you mean 'exploration'?"]),
+    ("games.traders.nash_dqn", {"exploration": {"start": 1}}, ["traders.nash_dqn.exploration.end: missing, expected"]),
+    ("games.traders.nash_dqn", {"seeds": [1]}, ["traders.nash_dqn.seeds: got [1], expected no seeds, as all games"]),
+    (
+        "games.basket.nash_dqn",
+        {"explorers": "one", "minibatch_episodes": 8},
+        ["basket.nash_dqn.minibatch_episodes: got 8"],
+    ),
+    (
+        "games.basket.fictitious_play",
+        {"first_epochs": 5},
+        ["basket.fictitious_play.first_epochs: got 5, expected at le"],
+    ),
+    (
+        "games.many_players_5",
+        {"game": "traders.Traders"},
+        ['games: got "many_players_5"', "do not start with many_pla"],
+    ),
+    ("general.nash_dqn", "lg", ['general.nash_dqn: got "lg", expected a name from nash_dqn', "refined_same, lq)"]),
+    ("general.fictitious_play", "fq", ['general.fictitious_play: got "fq", expected a name from fictitious_play']),
+    ("general.seeds", [], ["general.seeds: got [], expected a list of at least 1"]),
+    ("general.many_players.scenario", "lq", ['many_players.scenario: got "lq", expected a name from scenarios']),
+    (
+        "general.many_players.scenario",
+        "table1",
+        ['many_players.scenario: got "table1"', 'with impact "linear" or "none"'],
+    ),
+    ("general.many_players.agents", [1, 5], ["many_players.agents[0]: got 1, expected a whole number >= 2"]),
+    ("general.many_players.cost_agents", [5], ["many_players.cost_agents: got [5], expected a list of at least 2"]),
+    ("general.many_players.nash_dqn", {"seeds": [1]}, ["many_players.nash_dqn.seeds: got [1], expected no seeds"]),
     ("ablation.seeds", [], ["ablation.seeds: got [], expected a list of at least 1"]),
     ("ablation.switches", {}, ["ablation.switches: got {}, expected a mapping with at least one name"]),
     ("ablation.switches.own-flow", ["critic"], ['switches: got the name "own-flow", expected a name of lower-case']),
@@ -568,7 +607,9 @@ HOSTILE = [
     *("", " ", "a b", "a'b", 'a"b', "a;b", "$(id)", "`id`", "../x", "..", "/etc", "a/b", "-rf", "--all", "a\n"),
     *("a\x00", "a.b", "a*", "{a}", "A", "1a", "_a", "ä", "a" * 41),
 ]
-NAMED = ["scenarios", "nash_dqn", "fictitious_play", "self_play", "comparisons", "ablation.switches"]
+NAMED = ["scenarios", "nash_dqn", "fictitious_play", "self_play", "comparisons", "games", "ablation.switches"]
+NAMED += ["games.traders.settings", "games.traders.nash_dqn", "games.traders.fictitious_play"]
+NAMED += ["general.many_players.nash_dqn"]
 NAMED += ["ablation.variants", "ablation.variants.refined", "ablation.variants.refined.target_network"]
 """Mappings from names."""
 NAMES = [
@@ -580,6 +621,7 @@ NAMES = [
 """Lists of names."""
 NAME = ["beta_sweep.recipe", "exploitability.reference", "data_efficiency.reference", "ddpg_best_response.recipe"]
 NAME += ["equilibrium_path.start", "equilibrium_path.end", "ablation.base", "ablation.goal", "projection.recipe"]
+NAME += ["general.nash_dqn", "general.fictitious_play", "general.many_players.scenario"]
 NAME += [f"comparisons.paper.{algorithm}" for algorithm in ("nash_dqn", "fictitious_play", "self_play")]
 
 
