@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -66,6 +67,21 @@ def test_errors_are_of_the_group_asked_for(visited_by: str) -> None:
         for sets in ((None,), GAME.groups)
     )
     np.testing.assert_allclose(whole[0], (parts[0] + 2 * parts[1]) / 3, rtol=1e-6)
+
+
+def test_tables_of_all_groups() -> None:
+    """What each group has alone, and actions that are those of its agents."""
+    policies = [("mixed", affine(GAME, scaled(GAME, MIXED), [1, 2]))]
+    table, actions = (make(GAME, policies, 50, 7) for make in (lq_error.evaluate_groups, lq_error.scatter_groups))
+    assert table.columns[0] == actions.columns[0] == "group"
+    for number, (group, factor) in enumerate(zip(GAME.groups, (1.3, 0.6), strict=True), start=1):
+        alone = lq_error.evaluate(GAME, policies, 50, 7, group)
+        pd.testing.assert_frame_equal(
+            table[table["group"] == number].drop(columns="group").reset_index(drop=True), alone
+        )
+        of_group = actions[actions["group"] == number]
+        assert len(of_group) == 2 * GAME.n_steps * min(lq_error.SCATTER_POINTS, 50 * len(group))
+        np.testing.assert_allclose(of_group["learned"], factor * of_group["exact"], atol=2e-4)
 
 
 def test_the_equilibrium_has_no_error_and_no_deviator_gains() -> None:

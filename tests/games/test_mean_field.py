@@ -28,6 +28,7 @@ from nash_dqn.games.mean_field import (
     mean_field_equilibrium,
     shared,
     symmetric_equilibrium,
+    symmetric_profile,
 )
 from nash_dqn.games.traders import Traders
 from nash_dqn.seeding import generator
@@ -189,3 +190,16 @@ def test_markets_of_another_kind_are_refused() -> None:
         symmetric_equilibrium(shared(RELEASED, 1))
     with pytest.raises(ValueError, match="n_agents = 0: allowed is an integer >= 1"):
         shared(RELEASED, 0)
+
+
+@pytest.mark.parametrize("market", MARKETS)
+def test_symmetric_profile_acts_as_the_matrices_of_the_full_game(market: Market) -> None:
+    """u = -K z of each agent, against gains over the state of all of them."""
+    policies = solve_nash(market_lq(market)).policies
+    act = symmetric_profile(market, symmetric_equilibrium(market).gains)
+    shocks = market.sample_shocks(20, generator(4, "states"))
+    state = market.reset(shocks)
+    for m in range(market.n_steps):
+        exact = policies.offsets[m] - market.state_vector(state).double().numpy() @ policies.gains[m].T
+        np.testing.assert_allclose(act(state)[..., 0].numpy(), exact, atol=1e-5)  # states are in single precision
+        state, _ = market.step(state, act(state).float(), shocks)

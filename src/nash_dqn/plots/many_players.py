@@ -88,10 +88,11 @@ def _draw_errors(axes: Axes, learned: DataFrame) -> None:
     axes.axhline(100 * TARGET, color=GREY, ls="--", lw=0.8, zorder=0)
     values = np.append(percent[finite], 100 * TARGET)
     _agents_axis(axes, counts)
-    scale_log(axes, values.min(), values.max())
+    low, high = values.min() / 1.5, values.max() * 1.5
+    scale_log(axes, low, high)
+    axes.set_ylim(low, high)
     if not finite.all():
-        top = axes.get_ylim()[1]
-        axes.plot(agents[~finite], np.full(int((~finite).sum()), top), "x", color=DIVERGED, ms=5, clip_on=False)
+        axes.plot(agents[~finite], np.full(int((~finite).sum()), high), "x", color=DIVERGED, ms=5, clip_on=False)
     axes.set_ylabel("relative RMS error (%)")
 
 
