@@ -1,0 +1,78 @@
+"""What docs/general_games.md says of a game of one's own: its file, its numbers and its entry are tried as printed."""
+
+from __future__ import annotations
+
+import copy
+import re
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from nash_dqn.agents.nash_dqn import NashDQNRecipe, train
+from nash_dqn.config import general_game, general_settings, load_yaml, validate
+from nash_dqn.games.catalogue import make
+from nash_dqn.games.lq import evaluate_policies, solve_nash
+from nash_dqn.seeding import generator
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docs/general_games.md").read_text("utf-8").partition("## Bring your own game")[2]
+
+
+def block(language: str) -> str:
+    """The first block of code in that language."""
+    found = re.search(rf"^```{language}\n(.*?)^```", TEXT, re.M | re.S)
+    assert found is not None
+    return found[1]
+
+
+@pytest.fixture
+def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The configuration with the entry, while the file is where the text says."""
+    name = "nash_dqn.games.oligopoly"
+    module = types.ModuleType(name)
+    monkeypatch.setitem(sys.modules, name, module)
+    exec(compile(block("python"), name, "exec"), module.__dict__)
+    changed = copy.deepcopy(load_yaml(ROOT / "config/config.yaml"))
+    changed["games"] |= yaml.safe_load(block("yaml"))
+    return validate(changed, ROOT / "workflow/schemas/config.schema.yaml")
+
+
+def test_the_equilibrium_is_as_printed(config: dict[str, Any]) -> None:
+    """And as known: in the last step marginal profit is zero at u = p - c."""
+    exact = solve_nash(make("oligopoly.Oligopoly", {}).as_lq()).policies
+    np.testing.assert_allclose(exact.gains[-1], -1, rtol=1e-12)
+    np.testing.assert_allclose(exact.offsets[-1], -1, rtol=1e-12)
+    lines = [re.findall(r"-?\d+\.\d*", line) for line in block("console").splitlines() if line.startswith("[")]
+    for m, printed in zip((-1, 0), lines, strict=True):
+        expected = [*exact.gains[m].ravel(), *exact.offsets[m]]
+        np.testing.assert_allclose([float(number) for number in printed], expected, rtol=1e-7)
+
+
+def test_simulator_and_matrices_are_the_same_game(config: dict[str, Any]) -> None:
+    game: Any = make(**general_game(config, "oligopoly"))
+    problem = game.as_lq()
+    policies = solve_nash(problem).policies
+    shocks = game.sample_shocks(200_000, generator(1, "own"))
+    state, total = game.reset(shocks), torch.zeros(200_000, 3, dtype=torch.float64)
+    for m in range(game.n_steps):
+        actions = (
+            torch.from_numpy(policies.offsets[m]) - game.state_vector(state) @ torch.from_numpy(policies.gains[m]).T
+        )
+        state, rewards = game.step(state, actions.unsqueeze(-1), shocks)
+        total += game.discount**m * rewards
+    exact = evaluate_policies(problem, policies).expected(problem.initial_mean, problem.initial_covariance)
+    error = total.std(0) / len(total) ** 0.5
+    assert ((total.mean(0) - torch.from_numpy(exact)).abs() < 4 * error).all()
+
+
+def test_it_can_be_trained(config: dict[str, Any]) -> None:
+    settings = general_settings(config, "nash_dqn", "oligopoly")
+    recipe = {**settings["recipe"], "iterations": 20, "history_every": 10}
+    result = train(make(**settings["game"]), NashDQNRecipe.from_dict(recipe), [1, 2])
+    assert len(result.history) == 4 and np.isfinite(result.history["loss"]).all()
