@@ -319,6 +319,40 @@ def test_projections_are_made_on_request(finished: Checkout) -> None:
     assert finished.planned() == {}
 
 
+def test_games_are_made_on_request(finished: Checkout) -> None:
+    """A game of two groups by both algorithms, and a market with two and with three agents."""
+    before = finished.results()
+    of_algorithms = ("train_general_fictitious_play", "general_error", "general_exploitability_table", "general")
+    expected = {
+        **dict.fromkeys((*of_algorithms, "many_players", "training_cost"), 1),
+        **dict.fromkeys(("plot_games", "plot_many_players", "plot_training_cost"), 1),
+        **{"train_general_nash_dqn": 3, "general_exploitability": 2},
+    }
+    assert finished.planned("general") == expected
+    run = finished.snakemake("general")
+    assert run.returncode == 0, run.stdout
+    after = finished.results()
+    assert {name: after[name] for name in before} == before
+    for figure in ("games", "many_players", "training_cost"):
+        assert {f"figures/general/{figure}.{end}" for end in ("pdf", "png")} <= set(after)
+    results = finished.run_directory / "results/general"
+    errors = read_table(results / "traders/lq_error.csv", ["scenario", "group", "algorithm", "seed"])
+    assert set(errors["scenario"]) == {"traders"} and set(errors["group"]) == {1, 2} and set(errors["seed"]) == {1, 2}
+    gains = read_table(results / "exploitability.csv", ["algorithm", "player", "gain"])
+    assert set(gains["player"]) == {*"12345", "nashconv"} and set(gains["algorithm"]) == set(errors["algorithm"])
+    assert set(read_table(results / "many_players.csv", ["agents"])["agents"]) == {2, 3}
+    assert [row["agents"] for row in json.loads((results / "training_cost.json").read_text())] == [2, 3]
+    assert finished.planned() == finished.planned("general") == {}
+
+
+def test_a_wrong_setting_of_a_game_stops_its_run_alone(finished: Checkout) -> None:
+    finished.configure(lambda config: config["games"]["traders"].update(settings={"b1": [-1, 1]}))
+    run = finished.snakemake("general")
+    assert run.returncode != 0
+    assert "Error in the configuration: games.traders: b1[0] = -1: allowed is a finite number > 0" in run.stdout
+    assert finished.planned() == {}
+
+
 def test_another_variant_is_trained_alone(finished: Checkout) -> None:
     finished.configure(lambda config: config["ablation"]["variants"].update(paper={"small": {"value_hidden": [4]}}))
     assert finished.planned("results/released/ablation/paper+small/exploitability.csv") == {
