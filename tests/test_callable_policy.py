@@ -14,7 +14,7 @@ from nash_dqn.evaluation.best_response import BestResponseSettings, train
 from nash_dqn.evaluation.rollout import play
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market
-from nash_dqn.games.parallel_env import MarketEnv
+from nash_dqn.games.parallel_env import GameEnv
 from nash_dqn.networks import MLP, ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
@@ -86,7 +86,7 @@ def test_rows_are_what_the_environment_shows() -> None:
         rows.append(seen)
         return np.zeros((len(seen), 1))
 
-    env = MarketEnv(GAME, spec)
+    env = GameEnv(GAME, spec)
     shown, _ = env.reset(seed=4)
     state = GAME.reset(GAME.sample_shocks(1, generator(4, "parallel_env")).map(lambda leaf: leaf[None]))
     policy = policy_of(spy, spec)
