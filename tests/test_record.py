@@ -23,7 +23,7 @@ NAN = math.nan
 TABLES = ["beta_sweep", "policy_grid", "policy_distance", "cross_play", "cross_play_tests", "exploitability"]
 TABLES += ["data_efficiency", "ddpg_best_response", "reference"]
 PICTURES = ["fig1_beta_sweep", "fig2_policies", *(f"fig2_policies_{n}" for n in ("released", "refined", "reference"))]
-PICTURES += ["fig3_cross_play", "training_curves", "exploitability", "data_efficiency"]
+PICTURES += ["fig3_cross_play", "training_curves", "exploitability", "data_efficiency", "data_efficiency_time"]
 TIMED = "s\th:m:s\tmax_rss\n2.5\t0:00:02\t310.5\n"
 
 
@@ -220,7 +220,7 @@ def test_run_is_recorded(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     pictures.add("lq_released/lq_policies")
     copied = {name: content for name, content in docs.items() if name.endswith(".png")}
     assert copied == {f"docs/figures/{name}.png": name.replace("/", " ").encode() for name in pictures}
-    assert capsys.readouterr().out == f"21 files written in {run.root / 'docs'}\n"
+    assert capsys.readouterr().out == f"23 files written in {run.root / 'docs'}\n"
     run.record()
     assert run.docs() == docs, "recording twice changes something"
 

@@ -57,6 +57,7 @@ _MADE_FROM = {
     "training_curves.png": ("compared",),
     "exploitability.png": ("exploitability.csv",),
     "data_efficiency.png": ("data_efficiency.csv", "exploitability.csv"),
+    "data_efficiency_time.png": ("data_efficiency.csv", "exploitability.csv"),
 }
 """Tables and pictures of a scenario of the run: which trainings, by their use, or tables each is made from."""
 _LQ_MADE_FROM = {"lq_error.csv": ("exact",), "lq_policies.png": ("lq_error.csv",)}

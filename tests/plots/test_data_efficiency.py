@@ -6,12 +6,20 @@ import pytest
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
-from nash_dqn.plots.data_efficiency import plot
+from nash_dqn.plots.data_efficiency import plot, plot_time
 
 Find = Callable[[Figure, str], list[Any]]
 Words = Callable[[Figure], str]
 
 COUNTS = (10_000, 100_000, 1_000_000)
+RECORDS = [
+    {
+        "algorithm": algorithm,
+        "recipe_name": recipe,
+        "snapshots": [{"transitions": count, "wall_seconds": count / 1e4} for count in COUNTS],
+    }
+    for algorithm, recipe in (("nash_dqn", "paper"), ("fictitious_play", "last"))
+]
 
 
 @pytest.fixture
@@ -24,12 +32,12 @@ def learning() -> DataFrame:
                 where = ("released", algorithm, recipe, seed, "memory", "memory")
                 if algorithm == "nash_dqn" and at == 2 and seed > 1:
                     if seed == 3:
-                        rows.append((*where, 500_000, np.nan, np.nan, np.nan))
+                        rows.append((*where, 500_000, np.nan, np.nan))
                     continue
                 gain = seed * 10.0 ** (1 - at)
-                rows.append((*where, count, count / 1e4, gain, gain / 20))
+                rows.append((*where, count, gain, gain / 20))
     columns = ["scenario", "algorithm", "recipe", "seed", "deviator", "reference"]
-    return DataFrame(rows, columns=[*columns, "transitions", "wall_seconds", "gain", "relative_distance"])
+    return DataFrame(rows, columns=[*columns, "transitions", "gain", "relative_distance"])
 
 
 @pytest.fixture
@@ -47,14 +55,14 @@ def gains() -> DataFrame:
 
 
 def test_each_seed_is_a_line_in_each_panel(learning: DataFrame, gains: DataFrame, find: Find) -> None:
-    figure = plot(learning, gains)
-    for column, factor in (("gain", 1.0), ("relative_distance", 0.05)):
-        for along, unit in (("transitions", 1.0), ("wall_seconds", 1e4)):
+    figures = {"transitions": plot(learning, gains), "wall_seconds": plot_time(learning, gains, RECORDS)}
+    for (along, figure), unit in zip(figures.items(), (1.0, 1e4), strict=True):
+        for column, factor in (("gain", 1.0), ("relative_distance", 0.05)):
             (line,) = find(figure, f"seed FP last {column} {along} 2")
             np.testing.assert_allclose(line.get_xdata(), np.array(COUNTS) / unit)
             np.testing.assert_allclose(line.get_ydata(), factor * np.array([20.0, 2.0, 0.2]))
-    titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert [title[:3] for title in titles] == ["(a)", "(b)", "(c)", "(d)"]
+        titles = [axes.get_title(loc="left") for axes in figure.axes]
+        assert [title[:3] for title in titles] == ["(a)", "(b)"]
 
 
 def test_medians_keep_what_stopped_and_count_what_diverged(learning: DataFrame, gains: DataFrame, find: Find) -> None:
@@ -64,8 +72,9 @@ def test_medians_keep_what_stopped_and_count_what_diverged(learning: DataFrame, 
     # At the end: 0.1, 2 of the training that stopped early, and infinity.
     (nash,) = find(figure, "median Nash-DQN paper gain transitions")
     np.testing.assert_allclose(nash.get_ydata(), [20.0, 2.0, 2.0])
-    (nash,) = find(figure, "median Nash-DQN paper gain wall_seconds")
+    (nash,) = find(plot_time(learning, gains, RECORDS), "median Nash-DQN paper gain wall_seconds")
     np.testing.assert_allclose(nash.get_xdata(), [1.0, 10.0, 100.0])
+    np.testing.assert_allclose(nash.get_ydata(), [20.0, 2.0, 2.0])
 
 
 def test_a_median_that_is_infinite_is_not_drawn(learning: DataFrame, gains: DataFrame, find: Find) -> None:
@@ -82,7 +91,7 @@ def test_a_divergence_is_marked_where_it_happened(
     (mark,) = find(figure, "diverged Nash-DQN paper gain transitions 3")
     assert (mark.get_xdata()[0], mark.get_ydata()[0]) == (500_000, pytest.approx(3.0))
     # When it happened is not known: the last policy kept stands for it.
-    (mark,) = find(figure, "diverged Nash-DQN paper gain wall_seconds 3")
+    (mark,) = find(plot_time(learning, gains, RECORDS), "diverged Nash-DQN paper gain wall_seconds 3")
     assert (mark.get_xdata()[0], mark.get_ydata()[0]) == (pytest.approx(10.0), pytest.approx(3.0))
     assert "\ndiverged" in words(figure)
     assert "\ndiverged" not in words(plot(learning[learning["algorithm"] == "fictitious_play"], gains))
@@ -94,7 +103,7 @@ def test_a_training_that_diverged_before_anything_was_kept(learning: DataFrame, 
     (mark,) = find(figure, "diverged Nash-DQN paper gain transitions 3")
     top = figure.axes[0].get_ylim()[1]
     assert (mark.get_xdata()[0], mark.get_ydata()[0]) == (900, pytest.approx(top))
-    (mark,) = find(figure, "diverged Nash-DQN paper gain wall_seconds 3")
+    (mark,) = find(plot_time(early, gains, RECORDS), "diverged Nash-DQN paper gain wall_seconds 3")
     assert len(mark.get_xdata()) == 0
 
 
@@ -104,7 +113,7 @@ def test_published_budgets_and_the_level_are_on_the_page(learning: DataFrame, ga
         lines = find(figure, f"budget {algorithm}")
         assert [line.get_xdata()[0] for line in lines] == [budget] * 2
         assert all(line.axes.get_xlim()[0] < budget < line.axes.get_xlim()[1] for line in lines)
-    assert [line.get_ydata()[0] for line in find(figure, "level")] == [0.15] * 2
+    assert [line.get_ydata()[0] for line in find(figure, "level")] == [0.15]
     only_fp = plot(learning[learning["algorithm"] == "fictitious_play"], gains)
     assert not find(only_fp, "budget nash_dqn")
 
@@ -140,9 +149,9 @@ def test_gains_that_are_not_positive_stay_on_the_axis(learning: DataFrame, gains
 
 
 def test_an_empty_table_gives_a_figure_that_says_so(learning: DataFrame, gains: DataFrame, find: Find) -> None:
-    figure = plot(learning.head(0), gains)
-    assert len(find(figure, "nothing")) == 1
-    assert not figure.axes
+    for figure in (plot(learning.head(0), gains), plot_time(learning.head(0), gains, RECORDS)):
+        assert len(find(figure, "nothing")) == 1
+        assert not figure.axes
 
 
 def test_nothing_is_cut_off(learning: DataFrame, gains: DataFrame, overhang: Callable[[Figure], float]) -> None:
@@ -150,6 +159,7 @@ def test_nothing_is_cut_off(learning: DataFrame, gains: DataFrame, overhang: Cal
     many = DataFrame([row for part in more for row in part.to_dict("records")])
     for table in (learning, many, learning.head(0)):
         assert overhang(plot(table, gains)) <= 0
+    assert overhang(plot_time(learning, gains, RECORDS)) <= 0
 
 
 def test_what_does_not_belong_together_is_refused(learning: DataFrame, gains: DataFrame) -> None:
@@ -159,3 +169,5 @@ def test_what_does_not_belong_together_is_refused(learning: DataFrame, gains: Da
         plot(learning.assign(algorithm="dqn"), gains)
     with pytest.raises(ValueError, match=r"^data_efficiency: deviator must be the same in every row"):
         plot(learning.assign(deviator=["same", *["memory"] * (len(learning) - 1)]), gains)
+    with pytest.raises(ValueError, match=r"^data_efficiency: no record has the time of nash_dqn paper after 10000 tr"):
+        plot_time(learning, gains, RECORDS[1:])

@@ -4,7 +4,6 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import pytest
@@ -106,20 +105,35 @@ def test_png_is_sharp_enough_for_print_and_names_no_software(tmp_path: Path) -> 
 def test_a_failing_save_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = tmp_path / "f.pdf"
     kept.write_text("of an earlier run")
-    original = Figure.savefig
+    original = Path.write_bytes
 
-    def failing(self: Figure, path: Path, **options: Any) -> None:
-        original(self, path, **options)
-        if options["format"] == "png":
+    def failing(self: Path, data: bytes) -> int:
+        if self.suffix == ".png":
             raise OSError("disk full")
+        return original(self, data)
 
-    monkeypatch.setattr(Figure, "savefig", failing)
+    monkeypatch.setattr(Path, "write_bytes", failing)
     figure = draw()
     with pytest.raises(ArtifactError, match=r"f\.png: cannot be written \(disk full\)"):
         save(figure, [kept, tmp_path / "f.png"])
     assert [path.name for path in tmp_path.iterdir()] == ["f.pdf"]
     assert kept.read_text() == "of an earlier run"
     assert not figure.axes
+
+
+@pytest.mark.parametrize("name", ["f.pdf", "f.png"])
+def test_a_disk_that_fills_up_is_one_line(tmp_path: Path, name: str) -> None:
+    """Left to itself, matplotlib's PDF writer ends with an error of zlib's."""
+    program = (
+        "import resource, sys; from nash_dqn.plots.style import new_figure, save;"
+        "figure = new_figure(60); figure.subplots();"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
+        "save(figure, [sys.argv[1]])"
+    )
+    run = subprocess.run([sys.executable, "-c", program, str(tmp_path / name)], capture_output=True, text=True)
+    expected = f"nash_dqn.artifacts.ArtifactError: {tmp_path / name}: cannot be written (File too large)"
+    assert run.stderr.splitlines()[-1].startswith(expected)
+    assert not list(tmp_path.iterdir())
 
 
 def test_saving_closes_the_figure(tmp_path: Path) -> None:

@@ -92,6 +92,7 @@ class Checkout:
         return Checkout(Path(shutil.copytree(self.root, root, symlinks=True)))
 
     def snakemake(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """``--cores 2`` unless the arguments, of which the last one counts, name another number."""
         command = [sys.executable, "-m", "snakemake", "--directory", ".test", "--cores", "2", *arguments]
         own = {"PYTHONPATH": str(self.root / "src"), "XDG_CACHE_HOME": str(self.root / "cache")}
         return subprocess.run(
@@ -190,7 +191,7 @@ def test_smoke_run_makes_every_table_and_figure(smoke_run: Checkout) -> None:
     tables += ["reference"]
     figures = ["fig1_beta_sweep", "fig2_policies", "fig3_cross_play"]
     figures += [f"fig2_policies_{name}" for name in ("released", "refined", "reference")]
-    figures += ["training_curves", "exploitability", "data_efficiency"]
+    figures += ["training_curves", "exploitability", "data_efficiency", "data_efficiency_time"]
     expected = {
         "results/claims.csv",
         "results/deviations.csv",
@@ -578,13 +579,23 @@ def test_failure_is_told_on_the_terminal_and_in_the_log_and_spares_the_rest(fini
     assert other.exists()
 
 
-def test_training_again_gives_the_same_bytes(finished: Checkout) -> None:
-    folder = "results/table1/nash_dqn/released/beta_50"
+def test_the_same_bytes_come_out_on_one_core(finished: Checkout) -> None:
+    """A figure and all it is made from, from the trainings on: another folder, time zone and hash seed, one core."""
     before = finished.results()
-    run = finished.snakemake("--force", f"{folder}/weights.safetensors")
+    figure = "figures/table1/data_efficiency.pdf"
+    expected = {"train_nash_dqn": 1, "train_fictitious_play": 1, "train_self_play": 1, "exploitability": 3}
+    expected |= {"data_efficiency": 2, "exploitability_table": 1, "data_efficiency_table": 1, "plot_data_efficiency": 1}
+    assert finished.planned("--forceall", figure) == expected
+    run = finished.snakemake("--forceall", "--cores", "1", figure, TZ="Asia/Kolkata", PYTHONHASHSEED="7")
     assert run.returncode == 0, run.stdout
-    for name in ("weights.safetensors", "history.csv"):  # run.json holds the time it took
-        assert finished.results()[f"{folder}/{name}"][0] == before[f"{folder}/{name}"][0]
+    after = finished.results()
+    assert set(after) == set(before)
+    made = {name for name in after if after[name][1] != before[name][1]}
+    assert {Path(name).suffix for name in made} == {".safetensors", ".csv", ".json", ".pdf", ".png"}
+    differ = {name for name in made if after[name][0] != before[name][0]}
+    timed = {name for name in made if name.endswith("/run.json") or "/data_efficiency_time." in name}
+    assert differ <= timed
+    assert len(made) - len(timed) == 3 * 3 + 3 + 1 + 2 + 1 + 2  # of trainings, tables, and one figure
 
 
 def test_cache_between_workflows_knows_the_code(smoke_run: Checkout, tmp_path: Path) -> None:

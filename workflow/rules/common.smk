@@ -306,7 +306,7 @@ def figure_targets():
     """Every figure of the run."""
     names = ["fig1_beta_sweep", "fig2_policies", "fig3_cross_play", "training_curves"]
     names += [f"fig2_policies_{name}" for name in list(comparisons())[1:]]
-    names += ["exploitability", "data_efficiency"]
+    names += ["exploitability", "data_efficiency", "data_efficiency_time"]
     figures = expand("figures/{scenario}/{name}", scenario=config["run"]["scenarios"], name=names)
     figures += in_every_lq_scenario("figures/{scenario}/lq_policies")
     return [f"{figure}.{suffix}" for figure in figures for suffix in ("pdf", "png")]

@@ -180,6 +180,7 @@ rule plot_data_efficiency:
     input:
         learning="results/{scenario}/data_efficiency.csv",
         exploitability="results/{scenario}/exploitability.csv",
+        records=lambda wc: files_of([run_of(wc.scenario, policy) for policy in followed_policies()], "run.json"),
     output:
         pdf="figures/{scenario}/data_efficiency.pdf",
         png=report(
@@ -188,6 +189,14 @@ rule plot_data_efficiency:
             category="Figures",
             subcategory="{scenario}",
             labels={"figure": "Data efficiency"},
+        ),
+        time_pdf="figures/{scenario}/data_efficiency_time.pdf",
+        time_png=report(
+            "figures/{scenario}/data_efficiency_time.png",
+            caption="../report/data_efficiency_time.rst",
+            category="Figures",
+            subcategory="{scenario}",
+            labels={"figure": "Data efficiency: against time"},
         ),
     log:
         "logs/{scenario}/plot_data_efficiency.log",

@@ -35,7 +35,6 @@ COLUMNS = (
     "deviator",
     "reference",
     "transitions",
-    "wall_seconds",
     "gain",
     "low",
     "high",
@@ -77,8 +76,7 @@ def evaluate(
         game: the game.
         snapshots: a member for each training seed and time, joint transitions in ``meta["transitions"]``
             (:func:`load_snapshots`); None if there are none.
-        record: of the trainings: algorithm, recipe_name, ``snapshots`` with transitions and wall_seconds, ``members``
-            with seed, transitions and diverged.
+        record: of the trainings: algorithm, recipe_name, ``members`` with seed, transitions and diverged.
         reference: an equilibrium policy, whose first member counts; None to leave distances empty.
         settings: of the deviators' training.
         deviator: their class.
@@ -88,16 +86,17 @@ def evaluate(
         seed: of paths and episodes.
 
     Returns:
-        Table with :data:`COLUMNS`, a row for each seed and time at which a policy was kept: wall seconds of the whole
-        ensemble of seeds since its start; ``gain`` of a deviating agent 1 with its 95 % interval over paths, and
-        ``value``, its mean total reward without deviation; ``distance`` in shares/hour, over all agents and decision
-        points, and ``relative_distance``, divided by the RMS of the reference's action. ``reference`` is the
-        reference's recipe. Numbers are empty where they are not finite. A training that diverged has a last row
-        without numbers at the joint transitions where it did; what was kept of it from there on is left out.
+        Table with :data:`COLUMNS`, a row for each seed and count of joint transitions at which a policy was kept:
+        ``gain`` of a deviating agent 1 with its 95 % interval over paths, and ``value``, its mean total reward without
+        deviation; ``distance`` in shares/hour, over all agents and decision points, and ``relative_distance``, divided
+        by the RMS of the reference's action. ``reference`` is the reference's recipe. Numbers are empty where they are
+        not finite. A training that diverged has a last row without numbers at the joint transitions where it did; what
+        was kept of it from there on is left out. When a policy was kept by the clock stands in the record alone: the
+        table is the same however fast the machine was.
 
     Raises:
         BestResponseError: a deviator loses, or none of a policy's stayed finite.
-        ValueError: snapshots without or with other times than the record's, no episode, or fewer than two paths.
+        ValueError: snapshots without their times, no episode, or fewer than two paths.
     """
     if visited_episodes < 1:
         raise ValueError(f"visited_episodes = {visited_episodes}: at least 1 is needed")
@@ -111,10 +110,6 @@ def evaluate(
     rows = [{**common, "seed": of_seed, "transitions": transitions} for of_seed, transitions in lost.items()]
     kept, times = _before_divergence(snapshots, lost)
     if kept is not None:
-        seconds = {entry["transitions"]: entry["wall_seconds"] for entry in record["snapshots"]}
-        unknown = sorted(set(times) - set(seconds))
-        if unknown:
-            raise ValueError(f"snapshots after {unknown[0]} transitions: the record has {', '.join(map(str, seconds))}")
         chunks = [kept.select(range(len(times))[start : start + _CHUNK]) for start in range(0, len(times), _CHUNK)]
         counts = (paths, validation_paths)
         measured = exploitability.evaluate(game, chunks, settings, *counts, seed, (deviator,), players=(0,))
@@ -124,7 +119,7 @@ def evaluate(
             shocks = game.sample_shocks(visited_episodes, generator(seed, "data_efficiency", "visited"))
             distances = distances_to(game, chunks, reference.member(0), shocks)
         for of_seed, transitions, gain, *distance in zip(kept.seeds, times, gains, *distances, strict=True):
-            at = {"seed": of_seed, "transitions": transitions, "wall_seconds": seconds[transitions]}
+            at = {"seed": of_seed, "transitions": transitions}
             rows.append({**common, **at, **gain, **dict(zip(COLUMNS[-2:], distance, strict=True))})
     return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(["seed", "transitions"], ignore_index=True)
 

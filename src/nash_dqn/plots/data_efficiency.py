@@ -1,11 +1,14 @@
-"""Accuracy against the data and the time used: exploitability, and distance to the equilibrium reference."""
+"""Accuracy against the data used, or the time: exploitability, and distance to the equilibrium reference.
+
+Two figures: measured seconds differ from run to run, and stand in the second alone.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -46,7 +49,6 @@ COLUMNS = (
     "deviator",
     "reference",
     "transitions",
-    "wall_seconds",
     "gain",
     "relative_distance",
 )
@@ -59,7 +61,7 @@ _FLOOR = 1e-4  # smaller gains, and those that are not positive, are drawn there
 
 
 class _Measure(NamedTuple):
-    """What a row of panels shows."""
+    """What a panel shows."""
 
     column: str
     title: str
@@ -69,20 +71,19 @@ _MEASURES = (_Measure("gain", "exploitability"), _Measure("relative_distance", "
 
 
 class _Against(NamedTuple):
-    """What a column of panels shows it against."""
+    """What the panels of a figure show it against."""
 
+    column: str
     name: str
     label: str
 
 
-_AGAINST = {
-    "transitions": _Against("data", "joint transitions"),
-    "wall_seconds": _Against("time", "wall time of all seeds together (s)"),
-}
+_DATA = _Against("transitions", "data", "joint transitions")
+_TIME = _Against("wall_seconds", "time", "wall time of all seeds together (s)")
 
 # The page, in millimetres.
-_LEFT, _RIGHT, _GAP = 19.0, 3.0, 7.0
-_TOP, _ABOVE, _HEIGHT, _BELOW = 7.0, 10.5, 42.0, 12.0
+_LEFT, _RIGHT = 19.0, 3.0  # of each panel
+_TOP, _ABOVE, _HEIGHT, _BELOW = 7.0, 10.5, 55.0, 12.0
 _LEGEND_LEFT, _LEGEND_LINE, _NOTE = 5.0, 4.0, 7.0
 _LEGEND_COLUMNS = 3
 _TITLE = 12.0  # points between a panel and its title, room for the budgets
@@ -104,20 +105,20 @@ class _Series:
     def kept(self, column: str) -> DataFrame:
         """Rows of all seeds that have a number in the column."""
         rows = [rows[np.isfinite(_numbers(rows, column))] for rows in self.seeds.values()]
-        return DataFrame([row for part in rows for row in part.to_dict("records")], columns=list(COLUMNS))
+        return DataFrame([row for part in rows for row in part.to_dict("records")], columns=rows[0].columns)
 
 
 def plot(data_efficiency: DataFrame, exploitability: DataFrame, *, level: float = DATA_LEVEL) -> Figure:
-    """Draw exploitability and relative distance to the reference against joint transitions and wall seconds.
+    """Draw exploitability and relative distance to the reference against joint transitions.
 
     Thin lines are seeds, thick ones medians over seeds: a training that stopped early counts with its last policy, one
-    that diverged as infinitely far off. Dotted lines are the published trainings' budgets. A line of text says how
-    exploitable the reference itself is.
+    that diverged as infinitely far off. Dotted lines are the published trainings' budgets, in million transitions. A
+    line of text says how exploitable the reference itself is.
 
     Args:
         data_efficiency: columns scenario, algorithm (nash_dqn, fictitious_play), recipe, seed, deviator, reference,
-            transitions, wall_seconds, gain (currency units), relative_distance; one scenario. A row without numbers is
-            where a training diverged. The table may be empty: then no training was long enough.
+            transitions, gain (currency units), relative_distance; one scenario. A row without numbers is where a
+            training diverged. The table may be empty: then no training was long enough.
         exploitability: columns scenario, algorithm, recipe, seed, deviator, player, high; the same scenario. Of this,
             self-play's recipe named as reference counts.
         level: gain of the dashed line.
@@ -125,9 +126,46 @@ def plot(data_efficiency: DataFrame, exploitability: DataFrame, *, level: float 
     Raises:
         ValueError: if a column is missing, an algorithm is unknown, or scenarios, deviators or references differ.
     """
+    return _figure(data_efficiency, exploitability, _DATA, level)
+
+
+def plot_time(
+    data_efficiency: DataFrame,
+    exploitability: DataFrame,
+    records: Sequence[Mapping[str, Any]],
+    *,
+    level: float = DATA_LEVEL,
+) -> Figure:
+    """Draw the same against the seconds since the start of the training of all seeds.
+
+    Args:
+        data_efficiency: as for :func:`plot`.
+        exploitability: as for :func:`plot`.
+        records: of the trainings: algorithm, recipe_name, ``snapshots`` with transitions and wall_seconds. Where a
+            training diverged is drawn at the last policy kept of it: the second is not known.
+        level: gain of the dashed line.
+
+    Raises:
+        ValueError: as for :func:`plot`; if a record lacks the time of a policy.
+    """
+    seconds = {
+        (record["algorithm"], record["recipe_name"], kept["transitions"]): float(kept["wall_seconds"])
+        for record in records
+        for kept in record["snapshots"]
+    }
+    rows = data_efficiency.to_dict("records")
+    at = [seconds.get((row["algorithm"], row["recipe"], row["transitions"]), math.nan) for row in rows]
+    for row, time in zip(rows, at, strict=True):
+        if math.isnan(time) and math.isfinite(row["gain"]):
+            name = f"{row['algorithm']} {row['recipe']}"
+            raise ValueError(f"{TABLE}: no record has the time of {name} after {row['transitions']} transitions")
+    return _figure(data_efficiency.assign(wall_seconds=at), exploitability, _TIME, level)
+
+
+def _figure(data_efficiency: DataFrame, exploitability: DataFrame, against: _Against, level: float) -> Figure:
     require_columns(exploitability, GAINS, GAINS_COLUMNS)
     scenario = only(exploitability, GAINS, "scenario")
-    heading = f"Accuracy against data and time, scenario {scenario}"
+    heading = f"Accuracy against {against.name}, scenario {scenario}"
     if data_efficiency.empty:
         return _nothing(heading)
     require_columns(data_efficiency, TABLE, COLUMNS)
@@ -141,38 +179,33 @@ def plot(data_efficiency: DataFrame, exploitability: DataFrame, *, level: float 
         "relative_distance": f"RMS difference to self-play\n{reference}, share of its actions",
     }
 
-    handles = _legend(series, level)
+    handles = _legend(series, against, level)
     legend = math.ceil(len(handles) / _LEGEND_COLUMNS) * _LEGEND_LINE
-    row = _ABOVE + _HEIGHT
-    height = _TOP + len(_MEASURES) * row + _BELOW + legend + _NOTE
-    width = (WIDTH_MM - _LEFT - _GAP - _RIGHT) / 2
+    height = _TOP + _ABOVE + _HEIGHT + _BELOW + legend + _NOTE
+    width = WIDTH_MM / len(_MEASURES) - _LEFT - _RIGHT
 
     with style():
         figure = new_figure(height, layout=None)
         figure.text(2 / WIDTH_MM, 1 - 2 / height, heading, ha="left", va="top", fontsize=9)
         for at, measure in enumerate(_MEASURES):
             ends = _limits(series, measure.column, level)
-            for place, (along, against) in enumerate(_AGAINST.items()):
-                left, bottom = _LEFT + place * (width + _GAP), height - _TOP - (at + 1) * row
-                box = (left / WIDTH_MM, bottom / height, width / WIDTH_MM, _HEIGHT / height)
-                axes = figure.add_axes(box, xscale="log")
-                axes.set_gid(f"{measure.column} {along}")
-                title_panel(axes, 2 * at + place, f"{measure.title} against {against.name}", pad=_TITLE)
-                scale_log(axes, *ends)
-                axes.set_ylim(ends)
-                axes.grid(color="0.92", lw=0.5)
-                axes.set_axisbelow(True)
-                for one in series:
-                    _draw(axes, one, measure.column, along)
-                if measure.column == "gain":
-                    axes.axhline(level, color="0.35", lw=0.8, ls="--", zorder=1, gid="level")
-                if along == "transitions":
-                    axes.set_ylabel(labels[measure.column])
-                    _mark_budgets(axes, series)
-                else:
-                    axes.tick_params(labelleft=False)
-                if at == len(_MEASURES) - 1:
-                    axes.set_xlabel(against.label)
+            left, bottom = _LEFT + at * (_LEFT + width + _RIGHT), height - _TOP - _ABOVE - _HEIGHT
+            box = (left / WIDTH_MM, bottom / height, width / WIDTH_MM, _HEIGHT / height)
+            axes = figure.add_axes(box, xscale="log")
+            axes.set_gid(f"{measure.column} {against.column}")
+            title_panel(axes, at, f"{measure.title} against {against.name}", pad=_TITLE)
+            scale_log(axes, *ends)
+            axes.set_ylim(ends)
+            axes.grid(color="0.92", lw=0.5)
+            axes.set_axisbelow(True)
+            for one in series:
+                _draw(axes, one, measure.column, against.column)
+            if measure.column == "gain":
+                axes.axhline(level, color="0.35", lw=0.8, ls="--", zorder=1, gid="level")
+            if against is _DATA:
+                _mark_budgets(axes, series)
+            axes.set_ylabel(labels[measure.column])
+            axes.set_xlabel(against.label)
         _share_x(figure.axes)
         at_left = _LEGEND_LEFT / WIDTH_MM
         figure.legend(
@@ -198,12 +231,10 @@ def _limits(series: Sequence[_Series], column: str, level: float) -> tuple[float
 
 
 def _share_x(panels: Sequence[Axes]) -> None:
-    """Give the panels of a column the same ends, and numbers only below the lowest."""
-    for column in (panels[::2], panels[1::2]):
-        ends = np.array([axes.get_xlim() for axes in column])
-        for axes in column:
-            axes.set_xlim(ends[:, 0].min(), ends[:, 1].max())
-        column[0].tick_params(labelbottom=False)
+    """Give the panels the same ends."""
+    ends = np.array([axes.get_xlim() for axes in panels])
+    for axes in panels:
+        axes.set_xlim(ends[:, 0].min(), ends[:, 1].max())
 
 
 def _nothing(heading: str) -> Figure:
@@ -250,7 +281,7 @@ def _draw(axes: Axes, one: _Series, column: str, along: str) -> None:
             x = place if np.isfinite(place).all() else _numbers(kept, along)[-1:]
             y = _heights(kept, column)[-1:] if len(kept) else np.full(len(x), axes.get_ylim()[1])
             axes.plot(x, y[: len(x)], "x", color=DIVERGED, mew=1.2, ms=4.5, zorder=4, gid=f"diverged {gid} {seed}")
-    median = _median(one, column)
+    median = _median(one, column, along)
     axes.plot(
         median[along],
         _heights(median, column),
@@ -263,16 +294,16 @@ def _draw(axes: Axes, one: _Series, column: str, along: str) -> None:
     )
 
 
-def _median(one: _Series, column: str) -> DataFrame:
-    """Median over seeds whenever a policy was kept, where it is finite: columns transitions, wall_seconds and this."""
+def _median(one: _Series, column: str, along: str) -> DataFrame:
+    """Median over seeds whenever a policy was kept, where it is finite: columns ``along`` and this."""
     rows = []
-    for transitions, of_time in one.kept(column).groupby("transitions"):
+    for transitions, of_seeds in one.kept(column).groupby("transitions"):
         values = []
         for of_seed in one.seeds.values():
             so_far = _numbers(of_seed[of_seed["transitions"] <= transitions], column)
             values.append(so_far[-1] if len(so_far) and np.isfinite(so_far[-1]) else np.inf)
-        rows.append((transitions, of_time["wall_seconds"].max(), float(np.median(values))))
-    table = DataFrame(rows, columns=["transitions", "wall_seconds", column], dtype=np.float64)
+        rows.append((of_seeds[along].iloc[0], float(np.median(values))))  # the same for all: they train side by side
+    table = DataFrame(rows, columns=[along, column], dtype=np.float64)
     return table[np.isfinite(table[column])]
 
 
@@ -282,7 +313,7 @@ def _mark_budgets(axes: Axes, series: Sequence[_Series]) -> None:
         budget, colour = BUDGETS[algorithm], ALGORITHM_COLOURS[algorithm]
         axes.axvline(budget, color=colour, lw=1, ls=":", zorder=1, gid=f"budget {algorithm}")
         axes.annotate(
-            f"{budget / 1e6:g} million",
+            f"{budget / 1e6:g}",
             (budget, 1),
             xycoords=axes.get_xaxis_transform(),
             xytext=(1, 2),
@@ -314,7 +345,7 @@ def _certificate(gains: DataFrame, deviator: str, reference: str) -> tuple[str, 
     return f"{name}, exploitable by at most {compact(high, 2)} (95 %), {verdict} {CERTIFIED:g}.", certified
 
 
-def _legend(series: Sequence[_Series], level: float) -> list[Line2D]:
+def _legend(series: Sequence[_Series], against: _Against, level: float) -> list[Line2D]:
     """What lines and markers are: those that occur."""
     handles = [
         Line2D(
@@ -331,9 +362,10 @@ def _legend(series: Sequence[_Series], level: float) -> list[Line2D]:
     handles += [
         Line2D([], [], color="0.3", lw=2, label="median over seeds"),
         Line2D([], [], color="0.3", lw=0.6, label="one seed"),
-        Line2D([], [], color="0.3", lw=1, ls=":", label="published budget"),
         Line2D([], [], color="0.35", lw=0.8, ls="--", label=f"gain {level:g}"),
     ]
+    if against is _DATA:
+        handles.append(Line2D([], [], color="0.3", lw=1, ls=":", label="published budget (million)"))
     if any(not np.isfinite(_numbers(rows, "gain")).all() for one in series for rows in one.seeds.values()):
         handles.append(Line2D([], [], color=DIVERGED, marker="x", mew=1.2, ms=4.5, ls="", label="diverged"))
     return handles

@@ -7,6 +7,7 @@ block, from the library's own defaults (a user's matplotlibrc has no say), and o
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -169,7 +170,8 @@ def save(figure: Figure, paths: Iterable[Path | str]) -> None:
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
             for target in targets:
-                temporary = files.enter_context(atomic_path(target))
-                figure.savefig(temporary, format=target.suffix[1:], metadata=_METADATA[target.suffix])
+                drawn = io.BytesIO()  # on a full disk matplotlib's PDF writer ends with an error of zlib's
+                figure.savefig(drawn, format=target.suffix[1:], metadata=_METADATA[target.suffix])
+                files.enter_context(atomic_path(target)).write_bytes(drawn.getvalue())
     finally:
         figure.clear()
