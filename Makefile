@@ -70,7 +70,7 @@ $(READY_TEST): $(READY)
 constraints: ## pin constraints.txt anew: the newest releases that pyproject.toml admits
 	@set -e; new=$$(mktemp -d); trap 'rm -rf "$$new"' EXIT; \
 	$(PYTHON) -m venv "$$new/venv"; \
-	"$$new/venv/bin/python" -m pip install --quiet --disable-pip-version-check '.[report,slurm,test]'; \
+	"$$new/venv/bin/python" -m pip install --quiet --disable-pip-version-check '.[report,sb3,slurm,test]'; \
 	"$$new/venv/bin/python" -m pip freeze >"$$new/freeze"; \
 	grep '^#' constraints.txt >"$$new/pins"; \
 	sed -E -e '/^(nash-dqn|cuda-|nvidia-|triton)/d' -e 's/\+[A-Za-z0-9.]+$$//' "$$new/freeze" >>"$$new/pins"; \

@@ -350,6 +350,16 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("lq.episodes", 0, ["lq.episodes: got 0, expected a whole number >= 1 (episodes)"]),
     ("equilibrium_path.width", 0, ["equilibrium_path.width: got 0, expected a number > 0 (shares/hour)"]),
     ("equilibrium_path.start", "table2", ['equilibrium_path.start: got "table2"', "from scenarios", "'table1'"]),
+    ("outside_learners.recipe", "x", ['outside_learners.recipe: got "x"', "from fictitious_play"]),
+    ("outside_learners.scenarios", ["x"], ['outside_learners.scenarios[0]: got "x"', "from scenarios"]),
+    ("outside_learners.opponents.fictitious_play", ["x"], ['fictitious_play[0]: got "x"', "from fictitious_play"]),
+    ("outside_learners.learners", ["sac"], ['outside_learners.learners[0]: got "sac"', "ddpg", "td3"]),
+    ("outside_learners.transitions", 25605, ["transitions: got 25605", "a multiple of 10 (of Stable-Baselines3"]),
+    ("outside_learners.transitions", 25610, ["transitions: got 25610", "a multiple of 100 (of DDPG, an epoch's)"]),
+    ("outside_learners.transitions", 25700, ["transitions: got 25700", "a multiple of 640 (of gradients"]),
+    ("outside_learners.action_bound", 0, ["outside_learners.action_bound: got 0, expected a number > 0"]),
+    ("outside_learners.noise", -1, ["outside_learners.noise: got -1, expected a number >= 0"]),
+    ("outside_learners.trainings", 0, ["outside_learners.trainings: got 0, expected a whole number >= 1"]),
     ("projection.recipe", "paper", ['projection.recipe: got "paper", expected a recipe with policy: projected']),
     ("projection.recipe", "x", ['projection.recipe: got "x"', "from nash_dqn"]),
     ("projection.explorations", [0], ["projection.explorations[0]: got 0, expected a number > 0"]),
@@ -616,10 +626,16 @@ NAMES = [
     *("run.scenarios", "run.comparisons", "lq.scenarios", "lq.nash_dqn", "lq.fictitious_play", "ablation.scenarios"),
     *(f"exploitability.policies.{algorithm}" for algorithm in ("nash_dqn", "fictitious_play", "self_play")),
     *(f"ddpg_best_response.opponents.{algorithm}" for algorithm in ("nash_dqn", "fictitious_play")),
+    *(
+        "outside_learners.scenarios",
+        "outside_learners.opponents.nash_dqn",
+        "outside_learners.opponents.fictitious_play",
+    ),
     *("robustness.nash_dqn", "equilibrium_path.policies", "ablation.switches.noise"),
 ]
 """Lists of names."""
 NAME = ["beta_sweep.recipe", "exploitability.reference", "data_efficiency.reference", "ddpg_best_response.recipe"]
+NAME += ["outside_learners.recipe"]
 NAME += ["equilibrium_path.start", "equilibrium_path.end", "ablation.base", "ablation.goal", "projection.recipe"]
 NAME += ["general.nash_dqn", "general.fictitious_play", "general.many_players.scenario"]
 NAME += [f"comparisons.paper.{algorithm}" for algorithm in ("nash_dqn", "fictitious_play", "self_play")]

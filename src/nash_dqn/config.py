@@ -207,12 +207,20 @@ def _check_references(config: Mapping[str, Any]) -> None:
         each("lq", section)
     for section in ("nash_dqn", "fictitious_play"):
         each("ddpg_best_response", "opponents", section)
+    each("outside_learners", "scenarios")
+    for section in ("nash_dqn", "fictitious_play"):
+        each("outside_learners", "opponents", section)
     path = config["equilibrium_path"]
     for end in ("start", "end"):
         _check_name(("equilibrium_path", end), path[end], config, "scenarios")
     for index, name in enumerate(path["policies"]):
         _check_name(("equilibrium_path", "policies", index), name, config, "self_play")
-    for section, recipes in (("beta_sweep", "nash_dqn"), ("ddpg_best_response", "fictitious_play")):
+    of_recipe = {
+        "beta_sweep": "nash_dqn",
+        "ddpg_best_response": "fictitious_play",
+        "outside_learners": "fictitious_play",
+    }
+    for section, recipes in of_recipe.items():
         _check_name((section, "recipe"), config[section]["recipe"], config, recipes)
     _check_name(("projection", "recipe"), config["projection"]["recipe"], config, "nash_dqn")
     each("robustness", "nash_dqn")
@@ -276,10 +284,26 @@ def _check_sizes(config: Mapping[str, Any]) -> None:
         market = config["scenarios"][name]
         if market["impact"] == "sqrt" or market["price_floor"] is not None:
             _fail(path, name, 'a scenario with impact "linear" or "none" and price_floor null')
+    _check_outside_learners(config)
     inventory = config["policy_grid"]["inventory"]
     if inventory["high"] <= inventory["low"]:
         allowed = f"more than low ({_show(inventory['low'])})"
         _fail(("policy_grid", "inventory", "high"), inventory["high"], allowed)
+
+
+def _check_outside_learners(config: Mapping[str, Any]) -> None:
+    """The common budget is a whole number of every learner's updates."""
+    section = config["outside_learners"]
+    budget, recipe = section["transitions"], config["fictitious_play"][section["recipe"]]
+    for name in section["scenarios"]:
+        steps = config["scenarios"][name]["n_steps"]
+        for learner, size in (
+            ("Stable-Baselines3, its environments", section["environments"]),
+            ("DDPG, an epoch's", recipe["episodes_per_epoch"] * steps),
+            ("gradients, an iteration's", config["exploitability"]["episodes"] * steps),
+        ):
+            if budget % size:
+                _fail(("outside_learners", "transitions"), budget, f"a multiple of {size} (of {learner})")
 
 
 def _at_least(path: tuple[str, ...], key: str, other: str, settings: Mapping[str, Any]) -> None:

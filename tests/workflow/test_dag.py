@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -351,6 +352,40 @@ def test_a_wrong_setting_of_a_game_stops_its_run_alone(finished: Checkout) -> No
     run = finished.snakemake("general")
     assert run.returncode != 0
     assert "Error in the configuration: games.traders: b1[0] = -1: allowed is a finite number > 0" in run.stdout
+    assert finished.planned() == {}
+
+
+def test_outside_learners_are_made_on_request(finished: Checkout) -> None:
+    """The same policies answered by another library and by ours, as a table and a page; without it one line says so."""
+    before = finished.results()
+    jobs = {"outside_learners_of_policy": 2, "outside_learners_table": 1, "outside_learners_page": 1}
+    assert finished.planned("outside_learners") == {**jobs, "outside_learners": 1}
+    run = finished.snakemake("outside_learners")
+    if importlib.util.find_spec("stable_baselines3") is None:
+        assert run.returncode != 0
+        wanted = "ModuleNotFoundError: stable_baselines3 is not installed; the optional extra [sb3] brings it: "
+        assert any(line.startswith(wanted) for line in run.stdout.splitlines()), run.stdout
+        return
+    assert run.returncode == 0, run.stdout
+    after = finished.results()
+    assert {name: after[name] for name in before} == before
+    folder = finished.run_directory / "results/released"
+    rows = read_table(folder / "outside_learners.csv", ["learner", "seed", "opponents", "deviator", "transitions"])
+    trained = [
+        ("ddpg", "same"),
+        ("gradient", "same"),
+        ("gradient", "memory"),
+        ("sb3_td3", "same"),
+        ("sb3_ddpg", "same"),
+    ]
+    opponents = ("nash_dqn/paper, seed 1", "fictitious_play/last, seed 1")
+    assert list(zip(rows["opponents"], rows["seed"], rows["learner"], rows["deviator"], strict=True)) == [
+        (name, seed, *learner) for name in opponents for seed in (9009, 9019) for learner in trained
+    ]
+    assert set(rows["transitions"]) == {400}
+    times = json.loads((folder / "outside_learners/nash_dqn/paper.json").read_text())["trainings"]
+    assert [row["learner"] for row in times] == [learner for _ in range(2) for learner, _ in trained]
+    assert min(row["wall_seconds"] for row in times) > 0
     assert finished.planned() == {}
 
 

@@ -179,6 +179,11 @@ def answered_policies():
     return policies_of(config["ddpg_best_response"]["opponents"])
 
 
+def outside_opponents():
+    """Policies to which another library's learners find a best response, on request."""
+    return policies_of(config["outside_learners"]["opponents"])
+
+
 def evaluation_settings(scenario, section, *keys, **more):
     """What an evaluation depends on besides the policies: the game, and entries of a section of the configuration."""
     return {
@@ -236,6 +241,22 @@ def ddpg_settings(scenario):
     settings = deviator_settings(scenario, "exploitability", "deviators", recipe=recipe, members=section["members"])
     settings["best_response"]["seed"] = section["seed"]
     return settings
+
+
+def outside_settings(scenario):
+    """Of the comparison with another library's learners: the gradient learner's are those of the exploitability table,
+    but for what the common budget says.
+    """
+    section = config["outside_learners"]
+    keys = ("learners", "transitions", "trainings", "environments", "action_bound", "noise", "seed")
+    recipe = fictitious_play_settings(config, scenario, section["recipe"])["recipe"]
+    return evaluation_settings(
+        scenario,
+        "exploitability",
+        *("hidden", "episodes", "learning_rate", "paths", "deviators"),
+        recipe=recipe,
+        outside={key: section[key] for key in keys},
+    )
 
 
 def beta_sweep_settings(scenario):
