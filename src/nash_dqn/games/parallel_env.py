@@ -1,8 +1,8 @@
-"""The market as a PettingZoo ``ParallelEnv``, so that other people's learners can play it.
+"""Any game as a PettingZoo ``ParallelEnv``, so that other people's learners can play it.
 
-Needs the optional extra ``pettingzoo``. One episode at a time; this package's own learners use the batched
-:class:`nash_dqn.games.market.Market`. What an agent sees is what a policy with that observation sees; where inventories
-are visible the others' items follow its own features, in the order of the agents.
+Needs the optional extra ``pettingzoo``. One episode at a time; this package's own learners use the batched games. What
+an agent sees is what a policy with that observation sees; the others' items, where there are any, follow its own
+features, in the order of the agents.
 """
 
 from __future__ import annotations
@@ -15,40 +15,42 @@ import torch
 from gymnasium.spaces import Box
 from pettingzoo import ParallelEnv
 
-from nash_dqn.games.base import ObservationSpec
-from nash_dqn.games.market import Market, MarketState, Shocks
+from nash_dqn.games.base import Game, ObservationSpec, Shocks, State
+from nash_dqn.games.market import Market
 from nash_dqn.seeding import generator
 
-__all__ = ["MarketEnv"]
+__all__ = ["GameEnv", "MarketEnv"]
 
 Vector = npt.NDArray[np.float32]
 
 
-class MarketEnv(ParallelEnv[str, Vector, Vector]):
-    """N agents ``trader_1`` to ``trader_N`` trade at once; an episode ends after the market's M steps.
+class GameEnv(ParallelEnv[str, Vector, Vector]):
+    """N agents ``agent_1`` to ``agent_N`` act at once, ``[d]`` each; an episode ends after the game's M steps.
 
-    Actions are trading rates, shares/hour, ``[1]`` each, clipped to +- ``action_bound``; rewards are those of
-    :meth:`nash_dqn.games.market.Market.step`. Random streams of (seed, ``parallel_env``): the shocks of one episode
-    after the other. ``reset`` without a seed goes on with the stream.
+    Actions are clipped to +- ``action_bound``, entry by entry; rewards are those of the game's ``step``, undiscounted.
+    Random streams of (seed, ``parallel_env``): the shocks of one episode after the other. ``reset`` without a seed goes
+    on with the stream.
 
     Args:
-        game: the market.
-        observation: what agents see.
-        action_bound: largest trading rate, shares/hour.
+        game: the game.
+        observation: what agents see; None for the default specification.
+        action_bound: largest entry of an action, in the game's units.
 
     Raises:
-        ValueError: the bound is not a finite number above zero.
+        ValueError: the bound is not a finite number above zero, or the game does not show what is asked for.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"name": "nash_dqn_market_v0", "render_modes": []}
+    metadata: ClassVar[dict[str, Any]] = {"name": "nash_dqn_game_v0", "render_modes": []}
     render_mode = None
+    role: ClassVar[str] = "agent"
+    """What agents are called."""
 
-    def __init__(self, game: Market, observation: ObservationSpec | None = None, action_bound: float = 50.0) -> None:
+    def __init__(self, game: Game, observation: ObservationSpec | None = None, action_bound: float = 50.0) -> None:
         if not 0 < action_bound < float("inf"):
             raise ValueError(f"action_bound = {action_bound!r}: allowed is a finite number > 0")
         self.game = game
         self.observation = observation or ObservationSpec()
-        self.possible_agents = [f"trader_{i + 1}" for i in range(game.n_agents)]
+        self.possible_agents = [f"{self.role}_{i + 1}" for i in range(game.n_agents)]
         self.agents: list[str] = []
         own, items = game.observation_size(self.observation)
         size = own + items * (game.n_agents - 1)
@@ -56,11 +58,13 @@ class MarketEnv(ParallelEnv[str, Vector, Vector]):
             name: Box(-np.inf, np.inf, (size,), dtype=np.float32) for name in self.possible_agents
         }
         bound = np.float32(action_bound)
-        self.action_spaces = {name: Box(-bound, bound, (1,), dtype=np.float32) for name in self.possible_agents}
+        self.action_spaces = {
+            name: Box(-bound, bound, (game.action_dim,), dtype=np.float32) for name in self.possible_agents
+        }
         self._bound = action_bound
         self._stream = generator(0, "parallel_env")
         self._shocks: Shocks | None = None
-        self._state: MarketState | None = None
+        self._state: State | None = None
 
     def observation_space(self, agent: str) -> Box:
         """What that agent sees."""
@@ -84,7 +88,7 @@ class MarketEnv(ParallelEnv[str, Vector, Vector]):
     def step(
         self, actions: dict[str, Vector]
     ) -> tuple[dict[str, Vector], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
-        """Everybody trades for one step.
+        """Everybody acts for one step.
 
         Raises:
             ValueError: no episode is under way, or an agent has no action.
@@ -94,9 +98,9 @@ class MarketEnv(ParallelEnv[str, Vector, Vector]):
         missing = [name for name in self.agents if name not in actions]
         if missing:
             raise ValueError(f"actions: none of {', '.join(missing)}; allowed is one for each of agents")
-        rates = torch.tensor(np.array([actions[name] for name in self.agents]), dtype=torch.float32)
-        rates = rates.reshape(1, self.game.n_agents, 1).clamp(-self._bound, self._bound)
-        self._state, rewards = self.game.step(self._state, rates, self._shocks)
+        joint = torch.tensor(np.array([actions[name] for name in self.agents]), dtype=torch.float32)
+        joint = joint.reshape(1, self.game.n_agents, self.game.action_dim).clamp(-self._bound, self._bound)
+        self._state, rewards = self.game.step(self._state, joint, self._shocks)
         done = self._state.step == self.game.n_steps
         seen, names = self._observe(self._state), list(self.agents)
         if done:
@@ -112,7 +116,7 @@ class MarketEnv(ParallelEnv[str, Vector, Vector]):
     def render(self) -> None:
         """There is nothing to look at."""
 
-    def _observe(self, state: MarketState) -> dict[str, Vector]:
+    def _observe(self, state: State) -> dict[str, Vector]:
         seen = self.game.observe(state, self.observation)
         own = seen.own[0]
         rows = []
@@ -120,3 +124,13 @@ class MarketEnv(ParallelEnv[str, Vector, Vector]):
             others = [] if seen.items is None else [seen.items[0, j] for j in range(self.game.n_agents) if j != i]
             rows.append(torch.cat((own[i], *others)).numpy())
         return dict(zip(self.possible_agents, rows, strict=True))
+
+
+class MarketEnv(GameEnv):
+    """The market of section 6: agents are ``trader_1`` to ``trader_N``, actions trading rates, shares/hour."""
+
+    metadata: ClassVar[dict[str, Any]] = {"name": "nash_dqn_market_v0", "render_modes": []}
+    role = "trader"
+
+    def __init__(self, game: Market, observation: ObservationSpec | None = None, action_bound: float = 50.0) -> None:
+        super().__init__(game, observation, action_bound)
