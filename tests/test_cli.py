@@ -15,12 +15,15 @@ import pytest
 import torch
 
 from nash_dqn import __version__
-from nash_dqn.agents import self_play
-from nash_dqn.artifacts import run_record, write_csv, write_json, write_tensors, write_training
+from nash_dqn.agents import fictitious_play, nash_dqn, self_play
+from nash_dqn.artifacts import read_tensors, run_record, write_csv, write_json, write_tensors, write_training
 from nash_dqn.checkpoint import Checkpoint
 from nash_dqn.cli import main
-from nash_dqn.games.base import ObservationSpec
+from nash_dqn.games.base import Game, ObservationSpec
+from nash_dqn.games.basket import Basket
+from nash_dqn.games.interbank import Interbank
 from nash_dqn.games.market import Market
+from nash_dqn.games.traders import Traders
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import describe
 from nash_dqn.seeding import generator
@@ -280,6 +283,88 @@ def test_a_real_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         shown(capsys, tmp_path / name)
     state = ["--time", "0.5", "--price", "10", "--inventory", "2"]
     assert main(["act", "--policy", str(tmp_path), *state]) == 0
+
+
+GAMES = {
+    "groups": Traders(sizes=(1, 2), n_steps=3),
+    "vectors": Basket(n_agents=2, n_steps=3),
+    "another field": Interbank(n_agents=3, n_steps=3),
+}
+
+
+def train_elsewhere(folder: Path, game: Game, algorithm: str) -> Path:
+    """A short training on a game that is not the market, as the library writes it."""
+    shared: dict[str, Any] = {
+        "observation": {"inventories": "visible"}, "phi_hidden": [4], "learning_rate": 0.01, "weight_decay": 0.0,
+        "exploration": {"start": 0.5, "end": 0.5}, "gradient_clip": None, "divergence_factor": 1e6, "history_every": 2,
+    }  # fmt: skip
+    if algorithm == "nash_dqn":
+        own = {
+            "critic": None, "policy": "nash", "skip_terms": True, "value_hidden": [6], "advantage_hidden": [5],
+            "iterations": 2, "episodes_per_iteration": 2, "minibatch_episodes": 2, "replay_episodes": 2,
+            "learning_rate_schedule": "constant", "adam_beta2": 0.999, "explorers": "all", "opponent_gradient": True,
+            "penalty": {"norm": "l1", "beta": 0.0}, "target_refresh": None, "early_stopping": None,
+        }  # fmt: skip
+        result = nash_dqn.train(game, nash_dqn.NashDQNRecipe.from_dict({**shared, **own}), [3, 4], **META)
+    else:
+        own = {
+            "actor_hidden": [6], "critic_hidden": [5], "iterations": 1, "first_epochs": 2, "epochs": 2,
+            "episodes_per_epoch": 2, "target_rate": 0.5, "action_bound": 9.0, "opponents": "last",
+        }  # fmt: skip
+        recipe = fictitious_play.FictitiousPlayRecipe.from_dict({**shared, **own})
+        result = fictitious_play.train(game, recipe, [3, 4], **META)
+    write_training(
+        result, *(folder / n for n in ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json"))
+    )
+    return folder
+
+
+@pytest.mark.parametrize("algorithm", ["nash_dqn", "fictitious_play"])
+@pytest.mark.parametrize("game", GAMES.values(), ids=GAMES)
+def test_trainings_on_other_games(
+    game: Game, algorithm: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = train_elsewhere(tmp_path, game, algorithm)
+    scores = gains().assign(algorithm=algorithm, seed=lambda rows: rows["seed"].map({5: 3, 1: 4, 7: 9}))
+    write_csv(folder / "exploitability.csv", scores)
+    summary, text = shown(capsys, folder)
+    assert (summary["algorithm"], summary["seeds"], summary["of_market"]) == (algorithm, [3, 4], False)
+    assert (summary["recipe"], summary["action_dim"], summary["finite"]) == ("mine", game.action_dim, [True, True])
+    assert row_of(text, "sees")[-2:] == ["inventories", "visible"] and "price S," not in text.split("game")[0]
+    assert "shares/hour" not in text and "in the game's units" in text
+    assert ("vectors of 2" in text) == (game.action_dim == 2)
+    assert row_of(text, "3")[0] == "iterations" and "0.1 (5 %)" in text
+    for name in ("weights.safetensors", "snapshots.safetensors", "run.json", "history.csv"):
+        shown(capsys, folder / name)
+    message = refused(capsys, "act", "--policy", str(folder), "--time", "0", "--price", "10", "--inventory", "2")
+    wrong = "of another game than the market, which alone act is for; give a policy of it"
+    assert message == f"nash-dqn act: {folder / 'weights.safetensors'}: {wrong}"
+
+
+def test_architecture_of_each_group(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Traders see five own features; the lone one has others in the second group only, the two in both groups."""
+    summary, text = shown(capsys, train_elsewhere(tmp_path, GAMES["groups"], "nash_dqn"))
+    assert summary["groups"] == [1, 2]
+    first, second = summary["networks"]["value"]["groups"]
+    phi, skip = 1 * 4 + 4, 3 * (6 * 7 // 2)  # of one item; of products of 5 features and a mean item at each step
+    assert first == {"agents": [1, 1], "phi": [[1, 4]], "sigma": [9, 6, 1], "skip_terms": [3, 21, 1],
+                     "parameters": phi + (9 * 6 + 6) + (6 + 1) + skip}  # fmt: skip
+    assert (second["agents"], second["phi"], second["sigma"]) == ([2, 3], [[1, 4], [1, 4]], [13, 6, 1])
+    assert summary["networks"]["value"]["parameters"] == first["parameters"] + second["parameters"]
+    assert row_of(text, "agents")[:6] == ["1", "+", "2", "in", "2", "groups,"]
+    assert row_of(text, "value")[:7] == ["group", "1", "(agent", "1):", "9-6-1,", "pooled", "by"]
+    assert "group 2 (agents 2-3): 13-6-1, pooled by 1-4 and 1-4, skip terms 3 x" in text
+
+
+@pytest.mark.parametrize("groups", [[3], [1, 1, 1], [1, -2], [1, "2"], 3])
+def test_groups_that_do_not_fit(groups: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = train_elsewhere(tmp_path, GAMES["groups"], "nash_dqn") / "weights.safetensors"
+    path.with_name("run.json").unlink()  # whose digest would tell
+    tensors, metadata = read_tensors(path)
+    description = json.loads(metadata["policy"])
+    description["meta"]["groups"] = groups
+    write_tensors(path, tensors, {"policy": json.dumps(description)})
+    assert f"{path}: not a policy as this package writes it" in refused(capsys, "show", str(path))
 
 
 # --- what is refused ----------------------------------------------------------------------------------------

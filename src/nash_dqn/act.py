@@ -75,6 +75,8 @@ def answer(
     weights = read_weights(path)
     loaded = load_policy(path)
     record = read_run(path) if config is None else None
+    if not weights.is_of_market(record):
+        raise ArtifactError(f"{path}: of another game than the market, which alone act is for; give a policy of it")
     name, game = _market(path, weights, record, config, scenario)
     _check_fit(path, loaded.network, loaded.observation, name, game)
     chosen = [k for k, own in enumerate(weights.seeds) if seed in (None, own)]
@@ -178,8 +180,7 @@ def _market(
 
 def _check_fit(path: Path, network: ActionMap, spec: ObservationSpec, name: str, game: Market) -> None:
     """The network takes what the market shows, at each of its decision points."""
-    if not isinstance(network, ObservationNetwork):
-        raise ArtifactError(f"{path}: networks of several groups of agents; give a policy of the market")
+    assert isinstance(network, ObservationNetwork)  # there are no groups of agents in the market
     own, item = game.observation_size(spec)
     takes = network.sigma.weights[0].shape[1] - (network.phi.weights[-1].shape[2] if network.phi else item)
     if takes != own or (network.phi is not None and network.phi.weights[0].shape[1] != item):

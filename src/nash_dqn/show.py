@@ -74,15 +74,37 @@ def _text_of_policy(summary: Summary) -> list[str]:
         *_entry("recipe", recipe),
         *_entry("seeds", _listed(list(dict.fromkeys(map(str, summary["seeds"]))))),
         *_entry("sees", ", ".join(summary["sees"])),
-        *_entry("actions", "any, shares/hour" if bound is None else f"within +-{_short(bound)} shares/hour"),
+        *_entry("actions", _actions(bound, summary["action_dim"], summary["of_market"])),
     ]
+    if summary["groups"] is not None:
+        sizes = " + ".join(map(str, summary["groups"]))
+        lines += _entry("agents", f"{sizes} in {len(summary['groups'])} groups, each with networks of its own")
     for name, network in summary["networks"].items():
-        sizes = "-".join(map(str, network["sigma"]))
-        pool = f", pooled by {'-'.join(map(str, network['phi']))}" if "phi" in network else ""
-        skip = f", skip terms {' x '.join(map(str, network['skip_terms']))}" if "skip_terms" in network else ""
-        lines += _entry(name, f"{sizes}{pool}{skip}: {network['parameters']:,} parameters a member")
+        if "groups" not in network:
+            lines += _entry(name, _architecture(network))
+        for g, group in enumerate(network.get("groups", ()), 1):
+            first, last = group["agents"]
+            whose = f"agent {first}" if first == last else f"agents {first}-{last}"
+            lines += _entry(name if g == 1 else "", f"group {g} ({whose}): {_architecture(group)}")
     finite = f"NOT those of seed {_listed(broken)}" if broken else "all"
     return lines + _entry("finite", finite)
+
+
+def _actions(bound: float | None, size: int, of_market: bool) -> str:
+    """Which are possible; units are known of the market's only."""
+    unit = " shares/hour" if of_market else " in the game's units"
+    vector = "" if size == 1 else f"vectors of {size}, "
+    return vector + (f"any,{unit}" if bound is None else f"within +-{_short(bound)}{unit}")
+
+
+def _architecture(network: Mapping[str, Any]) -> str:
+    """Layer sizes of a network, of all agents or of a group."""
+    sizes = "-".join(map(str, network["sigma"]))
+    phi = network.get("phi", [])
+    pools = [phi] if phi and isinstance(phi[0], int) else phi
+    pool = f", pooled by {' and '.join('-'.join(map(str, layers)) for layers in pools)}" if pools else ""
+    skip = f", skip terms {' x '.join(map(str, network['skip_terms']))}" if "skip_terms" in network else ""
+    return f"{sizes}{pool}{skip}: {network['parameters']:,} parameters a member"
 
 
 def _text_of_training(summary: Summary) -> list[str]:
@@ -125,7 +147,7 @@ def _text_of_settings(run: Summary) -> list[str]:
     return [
         *_entry("took", f"{_time(run['wall_seconds'])}{memory}; {where}"),
         *_entry("versions", ", ".join(f"{name} {version}" for name, version in run["versions"].items())),
-        *_entry("market", _value(run["config"]["game"])),
+        *_entry("game", _value(run["config"]["game"])),
         *_entry("settings", _value(run["config"]["recipe"])),
     ]
 

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,8 @@ from torch import Tensor
 from nash_dqn.artifacts import ArtifactError, read_json, read_table, read_tensors
 from nash_dqn.checkpoint import read_checkpoint
 from nash_dqn.games.base import ObservationSpec
+from nash_dqn.games.market import Market
+from nash_dqn.grouped_networks import GroupedNetwork, GroupNetwork
 from nash_dqn.networks import MLP, ObservationNetwork
 
 __all__ = ["Weights", "find_weights", "read_run", "read_weights", "summarise"]
@@ -38,22 +41,37 @@ class Weights(NamedTuple):
     """A file of weights or snapshots, checked.
 
     Attributes:
-        networks: by name (``advantage``, ``value``, ``actor``, ``critic``), each of K members.
+        networks: by name (``advantage``, ``value``, ``actor``, ``critic``), each of K members; where agents form
+            groups, each of one network for each group.
         tensors: all of them by name, each ``[K, ...]``.
         algorithm: who trained them.
         observation: what the policy sees.
         seeds: of each of the K members.
-        bound: actions are clipped to +- this, shares/hour; None for no clipping.
+        bound: actions are clipped to +- this, in the market shares/hour; None for no clipping.
+        action_dim: size of an agent's action.
         meta: scenario, recipe_name, ...; ``transitions`` of each member if they are snapshots.
     """
 
-    networks: dict[str, ObservationNetwork]
+    networks: dict[str, ObservationNetwork | GroupedNetwork]
     tensors: dict[str, Tensor]
     algorithm: str
     observation: ObservationSpec
     seeds: list[int]
     bound: float | None
+    action_dim: int
     meta: dict[str, Any]
+
+    @property
+    def groups(self) -> list[int] | None:
+        """How many agents are in each group; None where all are alike."""
+        return self.meta.get("groups")
+
+    def is_of_market(self, record: Mapping[str, Any] | None) -> bool:
+        """Whether they are of the market of section 6: by the record of their training, if there is one, as other games
+        have other settings; otherwise by what cannot be the market's.
+        """
+        plain = self.groups is None and self.action_dim == 1
+        return plain and (record is None or set(record["config"]["game"]) <= {field.name for field in fields(Market)})
 
     @property
     def finite(self) -> list[bool]:
@@ -118,17 +136,44 @@ def read_weights(path: Path) -> Weights:
         seeds, meta = [int(seed) for seed in policy["seeds"]], dict(policy["meta"])
         bound = None if policy["bound"] is None else float(policy["bound"])
         names = sorted({name.split(".")[0] for name in tensors})
-        networks = {name: ObservationNetwork.from_state_dict(tensors, name) for name in names}
+        sizes = meta.get("groups")
+        if sizes is not None and not all(type(size) is int and size > 0 for size in sizes):
+            raise ValueError(f"groups of {sizes} agents")
+        networks = {name: _network(tensors, name, sizes) for name in names}
         for name, tensor in tensors.items():
             if tensor.ndim == 0 or len(tensor) != len(seeds):
                 raise ValueError(f"{name} is not of {len(seeds)} members")
         for name, network in networks.items():
-            for part, mlp in (("phi", network.phi), ("sigma", network.sigma)):
-                if mlp is not None:
-                    _check_layers(f"{name}.{part}", mlp)
+            for part, mlp in _mlps(network):
+                _check_layers(f"{name}.{part}", mlp)
         if len([int(time) for time in meta.get("transitions", seeds)]) != len(seeds):
             raise ValueError(f"{len(meta['transitions'])} times of {len(seeds)} snapshots")
-        return Weights(networks, tensors, str(policy["algorithm"]), observation, seeds, bound, meta)
+        action_dim = int(policy["action_dim"])
+        return Weights(networks, tensors, str(policy["algorithm"]), observation, seeds, bound, action_dim, meta)
+
+
+def _network(tensors: dict[str, Tensor], name: str, sizes: Sequence[int] | None) -> ObservationNetwork | GroupedNetwork:
+    """The network of that name, of which no tensor is left over."""
+    network: ObservationNetwork | GroupedNetwork
+    if sizes is None:
+        network = ObservationNetwork.from_state_dict(tensors, name)
+    else:
+        network = GroupedNetwork.from_state_dict(tensors, name, sizes)
+    rest = {key for key in tensors if key.startswith(f"{name}.")} - set(network.state_dict(name))
+    if rest:
+        raise ValueError(f"{min(rest)} belongs to no network")
+    return network
+
+
+def _mlps(network: ObservationNetwork | GroupedNetwork) -> list[tuple[str, MLP]]:
+    """Its perceptrons, by the names that their tensors have."""
+    if isinstance(network, ObservationNetwork):
+        return [("sigma", network.sigma), *([] if network.phi is None else [("phi", network.phi)])]
+    parts = []
+    for g, group in enumerate(network.networks):
+        parts += [(f"group_{g}.phi_{h}", phi) for h, phi in enumerate(group.phi)]
+        parts.append((f"group_{g}.sigma", group.sigma))
+    return parts
 
 
 def _check_layers(name: str, mlp: MLP) -> None:
@@ -254,14 +299,17 @@ def _of_weights(path: Path) -> Summary:
         "scenario": weights.meta.get("scenario"),
         "recipe": weights.meta.get("recipe_name"),
         "seeds": weights.seeds,
-        "sees": _sees(weights.observation),
+        "groups": weights.groups,
         "bound": weights.bound,
+        "action_dim": weights.action_dim,
         "networks": {name: _of_network(network) for name, network in weights.networks.items()},
         "finite": weights.finite,
     }
+    record = read_run(path)
+    result["of_market"] = weights.is_of_market(record)
+    result["sees"] = _sees(weights.observation) if result["of_market"] else _options(weights.observation)
     if is_snapshots:
         return result | {"transitions": weights.meta["transitions"]}
-    record = read_run(path)
     if record is not None:
         result |= {"members": record["members"], "beta": _beta(record)}
     return result | {"exploitability": _exploitability(path, weights, result.get("beta"))}
@@ -274,16 +322,38 @@ def _sees(spec: ObservationSpec) -> list[str]:
     return sees + ([f"the others' inventories{past}"] if spec.inventories == "visible" else [])
 
 
-def _of_network(network: ObservationNetwork) -> Summary:
-    """Layer sizes, and how many numbers a member trains."""
-    parts = {"phi": network.phi, "sigma": network.sigma}
-    layers = {
-        name: [mlp.weights[0].shape[1], *(weight.shape[2] for weight in mlp.weights)]
-        for name, mlp in parts.items()
-        if mlp is not None
-    }
-    skip = {} if network.skip is None else {"skip_terms": list(network.skip.shape[1:])}
-    return {**layers, **skip, "parameters": sum(tensor[:1].numel() for tensor in network.parameters)}
+def _options(spec: ObservationSpec) -> list[str]:
+    """What was asked for; what that shows is for a game to say that is not the market."""
+    return [f"{name} {str(value).lower()}" for name, value in asdict(spec).items()]
+
+
+def _of_network(network: ObservationNetwork | GroupedNetwork) -> Summary:
+    """Layer sizes, and how many numbers a member trains; where agents form groups, of each group's network."""
+    parameters = {"parameters": _count(network.parameters)}
+    if isinstance(network, GroupedNetwork):
+        return {"groups": [_of_group(group) for group in network.networks], **parameters}
+    phi = {} if network.phi is None else {"phi": _layers(network.phi)}
+    return {**phi, "sigma": _layers(network.sigma), **_skip(network.skip), **parameters}
+
+
+def _of_group(network: GroupNetwork) -> Summary:
+    """Of a group's network, which pools the items of each group it sees; agents are counted from 1."""
+    agents, phi = network.agents, [_layers(mlp) for mlp in network.phi]
+    result: Summary = {"agents": [agents.start + 1, agents.stop], **({"phi": phi} if phi else {})}
+    result |= {"sigma": _layers(network.sigma), **_skip(network.skip)}
+    return {**result, "parameters": _count(network.parameters)}
+
+
+def _layers(mlp: MLP) -> list[int]:
+    return [mlp.weights[0].shape[1], *(weight.shape[2] for weight in mlp.weights)]
+
+
+def _skip(coefficients: Tensor | None) -> Summary:
+    return {} if coefficients is None else {"skip_terms": list(coefficients.shape[1:])}
+
+
+def _count(tensors: Sequence[Tensor]) -> int:
+    return sum(tensor[:1].numel() for tensor in tensors)
 
 
 def _beta(record: Mapping[str, Any]) -> float | None:
