@@ -285,7 +285,7 @@ def test_a_real_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert main(["act", "--policy", str(tmp_path), *state]) == 0
 
 
-GAMES = {
+GAMES: dict[str, Any] = {
     "groups": Traders(sizes=(1, 2), n_steps=3),
     "vectors": Basket(n_agents=2, n_steps=3),
     "another field": Interbank(n_agents=3, n_steps=3),

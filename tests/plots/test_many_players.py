@@ -49,7 +49,7 @@ def test_what_has_no_number_is_a_cross(errors: DataFrame, limit: DataFrame, find
     figure = plot(errors.assign(relative=errors["relative"].mask(lost)), limit)
     np.testing.assert_allclose(find(figure, "median")[0].get_ydata(), [2, 2, 2.5])
     (cross,) = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
-    assert (list(cross.get_xdata()), list(cross.get_ydata())) == ([200], [figure.axes[0].get_ylim()[1]])
+    np.testing.assert_array_equal(cross.get_xydata(), [[200, figure.axes[0].get_ylim()[1]]])
 
 
 def test_cost(find: Find, words: Callable[[Figure], str], overhang: Callable[[Figure], float]) -> None:

@@ -259,6 +259,53 @@ def outside_settings(scenario):
     )
 
 
+def game_module(game):
+    """The module of that game, which no import statement of a script shows."""
+    return module_of(general_game(config, game)["game"])
+
+
+def general_training(algorithm):
+    """Params function: all that determines the training in the game of the wildcards.
+
+    The game is made once before any job starts, so that a wrong setting stops the run in one line.
+    """
+
+    def settings(wildcards):
+        found = general_settings(config, algorithm, wildcards.game)
+        try:
+            make(**found["game"])
+        except ValueError as error:
+            sys.exit(f"Error in the configuration: games.{wildcards.game}: {error}")
+        return found
+
+    return settings
+
+
+def general_code(script):
+    """Params function: digest of the script, and of the game of the wildcards."""
+    return lambda wildcards: code_digest(f"workflow/scripts/{script}.py", game_module(wildcards.game))
+
+
+def general_evaluation(game, **more):
+    """What an evaluation in a game depends on besides the policies."""
+    return {"name": game, "game": general_game(config, game), **more}
+
+
+def general_deviators(game):
+    """The same, with how deviators are trained: as in section ``exploitability``, but for the seed."""
+    section = config["exploitability"]
+    training = ("hidden", "iterations", "episodes", "learning_rate", "restarts")
+    best_response = {key: section[key] for key in training} | {"seed": config["general"]["seed"]}
+    paths = {key: section[key] for key in ("paths", "validation_paths")}
+    return general_evaluation(game, best_response=best_response, **paths)
+
+
+def many_players_settings(**more):
+    """The market that is shared, and what is done with it."""
+    scenario = config["general"]["many_players"]["scenario"]
+    return {"game": config["scenarios"][scenario], **more}
+
+
 def beta_sweep_settings(scenario):
     """Of Fig. 1: losses are measured at the exploration with which its trainings end."""
     recipe = config["nash_dqn"][config["beta_sweep"]["recipe"]]
