@@ -114,8 +114,9 @@ def _slope(axes: Axes, agents: np.ndarray, values: np.ndarray, colour: str) -> N
     rise = np.log(values[-1] / values[-2]) / np.log(agents[-1] / agents[-2])
     text = f"slope {rise:.2f}".replace("-", "\N{MINUS SIGN}")
     middle = np.sqrt(agents[-1] * agents[-2]), np.sqrt(values[-1] * values[-2])
+    away, side = (8, "bottom") if rise > 0 else (-8, "top")  # on the side that the line leaves free
     axes.annotate(
-        text, middle, xytext=(-4, -8), textcoords="offset points", ha="right", va="top", fontsize=SMALL, color=colour
+        text, middle, xytext=(-6, away), textcoords="offset points", ha="right", va=side, fontsize=SMALL, color=colour
     )
 
 
