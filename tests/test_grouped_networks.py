@@ -37,6 +37,12 @@ def seen(step: int | None = None) -> Observation:
     return Observation(own, items) if step is None else Observation(own[:, :, step], items[:, :, step], step)
 
 
+def test_no_agents_have_no_outputs() -> None:
+    """Such as those after a last agent who is alone in its group."""
+    output = example()(seen(), slice(6, None))
+    assert output.shape == (2, 3, 2, 0, 3)
+
+
 def test_groups_agree_with_a_loop_over_agents() -> None:
     """Each agent: its group's sigma of its own features and, for each group with others, the mean of their phi."""
     net, observation = example(), seen()

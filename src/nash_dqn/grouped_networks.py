@@ -130,6 +130,10 @@ class GroupedNetwork(NamedTuple):
             if len(some):
                 at = slice(some.start - wanted.start, some.stop - wanted.start)
                 outputs.append(network(observation, some, None if action is None else action[..., at, :]))
+        if not outputs:  # a slice of no agents, such as those after the last
+            return observation.own.new_zeros(
+                *observation.own.shape[:-2], 0, self.networks[0].sigma.weights[-1].shape[-1]
+            )
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs, -2)
 
     @property
