@@ -72,7 +72,7 @@ def test_errors_are_of_the_group_asked_for(visited_by: str) -> None:
 def test_tables_of_all_groups() -> None:
     """What each group has alone, and actions that are those of its agents."""
     policies = [("mixed", affine(GAME, scaled(GAME, MIXED), [1, 2]))]
-    table, actions = (make(GAME, policies, 50, 7) for make in (lq_error.evaluate_groups, lq_error.scatter_groups))
+    table, actions = (lq_error.by_group(of, GAME, policies, 50, 7) for of in (lq_error.evaluate, lq_error.scatter))
     assert table.columns[0] == actions.columns[0] == "group"
     for number, (group, factor) in enumerate(zip(GAME.groups, (1.3, 0.6), strict=True), start=1):
         alone = lq_error.evaluate(GAME, policies, 50, 7, group)

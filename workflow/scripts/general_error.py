@@ -5,7 +5,7 @@ from _job import log_to
 log_to(snakemake.log[0])
 
 from nash_dqn.artifacts import write_csv
-from nash_dqn.evaluation.lq_error import evaluate_groups, scatter_groups
+from nash_dqn.evaluation.lq_error import by_group, evaluate, scatter
 from nash_dqn.games.catalogue import make
 from nash_dqn.policy import load_policy
 from nash_dqn.runtime import configure_process
@@ -14,7 +14,7 @@ configure_process()
 settings = snakemake.params.settings
 game = make(**settings["game"])
 policies = [(policy.meta["recipe_name"], policy) for policy in map(load_policy, snakemake.input.weights)]
-for measure, path in ((evaluate_groups, snakemake.output.errors), (scatter_groups, snakemake.output.scatter)):
-    table = measure(game, policies, settings["episodes"], settings["seed"])
+for measure, path in ((evaluate, snakemake.output.errors), (scatter, snakemake.output.scatter)):
+    table = by_group(measure, game, policies, settings["episodes"], settings["seed"])
     table.insert(0, "scenario", settings["name"])
     write_csv(path, table)

@@ -32,10 +32,9 @@ __all__ = [
     "SCATTER_COLUMNS",
     "SCATTER_POINTS",
     "VISITED_BY",
+    "by_group",
     "evaluate",
-    "evaluate_groups",
     "scatter",
-    "scatter_groups",
 ]
 
 COLUMNS = ("algorithm", "recipe", "seed", "visited_by", "step", "rms_error", "rms_exact", "relative")
@@ -110,36 +109,24 @@ def evaluate(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def evaluate_groups(
-    game: LinearQuadratic, policies: Sequence[tuple[str, Policy]], episodes: int, seed: int
+def by_group(
+    measure: Callable[..., pd.DataFrame],
+    game: LinearQuadratic,
+    policies: Sequence[tuple[str, Policy]],
+    episodes: int,
+    seed: int,
 ) -> pd.DataFrame:
-    """:func:`evaluate` for each of the game's groups of agents, 1, 2, ... in column ``group``, the first.
+    """:func:`evaluate` or :func:`scatter` for each of the game's groups: 1, 2, ... in column ``group``, the first.
 
     Raises:
         ValueError: as for :func:`evaluate`.
         NoEquilibriumError: as for :func:`evaluate`.
     """
-    return _by_group(game, lambda agents: evaluate(game, policies, episodes, seed, agents))
-
-
-def scatter_groups(
-    game: LinearQuadratic, policies: Sequence[tuple[str, Policy]], episodes: int, seed: int
-) -> pd.DataFrame:
-    """:func:`scatter` for each of the game's groups of agents, as in :func:`evaluate_groups`.
-
-    Raises:
-        ValueError: as for :func:`evaluate`.
-        NoEquilibriumError: as for :func:`evaluate`.
-    """
-    return _by_group(game, lambda agents: scatter(game, policies, episodes, seed, agents))
-
-
-def _by_group(game: LinearQuadratic, table: Callable[[range], pd.DataFrame]) -> pd.DataFrame:
     tables = []
     for number, agents in enumerate(game.groups, start=1):
-        of_group = table(agents)
-        of_group.insert(0, "group", number)
-        tables.append(of_group)
+        table = measure(game, policies, episodes, seed, agents)
+        table.insert(0, "group", number)
+        tables.append(table)
     return pd.concat(tables, ignore_index=True)
 
 
