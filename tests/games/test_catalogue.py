@@ -61,10 +61,18 @@ def test_names_that_are_no_module_and_class(game: str) -> None:
 @pytest.mark.parametrize(
     ("game", "settings", "message"),
     [
-        ("absent.Game", {}, "'absent.Game': there is no Game in nash_dqn.games.absent"),
-        ("traders.Trader", {}, "'traders.Trader': there is no Trader in nash_dqn.games.traders"),
-        ("traders.Self", {}, "'traders.Self': allowed is a dataclass that is a game with an exact equilibrium"),
-        ("lq.LQGame", {}, "'lq.LQGame': allowed is a dataclass that is a game"),
+        ("absent.Game", {}, "'absent.Game': there is no module nash_dqn.games.absent"),
+        (
+            "traders.Trader",
+            {},
+            "'traders.Trader': there is no Trader in nash_dqn.games.traders; allowed here is traders.Traders",
+        ),
+        (
+            "traders.Self",
+            {},
+            "'traders.Self': Self is not a dataclass with as_lq; allowed here is traders.Traders",
+        ),
+        ("lq.LQGame", {}, "'lq.LQGame': LQGame is not a dataclass with as_lq"),
         ("traders.Traders", {"b4": 1}, "b4 = 1: traders.Traders has no such setting, but sizes, b1"),
         ("traders.Traders", {"kapa": 1}, "did you mean 'kappa'?"),
         ("traders.Traders", {"b1": [-1, 1]}, "b1[0] = -1: allowed is a finite number > 0"),

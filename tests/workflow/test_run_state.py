@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import re
 import subprocess
 import sys
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path

@@ -9,13 +9,17 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from pkgutil import resolve_name
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:  # the workflow asks for names alone, without PyTorch
     from nash_dqn.games.base import LinearQuadratic
 
 __all__ = ["make", "module_of"]
+
+
+def _is_game(value: object) -> bool:
+    return isinstance(value, type) and is_dataclass(value) and hasattr(value, "as_lq")
 
 
 def module_of(game: str) -> str:
@@ -37,13 +41,18 @@ def make(game: str, settings: Mapping[str, Any]) -> LinearQuadratic:
     """
     module, name = module_of(game), game.partition(".")[2]
     try:
-        found = resolve_name(f"{module}:{name}")
-    except (ModuleNotFoundError, AttributeError) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name != module:
+        source = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
             raise
-        raise ValueError(f"game = {game!r}: there is no {name} in {module}") from None
-    if not (isinstance(found, type) and is_dataclass(found) and hasattr(found, "as_lq")):
-        raise ValueError(f"game = {game!r}: allowed is a dataclass that is a game with an exact equilibrium")
+        raise ValueError(f"game = {game!r}: there is no module {module}") from None
+    found: Any = getattr(source, name, None)
+    if not _is_game(found):
+        own = [other for other, value in vars(source).items() if _is_game(value) and value.__module__ == module]
+        stem = game.partition(".")[0]
+        allowed = f"; allowed here is {', '.join(f'{stem}.{other}' for other in own)}" if own else ""
+        what = f"there is no {name} in {module}" if found is None else f"{name} is not a dataclass with as_lq"
+        raise ValueError(f"game = {game!r}: {what}{allowed}")
     known = [field.name for field in fields(found)]
     for key, value in settings.items():
         if key not in known:
