@@ -450,7 +450,7 @@ def test_foreign_and_missing_files(tmp_path: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], "nash-dqn: COMMAND: missing, expected show, act or status"),
+        ([], "nash-dqn: COMMAND: missing, expected show, act, status or check"),
         (["sow"], "nash-dqn: COMMAND: invalid choice: 'sow'"),
         (["show"], "nash-dqn show: the following arguments are required: PATH"),
         (["show", "--jso", "x"], "nash-dqn: unrecognized arguments: --jso"),

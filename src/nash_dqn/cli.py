@@ -1,4 +1,4 @@
-"""``nash-dqn``: what the workflow made (``show``), what a trained policy does (``act``), how far a run is (``status``).
+"""``nash-dqn``: look at results (``show``), ask a policy (``act``), follow a run (``status``), try a game (``check``).
 
 What a command needs is imported once its arguments are in order, so that ``--help`` and misspelt options answer at
 once. A mistake of the user's is one line on stderr and exit status 2.
@@ -55,6 +55,17 @@ example:
   nash-dqn act --policy results/released/nash_dqn/paper/beta_100 \\
       --time 2.5 --price 10.2 --inventory 4
 """
+_CHECK = """\
+A game is written twice, as a simulator and as matrices (as_lq). Both are compared
+step by step in 20,000 episodes with random actions: transitions and rewards
+without noise to round-off, noise and start in standard errors, of which 6 are
+taken for a difference. Then the equilibrium: it exists, nobody gains by leaving
+it, and agents of a group are worth the same. Exit status 1: something differs.
+
+examples:
+  nash-dqn check traders.Traders
+  nash-dqn check interbank.Interbank n_agents=5 epsilon=3
+"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -91,7 +102,7 @@ def _whole(text: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="nash-dqn",
-        description="Look at what the workflow made, ask a trained policy what it does, see how far a run is.",
+        description="Look at what the workflow made, ask a trained policy, see how far a run is, check a game.",
         epilog="nash-dqn COMMAND --help has an example. The workflow itself runs by make or snakemake (README.md).",
         allow_abbrev=False,
     )
@@ -144,7 +155,17 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument(
         "folder", metavar="FOLDER", nargs="?", default=".", help="where the workflow runs (default: this folder)"
     )
-    for command in (show, act, status):
+    check = commands.add_parser(
+        "check",
+        help="is a game's simulator what its matrices say",
+        formatter_class=layout,
+        allow_abbrev=False,
+        description="Is a game's simulator what its matrices say, and has it an equilibrium?",
+        epilog=_CHECK,
+    )
+    check.add_argument("game", metavar="GAME", help="module.Class of nash_dqn.games")
+    check.add_argument("fields", metavar="FIELD=VALUE", nargs="*", help="fields of the class, in place of its defaults")
+    for command in (show, act, status, check):
         command.add_argument("--json", action="store_true", help="print JSON, for other programs")
     return parser
 
@@ -169,8 +190,8 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _answer(arguments: argparse.Namespace) -> str:
-    """What the command prints.
+def _answer(arguments: argparse.Namespace) -> tuple[str, int]:
+    """What the command prints, and its exit status.
 
     Raises:
         ValueError: (and its kinds ArtifactError, ConfigError) one line for the user.
@@ -186,19 +207,27 @@ def _answer(arguments: argparse.Namespace) -> str:
 
         summary = status.summarise(arguments.folder)
         text = status.render
+    elif arguments.command == "check":
+        from nash_dqn import check
+
+        summary = check.summarise(arguments.game, arguments.fields)
+        text = check.render
     else:
         from nash_dqn import act
 
         given = {key: value for key, value in vars(arguments).items() if key not in ("command", "json", "version")}
         summary = act.answer(**given)
         text = act.render
+    code = 0 if summary.get("passed", True) else 1
     if arguments.json:
-        return json.dumps(_plain(summary), indent=2, ensure_ascii=False, allow_nan=False)
-    return text(summary)
+        return json.dumps(_plain(summary), indent=2, ensure_ascii=False, allow_nan=False), code
+    return text(summary), code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``nash-dqn`` with these arguments (default: those of the process); returns the exit status, 0 or 2.
+    """Run ``nash-dqn`` with these arguments (default: those of the process); returns the exit status.
+
+    It is 0, or 2 after a mistake of the user's, or 1 where ``check`` finds a difference.
 
     Raises:
         SystemExit: after ``--help``, or with status 2 where the arguments do not parse.
@@ -211,9 +240,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"nash-dqn {__version__}")
         return 0
     if arguments.command is None:
-        parser.error("COMMAND: missing, expected show, act or status (nash-dqn --help explains them)")
+        parser.error("COMMAND: missing, expected show, act, status or check (nash-dqn --help explains them)")
     try:
-        text = _answer(arguments)
+        text, code = _answer(arguments)
     except ValueError as error:
         print(f"nash-dqn {arguments.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -224,7 +253,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(text.encode(sys.stdout.encoding or "utf-8", "replace").decode(sys.stdout.encoding or "utf-8"), flush=True)
     except BrokenPipeError:  # a reader such as head has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor shall the exit's own flush complain
-    return 0
+    return code
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def test_names_that_are_no_module_and_class(game: str) -> None:
         ("traders.Traders", {"b4": 1}, "b4 = 1: traders.Traders has no such setting, but sizes, b1"),
         ("traders.Traders", {"kapa": 1}, "did you mean 'kappa'?"),
         ("traders.Traders", {"b1": [-1, 1]}, "b1[0] = -1: allowed is a finite number > 0"),
-        ("market.Market", {}, "market.Market: "),
+        ("market.Market", {"eta": 0.1}, "market.Market needs n_agents, horizon, n_steps, kappa, "),
     ],
 )
 def test_what_cannot_be_made(game: str, settings: dict[str, Any], message: str) -> None:

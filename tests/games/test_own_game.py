@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from nash_dqn.agents.nash_dqn import NashDQNRecipe, train
+from nash_dqn.cli import main
 from nash_dqn.config import general_game, general_settings, load_yaml, validate
 from nash_dqn.games.catalogue import make
 from nash_dqn.games.lq import evaluate_policies, solve_nash
@@ -24,11 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/general_games.md").read_text("utf-8").partition("## Bring your own game")[2]
 
 
-def block(language: str) -> str:
-    """The first block of code in that language."""
-    found = re.search(rf"^```{language}\n(.*?)^```", TEXT, re.M | re.S)
-    assert found is not None
-    return found[1]
+def block(language: str, index: int = 0) -> str:
+    """A block of code in that language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.M | re.S)[index]
 
 
 @pytest.fixture
@@ -43,12 +42,19 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return validate(changed, ROOT / "workflow/schemas/config.schema.yaml")
 
 
+def test_the_check_prints_what_is_printed(config: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    command, _, expected = block("console").partition("\n")
+    assert main(command.removeprefix("$ nash-dqn ").split()) == 0
+    round_off = re.compile(r"\d\.\de[+-]\d+")
+    assert round_off.sub("~", capsys.readouterr().out) == round_off.sub("~", expected)
+
+
 def test_the_equilibrium_is_as_printed(config: dict[str, Any]) -> None:
     """And as known: in the last step marginal profit is zero at u = p - c."""
     exact = solve_nash(make("oligopoly.Oligopoly", {}).as_lq()).policies
     np.testing.assert_allclose(exact.gains[-1], -1, rtol=1e-12)
     np.testing.assert_allclose(exact.offsets[-1], -1, rtol=1e-12)
-    lines = [re.findall(r"-?\d+\.\d*", line) for line in block("console").splitlines() if line.startswith("[")]
+    lines = [re.findall(r"-?\d+\.\d*", line) for line in block("console", 1).splitlines() if line.startswith("[")]
     for m, printed in zip((-1, 0), lines, strict=True):
         expected = [*exact.gains[m].ravel(), *exact.offsets[m]]
         np.testing.assert_allclose([float(number) for number in printed], expected, rtol=1e-7)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from importlib import import_module
+from dataclasses import MISSING, fields, is_dataclass
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:  # the workflow asks for names alone, without PyTorch
@@ -41,7 +41,7 @@ def make(game: str, settings: Mapping[str, Any]) -> LinearQuadratic:
     """
     module, name = module_of(game), game.partition(".")[2]
     try:
-        source = import_module(module)
+        source = resolve_name(f"{module}:")
     except ModuleNotFoundError as error:
         if error.name != module:
             raise
@@ -59,6 +59,10 @@ def make(game: str, settings: Mapping[str, Any]) -> LinearQuadratic:
             close = difflib.get_close_matches(key, known, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise ValueError(f"{key} = {value!r}: {game} has no such setting, but {', '.join(known)}{hint}")
+    needed = [f.name for f in fields(found) if f.default is MISSING and f.default_factory is MISSING]
+    missing = [name for name in needed if name not in settings]
+    if missing:
+        raise ValueError(f"{game} needs {', '.join(missing)}: settings without a default")
     try:
         return cast("LinearQuadratic", found(**settings))
     except TypeError as error:
