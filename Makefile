@@ -13,7 +13,7 @@ READY_TEST := $(VENV)/ready-test
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help replicate status report quick test lint bench record constraints clean
+.PHONY: help replicate status report quick test lint api bench record constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -32,7 +32,7 @@ quick: $(READY) ## the same workflow at toy size, in a few minutes: .test/result
 	$(IN_VENV) python -m snakemake --directory .test --cores $(CORES)
 
 test: $(READY_TEST) ## the test suite
-	$(IN_VENV) python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+	$(IN_VENV) python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --cov
 
 lint: $(READY_TEST) ## style, types, workflow
 	$(IN_VENV) ruff check
@@ -40,6 +40,10 @@ lint: $(READY_TEST) ## style, types, workflow
 	$(IN_VENV) mypy
 	$(IN_VENV) snakefmt --check workflow
 	$(IN_VENV) python -m snakemake --lint
+
+api: $(READY_TEST) ## the library's functions and classes, from their docstrings: .api/index.html
+	@rm -rf .api
+	$(IN_VENV) python -m pdoc --docformat google --output-directory .api nash_dqn
 
 bench: $(READY) ## time training and evaluation on this machine, as a table
 	$(IN_VENV) python -m nash_dqn.bench
