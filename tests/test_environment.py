@@ -109,8 +109,8 @@ def test_page_of_dependencies_lists_them_all_with_their_ranges(project: dict[str
 
 def test_licences_on_the_page_are_those_that_packages_declare() -> None:
     """The first licence of a row stands in what the installed package says of itself."""
-    families = {"BSD-3-Clause": "BSD", "PSF-based": "Python Software Foundation", "Apache-2.0": "Apache", "MIT": "MIT"}
-    families["MIT-0"] = "MIT-0"
+    families = {name: name for name in ("MIT", "MIT-0")}
+    families |= {"BSD-3-Clause": "BSD", "PSF-based": "Python Software Foundation", "Apache-2.0": "Apache"}
     checked = 0
     for name, _, _, what_for, licence in page_of_dependencies():
         assert what_for
