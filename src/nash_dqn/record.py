@@ -156,7 +156,7 @@ def render_times(trainings: Sequence[Training], jobs: Sequence[Job]) -> str:
 
 def render_bench(text: str) -> str:
     """What ``make bench`` printed, as it is."""
-    return f"```text\n{text.strip()}\n```"
+    return f"```text\n{text.rstrip()}\n```"
 
 
 def read_block(page: str, name: str) -> str:
