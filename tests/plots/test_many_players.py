@@ -44,6 +44,15 @@ def test_slopes_are_of_logarithms(errors: DataFrame, limit: DataFrame, words: Ca
     assert "slope \N{MINUS SIGN}1.00" in text and "slope \N{MINUS SIGN}2.00" in text
 
 
+def test_no_point_is_cut_off(errors: DataFrame, find: Find) -> None:
+    # far above one at two agents, as in the market
+    limit = DataFrame([(n, 2 / n, 3000 / n**3) for n in (2, 5, 10, 20)], columns=["agents", "distance", "left"])
+    figure = plot(errors, limit)
+    for line in (*find(figure, "distance"), *find(figure, "left"), *find(figure, "seeds")):
+        low, high = line.axes.get_ylim()
+        assert (line.get_ydata() > low).all() and (line.get_ydata() < high).all()
+
+
 def test_what_has_no_number_is_a_cross(errors: DataFrame, limit: DataFrame, find: Find) -> None:
     lost = (errors["agents"] == 200) & (errors["seed"] == 1)
     figure = plot(errors.assign(relative=errors["relative"].mask(lost)), limit)

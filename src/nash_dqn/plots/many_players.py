@@ -102,7 +102,7 @@ def _draw_limit(axes: Axes, limit: DataFrame) -> None:
     values = limit[list(names)].to_numpy(dtype=np.float64)
     _agents_axis(axes, agents)
     scale_log(axes, values.min(), values.max())
-    axes.set_ylim(bottom=values.min() / 30)  # room for what is written below the line
+    axes.set_ylim(values.min() / 30, values.max() * 3)  # room for what is written below the line
     for column, (label, colour, marker) in names.items():
         of = limit[column].to_numpy(dtype=np.float64)
         axes.plot(agents, of, marker=marker, color=colour, ms=3.5, label=label, gid=column)
