@@ -1,5 +1,6 @@
 """Dependencies stand in three files that must agree; the Makefile sets them up and keeps no broken set-up."""
 
+import json
 import os
 import re
 import shutil
@@ -150,6 +151,25 @@ def test_the_container_copies_what_its_build_is_given() -> None:
     given = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert all((ROOT / source).exists() for source in sources)
     assert {source for source in sources if not any(f"{source}/".startswith(f"{name}/") for name in given)} == set()
+
+
+def test_the_container_copies_what_a_job_needs(tmp_path: Path) -> None:
+    """Two small jobs of the toy run, in a folder that holds what the image does, and no more."""
+    for line in re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text(), re.M):
+        for source in line.split():
+            target = tmp_path / source
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if (ROOT / source).is_dir():
+                ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+                shutil.copytree(ROOT / source, target, ignore=ignored, dirs_exist_ok=True)
+            else:
+                shutil.copy(ROOT / source, target)
+    entry, default = re.findall(r"^(?:ENTRYPOINT|CMD) (\[.+\])$", (ROOT / "Dockerfile").read_text(), re.M)
+    command = [sys.executable, *json.loads(entry)[1:], *json.loads(default), "results/deviations.html"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / ".test" / "results" / "deviations.html").exists()
 
 
 def test_pins_name_releases_that_every_platform_has(pins: dict[str, str]) -> None:
