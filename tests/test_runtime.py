@@ -1,13 +1,17 @@
-"""The process's settings, in a process of their own, and the device."""
+"""The process's settings, in a process of their own, its memory, and the device."""
 
 import platform
+import re
+import resource
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from nash_dqn.runtime import resolve_device
+from nash_dqn.runtime import peak_memory, resolve_device
 
 _KEPT = """
 import ctypes, torch
@@ -45,6 +49,23 @@ def test_one_thread_and_memory_kept() -> None:
     threads, mapped, kept = after.split()
     assert (threads, mapped) == ("1", "False")
     assert int(kept) >= 30
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="/proc is Linux's")
+def test_peak_of_memory_is_the_kernels() -> None:
+    block = bytearray(200 << 20)
+    high_water = int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) / 1024  # proc(5)
+    del block
+    assert high_water > 200
+    assert peak_memory() == pytest.approx(high_water, rel=0.02)
+
+
+@pytest.mark.parametrize(("system", "unit"), [("Linux", 2**10), ("Darwin", 1)])
+def test_unit_of_the_peak_is_the_systems(system: str, unit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """getrusage(2): ru_maxrss is in kilobytes on Linux, in bytes on macOS."""
+    monkeypatch.setattr(platform, "system", lambda: system)
+    monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=300 * 2**20 // unit))
+    assert peak_memory() == 300
 
 
 @pytest.mark.parametrize(

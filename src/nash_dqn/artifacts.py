@@ -16,7 +16,6 @@ import json
 import math
 import os
 import platform
-import resource
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -31,6 +30,7 @@ import torch
 from torch import Tensor
 
 import nash_dqn
+from nash_dqn.runtime import peak_memory
 
 __all__ = [
     "FORMAT",
@@ -231,7 +231,7 @@ def run_record(kind: str, record: Mapping[str, Any]) -> dict[str, Any]:
             **{name: distributions.version(name) for name in ("numpy", "pandas", "safetensors", "scipy")},
         },
         "threads": torch.get_num_threads(),
-        "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_memory_mib": round(peak_memory()),
         "machine": platform.machine(),
         "system": platform.system(),
     }

@@ -9,7 +9,6 @@ random numbers come on top of it.
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +24,7 @@ from nash_dqn.evaluation.rollout import play
 from nash_dqn.games.market import Market
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import Policy
-from nash_dqn.runtime import configure_process
+from nash_dqn.runtime import configure_process, peak_memory
 from nash_dqn.seeding import generator
 
 AUTHORS_MS = {"nash_dqn": 237.0, "fictitious_play": 292.0, "cross_play": 10.25}
@@ -222,10 +221,8 @@ def main() -> None:
     configure_process()
     config = configuration.load_yaml(arguments.config)
     print(table(rows(config, arguments.scenario, arguments.quick)))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"\nOne thread; medians, ours and floor timed in turn; per model (K side by side). Peak memory {peak:.0f} MiB."
-    )
+    print("\nOne thread; medians, ours and floor timed in turn; per model (K side by side).", end=" ")
+    print(f"Peak memory {peak_memory():.0f} MiB.")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""How a process computes: one thread, memory kept for reuse, and the device."""
+"""How a process computes: one thread, memory kept for reuse, how much of it, and the device."""
 
 from __future__ import annotations
 
 import ctypes
 import platform
+import resource
 
 import torch
 
@@ -22,6 +23,12 @@ def configure_process() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def peak_memory() -> float:
+    """The largest resident size of this process so far, in MiB."""
+    unit = 1 if platform.system() == "Darwin" else 1024  # bytes of ru_maxrss: getrusage(2) of macOS and of Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def resolve_device(name: str) -> torch.device:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ import torch
 from nash_dqn.agents.nash_dqn import NashDQNRecipe, Trainer
 from nash_dqn.games.market import Market
 from nash_dqn.games.mean_field import exploitability, mean_field_equilibrium, shared, symmetric_equilibrium
+from nash_dqn.runtime import peak_memory
 
 __all__ = ["LIMIT_COLUMNS", "limit", "training_cost"]
 
@@ -68,14 +68,13 @@ def training_cost(markets: Sequence[Market], recipe: NashDQNRecipe, iterations: 
             started = time.perf_counter()
             trainer.iterate()
             times.append(1e3 * (time.perf_counter() - started))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         rows.append(
             {
                 "agents": market.n_agents,
                 "parameters": _size(trainer.agent.weights()),
                 "median_ms": statistics.median(times[iterations:]),
                 "fastest_ms": min(times[iterations:]),
-                "peak_memory_mib": peak,
+                "peak_memory_mib": peak_memory(),
             }
         )
     return rows
