@@ -25,7 +25,8 @@ COPY environment.yml ./
 
 # Whoever runs it (--user) may make the toy run and have a home for caches.
 RUN useradd --create-home --home-dir /home/nash-dqn nash-dqn && chmod --recursive a+rwX .test /home/nash-dqn
-ENV HOME=/home/nash-dqn
+# With --user the system knows no name for who runs it, and Snakemake asks for one.
+ENV HOME=/home/nash-dqn USER=nash-dqn
 USER nash-dqn
 
 ENTRYPOINT ["python", "-m", "snakemake"]

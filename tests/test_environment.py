@@ -154,8 +154,10 @@ def test_the_container_copies_what_its_build_is_given() -> None:
 
 
 def test_the_container_copies_what_a_job_needs(tmp_path: Path) -> None:
-    """Two small jobs of the toy run, in a folder that holds what the image does, and no more."""
-    for line in re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text(), re.M):
+    """Two small jobs of the toy run, in a folder that holds what the image does, and no more, by a user without a name,
+    as `--user` makes one."""
+    recipe = (ROOT / "Dockerfile").read_text()
+    for line in re.findall(r"^COPY (.+) \S+$", recipe, re.M):
         for source in line.split():
             target = tmp_path / source
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -164,9 +166,17 @@ def test_the_container_copies_what_a_job_needs(tmp_path: Path) -> None:
                 shutil.copytree(ROOT / source, target, ignore=ignored, dirs_exist_ok=True)
             else:
                 shutil.copy(ROOT / source, target)
-    entry, default = re.findall(r"^(?:ENTRYPOINT|CMD) (\[.+\])$", (ROOT / "Dockerfile").read_text(), re.M)
+    entry, default = re.findall(r"^(?:ENTRYPOINT|CMD) (\[.+\])$", recipe, re.M)
     command = [sys.executable, *json.loads(entry)[1:], *json.loads(default), "results/deviations.html"]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
+    (tmp_path / "nameless").mkdir()
+    (tmp_path / "nameless" / "sitecustomize.py").write_text("import pwd\npwd.getpwuid = {}.__getitem__\n")
+    said = dict(pair.split("=") for line in re.findall(r"^ENV (.+)$", recipe, re.M) for pair in line.split())
+    environment = {
+        **said,
+        "HOME": str(tmp_path / "home"),
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join([str(tmp_path / "src"), str(tmp_path / "nameless")]),
+    }
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / ".test" / "results" / "deviations.html").exists()
