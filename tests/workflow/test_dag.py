@@ -444,6 +444,15 @@ def test_report_shows_each_table_and_figure_with_its_caption(smoke_run: Checkout
     assert page.count("What to conclude.") >= len(shown)
 
 
+def test_the_report_files_each_result_under_a_heading() -> None:
+    """Snakemake's own heading for what has none is "Other"."""
+    rules = "".join(path.read_text() for path in sorted((REPOSITORY / "workflow" / "rules").glob("*.smk")))
+    entries = re.findall(r"\breport\(\n(.*?)\n        \)", rules, re.DOTALL)
+    assert len(entries) == len(re.findall(r"\breport\(", rules)) > 15
+    fields = ("caption=", "category=", "subcategory=", "labels=")
+    assert [entry for entry in entries if not all(f"            {field}" in entry for field in fields)] == []
+
+
 def test_second_run_has_nothing_to_do(smoke_run: Checkout) -> None:
     before = smoke_run.results()
     again = smoke_run.snakemake()

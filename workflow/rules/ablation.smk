@@ -271,6 +271,7 @@ rule plot_projection:
             "figures/projection.png",
             caption="../report/projection.rst",
             category="Figures",
+            subcategory="all scenarios",
             labels={"figure": "Where projected policies settle"},
         ),
     log:

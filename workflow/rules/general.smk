@@ -201,6 +201,7 @@ rule plot_games:
             "figures/general/games.png",
             caption="../report/games.rst",
             category="Figures",
+            subcategory="other games",
             labels={"figure": "Games with known answers"},
         ),
     log:
@@ -231,6 +232,7 @@ rule plot_many_players:
             "figures/general/many_players.png",
             caption="../report/many_players.rst",
             category="Figures",
+            subcategory="other games",
             labels={"figure": "More and more agents"},
         ),
     log:
@@ -260,6 +262,7 @@ rule plot_training_cost:
             "figures/general/training_cost.png",
             caption="../report/training_cost.rst",
             category="Figures",
+            subcategory="other games",
             labels={"figure": "What more agents cost"},
         ),
     log:
