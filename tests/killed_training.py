@@ -69,6 +69,7 @@ def session(job: Callable[[Path], None], folder: Path) -> int:
     """Start the job in a process of its own; its id."""
     process = os.fork()
     if process == 0:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell runs in the background
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         job(folder)
         os._exit(0)
@@ -109,10 +110,15 @@ def trial(algorithm: str, kills: int) -> dict[str, Any]:
 
     kept = _training.CHECKPOINTS / killed
     # A machine that was busy a moment ago may train much faster now: then all over, with kills twice as soon.
-    while (resumed := killed_again_and_again(job, killed, kills, seconds)) is None:
+    for _ in range(5):
+        resumed = killed_again_and_again(job, killed, kills, seconds)
+        if resumed is not None:
+            break
         for folder in (killed, kept):
             shutil.rmtree(folder, ignore_errors=True)
         seconds /= 2
+    else:
+        raise RuntimeError(f"{algorithm}: a session always ended by itself, the last time within {seconds:.2g} s")
     started = time.perf_counter()
     os.waitpid(session(job, killed), 0)
     last = time.perf_counter() - started
