@@ -289,7 +289,7 @@ KILLS = 4  # of each algorithm's training
 def test_killed_trainings_are_the_same_to_the_byte(tmp_path: Path) -> None:
     """Jobs of the workflow, killed at random moments by SIGKILL, SIGTERM and SIGINT in turn, until they are through."""
     command = [sys.executable, str(ROOT / "tests" / "killed_training.py"), str(KILLS)]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert run.returncode == 0, run.stderr
     trials = json.loads(run.stdout)
     assert set(trials) == {"nash_dqn", "fictitious_play", "self_play"}
