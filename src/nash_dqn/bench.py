@@ -1,9 +1,9 @@
 """``python -m nash_dqn.bench``: what training and evaluation cost, beside the matrix products they cannot do without.
 
 Every row times the real code and its floor in turn in one process, so that the ratio holds on a machine whose speed
-drifts. The floor is the products alone, at the same sizes: for an iteration of Nash-DQN both networks forward and
-backward, the target network forward and one forward per step of the game; activations, losses, optimiser, game and
-random numbers come on top of it.
+drifts. The floor is the products alone, as many and as large: for an iteration of Nash-DQN both networks forward and
+backward, V once more after its step, the target network's where there is one, and mu at each step of the game.
+Activations, losses, optimiser, game and random numbers come on top of it.
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ class Products:
 
     def __init__(self, members: int) -> None:
         self._members = members
+        self._random = generator(0, "products")
         self._calls: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def _add(self, rows: int, inner: int, columns: int) -> None:
         shape = (self._members, rows, inner), (self._members, inner, columns), (self._members, rows, columns)
-        left, right = torch.randn(shape[0]), torch.randn(shape[1])
+        left, right = (torch.randn(size, generator=self._random) for size in shape[:2])
         self._calls.append((left, right, torch.empty(shape[2])))
 
     def forward(self, sizes: Sequence[int], rows: int, times: int = 1) -> None:
@@ -100,11 +101,14 @@ def bench_nash_dqn(game: Market, recipe: nash_dqn.NashDQNRecipe, members: int, c
     advantage = [own, *recipe.advantage_hidden, nash_dqn.output_size(game.action_dim)]
     value = [own, *recipe.value_hidden, 1]
     products = Products(members)
-    products.forward(advantage, recipe.episodes_per_iteration * game.n_agents, game.n_steps)
+    acting = [*advantage[:-1], game.action_dim]
+    products.forward(acting, recipe.episodes_per_iteration * game.n_agents, game.n_steps)
     for sizes in (advantage, value):
         products.forward(sizes, samples)
         products.backward(sizes, samples)
-    products.forward(value, samples)
+    products.forward(value, samples)  # the network's step needs V after its own
+    if recipe.target_refresh is not None:
+        products.forward(value, samples)
 
     def real() -> None:
         for _ in range(count):
