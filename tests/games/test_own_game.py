@@ -36,7 +36,7 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     name = "nash_dqn.games.oligopoly"
     module = types.ModuleType(name)
     monkeypatch.setitem(sys.modules, name, module)
-    exec(compile(block("python"), name, "exec"), module.__dict__)
+    exec(compile(block("python"), f"<{name}>", "exec"), module.__dict__)
     changed = copy.deepcopy(load_yaml(ROOT / "config/config.yaml"))
     changed["games"] |= yaml.safe_load(block("yaml"))
     return validate(changed, ROOT / "workflow/schemas/config.schema.yaml")
