@@ -453,6 +453,22 @@ def test_the_report_files_each_result_under_a_heading() -> None:
     assert [entry for entry in entries if not all(f"            {field}" in entry for field in fields)] == []
 
 
+def test_what_slurm_runs_as_one_job_ends_within_the_hour() -> None:
+    """A group's time limit is the sum of its jobs' and a job over its partition's limit is never started."""
+    profile = yaml.safe_load((REPOSITORY / "workflow" / "profiles" / "slurm" / "config.yaml").read_text())
+    group_of = dict(entry.split("=") for entry in profile["groups"])
+    text = "".join(path.read_text() for path in sorted((REPOSITORY / "workflow" / "rules").glob("*.smk")))
+    asked = re.findall(r"^rule (\w+):(?:\n(?:    .*)?)*?\n        runtime=\"(\d+)(m|h)\"", text, re.MULTILINE)
+    minutes = {name: int(number) * (60 if unit == "h" else 1) for name, number, unit in asked}
+    minutes |= {name: minutes[base] for base, name in re.findall(r"^use rule (\w+) as (\w+)", text, re.MULTILINE)}
+    assert set(group_of) <= set(minutes)
+    jobs = {**EVERYTHING, "deviations": 1, "deviations_page": 1}
+    tables = sum(jobs[rule] * minutes[rule] for rule, group in group_of.items() if group == "tables")
+    figures = max(minutes[rule] for rule, group in group_of.items() if group == "figures")
+    components = dict(entry.split("=") for entry in profile["group-components"])
+    assert 0 < tables <= 60 and 0 < figures * int(components["figures"]) <= 60
+
+
 def test_second_run_has_nothing_to_do(smoke_run: Checkout) -> None:
     before = smoke_run.results()
     again = smoke_run.snakemake()

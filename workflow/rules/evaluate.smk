@@ -19,7 +19,7 @@ rule beta_sweep:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="5m",
+        runtime="2m",
     params:
         settings=lambda wc: beta_sweep_settings(wc.scenario),
         code=code_digest("workflow/scripts/beta_sweep.py"),
@@ -43,7 +43,7 @@ rule policy_grid:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="5m",
+        runtime="2m",
     params:
         settings=lambda wc: evaluation_settings(wc.scenario, "policy_grid", "prices", "impacts", "inventory"),
         code=code_digest("workflow/scripts/policy_grid.py"),
@@ -67,7 +67,7 @@ rule policy_distance:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="5m",
+        runtime="2m",
     params:
         settings=lambda wc: evaluation_settings(
             wc.scenario,
@@ -126,7 +126,7 @@ rule cross_play_tests:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="5m",
+        runtime="2m",
     params:
         settings={"alpha": config["cross_play"]["alpha"]},
         code=code_digest("workflow/scripts/cross_play_tests.py"),
@@ -177,7 +177,7 @@ rule exploitability_table:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="5m",
+        runtime="2m",
     params:
         code=code_digest("workflow/scripts/join_tables.py"),
     message:
@@ -282,7 +282,7 @@ rule reference:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="5m",
+        runtime="2m",
     params:
         settings=lambda wc: evaluation_settings(
             wc.scenario, "exploitability", "paths", "seed", visited_episodes=config["policy_grid"]["visited_episodes"]
@@ -335,7 +335,7 @@ rule lq_error:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="5m",
+        runtime="2m",
     params:
         settings=lambda wc: evaluation_settings(wc.scenario, "lq", "episodes", "seed"),
         code=code_digest("workflow/scripts/lq_error.py"),
@@ -364,7 +364,7 @@ rule claims:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="5m",
+        runtime="2m",
     params:
         code=code_digest("workflow/scripts/claims.py"),
     message:
@@ -385,7 +385,7 @@ rule deviations:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="5m",
+        runtime="2m",
     params:
         rows=deviations(),
         code=code_digest("workflow/scripts/deviations.py"),

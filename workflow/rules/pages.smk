@@ -21,7 +21,7 @@ rule claims_page:
     threads: 1
     resources:
         mem_mb=1000,
-        runtime="5m",
+        runtime="2m",
     params:
         title="Claims",
         code=code_digest("workflow/scripts/table_page.py"),
