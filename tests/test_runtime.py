@@ -1,5 +1,6 @@
 """The process's settings, in a process of their own, its memory, and the device."""
 
+import os
 import platform
 import re
 import resource
@@ -53,11 +54,12 @@ def test_one_thread_and_memory_kept() -> None:
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="/proc is Linux's")
 def test_peak_of_memory_is_the_kernels() -> None:
-    block = bytearray(200 << 20)
+    """Which keeps that of the process it came from, where it was larger, over execve(2)."""
+    block = b"touched" * (30 << 20)
     high_water = int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) / 1024  # proc(5)
-    del block
-    assert high_water > 200
-    assert peak_memory() == pytest.approx(high_water, rel=0.02)
+    assert high_water > len(block) >> 20 > 200
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
+    assert 0.98 * high_water < peak_memory() < machine
 
 
 @pytest.mark.parametrize(("system", "unit"), [("Linux", 2**10), ("Darwin", 1)])
