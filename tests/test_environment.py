@@ -145,9 +145,13 @@ def test_the_container_names_no_releases_of_its_own(project: dict[str, Any]) -> 
     assert any(line.startswith("USER ") for line in lines)
 
 
+def copied(recipe: str) -> list[str]:
+    """What a Dockerfile copies from the checkout."""
+    return [source for line in re.findall(r"^COPY (.+) \S+$", recipe, re.M) for source in line.split()]
+
+
 def test_the_container_copies_what_its_build_is_given() -> None:
-    copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text(), re.M)
-    sources = {source for line in copied for source in line.split()}
+    sources = set(copied((ROOT / "Dockerfile").read_text()))
     given = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert all((ROOT / source).exists() for source in sources)
     assert {source for source in sources if not any(f"{source}/".startswith(f"{name}/") for name in given)} == set()
@@ -157,15 +161,14 @@ def test_the_container_copies_what_a_job_needs(tmp_path: Path) -> None:
     """Two small jobs of the toy run, in a folder that holds what the image does, and no more, by a user without a name,
     as `--user` makes one."""
     recipe = (ROOT / "Dockerfile").read_text()
-    for line in re.findall(r"^COPY (.+) \S+$", recipe, re.M):
-        for source in line.split():
-            target = tmp_path / source
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if (ROOT / source).is_dir():
-                ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-                shutil.copytree(ROOT / source, target, ignore=ignored, dirs_exist_ok=True)
-            else:
-                shutil.copy(ROOT / source, target)
+    for source in copied(recipe):
+        target = tmp_path / source
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / source).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            shutil.copytree(ROOT / source, target, ignore=ignored, dirs_exist_ok=True)
+        else:
+            shutil.copy(ROOT / source, target)
     entry, default = re.findall(r"^(?:ENTRYPOINT|CMD) (\[.+\])$", recipe, re.M)
     command = [sys.executable, *json.loads(entry)[1:], *json.loads(default), "results/deviations.html"]
     (tmp_path / "nameless").mkdir()

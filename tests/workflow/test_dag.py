@@ -444,11 +444,16 @@ def test_report_shows_each_table_and_figure_with_its_caption(smoke_run: Checkout
     assert page.count("What to conclude.") >= len(shown)
 
 
+def rules() -> str:
+    """All rule files, one after the other."""
+    return "".join(path.read_text() for path in sorted((REPOSITORY / "workflow" / "rules").glob("*.smk")))
+
+
 def test_the_report_files_each_result_under_a_heading() -> None:
     """Snakemake's own heading for what has none is "Other"."""
-    rules = "".join(path.read_text() for path in sorted((REPOSITORY / "workflow" / "rules").glob("*.smk")))
-    entries = re.findall(r"\breport\(\n(.*?)\n        \)", rules, re.DOTALL)
-    assert len(entries) == len(re.findall(r"\breport\(", rules)) > 15
+    text = rules()
+    entries = re.findall(r"\breport\(\n(.*?)\n        \)", text, re.DOTALL)
+    assert len(entries) == len(re.findall(r"\breport\(", text)) > 15
     fields = ("caption=", "category=", "subcategory=", "labels=")
     assert [entry for entry in entries if not all(f"            {field}" in entry for field in fields)] == []
 
@@ -457,7 +462,7 @@ def test_what_slurm_runs_as_one_job_ends_within_the_hour() -> None:
     """A group's time limit is the sum of its jobs' and a job over its partition's limit is never started."""
     profile = yaml.safe_load((REPOSITORY / "workflow" / "profiles" / "slurm" / "config.yaml").read_text())
     group_of = dict(entry.split("=") for entry in profile["groups"])
-    text = "".join(path.read_text() for path in sorted((REPOSITORY / "workflow" / "rules").glob("*.smk")))
+    text = rules()
     asked = re.findall(r"^rule (\w+):(?:\n(?:    .*)?)*?\n        runtime=\"(\d+)(m|h)\"", text, re.MULTILINE)
     minutes = {name: int(number) * (60 if unit == "h" else 1) for name, number, unit in asked}
     minutes |= {name: minutes[base] for base, name in re.findall(r"^use rule (\w+) as (\w+)", text, re.MULTILINE)}
