@@ -272,6 +272,6 @@ def _seen_by_advantage(weights: Weights, record: dict[str, Any] | None) -> Obser
 def _parameters(weights: Weights, observation: Observation) -> dict[str, Tensor]:
     """Parameters of the advantage function at the first agent's view, ``[K]`` each."""
     network = weights.networks["advantage"]
-    mu, cholesky, p12, p22, psi = unpack(network(observation, slice(0, 1)), Market.action_dim)
-    matrices = {"mu": mu, "P11": cholesky @ cholesky.mT, "P12": p12, "P22": p22, "psi": psi}
+    mu, p11, p12, p22, psi = unpack(network(observation, slice(0, 1)), Market.action_dim)
+    matrices = {"mu": mu, "P11": p11, "P12": p12, "P22": p22, "psi": psi}
     return {name: tensor.reshape(-1) for name, tensor in matrices.items()}

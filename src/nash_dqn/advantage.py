@@ -13,11 +13,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+P11Form = Literal["cholesky", "absolute"]
+"""How P11 is made of a network's outputs: L L^T of a lower triangular L with a positive diagonal (text, section 4), or,
+where an action is one number, the output's absolute value (released code)."""
 
 
 class AdvantageParameters(NamedTuple):
@@ -25,14 +29,14 @@ class AdvantageParameters(NamedTuple):
 
     Attributes:
         mu: ``[..., N, d]`` the Nash point.
-        cholesky: ``[..., N, d, d]`` lower triangular L with positive diagonal, P11 = L L^T.
+        p11: ``[..., N, d, d]`` P11, symmetric and not negative.
         p12: ``[..., N, d, d]`` P12.
         p22: ``[..., N, d, d]`` P22, symmetric.
         psi: ``[..., N, d]`` psi.
     """
 
     mu: Tensor
-    cholesky: Tensor
+    p11: Tensor
     p12: Tensor
     p22: Tensor
     psi: Tensor
@@ -44,20 +48,31 @@ def output_size(d: int) -> int:
     return d + triangle + d * d + triangle + d
 
 
-def unpack(raw: Tensor, d: int) -> AdvantageParameters:
-    """Network outputs ``[..., output_size(d)]`` as parameters; mu comes first, the diagonal of L through softplus."""
+def unpack(raw: Tensor, d: int, form: P11Form = "cholesky") -> AdvantageParameters:
+    """Network outputs ``[..., output_size(d)]`` as parameters; mu comes first, then what P11 is made of."""
     triangle = d * (d + 1) // 2
     if d == 1:  # the paper's case, without the scatter
-        mu, diagonal, p12, p22, psi = raw.unsqueeze(-1).split(1, -2)
-        return AdvantageParameters(mu[..., 0], functional.softplus(diagonal), p12, p22, psi[..., 0])
+        mu, p11, p12, p22, psi = raw.unsqueeze(-1).split(1, -2)
+        return AdvantageParameters(mu[..., 0], _p11(p11[..., 0], d, form), p12, p22, psi[..., 0])
     mu, lower, p12, symmetric, psi = raw.split([d, triangle, d * d, triangle, d], -1)
-    return AdvantageParameters(mu, _cholesky(lower, d), p12.unflatten(-1, (d, d)), _symmetric(symmetric, d), psi)
+    return AdvantageParameters(mu, _p11(lower, d, form), p12.unflatten(-1, (d, d)), _symmetric(symmetric, d), psi)
 
 
-def _cholesky(entries: Tensor, d: int) -> Tensor:
-    """Lower triangular matrices ``[..., d, d]`` of these entries, the diagonal through softplus."""
+def _p11(entries: Tensor, d: int, form: P11Form) -> Tensor:
+    """P11 ``[..., d, d]`` of the network's outputs ``[..., d (d + 1) / 2]``; L's diagonal goes through softplus.
+
+    Raises:
+        ValueError: ``"absolute"`` for actions of more than one number.
+    """
+    if form == "absolute":
+        if d > 1:
+            raise ValueError(f"p11 = {form!r}: with actions of {d} numbers allowed is 'cholesky' only")
+        return entries.abs().unsqueeze(-1)
+    if d == 1:
+        return functional.softplus(entries).square().unsqueeze(-1)
     rows, cols = torch.tril_indices(d, d, device=entries.device)
-    return _lower(torch.where(rows == cols, functional.softplus(entries), entries), d)
+    lower = _lower(torch.where(rows == cols, functional.softplus(entries), entries), d)
+    return lower @ lower.mT
 
 
 def _symmetric(entries: Tensor, d: int) -> Tensor:
@@ -89,30 +104,30 @@ def label_invariant_advantage(
     Returns:
         ``[..., N]``.
     """
-    _, cholesky, p12, p22, psi = parameters
+    _, p11, p12, p22, psi = parameters
     opponents = delta if opponents is None else opponents
     others = opponents.sum(-2, keepdim=True) - opponents
     if delta.shape[-1] == 1:  # the same in scalars, a third of the operations
         own, rest = delta.squeeze(-1), others.squeeze(-1)
-        scale, cross, quadratic = cholesky[..., 0, 0], p12[..., 0, 0], p22[..., 0, 0]
+        curvature, cross, quadratic = p11[..., 0, 0], p12[..., 0, 0], p22[..., 0, 0]
         squares = opponents.squeeze(-1).square()
         rest_squares = squares.sum(-1, keepdim=True) - squares
-        return psi[..., 0] * rest - (scale * own).square() - cross * own * rest - quadratic * rest_squares
+        return psi[..., 0] * rest - curvature * own.square() - cross * own * rest - quadratic * rest_squares
     outer = opponents.unsqueeze(-1) * opponents.unsqueeze(-2)
     second_moment = outer.sum(-3, keepdim=True) - outer
-    own_term = torch.einsum("...ab,...a->...b", cholesky, delta).square().sum(-1)
+    own_term = torch.einsum("...a,...ab,...b->...", delta, p11, delta)
     cross_term = torch.einsum("...a,...ab,...b->...", delta, p12, others)
     others_term = (p22 * second_moment).sum((-2, -1))
     return (others * psi).sum(-1) - own_term - cross_term - others_term
 
 
-def general_advantage(own: Tensor, others: Tensor, cholesky: Tensor, p12: Tensor, p22: Tensor, psi: Tensor) -> Tensor:
+def general_advantage(own: Tensor, others: Tensor, p11: Tensor, p12: Tensor, p22: Tensor, psi: Tensor) -> Tensor:
     """Equation (10) for one agent: A_i = -(delta_i, delta_-i)^T P_i (delta_i, delta_-i) + delta_-i . Psi_i.
 
     Args:
         own: ``[..., d_i]`` delta_i.
         others: ``[..., D]`` delta_-i, the other agents' deviations one after the other.
-        cholesky: ``[..., d_i, d_i]`` lower triangular L, P11 = L L^T.
+        p11: ``[..., d_i, d_i]`` positive definite.
         p12: ``[..., d_i, D]``; P21 is its transpose.
         p22: ``[..., D, D]`` symmetric.
         psi: ``[..., D]`` Psi_i.
@@ -120,7 +135,7 @@ def general_advantage(own: Tensor, others: Tensor, cholesky: Tensor, p12: Tensor
     Returns:
         ``[...]``.
     """
-    own_term = torch.einsum("...ab,...a->...b", cholesky, own).square().sum(-1)
+    own_term = torch.einsum("...a,...ab,...b->...", own, p11, own)
     cross_term = torch.einsum("...a,...ab,...b->...", own, p12, others)
     others_term = torch.einsum("...a,...ab,...b->...", others, p22, others)
     return (others * psi).sum(-1) - own_term - 2 * cross_term - others_term
@@ -131,7 +146,7 @@ class GroupedParameters(NamedTuple):
 
     Attributes:
         mu: ``[..., N, d]`` the Nash point.
-        cholesky: ``[..., N, d, d]`` lower triangular L with positive diagonal, P11 = L L^T.
+        p11: ``[..., N, d, d]`` P11, symmetric and not negative.
         p12: ``[..., N, G, d, d]`` P12^h, of the others in group h.
         p22: ``[..., N, G, d, d]`` P22^h, symmetric.
         psi: ``[..., N, G, d]`` psi^h.
@@ -140,7 +155,7 @@ class GroupedParameters(NamedTuple):
     """
 
     mu: Tensor
-    cholesky: Tensor
+    p11: Tensor
     p12: Tensor
     p22: Tensor
     psi: Tensor
@@ -154,7 +169,7 @@ def grouped_output_size(d: int, groups: int) -> int:
     return d + triangle + groups * (d * d + triangle + d) + groups * (groups - 1) // 2 * d * d
 
 
-def unpack_groups(raw: Tensor, d: int, groups: Sequence[range]) -> GroupedParameters:
+def unpack_groups(raw: Tensor, d: int, groups: Sequence[range], form: P11Form = "cholesky") -> GroupedParameters:
     """Network outputs ``[..., grouped_output_size(d, G)]`` as parameters, in their order."""
     triangle = d * (d + 1) // 2
     count, pairs = len(groups), len(groups) * (len(groups) - 1) // 2
@@ -162,7 +177,7 @@ def unpack_groups(raw: Tensor, d: int, groups: Sequence[range]) -> GroupedParame
     mu, lower, p12, symmetric, psi, cross = raw.split(sizes, -1)
     return GroupedParameters(
         mu,
-        _cholesky(lower, d),
+        _p11(lower, d, form),
         p12.unflatten(-1, (count, d, d)),
         _symmetric(symmetric.unflatten(-1, (count, triangle)), d),
         psi.unflatten(-1, (count, d)),
@@ -186,11 +201,11 @@ def grouped_advantage(delta: Tensor, parameters: GroupedParameters, opponents: T
     Returns:
         ``[..., N]``.
     """
-    _, cholesky, p12, p22, psi, cross, groups = parameters
+    _, p11, p12, p22, psi, cross, groups = parameters
     opponents = delta if opponents is None else opponents
     outer = opponents.unsqueeze(-1) * opponents.unsqueeze(-2)
     others, second_moment = (_of_others(of_agents, groups) for of_agents in (opponents, outer.flatten(-2)))
-    own_term = torch.einsum("...ab,...a->...b", cholesky, delta).square().sum(-1)
+    own_term = torch.einsum("...a,...ab,...b->...", delta, p11, delta)
     cross_term = torch.einsum("...a,...gab,...gb->...", delta, p12, others)
     others_term = (p22.flatten(-2) * second_moment).sum((-2, -1))
     advantage = (others * psi).sum((-2, -1)) - own_term - cross_term - others_term

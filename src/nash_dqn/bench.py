@@ -107,7 +107,7 @@ def bench_nash_dqn(game: Market, recipe: nash_dqn.NashDQNRecipe, members: int, c
         products.forward(sizes, samples)
         products.backward(sizes, samples)
     products.forward(value, samples)  # the network's step needs V after its own
-    if recipe.target_refresh is not None:
+    if recipe.target is not None:
         products.forward(value, samples)
 
     def real() -> None:
@@ -124,7 +124,7 @@ def bench_fictitious_play(
 ) -> Row:
     """An epoch of DDPG within Algorithm 2, the opponents trading."""
     trainer = fictitious_play.Trainer(game, recipe, list(range(members)), torch.device("cpu"))
-    trainer.past.append(trainer.agents[0].actor.snapshot())
+    trainer.past.append(trainer.policy)
     own, _ = game.observation_size(recipe.observation)
     episodes, samples = recipe.episodes_per_epoch, recipe.episodes_per_epoch * game.n_steps
     actor = [own, *recipe.actor_hidden, game.action_dim]

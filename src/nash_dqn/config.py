@@ -268,9 +268,7 @@ def _check_sizes(config: Mapping[str, Any]) -> None:
             found = " and ".join(f"{_show(of)} of {recipe}" for recipe, of in seeds.items())
             allowed = "a seed that both have, or a single seed of one of them"
             raise ConfigError(f"{_dotted(('comparisons', name))}: got the seeds {found}, expected {allowed}") from None
-    swept = config["beta_sweep"]["recipe"]
-    if config["nash_dqn"][swept]["policy"] != "nash" or config["nash_dqn"][swept]["critic"] is not None:
-        _fail(("beta_sweep", "recipe"), swept, "a recipe with policy: nash and critic: null, whose loss is (17)")
+    _check_beta_sweep(config)
     fitted = config["projection"]["recipe"]
     if config["nash_dqn"][fitted]["policy"] != "projected":
         _fail(("projection", "recipe"), fitted, "a recipe with policy: projected")
@@ -289,6 +287,23 @@ def _check_sizes(config: Mapping[str, Any]) -> None:
     if inventory["high"] <= inventory["low"]:
         allowed = f"more than low ({_show(inventory['low'])})"
         _fail(("policy_grid", "inventory", "high"), inventory["high"], allowed)
+
+
+def _check_beta_sweep(config: Mapping[str, Any]) -> None:
+    """Its recipe has the loss that Fig. 1 shows, and its histories the iterations at which it is read off."""
+    section, path = config["beta_sweep"], ("beta_sweep",)
+    swept = config["nash_dqn"][section["recipe"]]
+    if swept["policy"] != "nash" or swept["critic"] is not None:
+        _fail((*path, "recipe"), section["recipe"], "a recipe with policy: nash and critic: null, whose loss is (17)")
+    if swept["patience"] is not None:
+        _fail((*path, "recipe"), section["recipe"], "a recipe with patience: null, which reaches every iteration")
+    every, window = swept["history_every"], section["window"]
+    if window % every:
+        _fail((*path, "window"), window, f"a multiple of the recipe's history_every ({every})")
+    for index, iteration in enumerate(section["iterations"]):
+        if iteration % every or not window <= iteration <= swept["iterations"]:
+            allowed = f"a multiple of {every} from {window} to {swept['iterations']}, the recipe's iterations"
+            _fail((*path, "iterations", index), iteration, allowed)
 
 
 def _check_outside_learners(config: Mapping[str, Any]) -> None:
@@ -325,9 +340,8 @@ def _check_nash_dqn(path: tuple[str, ...], recipe: Mapping[str, Any]) -> None:
         if unlike and recipe[key] != recipe["replay_episodes"]:
             allowed = f"replay_episodes ({recipe['replay_episodes']}), as with {unlike[0]} no episode is reused"
             _fail((*path, key), recipe[key], allowed)
-    if recipe["early_stopping"] is not None:
-        stopping = {f"early_stopping.{key}": value for key, value in recipe["early_stopping"].items()}
-        _at_least(path, "early_stopping.patience", "early_stopping.window", stopping)
+    if recipe["target"] is not None and recipe["target"]["resets"] is not None:
+        _at_least((*path, "target", "resets"), "above", "good_below", recipe["target"]["resets"])
 
 
 def _check_ablation(config: Mapping[str, Any], root: _Schema) -> None:

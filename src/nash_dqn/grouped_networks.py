@@ -73,6 +73,10 @@ class GroupNetwork(NamedTuple):
         skip = None if self.skip is None else self.skip[..., :count]
         return self._replace(sigma=self.sigma.first_outputs(count), skip=skip)
 
+    def scaled(self, factor: float) -> GroupNetwork:
+        """A network whose outputs are these times a factor."""
+        return self._replace(sigma=self.sigma.scaled(factor), skip=None if self.skip is None else self.skip * factor)
+
     def map(self, function: Callable[..., Tensor], *others: GroupNetwork) -> GroupNetwork:
         """Apply a function to each tensor, or to each with its counterparts in networks of the same shape."""
         phi = zip(self.phi, *(other.phi for other in others), strict=True)
@@ -154,6 +158,10 @@ class GroupedNetwork(NamedTuple):
     def first_outputs(self, count: int) -> GroupedNetwork:
         """The part that computes each agent's first outputs (views, not copies)."""
         return GroupedNetwork(tuple(network.first_outputs(count) for network in self.networks))
+
+    def scaled(self, factor: float) -> GroupedNetwork:
+        """A network whose outputs are these times a factor."""
+        return GroupedNetwork(tuple(network.scaled(factor) for network in self.networks))
 
     def map(self, function: Callable[..., Tensor], *others: GroupedNetwork) -> GroupedNetwork:
         """Apply a function to each tensor, or to each with its counterparts in networks of the same shape."""

@@ -64,6 +64,12 @@ class MLP(NamedTuple):
         *biases, bias = self.biases
         return MLP([*weights, weight[..., :count]], [*biases, bias[..., :count]])
 
+    def scaled(self, factor: float) -> MLP:
+        """A network whose outputs are these times a factor; all but the last layer shares memory."""
+        *weights, weight = self.weights
+        *biases, bias = self.biases
+        return MLP([*weights, weight * factor], [*biases, bias * factor])
+
     def state_dict(self, prefix: str) -> dict[str, Tensor]:
         """Tensors by name: ``prefix.0.weight``, ``prefix.0.bias`` and so on."""
         return {
@@ -117,6 +123,9 @@ class Network(ActionMap, Protocol):
 
     def first_outputs(self, count: int, /) -> Self:
         """The part that computes the first outputs (views, not copies)."""
+
+    def scaled(self, factor: float, /) -> Self:
+        """A network whose outputs are these times a factor."""
 
     def state_dict(self, prefix: str, /) -> dict[str, Tensor]:
         """Tensors by name."""
@@ -213,6 +222,10 @@ class ObservationNetwork(NamedTuple):
         """The part that computes the first outputs (views, not copies)."""
         skip = None if self.skip is None else self.skip[..., :count]
         return self._replace(sigma=self.sigma.first_outputs(count), skip=skip)
+
+    def scaled(self, factor: float) -> ObservationNetwork:
+        """A network whose outputs are these times a factor."""
+        return self._replace(sigma=self.sigma.scaled(factor), skip=None if self.skip is None else self.skip * factor)
 
     def map(self, function: Callable[..., Tensor], *others: ObservationNetwork) -> ObservationNetwork:
         """Apply a function to each tensor, or to each with its counterparts in networks of the same shape."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -41,6 +41,12 @@ class DDPGSettings(Protocol):
     def target_rate(self) -> float: ...  # noqa: D102
     @property
     def action_bound(self) -> float: ...  # noqa: D102
+    @property
+    def action_scale(self) -> float | None: ...  # noqa: D102
+    @property
+    def returned(self) -> Literal["target", "online"]: ...  # noqa: D102
+    @property
+    def optimisers(self) -> Literal["renewed", "kept"]: ...  # noqa: D102
 
 
 class Excursions(NamedTuple):
@@ -49,10 +55,12 @@ class Excursions(NamedTuple):
     Attributes:
         explore: ``[K, E, M]`` whether it does so at a step.
         normals: ``[K, E, M, d]`` standard normals, the excursion's.
+        sd: spread of what it leads to; None for the game's own.
     """
 
     explore: Tensor
     normals: Tensor
+    sd: float | None
 
 
 Opponents = Callable[[Any, Observation], Tensor]
@@ -61,7 +69,10 @@ the learner's specification."""
 
 
 class DDPG:
-    """Actor u(x) and critic Q(x, u) with target copies, for K members; the first agent of a group learns."""
+    """Actor u(x) and critic Q(x, u) with target copies, for K members; the first agent of a group learns.
+
+    The actor's network gives actions, and the critic's takes them, in units of ``scale``.
+    """
 
     def __init__(
         self, game: Game, settings: DDPGSettings, seeds: Sequence[int], device: torch.device, group: int = 0
@@ -70,6 +81,7 @@ class DDPG:
         first = game.groups[group].start
         self.learner = slice(first, first + 1)
         self.discount = discounts(game)[first]
+        self.scale = game.action_scale if settings.action_scale is None else settings.action_scale
         own, items = game.observation_size(settings.observation)
 
         def learner(name: str, inputs: int, hidden: Sequence[int], outputs: int) -> Learner[Network]:
@@ -85,16 +97,36 @@ class DDPG:
         self.target_actor = self.actor.snapshot()
         self.target_critic = self.critic.snapshot()
 
+    @property
+    def found(self) -> tuple[Network, Network]:
+        """What a best response returns, actor and critic as they are in training; shares memory."""
+        if self.settings.returned == "target":
+            return self.target_actor, self.target_critic
+        return self.actor.frozen, self.critic.frozen
+
+    @property
+    def policy(self) -> Network:
+        """The actor that a best response returns, of which the last layer is multiplied by the scale of actions."""
+        return self.found[0].scaled(self.scale)
+
+    def restart(self) -> None:
+        """Begin another best response where the last one ended: all networks are what it returned."""
+        actor, critic = (network.map(Tensor.clone) for network in self.found)
+        renew = self.settings.optimisers == "renewed"
+        self.actor.load(actor, renew)
+        self.critic.load(critic, renew)
+        self.target_actor, self.target_critic = actor, critic
+
     def play(self, opponents: Opponents, shocks: Shocks, excursions: Excursions) -> Episodes:
         """Fresh episodes of the exploring learner against the opponents."""
         game, actor, bound = self.game, self.actor.frozen, self.settings.action_bound
         explore = excursions.explore.unsqueeze(-1).unsqueeze(-1).unbind(2)
-        normals, learner = excursions.normals.unsqueeze(-2).unbind(2), self.learner
+        normals, learner, scale = excursions.normals.unsqueeze(-2).unbind(2), self.learner, self.scale
 
         def act(state: Any, observation: Observation) -> Tensor:
             m = state.step
-            away = game.excursion(state, normals[m])[..., learner, :]
-            action = torch.where(explore[m], away, actor(observation, learner)).clamp_(-bound, bound)
+            away = game.excursion(state, normals[m], excursions.sd)[..., learner, :]
+            action = torch.where(explore[m], away, scale * actor(observation, learner)).clamp_(-bound, bound)
             if game.n_agents == 1:
                 return action
             others = opponents(state, observation)
@@ -107,21 +139,20 @@ class DDPG:
 
         Returns the critic's mean squared error before its step and the mean return of the learner, ``[2, K]``.
         """
-        observation, bound = episodes.observation, self.settings.action_bound
-        scale = self.game.action_scale
+        observation = episodes.observation
         rewards = episodes.rewards[..., self.learner]
         with torch.no_grad():
-            action = self.target_actor(observation, self.learner).clamp_(-bound, bound)
-            values = self.target_critic(observation, self.learner, action / scale).squeeze(-1)
+            action = self.target_actor(observation, self.learner)  # not clipped, as in the released code
+            values = self.target_critic(observation, self.learner, action).squeeze(-1)
             target = torch.add(rewards, next_values(values), alpha=self.discount)
 
-        played = episodes.actions[..., self.learner, :] / scale
+        played = episodes.actions[..., self.learner, :] / self.scale
         quality = self.critic.network(observation, self.learner, played).squeeze(-1)
         error = (quality - target).square().flatten(1).mean(1)
         self.critic.step(error.sum())
 
         action = self.actor.network(observation, self.learner)
-        quality = self.critic.frozen(observation, self.learner, action / scale)
+        quality = self.critic.frozen(observation, self.learner, action)
         self.actor.step(-quality.flatten(1).mean(1).sum())
 
         rate = self.settings.target_rate

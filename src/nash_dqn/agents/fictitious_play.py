@@ -23,11 +23,18 @@ from nash_dqn.grouped_networks import GroupedNetwork, from_state, to_state
 from nash_dqn.networks import ActionMap, Network
 
 
-class EpsilonSchedule(NamedTuple):
-    """Probability of exploring at a step, linear from ``start`` to ``end`` within each best response."""
+class EpsilonGreedy(NamedTuple):
+    """Exploration at single steps.
+
+    Attributes:
+        start: its probability at the first epoch of a best response.
+        end: what that falls to, linearly, as the best response ends.
+        target_sd: spread of what it leads to (:meth:`nash_dqn.games.base.Game.excursion`); None for the game's own.
+    """
 
     start: float
     end: float
+    target_sd: float | None
 
     def at(self, fraction: float) -> float:
         """Value after a fraction in [0, 1] of a best response."""
@@ -45,18 +52,21 @@ class FictitiousPlayRecipe:
         phi_hidden: hidden layers of the DeepSets phi of either.
         iterations: best responses B.
         first_epochs: DDPG epochs of the first best response, against agents that do not trade.
-        epochs: DDPG epochs of each later one, warm started.
+        epochs: DDPG epochs of each later one, which begins with the networks that the last one returned.
         episodes_per_epoch: fresh episodes of an epoch, used once.
         learning_rate: of AdamW, actor and critic.
         weight_decay: decoupled.
         target_rate: tau, the share by which targets move towards the networks after each epoch.
-        exploration: epsilon of the epsilon-greedy exploration.
-        action_bound: trading rates are clipped to +- this, shares/hour.
+        exploration: of the agent that learns.
+        action_bound: actions played are clipped to +- this.
+        action_scale: size of an action by which the actor's output is multiplied and the critic's input divided; None
+            for the game's own.
+        returned: what a best response returns and the others then play, the ``"target"`` actor or the ``"online"`` one.
+        optimisers: a later best response begins with ``"renewed"`` optimisers, or with those ``"kept"`` from the last.
         opponents: ``"last"``: the others play agent 0's last policy (algorithm, released code); ``"average"``: in each
             episode they all play one of the past policies, drawn uniformly, the no-trade start among them (text).
         gradient_clip: largest gradient norm of a member's network; None for no limit.
-        divergence_factor: a member whose critic loss exceeds this multiple of its best in the same best response, or is
-            not finite, has diverged.
+        largest_loss: a member whose mean critic loss exceeds this, or is not finite, has diverged; None for no limit.
         history_every: epochs between rows of the history, each a mean over them, and between divergence checks.
     """
 
@@ -71,12 +81,24 @@ class FictitiousPlayRecipe:
     learning_rate: float
     weight_decay: float
     target_rate: float
-    exploration: EpsilonSchedule
+    exploration: EpsilonGreedy
     action_bound: float
+    action_scale: float | None
+    returned: Literal["target", "online"]
+    optimisers: Literal["renewed", "kept"]
     opponents: Literal["last", "average"]
     gradient_clip: float | None
-    divergence_factor: float
+    largest_loss: float | None
     history_every: int
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("returned", ("target", "online")),
+            ("optimisers", ("renewed", "kept")),
+            ("opponents", ("last", "average")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(map(repr, allowed))}")
 
     @staticmethod
     def from_dict(settings: Mapping[str, Any]) -> FictitiousPlayRecipe:
@@ -90,7 +112,7 @@ class FictitiousPlayRecipe:
             **{
                 **settings,
                 "observation": ObservationSpec(**settings["observation"]),
-                "exploration": EpsilonSchedule(**settings["exploration"]),
+                "exploration": EpsilonGreedy(**settings["exploration"]),
             }
         )
 
@@ -205,19 +227,26 @@ class Trainer:
         return self.done * self.recipe.episodes_per_epoch * self.game.n_steps * len(self.agents)
 
     @property
-    def actor(self) -> Network:
-        """What the learners play, and every agent of their groups is to play; shares their memory."""
-        return _joined([agent.actor.frozen for agent in self.agents])
+    def policy(self) -> Network:
+        """What the best response at hand would return as it stands, for every agent of the learners' groups to play."""
+        return _joined([agent.policy for agent in self.agents])
+
+    def restart(self) -> None:
+        """The best response at hand is done: its policy joins the past ones, and the next one begins."""
+        self.past.append(self.policy.map(Tensor.clone))
+        for agent in self.agents:
+            agent.restart()
 
     def epoch(self, fraction: float) -> Tensor:
-        """One DDPG epoch after a fraction of the current best response.
+        """One DDPG epoch after a fraction, in [0, 1), of the current best response.
 
         Returns :meth:`DDPG.update`'s statistics, their mean over the groups.
         """
         statistics = []
         for agent, noise in zip(self.agents, self._noises, strict=True):
             normals, uniforms, targets, draws = noise.draw(self.done)
-            excursions = Excursions(uniforms < self.recipe.exploration.at(fraction), targets)
+            exploration = self.recipe.exploration
+            excursions = Excursions(uniforms < exploration.at(fraction), targets, exploration.target_sd)
             opponents = self.past.opponents(draws, agent.learner, self.game.action_dim)
             episodes = agent.play(opponents, self.game.shocks_from_normals(normals), excursions)
             statistics.append(agent.update(episodes))
@@ -225,9 +254,9 @@ class Trainer:
         return statistics[0] if len(statistics) == 1 else torch.stack(statistics).mean(0)
 
     def weights(self) -> dict[str, Tensor]:
-        """All weights by name, ``[K, ...]``, sharing memory."""
-        critic = _joined([agent.critic.frozen for agent in self.agents])
-        return {**self.actor.state_dict("actor"), **critic.state_dict("critic")}
+        """Weights of what the best response at hand would return, by name, ``[K, ...]``."""
+        critic = _joined([agent.found[1] for agent in self.agents])
+        return {**self.policy.state_dict("actor"), **critic.state_dict("critic")}
 
     def select(self, members: Sequence[int]) -> None:
         """Keep only some members."""
@@ -265,7 +294,7 @@ def train(
     checkpoint: Checkpoint | None = None,
     **meta: Any,
 ) -> TrainingResult:
-    """Algorithm 2 for an ensemble, a member per seed; the policy is the actor of the last best response.
+    """Algorithm 2 for an ensemble, a member per seed; the policy is that of the last best response.
 
     A member that diverges leaves the ensemble with its weights of the last check that found it sound, and the record
     says so. ``meta`` (scenario, recipe, ...) goes into the record and the metadata of the
@@ -274,26 +303,25 @@ def train(
     run = Run("fictitious_play", game, recipe, seeds, device, meta, recipe.action_bound)
     trainer = Trainer(game, recipe, seeds, torch.device(device))
     monitor = Monitor(
-        *(seeds, ("critic_loss", "reward"), recipe.total_epochs, recipe.history_every),
-        *(recipe.divergence_factor, None, trainer.weights()),
+        *(seeds, ("critic_loss", "reward"), recipe.total_epochs, recipe.history_every, trainer.weights()),
+        watched="critic_loss",
+        largest_loss=recipe.largest_loss,
     )
     snapshots = Snapshots(seeds)
     keep = resumed(checkpoint, run=run, trainer=trainer, monitor=monitor, snapshots=snapshots)
 
     def take_if_due() -> None:
         if snapshots.due(trainer.transitions):
-            snapshots.take(trainer.transitions, monitor.active, trainer.actor)
+            snapshots.take(trainer.transitions, monitor.active, trainer.policy)
 
     first, start = recipe.position(trainer.done)
     for iteration in range(first, recipe.iterations):
         epochs = recipe.epochs if iteration else recipe.first_epochs
-        if start == 0:
-            monitor.restart()  # a best response to other opponents
         for epoch in range(start, epochs):
             if not monitor.active:
                 break
             keep()
-            monitor.add(trainer.epoch(epoch / max(epochs - 1, 1)))
+            monitor.add(trainer.epoch(epoch / epochs), trainer.weights)
             if iteration == 0:
                 take_if_due()
             if monitor.due(trainer.done):
@@ -303,7 +331,7 @@ def train(
                     monitor.select(kept)
                     trainer.select(kept)
         take_if_due()  # later ones at the ends of best responses: in between there is no policy of Algorithm 2
-        trainer.past.append(trainer.actor.map(Tensor.clone))
+        trainer.restart()
         start = 0
 
     return run.result(monitor.weights(), snapshots, monitor.history(), monitor.record())

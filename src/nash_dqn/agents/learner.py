@@ -67,6 +67,13 @@ class Learner(Generic[N]):
                 name: value.clone() if value.dim() == 0 else value[index].clone() for name, value in old.items()
             }
 
+    def load(self, network: N, renew: bool) -> None:
+        """Go on from copies of these weights, with a new optimiser or with this one as it is."""
+        if renew:
+            self._own(network.map(lambda t: t.detach().clone()))
+        else:
+            torch._foreach_copy_(self.frozen.parameters, network.parameters)
+
     def state(self) -> dict[str, Any]:
         """Weights and optimiser state, sharing memory."""
         return {

@@ -17,6 +17,7 @@ from torch import Tensor
 from nash_dqn.advantage import (
     AdvantageParameters,
     GroupedParameters,
+    P11Form,
     grouped_advantage,
     grouped_output_size,
     label_invariant_advantage,
@@ -26,7 +27,7 @@ from nash_dqn.advantage import (
 )
 from nash_dqn.agents.episodes import Act, Episodes, Replay, bootstrap, play_episodes
 from nash_dqn.agents.learner import Learner, half_cosine
-from nash_dqn.agents.monitor import EarlyStopping, Monitor
+from nash_dqn.agents.monitor import Monitor, Returned
 from nash_dqn.agents.noise import Leaf, Noise
 from nash_dqn.agents.result import Run, TrainingResult
 from nash_dqn.agents.snapshots import Snapshots
@@ -45,7 +46,7 @@ Parameters = AdvantageParameters | GroupedParameters
 
 
 class Exploration(NamedTuple):
-    """Linear schedule from ``start`` to ``end`` over the run."""
+    """Linear schedule from ``start`` to ``end``, which it reaches as the run ends."""
 
     start: float
     end: float
@@ -66,6 +67,46 @@ class Penalty(NamedTuple):
         return self.beta * (psi.abs() if self.norm == "l1" else psi.square()).sum(-1)
 
 
+class Resets(NamedTuple):
+    """Weights that are kept while training goes well, and taken back when it explodes (released code).
+
+    They are looked at whenever the target network is to be renewed, by the total loss of the last iteration.
+
+    Attributes:
+        after: iterations for which nothing is looked at.
+        good_below: with a loss below this V and A are kept as good; before there are any, the first ones are.
+        above: with a loss of this or more V and A become the good ones again; their optimisers go on as they are.
+    """
+
+    after: int
+    good_below: float
+    above: float
+
+
+class Target(NamedTuple):
+    """The slow copy of V that V(x') is taken from.
+
+    Attributes:
+        refresh: iterations between copies of V into it.
+        start: ``"copy"`` of V, or ``"random"``: until the first copy a network of its own.
+        resets: None for none.
+    """
+
+    refresh: int
+    start: Literal["copy", "random"]
+    resets: Resets | None
+
+    @staticmethod
+    def from_dict(settings: Mapping[str, Any]) -> Target:
+        """Target from its configuration.
+
+        Raises:
+            TypeError: a key is missing or unknown.
+        """
+        resets = settings["resets"]
+        return Target(**{**settings, "resets": None if resets is None else Resets(**resets)})
+
+
 @dataclass(frozen=True)
 class NashDQNRecipe:
     """Settings of Algorithm 1; config/README.md gives each value's source.
@@ -76,6 +117,7 @@ class NashDQNRecipe:
         policy: ``"nash"``: agents play mu, the advantage network's Nash point (12), which then sees what they see; or
             ``"projected"``: the advantage network sees what the value network does, and agents play an actor of what
             they see, fitted to its Nash point.
+        p11: how P11 is made of the advantage network's outputs, :data:`nash_dqn.advantage.P11Form`.
         skip_terms: per-step terms beside the networks, linear in the advantage network's, quadratic in the value's.
         value_hidden: hidden layers of the value network.
         advantage_hidden: hidden layers of the advantage network.
@@ -96,17 +138,21 @@ class NashDQNRecipe:
         opponent_gradient: whether (17)'s gradient also reaches mu where it stands for the opponents' actions, mu_{-i};
             agent i's error says nothing about what the others should do.
         penalty: on psi, equation (23).
-        target_refresh: iterations between copies of the value network to the target network; None for no target
-            network.
+        target: the slow copy of V that V(x') is taken from; None for V itself, held fixed.
         gradient_clip: largest gradient norm of a member's network; None for no limit.
-        early_stopping: None to run all iterations.
-        divergence_factor: a member whose mean loss exceeds this multiple of its best, or is not finite, has diverged.
+        watched: the loss that the next three look at, ``"total_loss"`` or ``"loss"`` of :meth:`NashDQN.update`.
+        patience: a member stops when no single iteration of so many had a lower loss than the best one before; None to
+            run all iterations.
+        returned: the weights that are returned, those of the ``"best"`` single iteration or the ``"last"``.
+        divergence_factor: a member whose mean loss exceeds this multiple of its best has diverged; None for no limit.
+            One whose loss or weights are not finite always has.
         history_every: iterations between rows of the history, each a mean over them, and between divergence checks.
     """
 
     observation: ObservationSpec
     critic: ObservationSpec | None
     policy: Literal["nash", "projected"]
+    p11: P11Form
     skip_terms: bool
     value_hidden: Sequence[int]
     advantage_hidden: Sequence[int]
@@ -123,15 +169,23 @@ class NashDQNRecipe:
     explorers: Literal["all", "one", "half"]
     opponent_gradient: bool
     penalty: Penalty
-    target_refresh: int | None
+    target: Target | None
     gradient_clip: float | None
-    early_stopping: EarlyStopping | None
-    divergence_factor: float
+    watched: Literal["total_loss", "loss"]
+    patience: int | None
+    returned: Returned
+    divergence_factor: float | None
     history_every: int
 
     def __post_init__(self) -> None:
-        names = ("learning_rate_schedule", ("constant", "cosine")), ("explorers", ("all", "one", "half"))
-        for name, allowed in (*names, ("policy", ("nash", "projected"))):
+        for name, allowed in (
+            ("learning_rate_schedule", ("constant", "cosine")),
+            ("explorers", ("all", "one", "half")),
+            ("policy", ("nash", "projected")),
+            ("p11", ("cholesky", "absolute")),
+            ("watched", ("total_loss", "loss")),
+            ("returned", ("best", "last")),
+        ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(map(repr, allowed))}")
         if (self.explorers != "all" or self.policy != "nash") and not self.once:
@@ -154,7 +208,7 @@ class NashDQNRecipe:
             TypeError: a key is missing or unknown.
             ValueError: a value is not allowed.
         """
-        stopping, critic = settings["early_stopping"], settings["critic"]
+        critic, target = settings["critic"], settings["target"]
         return NashDQNRecipe(
             **{
                 **settings,
@@ -162,7 +216,7 @@ class NashDQNRecipe:
                 "critic": None if critic is None else ObservationSpec(**critic),
                 "exploration": Exploration(**settings["exploration"]),
                 "penalty": Penalty(**settings["penalty"]),
-                "early_stopping": None if stopping is None else EarlyStopping(**stopping),
+                "target": None if target is None else Target.from_dict(target),
             }
         )
 
@@ -188,11 +242,13 @@ def exploring(policy: Network, noise: Tensor) -> Act:
     return lambda state, observation: mu(observation) + steps[state.step]
 
 
-def bellman_residuals(game: Game, advantage: Network, value: Network, episodes: Episodes) -> Tensor:
+def bellman_residuals(
+    game: Game, advantage: Network, value: Network, episodes: Episodes, p11: P11Form = "cholesky"
+) -> Tensor:
     """V(x) + A(x; u) - r - gamma V(x'), ``[K, E, M, N]``: the error that (17) squares, of agents that play A's mu."""
     values = value(episodes.seen_by_critic).squeeze(-1)
     target = bootstrap(game, episodes.rewards, values)
-    return values + advantage_of(advantage, episodes.observation, episodes.actions)[0] - target
+    return values + advantage_of(advantage, episodes.observation, episodes.actions, p11=p11)[0] - target
 
 
 def advantage_of(
@@ -201,6 +257,7 @@ def advantage_of(
     actions: Tensor,
     agents: slice = slice(None),
     opponent_gradient: bool = True,
+    p11: P11Form = "cholesky",
 ) -> tuple[Tensor, Parameters]:
     """A(x; u) ``[K, E, M, n]`` of these agents' actions while the others play mu, and the parameters.
 
@@ -208,7 +265,11 @@ def advantage_of(
     network for each group, of all agents.
     """
     raw, d = network(seen, agents), actions.shape[-1]
-    parameters = unpack_groups(raw, d, network.groups) if isinstance(network, GroupedNetwork) else unpack(raw, d)
+    parameters: Parameters
+    if isinstance(network, GroupedNetwork):
+        parameters = unpack_groups(raw, d, network.groups, p11)
+    else:
+        parameters = unpack(raw, d, p11)
     return deviation_advantage(actions[..., agents, :], parameters, opponent_gradient), parameters
 
 
@@ -227,8 +288,8 @@ def projection_loss(policy: Tensor, parameters: Parameters) -> Tensor:
     With the others at mu, V less this is what an agent's action pi(o) is worth at x, so that its mean over what the
     agent cannot see is best at the best reply to o.
     """
-    gap = (policy - parameters.mu.detach()).unsqueeze(-2) @ parameters.cholesky.detach()
-    return gap.square().sum((-2, -1))
+    gap = policy - parameters.mu.detach()
+    return torch.einsum("...a,...ab,...b->...", gap, parameters.p11.detach(), gap)
 
 
 def member_sum(samples: Tensor) -> Tensor:
@@ -263,7 +324,14 @@ class NashDQN:
         size = output_size(d) if groups == 1 else grouped_output_size(d, groups)
         self.advantage = learner("advantage", sees, recipe.advantage_hidden, size, degree=1)
         self.value = learner("value", critic_sees, recipe.value_hidden, 1, degree=2)
-        self.target = None if recipe.target_refresh is None else self.value.snapshot()
+        self.target: Network | None = None
+        if recipe.target is not None and recipe.target.start == "random":
+            self.target = learner("target", critic_sees, recipe.value_hidden, 1, degree=2).snapshot()
+        elif recipe.target is not None:
+            self.target = self.value.snapshot()
+        self._good: tuple[Network, Network] | None = None
+        if recipe.target is not None and recipe.target.resets is not None:
+            self._good = self.advantage.snapshot(), self.value.snapshot()
         self.actor: Learner[Network] | None = None
         if recipe.policy == "projected":
             self.actor = learner("actor", agents_see, recipe.advantage_hidden, game.action_dim, degree=1)
@@ -282,15 +350,21 @@ class NashDQN:
         """One optimiser step over theta_V, then one over theta_A, each with the other held fixed (Algorithm 1).
 
         V(x') is a constant in either step. A projected policy, whose actions pi are not mu, has the value V of
-        playing pi: A(x; u) - A(x; pi) is what u gains over it; a third step fits it anew. Returns, per member, the
-        loss (17) before the steps, the penalty, and the mean absolute psi: ``[3, K]``. ``rate`` multiplies the
+        playing pi: A(x; u) - A(x; pi) is what u gains over it; a third step fits it anew. ``rate`` multiplies the
         learning rate.
+
+        Returns:
+            Per member, ``[4, K]``: the total loss, which is (17) before the step of V plus (17) before the step of A,
+            with the penalty both times (what the released code prints, and stops by); (17) before either step; the
+            penalty; the mean absolute psi.
         """
         recipe, seen = self.recipe, episodes.seen_by_critic
         agents, rewards = recipe.learners, episodes.rewards[..., recipe.learners]
         observed = episodes.observation if self.actor is None else seen
         network = self.advantage.network
-        advantage, parameters = advantage_of(network, observed, episodes.actions, agents, recipe.opponent_gradient)
+        advantage, parameters = advantage_of(
+            network, observed, episodes.actions, agents, recipe.opponent_gradient, recipe.p11
+        )
         played = None
         if self.actor is not None:
             played = self.actor.network(episodes.observation, agents)
@@ -305,10 +379,12 @@ class NashDQN:
         values = self._values(self.value.frozen, seen)
         target = bootstrap(self.game, rewards, values) if fixed is None else fixed
         penalty = member_sum(recipe.penalty(parameters.psi))
-        self.advantage.step((member_sum((values + advantage - target).square()) + penalty).sum(), rate)
+        after = member_sum((values + advantage - target).square())
+        self.advantage.step((after + penalty).sum(), rate)
         if self.actor is not None and played is not None:
             self.actor.step(self._projection(played, parameters).sum(), rate)
-        return torch.stack((loss, penalty, parameters.psi.abs().flatten(1).mean(1))).detach()
+        psi_abs = parameters.psi.abs().flatten(1).mean(1)
+        return torch.stack((loss + after + 2 * penalty, loss, penalty, psi_abs)).detach()
 
     def _projection(self, played: Tensor, parameters: Parameters) -> Tensor:
         """What the actor minimises, summed per member: over agent 0's samples of solo episodes, if there are such."""
@@ -322,12 +398,28 @@ class NashDQN:
         with torch.no_grad():
             return network(seen, self.recipe.learners).squeeze(-1)
 
-    def refresh_target(self) -> None:
-        """Copy the value network to the target network."""
+    def refresh_target(self, total_loss: Tensor, done: int) -> Tensor:
+        """After ``done`` iterations: keep good weights, take them back where training exploded, copy V to the target.
+
+        ``total_loss`` ``[K]`` is that of the last iteration. Returns whether a member went back, ``[K]``.
+        """
+        assert self.recipe.target is not None
+        resets, back = self.recipe.target.resets, torch.zeros_like(total_loss, dtype=torch.bool)
+        if resets is not None and self._good is not None and done >= resets.after:
+            good, back = total_loss < resets.good_below, ~(total_loss < resets.above)  # NaN is an explosion too
+            for learner, kept in zip((self.advantage, self.value), self._good, strict=True):
+                for current, remembered in zip(learner.frozen.parameters, kept.parameters, strict=True):
+                    like = (-1, *[1] * (current.dim() - 1))
+                    remembered.copy_(torch.where(good.view(like), current, remembered))
+                    current.copy_(torch.where(back.view(like), remembered, current))
         self.target = self.value.snapshot()
+        return back
 
     def select(self, members: Sequence[int]) -> None:
         """Keep only some members."""
+        if self._good is not None:
+            advantage, value = (network.map(lambda t: t[list(members)]) for network in self._good)
+            self._good = advantage, value
         for part in (self.advantage, self.value, self.actor):
             if part is not None:
                 part.select(members)
@@ -335,8 +427,9 @@ class NashDQN:
             self.target = self.target.map(lambda t: t[list(members)])
 
     def state(self) -> dict[str, Any]:
-        """Networks, optimiser states and target, sharing memory."""
+        """Networks, optimiser states, target and good weights, sharing memory."""
         return {
+            "good": None if self._good is None else [to_state(network) for network in self._good],
             "advantage": self.advantage.state(),
             "value": self.value.state(),
             "actor": None if self.actor is None else self.actor.state(),
@@ -351,15 +444,18 @@ class NashDQN:
             self.actor.restore(state["actor"])
         if self.target is not None:
             self.target = from_state(state["target"])
+        if self._good is not None:
+            advantage, value = (from_state(network) for network in state["good"])
+            self._good = advantage, value
 
     def weights(self) -> dict[str, Tensor]:
-        """Copies of all weights by name, ``[K, ...]``."""
+        """All weights by name, ``[K, ...]``, sharing memory."""
         networks = {"advantage": self.advantage, "value": self.value, "actor": self.actor}
         return {
             name: tensor
             for of, learner in networks.items()
             if learner is not None
-            for name, tensor in learner.snapshot().state_dict(of).items()
+            for name, tensor in learner.frozen.state_dict(of).items()
         }
 
 
@@ -386,7 +482,7 @@ class Trainer:
     @property
     def sigma_b(self) -> float:
         """Standard deviation of the exploration in the iteration to come."""
-        return self.recipe.exploration.at(self.done / max(self.recipe.iterations - 1, 1))
+        return self.recipe.exploration.at(self.done / self.recipe.iterations)
 
     @property
     def transitions(self) -> int:
@@ -394,7 +490,10 @@ class Trainer:
         return self.done * self.recipe.episodes_per_iteration * self.game.n_steps
 
     def iterate(self) -> Tensor:
-        """Play fresh episodes, store them, sample a minibatch, update; returns :meth:`NashDQN.update`'s statistics."""
+        """Play fresh episodes, store them, sample a minibatch, update.
+
+        Returns :meth:`NashDQN.update`'s statistics, and whether a member's weights were reset: ``[5, K]``.
+        """
         normals, exploration, uniforms = self._noise.draw(self.done)
         exploration = exploration * (self.sigma_b * self._explores)
         episodes = self.agent.play(self.game.shocks_from_normals(normals), exploration)
@@ -403,9 +502,10 @@ class Trainer:
             episodes = self._replay.sample(uniforms)
         statistics = self.agent.update(episodes, self.recipe.rate(self.done / self.recipe.iterations))
         self.done += 1
-        if self.recipe.target_refresh is not None and self.done % self.recipe.target_refresh == 0:
-            self.agent.refresh_target()
-        return statistics
+        back = torch.zeros_like(statistics[0], dtype=torch.bool)
+        if self.recipe.target is not None and self.done % self.recipe.target.refresh == 0:
+            back = self.agent.refresh_target(statistics[0], self.done)
+        return torch.cat((statistics, back.unsqueeze(0)))
 
     def select(self, members: Sequence[int]) -> None:
         """Keep only some members."""
@@ -442,22 +542,27 @@ def train(
 ) -> TrainingResult:
     """Algorithm 1 for an ensemble, a member per seed.
 
-    A member that stops early or diverges leaves the ensemble; a diverged one keeps its weights of the last check that
-    found it sound, and the record says so. ``meta`` (scenario, recipe, ...) goes into the record and the weights'
+    A member that stops early or diverges leaves the ensemble; of one that diverged, weights are returned that were
+    found sound, and the record says so. ``meta`` (scenario, recipe, ...) goes into the record and the weights'
     metadata. An interrupted training goes on from its ``checkpoint``.
     """
     run = Run("nash_dqn", game, recipe, seeds, device, meta)
     trainer = Trainer(game, recipe, seeds, torch.device(device))
     monitor = Monitor(
-        *(seeds, ("loss", "penalty", "psi_abs"), recipe.iterations, recipe.history_every),
-        *(recipe.divergence_factor, recipe.early_stopping, trainer.agent.weights()),
+        *(seeds, ("total_loss", "loss", "penalty", "psi_abs", "resets"), recipe.iterations, recipe.history_every),
+        trainer.agent.weights(),
+        counted=("resets",),
+        watched=recipe.watched,
+        divergence_factor=recipe.divergence_factor,
+        patience=recipe.patience,
+        returned=recipe.returned,
     )
     snapshots = Snapshots(seeds)
     keep = resumed(checkpoint, run=run, trainer=trainer, monitor=monitor, snapshots=snapshots)
     while monitor.active and trainer.done < recipe.iterations:
         keep()
         sigma_b = trainer.sigma_b
-        monitor.add(trainer.iterate())
+        monitor.add(trainer.iterate(), trainer.agent.weights)
         if snapshots.due(trainer.transitions):
             snapshots.take(trainer.transitions, monitor.active, trainer.agent.policy)
         if monitor.due(trainer.done):

@@ -169,7 +169,8 @@ def train(
         raise ValueError(f"deviator = {deviator!r}: allowed are {', '.join(map(repr, get_args(DeviatorClass)))}")
     assignments = _assignments(profile)
     members, restarts = members_of(assignments), settings.restarts
-    observation = _policy_of(game, assignments, seat).observation
+    # Its own sizes: what the policy's features are divided by is not to decide how well a deviator learns.
+    observation = dataclasses.replace(_policy_of(game, assignments, seat).observation, scales=None)
     if deviator != "same":
         observation = dataclasses.replace(observation, own_flow=True)
     history = deviator == "history"

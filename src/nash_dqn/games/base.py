@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self, get_args
 
@@ -36,6 +37,37 @@ class Observation(NamedTuple):
 
 
 @dataclass(frozen=True)
+class FeatureScales:
+    """Numbers that standardise what a policy sees, where they are not to follow from the game.
+
+    Attributes:
+        time_centre: hours to go at which the time feature, (T - t - time_centre) / time, is zero.
+        time: hours.
+        price: $, of the price less theta.
+        impact: $, of the transient impact.
+        flow: shares, of the order flow per agent: of its mean over those agents whose flow it sums.
+        inventory: shares, of inventories, and of an agent's own past order flow.
+
+    Raises:
+        ValueError: a number is not finite, or a scale is not above zero.
+    """
+
+    time_centre: float
+    time: float
+    price: float
+    impact: float
+    flow: float
+    inventory: float
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            if not number or (name != "time_centre" and value <= 0):
+                least = "" if name == "time_centre" else " > 0"
+                raise ValueError(f"observation.scales.{name} = {value!r}: allowed is a finite number{least}")
+
+
+@dataclass(frozen=True)
 class ObservationSpec:
     """Which features a policy is given; a property of the policy, so that different ones can meet in one game.
 
@@ -47,6 +79,7 @@ class ObservationSpec:
         own_flow: also the agent's own past order flow, q_i - q_{i,0}.
         inventories: ``"private"`` (the paper) or ``"visible"``, the others' inventories as a label-invariant set, with
             ``own_flow`` each with its past order flow: then nothing of the state is hidden.
+        scales: what the features are divided by, also as a mapping; None for sizes that follow from the game.
 
     Raises:
         ValueError: a field holds none of its allowed values.
@@ -56,8 +89,12 @@ class ObservationSpec:
     order_flow: FlowFeature = "total"
     own_flow: bool = False
     inventories: Visibility = "private"
+    scales: FeatureScales | None = None
 
     def __post_init__(self) -> None:
+        scales: Any = self.scales
+        if isinstance(scales, Mapping):
+            object.__setattr__(self, "scales", FeatureScales(**scales))
         for name, allowed in (
             ("price", get_args(PriceFeature)),
             ("order_flow", get_args(FlowFeature)),
@@ -141,10 +178,11 @@ class Game(Protocol):
     def step(self, state: Any, actions: Tensor, shocks: Any, /) -> tuple[State, Tensor]:
         """Next state and rewards ``[..., N]`` of the actions ``[..., N, d]``; r_i is concave in agent i's action."""
 
-    def excursion(self, state: Any, normals: Tensor, /) -> Tensor:
+    def excursion(self, state: Any, normals: Tensor, sd: float | None = None, /) -> Tensor:
         """Actions ``[..., N, d]`` that lead far from those of a policy, which epsilon-greedy explorers play.
 
-        ``normals``, standard ones, broadcast with the actions.
+        ``normals``, standard ones, broadcast with the actions; ``sd`` is the spread of what they lead to, in the game's
+        own units, None for one that suits the game.
         """
 
     def observe(self, state: Any, spec: ObservationSpec, /) -> Observation:

@@ -219,10 +219,10 @@ class Basket:
         rewards = rewards - dt * _quadratic(actions, constants.b1) - _quadratic(inventory, penalty)
         return BasketState(state.step + 1, price, impact, inventory), rewards
 
-    def excursion(self, state: BasketState, normals: Tensor) -> Tensor:
-        """Rates ``[..., N, d]`` towards random inventories, at the constant rate that would arrive at the horizon."""
-        target = self._constants(normals).inventory_scale * normals
-        return (target - state.inventory) / (self.horizon - state.step * self.dt)
+    def excursion(self, state: BasketState, normals: Tensor, sd: float | None = None) -> Tensor:
+        """Rates ``[..., N, d]`` towards random inventories, as in the market, asset by asset."""
+        spread = self._constants(normals).inventory_scale if sd is None else sd
+        return spread * normals - state.inventory
 
     def observation_size(self, spec: ObservationSpec) -> tuple[int, int]:
         """Number of own features F = 1 + 3 d and of features I = d of each agent's item."""

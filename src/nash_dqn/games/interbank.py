@@ -169,9 +169,9 @@ class Interbank:
             costs = costs + 0.5 * self.c * (after.mean(-1, keepdim=True) - after).square()
         return InterbankState(state.step + 1, after), -costs
 
-    def excursion(self, state: InterbankState, normals: Tensor) -> Tensor:
-        """Random rates ``[..., N, 1]``, of twice the typical size."""
-        return (2 * self.action_scale * normals).expand(*state.reserves.shape, 1)
+    def excursion(self, state: InterbankState, normals: Tensor, sd: float | None = None) -> Tensor:
+        """Random rates ``[..., N, 1]``; their spread ``sd`` is twice the typical size where None is given."""
+        return ((2 * self.action_scale if sd is None else sd) * normals).expand(*state.reserves.shape, 1)
 
     def observation_size(self, spec: ObservationSpec) -> tuple[int, int]:
         """Number of own features F = 3 and of features I = 1 of each bank's item."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import torch
 from torch import Generator, Tensor
 
-from nash_dqn.games.base import Observation, ObservationSpec
+from nash_dqn.games.base import FeatureScales, Observation, ObservationSpec
 
 if TYPE_CHECKING:
     from nash_dqn.games.lq import LQGame
@@ -278,16 +278,20 @@ class Market:
         pressure = total if self.impact == "linear" else total * torch.rsqrt(total.abs() + _SQRT_EPS)
         return torch.add(decayed, pressure, alpha=self.gamma * self.dt)
 
-    def excursion(self, state: MarketState, normals: Tensor) -> Tensor:
-        """Rates ``[..., N, 1]`` towards random inventories, at the constant rate that would arrive at the horizon."""
-        target = self.scales.inventory * normals
-        return (target - state.inventory.unsqueeze(-1)) / (self.horizon - state.step * self.dt)
+    def excursion(self, state: MarketState, normals: Tensor, sd: float | None = None) -> Tensor:
+        """Rates ``[..., N, 1]`` z - q, which would take an hour to an inventory z ~ N(0, sd^2) (released code).
+
+        ``sd`` is in shares; None for that of the initial inventories.
+        """
+        spread = self.scales.inventory if sd is None else sd
+        return spread * normals - state.inventory.unsqueeze(-1)
 
     def observe(self, state: MarketState, spec: ObservationSpec) -> Observation:
         """Standardised observation of every agent (section 6.1), ``own`` of shape ``[..., N, F]``.
 
         Feature order: time, price, transient impact, order flow, own inventory (, own past order flow). Time runs from
-        -1 to 1 over the horizon; the others are divided by :attr:`scales`, price after theta is subtracted.
+        -1 to 1 over the horizon; the others are divided by :attr:`scales`, price after theta is subtracted. With
+        scales of its own (:class:`nash_dqn.games.base.FeatureScales`) a specification has them instead, and time to go.
         """
         inventory = state.inventory
         flow = inventory - state.initial_inventory
@@ -309,15 +313,22 @@ class Market:
         """Offsets and factors ``[F]`` of the own features, of a tensor's type and on its device."""
         key = (spec, like.dtype, like.device)
         if key not in self._standardisations:
-            scales = self.scales
-            flow = scales.flow
-            if spec.order_flow == "others_mean":  # the sum over the others, as a mean; a lone trader's is zero
-                flow *= max(self.n_agents - 1, 1) / math.sqrt(self.n_agents)
-            units = [self.n_steps / 2, scales.price, scales.impact, flow, scales.inventory]
+            count = self.n_agents if spec.order_flow == "total" else max(self.n_agents - 1, 1)  # whose flow is summed
+            scales: Scales | FeatureScales = self.scales if spec.scales is None else spec.scales
+            if spec.scales is None:
+                time, at_start = self.n_steps / 2, -1.0
+                flow = self.scales.flow * (1 if spec.order_flow == "total" else count / math.sqrt(self.n_agents))
+            else:
+                time, at_start = (
+                    -spec.scales.time / self.dt,
+                    (self.horizon - spec.scales.time_centre) / spec.scales.time,
+                )
+                flow = spec.scales.flow * count
+            units = [time, scales.price, scales.impact, flow, scales.inventory]
             units += [scales.inventory] if spec.own_flow else []
             factor = torch.tensor(units, dtype=torch.float64).reciprocal()
             offset = torch.zeros_like(factor)
-            offset[0], offset[1] = -1.0, -self.theta / scales.price
+            offset[0], offset[1] = at_start, -self.theta / scales.price
             self._standardisations[key] = tuple(leaf.to(like.dtype).to(like.device) for leaf in (offset, factor))
         return self._standardisations[key]
 

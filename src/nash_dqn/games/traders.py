@@ -181,9 +181,9 @@ class Traders:
         penalty = self.dt * running + (terminal if after.step == self.n_steps else 0.0)
         return after, rewards - self.dt * trading * rates.square() - penalty * inventory.square()
 
-    def excursion(self, state: MarketState, normals: Tensor) -> Tensor:
-        """Rates ``[..., N, 1]`` towards random inventories, at the constant rate that would arrive at the horizon."""
-        return self.market.excursion(state, normals)
+    def excursion(self, state: MarketState, normals: Tensor, sd: float | None = None) -> Tensor:
+        """Rates ``[..., N, 1]`` towards random inventories, as in the market."""
+        return self.market.excursion(state, normals, sd)
 
     def observation_size(self, spec: ObservationSpec) -> tuple[int, int]:
         """Number of own features F and of features I of each agent's item."""
