@@ -307,13 +307,14 @@ def many_players_settings(**more):
 
 
 def beta_sweep_settings(scenario):
-    """Of Fig. 1: losses are measured at the exploration with which its trainings end."""
+    """Of Fig. 1: losses of returned weights are measured at the exploration with which trainings end."""
     recipe = config["nash_dqn"][config["beta_sweep"]["recipe"]]
     return evaluation_settings(
         scenario,
         "beta_sweep",
-        *("recipe", "betas", "episodes", "seed"),
+        *("recipe", "betas", "iterations", "window", "episodes", "seed"),
         observation=recipe["observation"],
+        p11=recipe["p11"],
         exploration=recipe["exploration"]["end"],
     )
 
