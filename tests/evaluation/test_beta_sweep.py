@@ -204,7 +204,7 @@ def test_a_training_that_diverged_has_no_loss_from_there_on() -> None:
 
 def test_a_history_that_is_too_short_is_refused() -> None:
     swept = Swept(0.0, CALM.head(5), record(member(1, 50)), (FINAL[0][:1], FINAL[1][:1]))
-    with pytest.raises(ValueError, match="beta 0, seed 1: 2 rows in the 30 iterations before 60, expected 3"):
+    with pytest.raises(ValueError, match="history of seed 1: 2 rows in the 30 iterations before 60, expected 3"):
         table([swept], [60], window=30, episodes=400, exploration=0.4, scenario="toy", recipe="unstopped")
     with pytest.raises(ValueError, match="zip"):
         table([swept._replace(returned=FINAL)], [30], 30, 400, 0.4, scenario="toy", recipe="unstopped")

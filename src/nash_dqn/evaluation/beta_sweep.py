@@ -19,6 +19,7 @@ from torch import Tensor
 from nash_dqn.advantage import P11Form
 from nash_dqn.agents.episodes import play_episodes
 from nash_dqn.agents.nash_dqn import LOSS_EPISODES, bellman_residuals, exploring
+from nash_dqn.evaluation.histories import diverged_by, resets_by, window_before
 from nash_dqn.games.base import Game, ObservationSpec
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.seeding import generator
@@ -126,31 +127,15 @@ def table(
             training = {"beta": beta, "seed": member["seed"]}
             of_seed = history[history["seed"] == member["seed"]]
             for iteration in iterations:
-                found: dict[str, Any] = {"resets": _resets(of_seed, iteration)}
-                found["diverged"] = member["diverged"] and member["iterations"] <= iteration
-                if not found["diverged"]:
-                    name = f"beta {beta:g}, seed {member['seed']}"
-                    found |= _along(of_seed, iteration, window, recipe["history_every"], name)
+                diverged = diverged_by(member, iteration)
+                found: dict[str, Any] = {"resets": resets_by(of_seed, iteration), "diverged": diverged}
+                if not diverged:
+                    means = window_before(of_seed, iteration, window, recipe["history_every"])
+                    losses = means["total_loss"]
+                    found |= {"loss": losses.mean(), "loss_se": losses.std() / math.sqrt(len(losses))}
+                    found["exploration"] = means["exploration"].iloc[-1]
                 rows.append({**training, **played, "iteration": iteration, **found})
             at = member["returned_iteration"]
-            found = {"loss": loss, "loss_se": error, "resets": _resets(of_seed, at), "diverged": member["diverged"]}
+            found = {"loss": loss, "loss_se": error, "resets": resets_by(of_seed, at), "diverged": member["diverged"]}
             rows.append({**training, **fresh, "iteration": at, **found})
     return pd.DataFrame(rows).assign(**names)[list(COLUMNS)]
-
-
-def _along(history: pd.DataFrame, iteration: int, window: int, every: int, name: str) -> dict[str, float]:
-    """Mean total loss of the window that ends at an iteration, and the exploration there."""
-    rows = history[(history["iteration"] > iteration - window) & (history["iteration"] <= iteration)]
-    if len(rows) * every != window or rows["iteration"].max() != iteration:
-        raise ValueError(
-            f"{name}: {len(rows)} rows in the {window} iterations before {iteration}, expected {window // every}"
-        )
-    losses = rows["total_loss"]
-    error = losses.std() / math.sqrt(len(losses))
-    return {"loss": losses.mean(), "loss_se": error, "exploration": rows["exploration"].iloc[-1]}
-
-
-def _resets(history: pd.DataFrame, iteration: int) -> int:
-    """Resets until the end of the row that holds an iteration, or of the last row."""
-    before = history[history["iteration"] < iteration]
-    return int(history["resets"].iloc[min(len(before), len(history) - 1)])
