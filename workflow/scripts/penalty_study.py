@@ -13,7 +13,7 @@ trainings = [
     Studied(
         recipe,
         beta,
-        read_table(history, ["seed", "iteration", "loss", "resets"]),
+        read_table(history, ["seed", "iteration", "loss", "psi_abs", "resets"]),
         read_json(record),
         read_table(kept, [*gains, "transitions"]),
         read_table(returned, [*gains, "player"]),

@@ -1,8 +1,8 @@
 """Why the penalty of Fig. 1 seems to help: two of its weights under recipes that differ in what may go wrong.
 
-Each recipe is trained at both betas. What is compared: the loss (17) along the trainings, as the history has it, and
-what one deviating agent gains against the policies that stood at some iterations and against those returned. Both are
-positive and, where training explodes, span decades; verdicts are therefore on factors, means of logarithms. The unit of
+Each recipe is trained at both betas. What is compared: the loss (17) and the size of psi along the trainings, as the
+history has them, and what one deviating agent gains against the policies that stood at some iterations and against those
+returned. All are positive and, where training explodes, span decades; verdicts are therefore on factors, means of logarithms. The unit of
 replication is the seed, which fixes a training's random numbers: trainings are paired by seed.
 """
 
@@ -23,11 +23,14 @@ from nash_dqn.evaluation.statistics import mean_interval
 from nash_dqn.games.base import Game
 from nash_dqn.policy import Policy
 
-__all__ = ["COLUMNS", "DEVIATOR", "MEASURES", "TEST_COLUMNS", "Studied", "along", "table", "tests"]
+__all__ = ["ALONG", "COLUMNS", "DEVIATOR", "GAINS", "TEST_COLUMNS", "Studied", "along", "table", "tests"]
 
 DEVIATOR: DeviatorClass = "memory"
 """The class of deviators that counts: it remembers its own past order flow."""
-MEASURES = ("loss", "exploitability", "returned_exploitability")
+ALONG = ("loss", "psi_abs")
+"""Measures that are columns of a history."""
+GAINS = ("exploitability", "returned_exploitability")
+"""Measures that are gains of a deviator."""
 COLUMNS = ("recipe", "beta", "seed", "measure", "iteration", "value", "low", "high", "resets", "diverged")
 TEST_COLUMNS = (
     *(
@@ -45,7 +48,7 @@ TEST_COLUMNS = (
     *("difference", "low", "high", "factor", "factor_low", "factor_high", "lower"),
 )
 
-_GAINS = ("gain", "low", "high")
+_NUMBERS = ("gain", "low", "high")
 
 
 class Studied(NamedTuple):
@@ -54,7 +57,7 @@ class Studied(NamedTuple):
     Attributes:
         recipe: its name.
         beta: weight of the penalty.
-        history: columns seed, iteration, loss and resets, a row per seed and ``history_every`` iterations.
+        history: columns seed, iteration, loss, psi_abs and resets, a row per seed and ``history_every`` iterations.
         record: ``members`` with seed, iterations, returned_iteration and diverged, and ``config`` with game and recipe.
         kept: what :func:`along` returns.
         returned: of :func:`nash_dqn.evaluation.exploitability.evaluate`, for the returned weights; the rows of player 1
@@ -125,8 +128,8 @@ def table(trainings: Sequence[Studied], iterations: Sequence[int], window: int) 
         window: iterations over which the loss is a mean.
 
     Returns:
-        Table with :data:`COLUMNS`, of every training and seed: ``loss``, the mean of (17) over the window before each
-        of its multiples; ``exploitability`` of the policy kept after each of the iterations and
+        Table with :data:`COLUMNS`, of every training and seed: ``loss`` (17) and ``psi_abs``, mean absolute psi, each the
+        mean over the window before each of its multiples; ``exploitability`` of the policy kept after each of the iterations and
         ``returned_exploitability`` of the returned one, where ``iteration`` is that of its weights, with 95 % intervals
         over paths. ``resets`` counts those until then. Of a training that had diverged by then there is no value.
 
@@ -157,10 +160,12 @@ def _rows(training: Studied, member: Mapping[str, Any], iterations: Sequence[int
         rows.append({**names, **found, **until})
 
     for end in range(window, int(recipe["iterations"]) + 1, window):
-        diverged, loss = diverged_by(member, end), math.nan
+        diverged = diverged_by(member, end)
+        means = dict.fromkeys(ALONG, math.nan)
         if not diverged:
-            loss = float(window_before(history, end, window, recipe["history_every"])["loss"].mean())
-        add("loss", end, diverged, {"value": loss})
+            means |= window_before(history, end, window, recipe["history_every"])[list(ALONG)].mean().to_dict()
+        for measure in ALONG:
+            add(measure, end, diverged, {"value": means[measure]})
     for iteration in iterations:
         of_time = kept[kept["transitions"] == _transitions(training.record, iteration)]
         add("exploitability", iteration, diverged_by(member, iteration), _gain(of_time))
@@ -171,7 +176,7 @@ def _rows(training: Studied, member: Mapping[str, Any], iterations: Sequence[int
 
 def _gain(rows: pd.DataFrame) -> dict[str, float]:
     """The gain and its interval of one row, nan where there is none."""
-    numbers = rows[list(_GAINS)].iloc[0] if len(rows) else [math.nan] * len(_GAINS)
+    numbers = rows[list(_NUMBERS)].iloc[0] if len(rows) else [math.nan] * len(_NUMBERS)
     return dict(zip(("value", "low", "high"), map(float, numbers), strict=True))
 
 
@@ -194,12 +199,15 @@ def tests(found: pd.DataFrame, betas: Sequence[float], iterations: Sequence[int]
     first, second = betas
     rows = []
     for recipe, of_recipe in found.groupby("recipe", sort=False):
-        for measure in MEASURES:
+        for measure in (*ALONG, *GAINS):
             of_measure = of_recipe[of_recipe["measure"] == measure]
             for iteration in (None,) if measure == "returned_exploitability" else iterations:
                 at = of_measure if iteration is None else of_measure[of_measure["iteration"] == iteration]
-                values = at.pivot(index="seed", columns="beta", values="value").dropna()
-                reset = at.pivot(index="seed", columns="beta", values="resets") > 0
+                values, resets = (
+                    at.pivot(index="seed", columns="beta", values=column).reindex(columns=[first, second])
+                    for column in ("value", "resets")
+                )
+                values, reset = values.dropna(), resets > 0
                 numbers = (
                     *(len(values), values[first].median(), values[second].median()),
                     *(int(reset[first].sum()), int(reset[second].sum())),

@@ -14,13 +14,14 @@ from matplotlib.ticker import FuncFormatter
 from pandas import DataFrame
 
 from nash_dqn.evaluation.ablation import FLOOR, geometric_mean
-from nash_dqn.evaluation.penalty_study import MEASURES
+from nash_dqn.evaluation.penalty_study import ALONG, GAINS
 from nash_dqn.plots.style import DIVERGED, GREEN, PURPLE, SMALL, new_figure, scale_log, style, title_panel
 from nash_dqn.plots.tables import grid, only, require_columns, select
 
 TABLE = "penalty_study"
 COLUMNS = ("scenario", "recipe", "beta", "seed", "measure", "iteration", "value", "resets", "diverged")
 
+_LOSS = ALONG[0]
 _COLOURS = (PURPLE, GREEN)
 _ROOM = 2.0  # the axis of the loss ends at this multiple of what is typical; first losses and explosions lie above it
 _APART = 0.17  # from the middle of two betas to either, in places
@@ -46,7 +47,7 @@ def plot(penalty_study: DataFrame) -> Figure:
     if len(betas) != len(_COLOURS):
         raise ValueError(f"{TABLE}: beta must have two values; found {', '.join(map(str, betas))}")
     recipes = list(penalty_study["recipe"].unique())
-    losses = select(penalty_study, TABLE, measure=MEASURES[0])["value"]
+    losses = select(penalty_study, TABLE, measure=_LOSS)["value"]
     middle = [of.median() for _, of in losses.groupby([penalty_study["recipe"], penalty_study["beta"]])]
 
     with style():
@@ -56,15 +57,15 @@ def plot(penalty_study: DataFrame) -> Figure:
             of_recipe = select(penalty_study, TABLE, recipe=recipe)
             upper, lower = rows[:, index]
             for order, beta in enumerate(betas):
-                _draw_loss(upper, select(of_recipe, TABLE, beta=beta, measure=MEASURES[0]), order)
+                _draw_loss(upper, select(of_recipe, TABLE, beta=beta, measure=_LOSS), order)
                 _draw_gains(lower, select(of_recipe, TABLE, beta=beta), order)
             upper.set_xlabel("iteration")
             upper.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1000:g}k" if x else "0"))
             title_panel(upper, index, recipe.replace("_", " "), pad=6)
-            title_panel(lower, len(recipes) + index, "", pad=13)
+            title_panel(lower, len(recipes) + index, recipe.replace("_", " "), pad=13)
         rows[0, 0].set_ylim(0, _ROOM * max(middle))
         rows[0, 0].set_ylabel("squared Bellman error\nof ten episodes")
-        gains = penalty_study.loc[penalty_study["measure"] != MEASURES[0], "value"].clip(lower=FLOOR)
+        gains = penalty_study.loc[penalty_study["measure"].isin(GAINS), "value"].clip(lower=FLOOR)
         if gains.notna().any():
             scale_log(rows[1, 0], gains.min() / 1.3, gains.max() * 1.3)
             rows[1, 0].set_ylim(gains.min() / 1.3, gains.max() * 1.3)
@@ -93,7 +94,7 @@ def _draw_loss(axes: Axes, rows: DataFrame, order: int) -> None:
 
 def _draw_gains(axes: Axes, rows: DataFrame, order: int) -> None:
     """Draw seeds and geometric means at each iteration, and last of the returned policies."""
-    kept, returned = (rows[rows["measure"] == measure] for measure in MEASURES[1:])
+    kept, returned = (rows[rows["measure"] == measure] for measure in GAINS)
     places = [(f"{at / 1000:g}k", of) for at, of in kept.groupby("iteration")] + [("returned", returned)]
     for place, (_, of) in enumerate(places):
         x = place + (2 * order - 1) * _APART
