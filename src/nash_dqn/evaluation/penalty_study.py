@@ -1,9 +1,9 @@
 """Why the penalty of Fig. 1 seems to help: two of its weights under recipes that differ in what may go wrong.
 
 Each recipe is trained at both betas. What is compared: the loss (17) and the size of psi along the trainings, as the
-history has them, and what one deviating agent gains against the policies that stood at some iterations and against those
-returned. All are positive and, where training explodes, span decades; verdicts are therefore on factors, means of logarithms. The unit of
-replication is the seed, which fixes a training's random numbers: trainings are paired by seed.
+history has them, and what one deviating agent gains against the policies that stood at some iterations and against
+those returned. All are positive and, where training explodes, span decades; verdicts are therefore on factors, means of
+logarithms. The unit of replication is the seed, which fixes a training's random numbers: trainings are paired by seed.
 """
 
 from __future__ import annotations
@@ -128,10 +128,11 @@ def table(trainings: Sequence[Studied], iterations: Sequence[int], window: int) 
         window: iterations over which the loss is a mean.
 
     Returns:
-        Table with :data:`COLUMNS`, of every training and seed: ``loss`` (17) and ``psi_abs``, mean absolute psi, each the
-        mean over the window before each of its multiples; ``exploitability`` of the policy kept after each of the iterations and
-        ``returned_exploitability`` of the returned one, where ``iteration`` is that of its weights, with 95 % intervals
-        over paths. ``resets`` counts those until then. Of a training that had diverged by then there is no value.
+        Table with :data:`COLUMNS`, of every training and seed: ``loss`` (17) and ``psi_abs``, mean absolute psi, each
+        the mean over the window before each of its multiples; ``exploitability`` of the policy kept after each of the
+        iterations and ``returned_exploitability`` of the returned one, where ``iteration`` is that of its weights, with
+        95 % intervals over paths. ``resets`` counts those until then. Of a training that had diverged by then there is
+        no value.
 
     Raises:
         ValueError: a history or measurement that lacks what a training that did not diverge has.
