@@ -196,6 +196,11 @@ def _check_references(config: Mapping[str, Any]) -> None:
 
     each("run", "scenarios")
     each("run", "comparisons")
+    for index, name in enumerate(config["beta_sweep"]["scenarios"]):
+        if name not in config["run"]["scenarios"]:
+            names = config["run"]["scenarios"]
+            allowed = f"a name from run.scenarios ({', '.join(names)})"
+            _fail(("beta_sweep", "scenarios", index), name, allowed, _suggestion(name, names))
     for name in config["comparisons"]:
         pair = comparison(config, name)
         if len(pair) != 2:

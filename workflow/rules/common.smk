@@ -355,6 +355,11 @@ def in_every_scenario(table):
     return expand("results/{scenario}/{table}.csv", scenario=config["run"]["scenarios"], table=table)
 
 
+def sweep_tables():
+    """Fig. 1's table of each scenario that it is made in."""
+    return expand("results/{scenario}/beta_sweep.csv", scenario=config["beta_sweep"]["scenarios"])
+
+
 def in_every_lq_scenario(name):
     """That file of each linear-quadratic scenario."""
     return [name.format(scenario=scenario) for scenario in config["lq"]["scenarios"]]
@@ -364,7 +369,8 @@ def training_targets():
     """Weights of every training the run needs."""
     trainings = []
     for scenario in config["run"]["scenarios"]:
-        trainings += compared_runs(scenario) + sweep_runs(scenario)
+        trainings += compared_runs(scenario)
+        trainings += sweep_runs(scenario) if scenario in config["beta_sweep"]["scenarios"] else []
         trainings += [run_of(scenario, policy) for policy in measured_policies() + answered_policies()]
     trainings += [run_of(scenario, policy) for scenario in config["lq"]["scenarios"] for policy in lq_policies()]
     return files_of(trainings, "weights.safetensors")
@@ -372,11 +378,12 @@ def training_targets():
 
 def table_targets():
     """Every table of the run."""
-    names = ["beta_sweep", "policy_grid", "policy_distance", "cross_play", "cross_play_tests"]
+    names = ["policy_grid", "policy_distance", "cross_play", "cross_play_tests"]
     names += ["exploitability", "data_efficiency", "ddpg_best_response", "reference"]
     return [
         "results/claims.csv",
         "results/deviations.csv",
+        *sweep_tables(),
         *(path for name in names for path in in_every_scenario(name)),
         *in_every_lq_scenario("results/{scenario}/lq_error.csv"),
     ]
@@ -394,9 +401,10 @@ def page_targets():
 
 def figure_targets():
     """Every figure of the run."""
-    names = ["fig1_beta_sweep", "fig2_policies", "fig3_cross_play", "training_curves"]
+    names = ["fig2_policies", "fig3_cross_play", "training_curves"]
     names += [f"fig2_policies_{name}" for name in list(comparisons())[1:]]
     names += ["exploitability", "data_efficiency", "data_efficiency_time"]
     figures = expand("figures/{scenario}/{name}", scenario=config["run"]["scenarios"], name=names)
+    figures += expand("figures/{scenario}/fig1_beta_sweep", scenario=config["beta_sweep"]["scenarios"])
     figures += in_every_lq_scenario("figures/{scenario}/lq_policies")
     return [f"{figure}.{suffix}" for figure in figures for suffix in ("pdf", "png")]
