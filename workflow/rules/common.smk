@@ -95,12 +95,33 @@ def comparisons():
 
 def sweep_runs(scenario):
     """Folders of the trainings of Fig. 1, in the order of its betas."""
-    return [sweep_run(scenario, beta) for beta in config["beta_sweep"]["betas"]]
+    recipe = config["beta_sweep"]["recipe"]
+    return [nash_dqn_run(scenario, recipe, beta) for beta in config["beta_sweep"]["betas"]]
 
 
-def sweep_run(scenario, beta):
-    """Folder of the training of Fig. 1 at that beta, as it stands in paths."""
-    return nash_dqn_run(scenario, config["beta_sweep"]["recipe"], float(beta))
+def gains_at_beta(scenario, recipe, beta):
+    """Table of what deviators gain against a training's returned policies."""
+    return f"results/{scenario}/beta_exploitability/{recipe}/beta_{format_beta(beta)}.csv"
+
+
+def penalty_study_trainings():
+    """Recipe and beta of each training of the penalty study."""
+    section = config["penalty_study"]
+    return [(recipe, beta) for recipe in section["recipes"] for beta in section["betas"]]
+
+
+def penalty_study_files(wildcards):
+    """Input of the penalty study's table: what each of its trainings left, and what was measured of it."""
+    trainings, scenario = penalty_study_trainings(), wildcards.scenario
+    runs = [nash_dqn_run(scenario, recipe, beta) for recipe, beta in trainings]
+    return {
+        "histories": files_of(runs, "history.csv"),
+        "records": files_of(runs, "run.json"),
+        "kept": [
+            f"results/{scenario}/penalty_study/{recipe}/beta_{format_beta(beta)}.csv" for recipe, beta in trainings
+        ],
+        "returned": [gains_at_beta(scenario, recipe, beta) for recipe, beta in trainings],
+    }
 
 
 def ablated_recipes():
@@ -307,13 +328,14 @@ def many_players_settings(**more):
 
 
 def beta_sweep_settings(scenario):
-    """Of Fig. 1: losses are measured at the exploration with which its trainings end."""
+    """Of Fig. 1: losses of returned weights are measured at the exploration with which trainings end."""
     recipe = config["nash_dqn"][config["beta_sweep"]["recipe"]]
     return evaluation_settings(
         scenario,
         "beta_sweep",
-        *("recipe", "betas", "episodes", "seed"),
+        *("recipe", "betas", "iterations", "window", "episodes", "seed"),
         observation=recipe["observation"],
+        p11=recipe["p11"],
         exploration=recipe["exploration"]["end"],
     )
 

@@ -7,6 +7,7 @@ One job per scenario; where a job trains deviators, one per scenario and policy,
 rule beta_sweep:
     input:
         weights=lambda wc: files_of(sweep_runs(wc.scenario), "weights.safetensors"),
+        histories=lambda wc: files_of(sweep_runs(wc.scenario), "history.csv"),
         records=lambda wc: files_of(sweep_runs(wc.scenario), "run.json"),
     output:
         "results/{scenario}/beta_sweep.csv",
