@@ -296,20 +296,23 @@ def train_elsewhere(folder: Path, game: Game, algorithm: str) -> Path:
     """A short training on a game that is not the market, as the library writes it."""
     shared: dict[str, Any] = {
         "observation": {"inventories": "visible"}, "phi_hidden": [4], "learning_rate": 0.01, "weight_decay": 0.0,
-        "exploration": {"start": 0.5, "end": 0.5}, "gradient_clip": None, "divergence_factor": 1e6, "history_every": 2,
+        "gradient_clip": None, "history_every": 2,
     }  # fmt: skip
     if algorithm == "nash_dqn":
         own = {
-            "critic": None, "policy": "nash", "skip_terms": True, "value_hidden": [6], "advantage_hidden": [5],
-            "iterations": 2, "episodes_per_iteration": 2, "minibatch_episodes": 2, "replay_episodes": 2,
-            "learning_rate_schedule": "constant", "adam_beta2": 0.999, "explorers": "all", "opponent_gradient": True,
-            "penalty": {"norm": "l1", "beta": 0.0}, "target_refresh": None, "early_stopping": None,
+            "critic": None, "policy": "nash", "p11": "cholesky", "skip_terms": True, "value_hidden": [6],
+            "advantage_hidden": [5], "iterations": 2, "episodes_per_iteration": 2, "minibatch_episodes": 2,
+            "replay_episodes": 2, "learning_rate_schedule": "constant", "adam_beta2": 0.999, "explorers": "all",
+            "exploration": {"start": 0.5, "end": 0.5}, "opponent_gradient": True, "target": None, "patience": None,
+            "penalty": {"norm": "l1", "beta": 0.0}, "watched": "loss", "returned": "last", "divergence_factor": 1e6,
         }  # fmt: skip
         result = nash_dqn.train(game, nash_dqn.NashDQNRecipe.from_dict({**shared, **own}), [3, 4], **META)
     else:
         own = {
             "actor_hidden": [6], "critic_hidden": [5], "iterations": 1, "first_epochs": 2, "epochs": 2,
-            "episodes_per_epoch": 2, "target_rate": 0.5, "action_bound": 9.0, "opponents": "last",
+            "episodes_per_epoch": 2, "target_rate": 0.5, "action_bound": 9.0, "action_scale": None,
+            "exploration": {"start": 0.5, "end": 0.5, "target_sd": None}, "returned": "target",
+            "optimisers": "renewed", "opponents": "last", "largest_loss": None,
         }  # fmt: skip
         recipe = fictitious_play.FictitiousPlayRecipe.from_dict({**shared, **own})
         result = fictitious_play.train(game, recipe, [3, 4], **META)

@@ -61,11 +61,11 @@ def answer(
 
     Returns:
         ``policy``, ``algorithm``, ``scenario``, ``state`` and, under ``members``, for each its ``seed``, how its
-        training ``ended`` (None where no record tells), the ``action`` in shares/hour and, where there is an advantage
-        function and a record that tells how to read it, ``advantage``: ``mu`` in shares/hour, ``P11``, ``P12`` and
-        ``P22`` in $ per (shares/hour)^2, ``psi`` in $ per share/hour. Members of a file of snapshots have
-        ``transitions``, too. ``advantage_needs`` says what is missing where the advantage function sees more than the
-        policy and cannot be given.
+        training ``ended`` (None where no record tells), the ``action`` in shares/hour and, of Nash-DQN's weights,
+        ``advantage``: ``mu`` in shares/hour, ``P11``, ``P12`` and ``P22`` in $ per (shares/hour)^2, ``psi`` in $ per
+        share/hour; ``P11`` where a record tells how it is made of the network's output. Members of a file of snapshots
+        have ``transitions``, too. ``advantage_needs`` says what is missing where the advantage function sees more than
+        the policy and cannot be given.
 
     Raises:
         ArtifactError: a file is missing, damaged or of another training.
@@ -96,9 +96,9 @@ def answer(
     parameters: dict[str, Tensor] = {}
     spec = _seen_by_advantage(weights, beside)
     unknown = None if spec is None else _missing(game, spec, step, flows)
-    if beside is not None and spec is not None and unknown is None:
+    if spec is not None and unknown is None:
         _check_fit(path, weights.networks["advantage"], spec, name, game)
-        form = beside["config"]["recipe"].get("p11", "cholesky")  # the only form there was before records named it
+        form = beside["config"]["recipe"].get("p11") if beside else None
         parameters = _parameters(weights, _observe(game, state, spec, weights), form)
     whole = record is not None and "transitions" not in weights.meta  # a snapshot was taken before the end
     ends = {member["seed"]: member["stopped"] for member in record["members"]} if record and whole else {}
@@ -143,7 +143,7 @@ def render(summary: dict[str, Any]) -> str:
         advantage = member.get("advantage", {})
         cells = [str(member["seed"]), f"{member['transitions']:,}" if "transitions" in member else ""]
         cells += [member["ended"] or "", f"{member['action']:.4f}"]
-        cells += [f"{advantage[key]:.4g}" if advantage else "" for key in ("mu", "P11", "P12", "P22", "psi")]
+        cells += [f"{advantage[key]:.4g}" if key in advantage else "" for key in ("mu", "P11", "P12", "P22", "psi")]
         for column, cell in zip(rows, cells, strict=True):
             column.append(cell)
     columns = [column for column in rows if any(column[1:])]
@@ -272,9 +272,11 @@ def _seen_by_advantage(weights: Weights, record: dict[str, Any] | None) -> Obser
     return None if critic is None else ObservationSpec(**critic)
 
 
-def _parameters(weights: Weights, observation: Observation, form: P11Form) -> dict[str, Tensor]:
-    """Parameters of the advantage function at the first agent's view, ``[K]`` each."""
+def _parameters(weights: Weights, observation: Observation, form: P11Form | None) -> dict[str, Tensor]:
+    """Parameters of the advantage function at the first agent's view, ``[K]`` each; without a form all but P11."""
     network = weights.networks["advantage"]
-    mu, p11, p12, p22, psi = unpack(network(observation, slice(0, 1)), Market.action_dim, form)
+    mu, p11, p12, p22, psi = unpack(network(observation, slice(0, 1)), Market.action_dim, form or "cholesky")
     matrices = {"mu": mu, "P11": p11, "P12": p12, "P22": p22, "psi": psi}
+    if form is None:
+        del matrices["P11"]
     return {name: tensor.reshape(-1) for name, tensor in matrices.items()}
