@@ -249,6 +249,8 @@ class Run:
         self.write(root / "benchmarks" / "claims.tsv", "s\th:m:s\tmax_rss\n0.5\t0:00:00\t-\n")
         self.write(root / "docs" / "replication.md", PAGE)
         self.write(root / "README.md", README)
+        for path in (path for path in root.rglob("*") if path.is_file()):
+            os.utime(path, (1e9, 1e9))  # nothing is older than what it is made from
         self.write(root / "docs" / "bench.txt", "fast\n")
 
     @staticmethod

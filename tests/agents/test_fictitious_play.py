@@ -78,14 +78,19 @@ def test_recipe_from_its_configuration() -> None:
     assert (made.observation, made.exploration) == (ObservationSpec(price="S-Y"), EpsilonGreedy(0.6, 0.2, None))
     assert recipe(exploration={"start": 0.5, "end": 0.0, "target_sd": 10}).exploration == EpsilonGreedy(0.5, 0, 10)
     assert made.total_epochs == 30 + 2 * 20
-    assert [made.position(done) for done in (0, 29, 30, 49, 50, 69)] == [(0, 0), (0, 29), (1, 0), (1, 19), (2, 0), (2, 19)]
+    assert [made.position(done) for done in (0, 29, 30, 49, 50, 69)] == [
+        (0, 0),
+        (0, 29),
+        (1, 0),
+        (1, 19),
+        (2, 0),
+        (2, 19),
+    ]
     with pytest.raises(TypeError, match="momentum"):
         recipe(momentum=0.9)
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("returned", "best"), ("optimisers", "reset"), ("opponents", "all")]
-)
+@pytest.mark.parametrize(("field", "value"), [("returned", "best"), ("optimisers", "reset"), ("opponents", "all")])
 def test_an_unknown_choice_is_refused(field: str, value: str) -> None:
     with pytest.raises(ValueError, match=rf"^{field} = '{value}': allowed are [^\n]*$"):
         recipe(**{field: value})
