@@ -193,7 +193,7 @@ def test_others_play_any_past_policy_in_average_mode(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("returned", ["target", "online"])
 def test_weights_are_those_of_the_last_best_response(returned: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the target networks or of the online ones; the actor's rates in shares/hour, the critic as it is in training."""
+    """Of the target networks or of the online ones; the actor's rates in shares/hour, the critic as in training."""
     recorder, networks = Recorder(monkeypatch), dict[str, Network]()
     update = DDPG.update
 
@@ -283,7 +283,7 @@ def test_a_larger_critic_loss_than_allowed_is_divergence() -> None:
     whole = train(GAME, recipe(), [3, 8]).history
     limit = 10.0
     first = int(whole[(whole["seed"] == 8) & (whole["critic_loss"] > limit)]["epoch"].min())
-    assert 30 < first and whole[whole["seed"] == 3]["critic_loss"].max() < limit
+    assert first > 30 and whole[whole["seed"] == 3]["critic_loss"].max() < limit
     result = train(GAME, recipe(largest_loss=limit), [3, 8])
     assert [member["iterations"] for member in result.record["members"]] == [70, first]
     assert [member["diverged"] for member in result.record["members"]] == [False, True]
