@@ -619,7 +619,7 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("beta_sweep.iterations", [900], ["iterations[0]: got 900, expected a multiple of 100 from 1000 to 20000"]),
     ("beta_sweep.iterations", [6000, 20100], ["iterations[1]: got 20100", "to 20000, the iterations of unstopped"]),
     ("penalty_study.recipes", ["unstoped"], ['penalty_study.recipes[0]: got "unstoped"', "did you mean 'unstopped'?"]),
-    ("penalty_study.recipes", ["unstopped", "lq", "released"], ['recipes[2]: got "released", expected a recipe with pat']),
+    ("penalty_study.recipes", ["unstopped", "released"], ['recipes[1]: got "released", expected a recipe with patience']),
     ("penalty_study.recipes", ["refined"], ['recipes[0]: got "refined", expected a recipe with policy: nash and crit']),
     ("penalty_study.iterations", [15000], ["penalty_study.iterations[0]: got 15000, expected one of 100, 200, 500,"]),
     ("penalty_study.window", 50, ["penalty_study.window: got 50, expected a multiple of history_every (100)"]),

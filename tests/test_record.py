@@ -103,7 +103,7 @@ def test_times_of_trainings_and_jobs() -> None:
     text = render_times(
         [
             Training("released", "nash_dqn", "paper", 100.0, Path(), run_record(100, "iterations", "diverged")),
-            Training("released", "fictitious_play", "last", None, Path(), run_record(5000, "iterations", "iterations")),
+            Training("released", "fictitious_play", "released", None, Path(), run_record(5000, "iterations", "iterations")),
         ],
         [Job("cross_play", "released", 600.0, 412.6), Job("claims", "", 0.7, NAN)],
     )
@@ -115,7 +115,7 @@ def test_times_of_trainings_and_jobs() -> None:
         "| released | Nash-DQN | paper | 100 | 20,000, 19,000 | 1 ran to the end, 1 diverged | 100 s | 400 MiB |"
         in text
     )
-    assert "| released | fictitious play | last |  | 20,000, 19,000 | 2 ran to the end | 1 h 23 min | 400 MiB |" in text
+    assert "| released | fictitious play | released |  | 20,000, 19,000 | 2 ran to the end | 1 h 23 min | 400 MiB |" in text
     assert "| cross_play | released | 10 min | 413 MiB |\n| claims | all | 0.7 s |  |" in text
 
 
@@ -143,6 +143,10 @@ def test_page_without_proper_markers_is_refused(page: str, complaint: str) -> No
 # ------------------------------------------------------------------------------------- a whole run
 
 
+TRAINED = [("paper", 100.0), ("released", 50.0), ("refined", 0.0), ("unstopped", 0.0), ("unstopped", 100.0)]
+"""Recipes and betas of Nash-DQN that the toy configuration has trained in each scenario."""
+
+
 class Run:
     """A finished run of the toy configuration, with made-up numbers, and docs/ to record it in."""
 
@@ -151,10 +155,10 @@ class Run:
         config = load_yaml(CONFIG)
         for scenario in config["run"]["scenarios"]:
             folder = root / "results" / scenario
-            for recipe, beta in (("paper", 0.0), ("paper", 100.0), ("released", 50.0), ("refined", 0.0)):
+            for recipe, beta in TRAINED:
                 settings = nash_dqn_settings(config, scenario, recipe, beta)
                 self.write_json(folder / "nash_dqn" / recipe / f"beta_{beta:g}" / "run.json", settings)
-            for recipe in ("last", "average"):
+            for recipe in ("released", "average"):
                 settings = fictitious_play_settings(config, scenario, recipe)
                 self.write_json(folder / "fictitious_play" / recipe / "run.json", settings)
             settings = self_play_settings(config, scenario, "memory")
@@ -208,8 +212,8 @@ def test_run_is_recorded(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert read_block(page, "claims") == render_claims(pd.read_csv(run.root / "docs" / "claims.csv"))
     assert read_block(page, "bench") == render_bench("fast") == "```text\nfast\n```"
     times = read_block(page, "times")
-    assert times.count("| 60 s |") == 16  # seven trainings in each scenario, two in the linear-quadratic one
-    assert times.count("| released | Nash-DQN | ") == times.count("| table1 | Nash-DQN | ") == 4
+    assert times.count("| 60 s |") == 18  # eight trainings in each scenario, two in the linear-quadratic one
+    assert times.count("| released | Nash-DQN | ") == times.count("| table1 | Nash-DQN | ") == 5
     assert (
         times.count("| released | self-play | memory |  | ") == times.count("| lq_released | Nash-DQN | lq | 0 |") == 1
     )
@@ -229,7 +233,7 @@ def test_run_is_recorded(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     "name",
     [
         "results/claims.csv",
-        "results/released/nash_dqn/paper/beta_0/run.json",
+        "results/released/nash_dqn/unstopped/beta_0/run.json",
         "results/table1/fictitious_play/average/run.json",
         "results/released/nash_dqn/refined/beta_0/run.json",
         "results/released/self_play/memory/run.json",
@@ -258,11 +262,11 @@ def test_run_without_benchmarks_is_refused(run: Run) -> None:
     [
         ("results/released/nash_dqn/released/beta_50/run.json", "results/released/policy_grid.csv"),
         ("results/released/self_play/memory/run.json", "results/released/cross_play.csv"),
-        ("results/released/nash_dqn/paper/beta_0/run.json", "results/released/beta_sweep.csv"),
+        ("results/released/nash_dqn/unstopped/beta_0/run.json", "results/released/beta_sweep.csv"),
         ("results/released/beta_sweep.csv", "figures/released/fig1_beta_sweep.png"),
         ("results/released/cross_play.csv", "results/released/cross_play_tests.csv"),
         ("results/released/nash_dqn/refined/beta_0/run.json", "results/released/exploitability.csv"),
-        ("results/released/fictitious_play/last/run.json", "results/released/data_efficiency.csv"),
+        ("results/released/fictitious_play/released/run.json", "results/released/data_efficiency.csv"),
         ("results/released/nash_dqn/paper/beta_100/run.json", "results/released/ddpg_best_response.csv"),
         ("results/released/self_play/memory/run.json", "results/released/reference.csv"),
         ("results/released/policy_distance.csv", "figures/released/fig2_policies.png"),
@@ -302,14 +306,14 @@ def test_training_that_a_table_does_not_use_may_be_newer(run: Run) -> None:
     later = (run.root / "results" / "claims.csv").stat().st_mtime + 10
     made_from = {"beta_sweep.csv", "fig1_beta_sweep.png", "claims.csv"}
     paths = [path for top in ("results", "figures") for path in (run.root / top).rglob("*") if path.name in made_from]
-    for path in [run.root / "results" / "table1" / "nash_dqn" / "paper" / "beta_0" / "run.json", *paths]:
+    for path in [run.root / "results" / "table1" / "nash_dqn" / "unstopped" / "beta_0" / "run.json", *paths]:
         os.utime(path, (later, later))
     run.record()
     assert (run.root / "docs" / "claims.csv").is_file()
 
 
 def test_training_with_other_settings_is_refused(run: Run) -> None:
-    path = run.root / "results" / "table1" / "fictitious_play" / "last" / "run.json"
+    path = run.root / "results" / "table1" / "fictitious_play" / "released" / "run.json"
     made = json.loads(path.read_text())
     made["config"]["recipe"]["epochs"] += 1
     path.write_text(json.dumps(made))
