@@ -19,7 +19,7 @@ from nash_dqn.agents import fictitious_play, nash_dqn, self_play
 from nash_dqn.artifacts import read_tensors, run_record, write_csv, write_json, write_tensors, write_training
 from nash_dqn.checkpoint import Checkpoint
 from nash_dqn.cli import main
-from nash_dqn.games.base import Game, ObservationSpec
+from nash_dqn.games.base import FeatureScales, Game, ObservationSpec
 from nash_dqn.games.basket import Basket
 from nash_dqn.games.interbank import Interbank
 from nash_dqn.games.market import Market
@@ -31,7 +31,8 @@ from nash_dqn.seeding import generator
 GAME = Market(
     n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1
 )
-SPEC = ObservationSpec("S-Y", "others_mean", True, "visible")
+SCALES = FeatureScales(time_centre=1, time=1, price=1, impact=1, flow=1, inventory=1)
+SPEC = ObservationSpec("S-Y", "others_mean", True, "visible", SCALES)
 SEEDS = [5, 1, 7]
 META: dict[str, Any] = {"scenario": "toy", "recipe_name": "mine"}
 
@@ -133,6 +134,7 @@ def test_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert summary["networks"]["actor"] == {**layers, "parameters": actor}
     assert "price less impact" in summary["sees"][1]
     assert "own past flow" in summary["sees"]
+    assert summary["sees"][-1] == "in scales of its own"
     assert row_of(text, "finite") == ["NOT", "those", "of", "seed", "1"]
     assert row_of(text, "actor")[0] == "9-6-5-1,"
     assert "exploitability" not in text
