@@ -556,6 +556,21 @@ BAD: list[tuple[str, object, list[str]]] = [
         "refined",
         ['beta_sweep.recipe: got "refined", expected a recipe with policy: nash and critic'],
     ),
+    ("beta_sweep.recipe", "released", ["a recipe with patience: null, which reaches every iteration"]),
+    ("beta_sweep.window", 150, ["beta_sweep.window: got 150, expected a multiple of history_every (100) of unstopped"]),
+    ("beta_sweep.iterations", [6000, 900], ["beta_sweep.iterations[1]: got 900, expected a multiple of 100 from 1000"]),
+    ("penalty_study.recipes", ["unstopped", "refined"], ['penalty_study.recipes[1]: got "refined", expected a recipe']),
+    (
+        "penalty_study.betas",
+        [0, 1, 2],
+        ["penalty_study.betas: got [0, 1, 2], expected a list of 2, each a number >= 0"],
+    ),
+    ("penalty_study.betas", [0], ["penalty_study.betas: got [0], expected a list of 2, each a number >= 0"]),
+    (
+        "penalty_study.iterations",
+        [15000],
+        ["penalty_study.iterations[0]: got 15000, expected one of 100, 200, 500", "policies of unstopped are kept"],
+    ),
     ("nash_dqn.refined.replay_episodes", 50, ["episodes_per_iteration: got 40, expected replay_episodes (50)"]),
     (
         f"{NASH}.early_stopping.patience",
@@ -632,6 +647,7 @@ NAMES = [
         "outside_learners.opponents.fictitious_play",
     ),
     *("robustness.nash_dqn", "equilibrium_path.policies", "ablation.switches.noise"),
+    *("penalty_study.scenarios", "penalty_study.recipes"),
 ]
 """Lists of names."""
 NAME = ["beta_sweep.recipe", "exploitability.reference", "data_efficiency.reference", "ddpg_best_response.recipe"]
