@@ -617,7 +617,6 @@ BAD: list[tuple[str, object, list[str]]] = [
         "refined",
         ['beta_sweep.recipe: got "refined", expected a recipe with policy: nash and critic'],
     ),
-<<<<<<< HEAD
     ("beta_sweep.recipe", "paper", ['beta_sweep.recipe: got "paper", expected a recipe with patience: null']),
     ("beta_sweep.window", 150, ["beta_sweep.window: got 150, expected a multiple of history_every (100) of unstopped"]),
     ("beta_sweep.iterations", [150], ["iterations[0]: got 150, expected a multiple of 100 from 1000 to 20000"]),
@@ -629,23 +628,6 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("penalty_study.iterations", [15000], ["penalty_study.iterations[0]: got 15000, expected one of 100, 200, 500,"]),
     ("penalty_study.window", 50, ["penalty_study.window: got 50, expected a multiple of history_every (100)"]),
     ("penalty_study.betas", [0], ["penalty_study.betas: got [0], expected a list of 2, each"]),
-=======
-    ("beta_sweep.recipe", "released", ["a recipe with patience: null, which reaches every iteration"]),
-    ("beta_sweep.window", 150, ["beta_sweep.window: got 150, expected a multiple of history_every (100) of unstopped"]),
-    ("beta_sweep.iterations", [6000, 900], ["beta_sweep.iterations[1]: got 900, expected a multiple of 100 from 1000"]),
-    ("penalty_study.recipes", ["unstopped", "refined"], ['penalty_study.recipes[1]: got "refined", expected a recipe']),
-    (
-        "penalty_study.betas",
-        [0, 1, 2],
-        ["penalty_study.betas: got [0, 1, 2], expected a list of 2, each a number >= 0"],
-    ),
-    ("penalty_study.betas", [0], ["penalty_study.betas: got [0], expected a list of 2, each a number >= 0"]),
-    (
-        "penalty_study.iterations",
-        [15000],
-        ["penalty_study.iterations[0]: got 15000, expected one of 100, 200, 500", "policies of unstopped are kept"],
-    ),
->>>>>>> w-fig1
     ("nash_dqn.refined.replay_episodes", 50, ["episodes_per_iteration: got 40, expected replay_episodes (50)"]),
     (f"{NASH}.target.resets.above", 99, ["target.resets.above: got 99, expected at least good_below (100)"]),
     (f"{FP}.first_epochs", 99, [f"{FP}.first_epochs: got 99, expected at least history_every (100)"]),
@@ -719,11 +701,7 @@ NAMES = [
         "outside_learners.opponents.fictitious_play",
     ),
     *("robustness.nash_dqn", "equilibrium_path.policies", "ablation.switches.noise"),
-<<<<<<< HEAD
     *("beta_sweep.scenarios", "penalty_study.scenarios", "penalty_study.recipes"),
-=======
-    *("penalty_study.scenarios", "penalty_study.recipes"),
->>>>>>> w-fig1
 ]
 """Lists of names."""
 NAME = ["beta_sweep.recipe", "exploitability.reference", "data_efficiency.reference", "ddpg_best_response.recipe"]
