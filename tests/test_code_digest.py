@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import shutil
@@ -148,3 +149,18 @@ def test_installed_package_is_the_one_hashed(module: ModuleType, monkeypatch: py
         module.code_digest(f"workflow/scripts/{name}", *(of_games if "general" in name else [])) for name in scripts
     }
     assert len(digests) == len(scripts) > 0
+
+
+def test_each_file_is_parsed_once(module: ModuleType, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snakemake asks for the digest of every rule at each start."""
+    parsed: list[str] = []
+    original = ast.parse
+
+    def parse(content: bytes, filename: str) -> ast.Module:
+        parsed.append(filename)
+        return original(content, filename)
+
+    monkeypatch.setattr(ast, "parse", parse)
+    for script in ("job", "other", "job"):
+        module.import_closure(tree / f"workflow/scripts/{script}.py", tree / "src/pkg")
+    assert len(parsed) == len(set(parsed)) == len(CLOSURE) + 2  # `other` and `unrelated`

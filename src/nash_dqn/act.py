@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,7 +71,8 @@ def answer(
     Raises:
         ArtifactError: a file is missing, damaged or of another training.
         ConfigError: the configuration cannot be read or has no such scenario.
-        ValueError: the state is not one of this market, or lacks what the policy sees.
+        ValueError: the state is not one of this market, lacks what the policy sees, or is so far out that its numbers
+            overflow.
     """
     path = find_weights(policy)
     weights = read_weights(path)
@@ -100,6 +102,9 @@ def answer(
         _check_fit(path, weights.networks["advantage"], spec, name, game)
         form = beside["config"]["recipe"].get("p11") if beside else None
         parameters = _parameters(weights, _observe(game, state, spec, weights), form)
+    numbers = [actions, *(tensor.tolist() for tensor in parameters.values())]
+    if any(weights.finite[k] and not all(math.isfinite(values[k]) for values in numbers) for k in chosen):
+        raise ValueError(_too_far(given))
     whole = record is not None and "transitions" not in weights.meta  # a snapshot was taken before the end
     ends = {member["seed"]: member["stopped"] for member in record["members"]} if record and whole else {}
     members = []
@@ -197,7 +202,7 @@ def _check_fit(path: Path, network: ActionMap, spec: ObservationSpec, name: str,
 
 def _step(game: Market, time: float) -> int:
     """The decision point at that time."""
-    step = round(time / game.dt)
+    step = round(time / game.dt) if math.isfinite(time / game.dt) else -1
     if not 0 <= step < game.n_steps or abs(time - step * game.dt) > 1e-6 * game.dt:
         raise ValueError(f"--time: got {time:g}, expected a decision point, {_decision_points(game)}")
     return step
@@ -245,6 +250,14 @@ def _state(
         **{"others_inventory": flows.others_inventory, "others_flow": flows.others},
     }
     return MarketState(step, s, y, held, held - bought), given
+
+
+def _too_far(given: dict[str, Any]) -> str:
+    """The number of a state that finite weights make none of: one that is none itself, or the largest."""
+    of_option = {name: values if isinstance(values, list) else [values] for name, values in given.items()}
+    named = [(name, value) for name, values in of_option.items() for value in values if value is not None]
+    name, value = max(named, key=lambda pair: abs(pair[1]) if math.isfinite(pair[1]) else math.inf)
+    return f"--{name.replace('_', '-')}: got {value:g}, expected a number from which the policy's do not overflow"
 
 
 def _decision_points(game: Market) -> str:
