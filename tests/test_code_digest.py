@@ -23,6 +23,9 @@ FILES = {
     "src/pkg/unrelated.py": "from pkg import base\n",
     "src/pkg/room/__init__.py": "",
     "src/pkg/room/helper.py": "HELP = 1\n",
+    "src/pkg/room/helper.html": "<p></p>\n",
+    "src/pkg/room/helper.js": "start()\n",
+    "src/pkg/unrelated.js": "start()\n",
     "src/pkg/room/deep/__init__.py": "",
     "src/pkg/room/deep/leaf.py": "from ... import late\n",
     "src/pkg/room/worker.py": (
@@ -44,6 +47,8 @@ CLOSURE = {
     "pkg/typed.py",
     "pkg/room/__init__.py",
     "pkg/room/helper.py",
+    "pkg/room/helper.html",
+    "pkg/room/helper.js",
     "pkg/room/deep/__init__.py",
     "pkg/room/deep/leaf.py",
     "pkg/room/worker.py",
