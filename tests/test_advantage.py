@@ -34,20 +34,16 @@ def parameters_of(d: int, *batch: int, seed: int = 2) -> AdvantageParameters:
 
 def label_invariant_by_loop(delta: Tensor, i: int, p: AdvantageParameters) -> Tensor:
     """Equation (15) term by term, for agent i of one joint deviation [N, d]."""
-    p11 = p.cholesky[i] @ p.cholesky[i].T
-    total = -delta[i] @ p11 @ delta[i]
+    total = -delta[i] @ p.p11[i] @ delta[i]
     for j in range(len(delta)):
         if j != i:
             total = total - delta[i] @ p.p12[i] @ delta[j] - delta[j] @ p.p22[i] @ delta[j] + delta[j] @ p.psi[i]
     return total
 
 
-def general_by_loop(own: Tensor, others: Tensor, cholesky: Tensor, p12: Tensor, p22: Tensor, psi: Tensor) -> float:
+def general_by_loop(own: Tensor, others: Tensor, p11: Tensor, p12: Tensor, p22: Tensor, psi: Tensor) -> float:
     """Equation (10) entry by entry, the matrix P_i in full."""
-    lower = cholesky.tolist()
-    size = len(own)
-    p11 = [[sum(a * b for a, b in zip(lower[r], lower[c], strict=True)) for c in range(size)] for r in range(size)]
-    top = [[*p11[r], *p12[r].tolist()] for r in range(size)]
+    top = [[*p11[r].tolist(), *p12[r].tolist()] for r in range(len(own))]
     bottom = [[*p12[:, r].tolist(), *p22[r].tolist()] for r in range(len(others))]
     matrix, z = top + bottom, [*own.tolist(), *others.tolist()]
     quadratic = sum(z[r] * matrix[r][c] * z[c] for r in range(len(z)) for c in range(len(z)))
@@ -73,7 +69,8 @@ def test_general_form_agrees_with_a_loop(d: int) -> None:
     size = 5  # the others' actions need not be as many as one's own
     lower = normal(3, d, d).tril()
     half = normal(3, size, size, seed=3)
-    arguments = (normal(3, d), normal(3, size), lower, normal(3, d, size, seed=4), half + half.mT, normal(3, size))
+    p11, p22 = lower @ lower.mT, half + half.mT
+    arguments = (normal(3, d), normal(3, size), p11, normal(3, d, size, seed=4), p22, normal(3, size))
     advantage = general_advantage(*arguments)
     assert advantage.shape == (3,)
     for b in range(3):
@@ -91,7 +88,7 @@ def test_label_invariance_is_a_special_case_of_the_general_form(d: int) -> None:
         p22 = torch.stack([torch.block_diag(*[block] * len(rest)) for block in p.p22[:, i]])
         psi = torch.cat([p.psi[:, i]] * len(rest), -1)
         others = delta[:, rest].flatten(1)
-        expected = general_advantage(delta[:, i], others, p.cholesky[:, i], p12, p22, psi)
+        expected = general_advantage(delta[:, i], others, p.p11[:, i], p12, p22, psi)
         torch.testing.assert_close(advantage[:, i], expected)
 
 
@@ -122,7 +119,7 @@ def test_others_are_interchangeable(d: int) -> None:
 def test_a_lone_agent(d: int) -> None:
     """N = 1: only -|delta|^2_{P11} is left."""
     delta, p = normal(1, d), AdvantageParameters(*(leaf[:1] for leaf in parameters_of(d)))
-    expected = -(delta[0] @ p.cholesky[0] @ p.cholesky[0].T @ delta[0])
+    expected = -(delta[0] @ p.p11[0] @ delta[0])
     torch.testing.assert_close(label_invariant_advantage(delta, p)[0], expected, rtol=1e-9, atol=1e-12)
 
 
@@ -153,11 +150,10 @@ def test_gradients_with_the_opponents_deviations_constant(d: int) -> None:
     whole = torch.autograd.functional.jacobian(lambda x: label_invariant_advantage(x, p), delta)
     held = torch.autograd.functional.jacobian(lambda x: label_invariant_advantage(x, p, x.detach()), delta)
     for i in range(N):
-        p11 = p.cholesky[i] @ p.cholesky[i].T
         for j in range(N):
             if i == j:
                 rest = sum(delta[k] for k in range(N) if k != i)
-                expected = -2 * p11 @ delta[i] - p.p12[i] @ rest
+                expected = -2 * p.p11[i] @ delta[i] - p.p12[i] @ rest
                 torch.testing.assert_close(held[i, i], expected)
             else:
                 expected = -p.p12[i].T @ delta[i] - 2 * p.p22[i] @ delta[j] + p.psi[i]
@@ -197,7 +193,7 @@ def test_gradient_vanishes_and_curvature_is_negative_at_mu(d: int) -> None:
         gradient = torch.autograd.functional.jacobian(advantage, p.mu[i])
         torch.testing.assert_close(gradient, torch.zeros(d).double(), rtol=0, atol=1e-14)
         hessian = torch.autograd.functional.hessian(advantage, p.mu[i])
-        torch.testing.assert_close(hessian, -2 * p.cholesky[i] @ p.cholesky[i].T)
+        torch.testing.assert_close(hessian, -2 * p.p11[i])
         assert torch.linalg.eigvalsh(hessian).max() < 0
 
 
@@ -225,7 +221,7 @@ def test_curvature_does_not_depend_on_what_the_others_do(d: int) -> None:
         up[i] += step
         down[i] -= step
         second = sum(label_invariant_advantage(x, p)[i] for x in (up, down)) - 2 * label_invariant_advantage(base, p)[i]
-        torch.testing.assert_close(second, -2 * step @ p.cholesky[i] @ p.cholesky[i].T @ step)
+        torch.testing.assert_close(second, -2 * step @ p.p11[i] @ step)
 
 
 # --- network outputs ----------------------------------------------------------------------------------------
@@ -233,35 +229,66 @@ def test_curvature_does_not_depend_on_what_the_others_do(d: int) -> None:
 
 @pytest.mark.parametrize(("d", "size"), [(1, 5), (2, 2 + 3 + 4 + 3 + 2), (3, 3 + 6 + 9 + 6 + 3)])
 def test_unpacked_matrices(d: int, size: int) -> None:
-    """mu first; L lower triangular with positive diagonal, so that P11 is positive definite; P22 symmetric."""
+    """mu first; P11 = L L^T, L lower triangular with positive diagonal, so that it is definite; P22 symmetric."""
     assert output_size(d) == size
     raw = 2 * normal(20, N, size)
     p = unpack(raw, d)
     assert [tuple(leaf.shape) for leaf in p] == [(20, N, d), *[(20, N, d, d)] * 3, (20, N, d)]
     assert torch.equal(p.mu, raw[..., :d])
     assert torch.equal(p.psi, raw[..., -d:])
-    assert (p.cholesky.diagonal(dim1=-2, dim2=-1) > 0).all()
-    assert torch.equal(p.cholesky, p.cholesky.tril())
+    rows, cols = torch.tril_indices(d, d)
+    lower = torch.zeros(20, N, d, d, dtype=torch.float64)
+    lower[..., rows, cols] = raw[..., d : d + len(rows)]
+    lower.diagonal(dim1=-2, dim2=-1).exp_().log1p_()  # softplus, from its definition
+    torch.testing.assert_close(p.p11, lower @ lower.mT)
+    assert torch.equal(p.p11, p.p11.mT)
     assert torch.equal(p.p22, p.p22.mT)
-    eigenvalues = torch.linalg.eigvalsh(p.cholesky @ p.cholesky.mT)
+    eigenvalues = torch.linalg.eigvalsh(p.p11)
     assert (eigenvalues.amin(-1) > -1e-14 * eigenvalues.amax(-1)).all()  # positive, to the rounding of the largest
 
 
 @pytest.mark.parametrize("d", DIMS)
 def test_every_output_has_its_own_entry(d: int) -> None:
-    """The map from outputs to (mu, L, P12, upper P22, psi) is one to one: none is lost, none used twice."""
+    """The map from outputs to (mu, L, P12, upper P22, psi) is one to one: none is lost, none used twice.
+
+    L is the Cholesky factor of P11, the only one with a positive diagonal.
+    """
     raw = normal(output_size(d))
     rows, cols = torch.tril_indices(d, d)
 
     def entries(outputs: Tensor) -> Tensor:
         p = unpack(outputs, d)
-        return torch.cat((p.mu, p.cholesky[rows, cols], p.p12.flatten(), p.p22[cols, rows], p.psi))
+        return torch.cat((p.mu, torch.linalg.cholesky(p.p11)[rows, cols], p.p12.flatten(), p.p22[cols, rows], p.psi))
 
     jacobian = torch.autograd.functional.jacobian(entries, raw)
     expected = torch.ones_like(raw)
     on_diagonal = d + torch.nonzero(rows == cols).squeeze(1)
     expected[on_diagonal] = torch.sigmoid(raw[on_diagonal])  # the slope of softplus
     torch.testing.assert_close(jacobian, torch.diag(expected))
+
+
+def test_p11_as_an_absolute_value_by_hand() -> None:
+    """The released code's: -|c1| delta_i^2, every other output as it is; without groups and with them."""
+    raw = torch.tensor([[0.5, -3.0, 0.25, -0.75, 2.0], [1.5, 4.0, -1.0, 0.5, -2.5]], dtype=torch.float64)
+    p = unpack(raw, 1, "absolute")
+    assert p.p11.flatten().tolist() == [3.0, 4.0]
+    others = unpack(raw, 1)
+    assert p.p11.shape == others.p11.shape
+    for name in ("mu", "p12", "p22", "psi"):
+        assert torch.equal(getattr(p, name), getattr(others, name))
+    # Agent 0: 2 delta_1 - 3 delta_0^2 - 0.25 delta_0 delta_1 + 0.75 delta_1^2 at delta = (2, -1).
+    assert label_invariant_advantage(torch.tensor([[2.0], [-1.0]]).double(), p)[0].item() == -2 - 12 + 0.5 + 0.75
+    grouped = unpack_groups(raw, 1, [range(2)], "absolute")
+    assert torch.equal(grouped.p11, p.p11)
+
+
+@pytest.mark.parametrize("d", (2, 3))
+def test_an_absolute_value_is_of_one_number(d: int) -> None:
+    allowed = f"^p11 = 'absolute': with actions of {d} numbers allowed is 'cholesky' only$"
+    with pytest.raises(ValueError, match=allowed):
+        unpack(normal(N, output_size(d)), d, "absolute")
+    with pytest.raises(ValueError, match=allowed):
+        unpack_groups(normal(N, grouped_output_size(d, 2)), d, [range(1), range(1, N)], "absolute")
 
 
 # --- groups -------------------------------------------------------------------------------------------------
@@ -306,7 +333,7 @@ def test_groups_are_a_special_case_of_the_general_form(d: int, sizes: tuple[int,
         for i in range(N):
             others, p12, p22, psi = general_arguments(i, p)
             assert torch.equal(p22, p22.mT)
-            expected = general_advantage(delta[b, i], delta[b, others].flatten(), p.cholesky[i], p12, p22, psi)
+            expected = general_advantage(delta[b, i], delta[b, others].flatten(), p.p11[i], p12, p22, psi)
             torch.testing.assert_close(advantage[b, i], expected)
 
 
@@ -331,8 +358,8 @@ def test_agents_are_interchangeable_within_a_group_alone(d: int) -> None:
 @pytest.mark.parametrize("d", DIMS)
 def test_p11_of_groups_is_positive_definite_and_p22_symmetric(d: int) -> None:
     p = grouped_parameters_of(d, (1, 3), 5)
-    assert (p.cholesky.triu(1) == 0).all()
-    assert (torch.linalg.eigvalsh(p.cholesky @ p.cholesky.mT) > 0).all()
+    assert torch.equal(p.p11, p.p11.mT)
+    assert (torch.linalg.eigvalsh(p.p11) > 0).all()
     assert torch.equal(p.p22, p.p22.mT)
 
 

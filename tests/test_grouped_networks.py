@@ -140,6 +140,12 @@ def test_first_outputs_share_memory() -> None:
     assert all(a.data_ptr() == b.data_ptr() for a, b in zip(first.parameters, net.parameters, strict=True))
 
 
+@pytest.mark.parametrize("skip", [None, 1, 2])
+def test_scaled_multiplies_every_groups_outputs(skip: int | None) -> None:
+    net = example(skip=skip)
+    torch.testing.assert_close(net.scaled(-4.5)(seen()), -4.5 * net(seen()))
+
+
 def test_one_group_has_the_network_of_all_agents() -> None:
     one = create([range(6)], 4, 2, (7,), (8,), 3, streams(1, 2))
     assert isinstance(one, ObservationNetwork)

@@ -368,6 +368,17 @@ def test_a_missing_tensor_is_a_key_error(missing: str) -> None:
         ObservationNetwork.from_state_dict(tensors, "net")
 
 
+@pytest.mark.parametrize("degree", [None, 1, 2])
+def test_scaled_multiplies_the_outputs(degree: int | None) -> None:
+    """Skip terms too; the network itself is left as it was."""
+    net, observation = example() if degree is None else with_skip(degree), seen()
+    before, plain = [t.clone() for t in net.parameters], net(observation)
+    scaled = net.scaled(-4.5)
+    torch.testing.assert_close(scaled(observation), -4.5 * plain)
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters, before, strict=True))
+    torch.testing.assert_close(net.sigma.scaled(2.0)(normal(2, 3, 10)), 2 * net.sigma(normal(2, 3, 10)))
+
+
 @pytest.mark.parametrize("degree", [None, 1])
 def test_map_meets_counterparts(degree: int | None) -> None:
     first, second = (

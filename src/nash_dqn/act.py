@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nash_dqn import config as configuration
-from nash_dqn.advantage import unpack
+from nash_dqn.advantage import P11Form, unpack
 from nash_dqn.artifacts import ArtifactError
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, MarketState
@@ -61,10 +61,11 @@ def answer(
 
     Returns:
         ``policy``, ``algorithm``, ``scenario``, ``state`` and, under ``members``, for each its ``seed``, how its
-        training ``ended`` (None where no record tells), the ``action`` in shares/hour and, of Nash-DQN's weights,
-        ``advantage``: ``mu`` in shares/hour, ``P11``, ``P12`` and ``P22`` in $ per (shares/hour)^2, ``psi`` in $ per
-        share/hour. Members of a file of snapshots have ``transitions``, too. ``advantage_needs`` says what is missing
-        where the advantage function sees more than the policy and cannot be given.
+        training ``ended`` (None where no record tells), the ``action`` in shares/hour and, where there is an advantage
+        function and a record that tells how to read it, ``advantage``: ``mu`` in shares/hour, ``P11``, ``P12`` and
+        ``P22`` in $ per (shares/hour)^2, ``psi`` in $ per share/hour. Members of a file of snapshots have
+        ``transitions``, too. ``advantage_needs`` says what is missing where the advantage function sees more than the
+        policy and cannot be given.
 
     Raises:
         ArtifactError: a file is missing, damaged or of another training.
@@ -74,7 +75,8 @@ def answer(
     path = find_weights(policy)
     weights = read_weights(path)
     loaded = load_policy(path)
-    record = read_run(path) if config is None else None
+    beside = read_run(path)
+    record = beside if config is None else None
     if not weights.is_of_market(record):
         raise ArtifactError(f"{path}: of another game than the market, which alone act is for; give a policy of it")
     name, game = _market(path, weights, record, config, scenario)
@@ -92,11 +94,12 @@ def answer(
     first = slice(0, 1)
     actions = loaded(_observe(game, state, loaded.observation, weights), first).reshape(-1).tolist()
     parameters: dict[str, Tensor] = {}
-    spec = _seen_by_advantage(weights, record)
+    spec = _seen_by_advantage(weights, beside)
     unknown = None if spec is None else _missing(game, spec, step, flows)
-    if spec is not None and unknown is None:
+    if beside is not None and spec is not None and unknown is None:
         _check_fit(path, weights.networks["advantage"], spec, name, game)
-        parameters = _parameters(weights, _observe(game, state, spec, weights))
+        form = beside["config"]["recipe"].get("p11", "cholesky")  # the only form there was before records named it
+        parameters = _parameters(weights, _observe(game, state, spec, weights), form)
     whole = record is not None and "transitions" not in weights.meta  # a snapshot was taken before the end
     ends = {member["seed"]: member["stopped"] for member in record["members"]} if record and whole else {}
     members = []
@@ -257,21 +260,21 @@ def _observe(game: Market, state: MarketState, spec: ObservationSpec, weights: W
 
 
 def _seen_by_advantage(weights: Weights, record: dict[str, Any] | None) -> ObservationSpec | None:
-    """What the advantage function sees; None where there is none, or nothing tells what it sees.
+    """What the advantage function sees; None where there is none, or no record tells that and P11's form.
 
-    Beside an actor it sees what the critic does, which the record tells.
+    Beside an actor it sees what the critic does.
     """
-    if "advantage" not in weights.networks:
+    if "advantage" not in weights.networks or record is None:
         return None
     if "actor" not in weights.networks:
         return weights.observation
-    critic = record["config"]["recipe"].get("critic") if record else None
+    critic = record["config"]["recipe"].get("critic")
     return None if critic is None else ObservationSpec(**critic)
 
 
-def _parameters(weights: Weights, observation: Observation) -> dict[str, Tensor]:
+def _parameters(weights: Weights, observation: Observation, form: P11Form) -> dict[str, Tensor]:
     """Parameters of the advantage function at the first agent's view, ``[K]`` each."""
     network = weights.networks["advantage"]
-    mu, p11, p12, p22, psi = unpack(network(observation, slice(0, 1)), Market.action_dim)
+    mu, p11, p12, p22, psi = unpack(network(observation, slice(0, 1)), Market.action_dim, form)
     matrices = {"mu": mu, "P11": p11, "P12": p12, "P22": p22, "psi": psi}
     return {name: tensor.reshape(-1) for name, tensor in matrices.items()}

@@ -6,6 +6,7 @@ The library does not know where the schema lives; callers pass it.
 
 import copy
 import difflib
+import itertools
 import json
 import math
 import re
@@ -20,11 +21,14 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 
 from nash_dqn import ablation
 from nash_dqn.pairing import member_pairs
+from nash_dqn.published import AUTHORS
 
 __all__ = [
+    "AUTHORS_FILES",
     "BETA_PATTERN",
     "ConfigError",
     "ablation_settings",
+    "authors_files",
     "comparison",
     "fictitious_play_settings",
     "format_beta",
@@ -42,6 +46,9 @@ __all__ = [
 
 BETA_PATTERN = r"[0-9]+(?:\.[0-9]+)?(?:e-[0-9]+)?"
 """Regular expression of a beta in a path; ``parse_beta`` is stricter (one spelling per number)."""
+
+AUTHORS_FILES = {"action": "Action_Net.pt", "value": "Value_Net.pt", "fp": "pol_net_it.pt"}
+"""Names of the files that the authors' weights are read from, by what :func:`authors_files` calls them."""
 
 _MANY = "many_players_"
 _COMPARED = ("nash_dqn", "fictitious_play", "self_play")  # the first with one of the others
@@ -195,7 +202,16 @@ def _check_references(config: Mapping[str, Any]) -> None:
 
     each("run", "scenarios")
     each("run", "comparisons")
+    for index, name in enumerate(config["beta_sweep"]["scenarios"]):
+        if name not in config["run"]["scenarios"]:
+            names = config["run"]["scenarios"]
+            allowed = f"a name from run.scenarios ({', '.join(names)})"
+            _fail(("beta_sweep", "scenarios", index), name, allowed, _suggestion(name, names))
     for name in config["comparisons"]:
+        if name == AUTHORS:
+            raise ConfigError(
+                f"comparisons: got the name {_show(name)}, expected another, as that of the authors' own policies"
+            )
         pair = comparison(config, name)
         if len(pair) != 2:
             _fail(("comparisons", name), pair, f"{_COMPARED[0]} and either {' or '.join(_COMPARED[1:])}")
@@ -222,6 +238,9 @@ def _check_references(config: Mapping[str, Any]) -> None:
     }
     for section, recipes in of_recipe.items():
         _check_name((section, "recipe"), config[section]["recipe"], config, recipes)
+    each("penalty_study", "scenarios")
+    for index, name in enumerate(config["penalty_study"]["recipes"]):
+        _check_name(("penalty_study", "recipes", index), name, config, "nash_dqn")
     _check_name(("projection", "recipe"), config["projection"]["recipe"], config, "nash_dqn")
     each("robustness", "nash_dqn")
     for section in ("nash_dqn", "fictitious_play"):
@@ -268,7 +287,7 @@ def _check_sizes(config: Mapping[str, Any]) -> None:
             found = " and ".join(f"{_show(of)} of {recipe}" for recipe, of in seeds.items())
             allowed = "a seed that both have, or a single seed of one of them"
             raise ConfigError(f"{_dotted(('comparisons', name))}: got the seeds {found}, expected {allowed}") from None
-    _check_beta_sweep(config)
+    _check_sweeps(config)
     fitted = config["projection"]["recipe"]
     if config["nash_dqn"][fitted]["policy"] != "projected":
         _fail(("projection", "recipe"), fitted, "a recipe with policy: projected")
@@ -289,21 +308,41 @@ def _check_sizes(config: Mapping[str, Any]) -> None:
         _fail(("policy_grid", "inventory", "high"), inventory["high"], allowed)
 
 
-def _check_beta_sweep(config: Mapping[str, Any]) -> None:
-    """Its recipe has the loss that Fig. 1 shows, and its histories the iterations at which it is read off."""
-    section, path = config["beta_sweep"], ("beta_sweep",)
-    swept = config["nash_dqn"][section["recipe"]]
-    if swept["policy"] != "nash" or swept["critic"] is not None:
-        _fail((*path, "recipe"), section["recipe"], "a recipe with policy: nash and critic: null, whose loss is (17)")
-    if swept["patience"] is not None:
-        _fail((*path, "recipe"), section["recipe"], "a recipe with patience: null, which reaches every iteration")
-    every, window = swept["history_every"], section["window"]
-    if window % every:
-        _fail((*path, "window"), window, f"a multiple of the recipe's history_every ({every})")
-    for index, iteration in enumerate(section["iterations"]):
-        if iteration % every or not window <= iteration <= swept["iterations"]:
-            allowed = f"a multiple of {every} from {window} to {swept['iterations']}, the recipe's iterations"
-            _fail((*path, "iterations", index), iteration, allowed)
+def _check_sweeps(config: Mapping[str, Any]) -> None:
+    """Recipes that are trained at several betas have the loss that is compared, and histories where it is read off."""
+    sweep, study = config["beta_sweep"], config["penalty_study"]
+    _check_read_off(config, "beta_sweep", {("beta_sweep", "recipe"): sweep["recipe"]})
+    recipes: dict[_Path, str] = {
+        ("penalty_study", "recipes", index): name for index, name in enumerate(study["recipes"])
+    }
+    _check_read_off(config, "penalty_study", recipes)
+    for name, market in itertools.product(study["recipes"], study["scenarios"]):
+        recipe = config["nash_dqn"][name]
+        played = recipe["episodes_per_iteration"] * config["scenarios"][market]["n_steps"]
+        counts = [digit * 10**power for power in range(4, 12) for digit in (1, 2, 5)]
+        kept = [n // played for n in counts if n % played == 0 and n <= played * recipe["iterations"]]
+        for index, iteration in enumerate(study["iterations"]):
+            if iteration not in kept:
+                allowed = f"one of {', '.join(map(str, kept))}, after which policies of {name} are kept"
+                _fail(("penalty_study", "iterations", index), iteration, allowed)
+
+
+def _check_read_off(config: Mapping[str, Any], section: str, recipes: Mapping[_Path, str]) -> None:
+    """Each recipe's loss is (17), and its history has whole windows before the iterations of the section."""
+    window = config[section]["window"]
+    for of_recipe, name in recipes.items():
+        recipe = config["nash_dqn"][name]
+        if recipe["policy"] != "nash" or recipe["critic"] is not None:
+            _fail(of_recipe, name, "a recipe with policy: nash and critic: null, whose loss is (17)")
+        if recipe["patience"] is not None:
+            _fail(of_recipe, name, "a recipe with patience: null, which reaches every iteration")
+        every = recipe["history_every"]
+        if window % every:
+            _fail((section, "window"), window, f"a multiple of history_every ({every}) of {name}")
+        for index, iteration in enumerate(config[section]["iterations"]):
+            if iteration % every or not window <= iteration <= recipe["iterations"]:
+                allowed = f"a multiple of {every} from {window} to {recipe['iterations']}, the iterations of {name}"
+                _fail((section, "iterations", index), iteration, allowed)
 
 
 def _check_outside_learners(config: Mapping[str, Any]) -> None:
@@ -484,6 +523,8 @@ def _allowed_without_unit(schema: _Schema, root: _Schema) -> str:
         case "array":
             least = schema.get("minItems", 0)
             size = f" of at least {least}" if least else ""
+            if least == schema.get("maxItems"):
+                size = f" of {least}"
             distinct = " and no two equal" if schema.get("uniqueItems") else ""
             items = _allowed_without_unit(_resolve(schema["items"], root), root)
             return f"a list{size}, each {items}{distinct}{or_null}"
@@ -575,6 +616,33 @@ def parse_beta(text: str) -> float:
     if re.fullmatch(BETA_PATTERN, text) and format_beta(float(text)) == text:
         return float(text)
     raise ConfigError(f"beta: got {_show(text)}, expected a number >= 0 written as 100 or 0.5")
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+
+def authors_files(folder: str | Path) -> dict[str, str]:
+    """Paths of the authors' weights, by the keys of :data:`AUTHORS_FILES`: in a folder, or else anywhere below it.
+
+    Hidden folders are passed over; a relative path starts at the working directory.
+
+    Raises:
+        ConfigError: there is no such folder, or of one of the files none in it, or several below it.
+    """
+    path = Path(folder)
+    found, wrong = {}, None if path.is_dir() else "there is no such folder"
+    for key, name in AUTHORS_FILES.items():
+        below = [at for at in path.rglob(name) if not any(part.startswith(".") for part in at.relative_to(path).parts)]
+        paths = [path / name] if (path / name).is_file() else sorted(at for at in below if at.is_file())
+        found[key] = str(paths[0]) if paths else ""
+        if not paths:
+            wrong = wrong or f"{name} is missing"
+        elif len(paths) > 1:
+            wrong = wrong or f"several are called {name}: {', '.join(map(str, paths))}"
+    if wrong is not None:
+        expected = f"a folder with {', '.join(AUTHORS_FILES.values())} in it or below it"
+        raise ConfigError(_one_line(f"{AUTHORS}: got {_show(str(folder), 200)}, expected {expected}, but {wrong}"))
+    return found
 
 
 # --------------------------------------------------------------------------------------------- settings

@@ -27,8 +27,9 @@ GAME = Market(
 SETTINGS: dict[str, Any] = {
     "observation": {}, "actor_hidden": [5], "critic_hidden": [4], "phi_hidden": [3], "iterations": 1,
     "first_epochs": 1, "epochs": 1, "episodes_per_epoch": 2, "learning_rate": 0.01, "weight_decay": 0.1,
-    "target_rate": 0.3, "exploration": {"start": 0.5, "end": 0.05}, "action_bound": 50.0, "opponents": "last",
-    "gradient_clip": None, "divergence_factor": 1e6, "history_every": 1,
+    "target_rate": 0.3, "exploration": {"start": 0.5, "end": 0.05, "target_sd": None}, "action_bound": 50.0,
+    "action_scale": 1.5, "returned": "target", "optimisers": "renewed", "opponents": "last", "gradient_clip": None,
+    "largest_loss": None, "history_every": 1,
 }  # fmt: skip
 CPU = torch.device("cpu")
 NETWORKS = ("actor", "critic")
@@ -56,10 +57,12 @@ def shocks_of(game: Market = GAME, episodes: int = 4, seed: int = 1, members: in
     return game.shocks_from_normals(normals)
 
 
-def excursions(explore: bool, target: float = 0.0, episodes: int = 4, game: Market = GAME) -> Excursions:
-    shape = (2, episodes, game.n_steps)
-    normals = torch.full((*shape, 1), target / game.scales.inventory, dtype=torch.float64)
-    return Excursions(torch.full(shape, explore), normals)
+def excursions(
+    explore: bool, target: float = 0.0, episodes: int = 4, game: Market = GAME, sd: float | None = None
+) -> Excursions:
+    """At every step or none, towards an inventory of so many shares: of the game's own spread, or of this."""
+    shape, spread = (2, episodes, game.n_steps), game.scales.inventory if sd is None else sd
+    return Excursions(torch.full(shape, explore), torch.full((*shape, 1), target / spread, dtype=torch.float64), sd)
 
 
 def still(state: MarketState, _: Observation) -> Tensor:
@@ -77,35 +80,48 @@ def playing_numbers(state: MarketState, _: Observation) -> Tensor:
 
 
 def test_the_learner_follows_its_actor_and_the_others_their_policy() -> None:
+    """The actor's network gives rates in units of 1.5 shares/hour."""
     agent = agent_of(recipe())
     episodes = agent.play(playing_numbers, shocks_of(), excursions(False))
     actor = agent.actor.frozen(episodes.observation, LEARNER)
-    torch.testing.assert_close(episodes.actions[..., LEARNER, :], actor)
+    torch.testing.assert_close(episodes.actions[..., LEARNER, :], 1.5 * actor)
     for m in range(3):
         assert (episodes.actions[:, :, m, 1, 0] == 1.0 + m).all()
         assert (episodes.actions[:, :, m, 2, 0] == 2.0 + m).all()
 
 
-def test_an_excursion_arrives_at_its_target_when_the_horizon_ends() -> None:
-    """From any inventory at the constant rate (target - q) / (T - t): a straight line."""
+@pytest.mark.parametrize("sd", [None, 10.0])
+def test_excursions_approach_their_target(sd: float | None) -> None:
+    """At the rate z - q (released code): half an hour of it is half of the way, and three steps are 7/8."""
     agent, shocks = agent_of(recipe()), shocks_of()
-    episodes = agent.play(still, shocks, excursions(True, target=3.0))
+    episodes = agent.play(still, shocks, excursions(True, target=3.0, sd=sd))
     start = shocks.inventory[..., 0]
     for m in range(3):
-        torch.testing.assert_close(episodes.actions[:, :, m, 0, 0], (3.0 - start) / 1.5)
+        torch.testing.assert_close(episodes.actions[:, :, m, 0, 0], (3.0 - start) * 0.5**m)
     end = start + 0.5 * episodes.actions[:, :, :, 0, 0].sum(-1)
-    torch.testing.assert_close(end, torch.full_like(end, 3.0))
+    torch.testing.assert_close(end, 3.0 - (3.0 - start) / 8)
 
 
-def test_an_excursion_of_one_step_goes_its_part_of_the_way() -> None:
-    """At step 1 only: one hour is left, so the rate is (target - q) / 1 hour; before and after the actor trades."""
+def test_the_spread_of_excursions_is_in_shares() -> None:
+    """A standard normal of 1 leads to 2 shares, the sd of initial inventories here, or to as many as the recipe says."""
+    agent, shocks = agent_of(recipe()), shocks_of()
+    one = excursions(True, target=2.0)
+    assert (one.normals == 1).all()
+    start = shocks.inventory[..., 0]
+    for sd, target in ((None, 2.0), (10.0, 10.0)):
+        played = agent.play(still, shocks, one._replace(sd=sd)).actions
+        torch.testing.assert_close(played[:, :, 0, 0, 0], target - start)
+
+
+def test_an_excursion_of_one_step() -> None:
+    """At step 1 only; before and after the actor trades."""
     agent = agent_of(recipe())
     one = excursions(False, target=-2.0)
     one.explore[:, :, 1] = True
     episodes = agent.play(still, shocks_of(), one)
-    actor = agent.actor.frozen(episodes.observation, LEARNER)[..., 0, 0]
+    actor = 1.5 * agent.actor.frozen(episodes.observation, LEARNER)[..., 0, 0]
     held = shocks_of().inventory[..., 0] + 0.5 * actor[:, :, 0]
-    torch.testing.assert_close(episodes.actions[:, :, 1, 0, 0], (-2.0 - held) / 1.0)
+    torch.testing.assert_close(episodes.actions[:, :, 1, 0, 0], -2.0 - held)
     torch.testing.assert_close(episodes.actions[:, :, [0, 2], 0, 0], actor[:, :, [0, 2]])
 
 
@@ -158,20 +174,25 @@ class Plain:
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"observation": {"inventories": "visible"}, "action_bound": 0.1}, {"gradient_clip": 0.001}],
+    [
+        {},
+        {"observation": {"inventories": "visible"}, "action_bound": 0.1, "action_scale": None},
+        {"gradient_clip": 0.001},
+    ],
     ids=["private", "visible-bounded", "clipped"],
 )
 def test_update_agrees_with_plain_autograd(changes: dict[str, Any]) -> None:
     """Lillicrap et al., Continuous control with deep reinforcement learning (2016), Algorithm 1, twice.
 
     Critic: mean of (Q(x, u) - r - discount Q'(x', u'(x')))^2, Q' = 0 at the end of the horizon. Actor: minus the mean
-    of Q(x, u(x)), by the critic just updated. Targets: theta' <- tau theta + (1 - tau) theta'. Actions enter the critic
-    in units of the game's rate scale. Gradients, weights and what is reported are compared, member by member.
+    of Q(x, u(x)), by the critic just updated. Targets: theta' <- tau theta + (1 - tau) theta'. Actions enter the critic,
+    and leave the actor, in units of the recipe's or the game's scale; the target's are not clipped. Gradients, weights
+    and what is reported are compared, member by member.
     """
     made = recipe(**changes)
     agent = agent_of(made)
-    unit, bound = GAME.scales.rate, made.action_bound
-    plain = []
+    unit = GAME.scales.rate if made.action_scale is None else made.action_scale
+    plain, largest = [], 0.0
     for k in range(2):
         nets = {
             "actor": Plain(agent.actor.network, k), "critic": Plain(agent.critic.network, k),
@@ -199,8 +220,9 @@ def test_update_agrees_with_plain_autograd(changes: dict[str, Any]) -> None:
                 for m in range(3):
                     target = episodes.rewards[k, e, m, 0]
                     if m < 2:
-                        later = nets["target_actor"](*view(e, m + 1)).clamp(-bound, bound)
-                        value = nets["target_critic"](*view(e, m + 1), later[None] / unit)
+                        later = nets["target_actor"](*view(e, m + 1))
+                        largest = max(largest, unit * later.abs().item())
+                        value = nets["target_critic"](*view(e, m + 1), later[None])
                         target = target + GAME.discount * value.detach()
                     error = (
                         error + (nets["critic"](*view(e, m), episodes.actions[k, e, m, 0] / unit) - target) ** 2 / 12
@@ -210,7 +232,7 @@ def test_update_agrees_with_plain_autograd(changes: dict[str, Any]) -> None:
             check_step(agent.critic, k, error, nets["critic"], optimisers["critic"], made.gradient_clip)
             for e in range(4):
                 for m in range(3):
-                    quality = quality + nets["critic"](*view(e, m), nets["actor"](*view(e, m))[None] / unit) / 12
+                    quality = quality + nets["critic"](*view(e, m), nets["actor"](*view(e, m))[None]) / 12
             check_step(agent.actor, k, -quality, nets["actor"], optimisers["actor"], made.gradient_clip)
             for name in NETWORKS:
                 target_network = getattr(agent, f"target_{name}")
@@ -218,6 +240,7 @@ def test_update_agrees_with_plain_autograd(changes: dict[str, Any]) -> None:
                 for (old, new), ours in zip(pairs, target_network.parameters, strict=True):
                     old.data = 0.3 * new.data + 0.7 * old.data
                     torch.testing.assert_close(ours[k], old.detach(), rtol=1e-8, atol=1e-10)
+    assert largest > 0.1, "a bound on the target's actions is to be felt"
 
 
 def check_step(
@@ -260,6 +283,67 @@ def test_select_keeps_all_four_networks_together() -> None:
     kept = (agent.actor.frozen, agent.critic.frozen, agent.target_actor, agent.target_critic)
     for net, tensors in zip(kept, expected, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(net.parameters, tensors, strict=True))
+
+
+@pytest.mark.parametrize("returned", ["target", "online"])
+def test_what_a_best_response_returns(returned: str) -> None:
+    """The target actor or the online one, in shares/hour."""
+    agent = agent_of(recipe(returned=returned))
+    episodes = agent.play(playing_numbers, shocks_of(), excursions(False))
+    actor = {"target": agent.target_actor, "online": agent.actor.frozen}[returned]
+    expected = 1.5 * actor(episodes.observation, LEARNER)
+    torch.testing.assert_close(agent.policy(episodes.observation, LEARNER), expected)
+
+
+def optimiser_steps(agent: DDPG) -> list[float]:
+    """How many steps each tensor's optimiser has made."""
+    learners = (agent.actor, agent.critic)
+    return [learner.optimiser.state[p]["step"].item() for learner in learners for p in learner.parameters]
+
+
+@pytest.mark.parametrize("optimisers", ["renewed", "kept"])
+@pytest.mark.parametrize("returned", ["target", "online"])
+def test_the_next_best_response_begins_with_what_the_last_one_returned(returned: str, optimisers: str) -> None:
+    """All four networks, actors and critics; and then each goes its own way."""
+    agent = agent_of(recipe(returned=returned, optimisers=optimisers))
+    agent.update(agent.play(playing_numbers, shocks_of(), excursions(False)))
+    found = [[t.clone() for t in network.parameters] for network in agent.found]
+    policy = [t.clone() for t in agent.policy.parameters]
+    agent.restart()
+    for kept, online, target in zip(
+        found, (agent.actor, agent.critic), (agent.target_actor, agent.target_critic), strict=True
+    ):
+        for network in (online.network, online.frozen, target):
+            assert all(torch.equal(a, b) for a, b in zip(network.parameters, kept, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(agent.policy.parameters, policy, strict=True))
+
+    agent.update(agent.play(playing_numbers, shocks_of(seed=2), excursions(False)))
+    assert set(optimiser_steps(agent)) == {1.0 if optimisers == "renewed" else 2.0}
+    for kept, online, target in zip(
+        found, (agent.actor, agent.critic), (agent.target_actor, agent.target_critic), strict=True
+    ):
+        for before, now, slow in zip(kept, online.frozen.parameters, target.parameters, strict=True):
+            torch.testing.assert_close(slow, 0.3 * now + 0.7 * before)
+            assert not torch.equal(now, before)
+
+
+def test_kept_optimisers_go_on_where_they_were() -> None:
+    """To the bit as if the weights had been replaced in the middle of one best response."""
+    agents = [agent_of(recipe(returned="target", optimisers="kept")) for _ in range(2)]
+    for number, agent in enumerate(agents):
+        agent.update(agent.play(playing_numbers, shocks_of(), excursions(False)))
+        if number:
+            agent.restart()
+        else:
+            for name in NETWORKS:
+                online, target = getattr(agent, name).frozen, getattr(agent, f"target_{name}")
+                for parameter, weight in zip(online.parameters, target.parameters, strict=True):
+                    parameter.copy_(weight)
+        agent.update(agent.play(playing_numbers, shocks_of(seed=2), excursions(False)))
+    by_hand, restarted = agents
+    for name in NETWORKS:
+        pairs = zip(getattr(by_hand, name).parameters, getattr(restarted, name).parameters, strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
 
 
 # --- opponents ----------------------------------------------------------------------------------------------
@@ -338,7 +422,8 @@ def test_finds_the_optimum_of_a_lone_trader() -> None:
     seeds = [1, 2, 3]
     made = recipe(
         actor_hidden=[32, 32], critic_hidden=[32, 32], first_epochs=1500, episodes_per_epoch=50, learning_rate=0.003,
-        weight_decay=0.0, target_rate=0.5, exploration={"start": 0.5, "end": 0.5}, action_bound=5.0, history_every=500,
+        weight_decay=0.0, target_rate=0.5, exploration={"start": 0.5, "end": 0.5, "target_sd": None}, action_bound=5.0,
+        action_scale=None, history_every=500,
     )  # fmt: skip
     result = train(game, made, seeds)
     network = ObservationNetwork.from_state_dict(result.tensors, "actor")

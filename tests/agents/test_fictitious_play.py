@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nash_dqn.agents.ddpg import DDPG, Excursions, Opponents
 from nash_dqn.agents.episodes import Episodes
-from nash_dqn.agents.fictitious_play import EpsilonSchedule, FictitiousPlayRecipe, train
+from nash_dqn.agents.fictitious_play import EpsilonGreedy, FictitiousPlayRecipe, train
 from nash_dqn.agents.result import TrainingResult
 from nash_dqn.artifacts import write_training
 from nash_dqn.games.base import Observation, ObservationSpec
@@ -26,8 +26,9 @@ GAME = Market(
 SETTINGS: dict[str, Any] = {
     "observation": {}, "actor_hidden": [5], "critic_hidden": [4], "phi_hidden": [3], "iterations": 3,
     "first_epochs": 30, "epochs": 20, "episodes_per_epoch": 2, "learning_rate": 0.01, "weight_decay": 0.1,
-    "target_rate": 0.3, "exploration": {"start": 0.6, "end": 0.2}, "action_bound": 50.0, "opponents": "last",
-    "gradient_clip": None, "divergence_factor": 1e9, "history_every": 10,
+    "target_rate": 0.3, "exploration": {"start": 0.6, "end": 0.2, "target_sd": None}, "action_bound": 50.0,
+    "action_scale": 1.5, "returned": "target", "optimisers": "renewed", "opponents": "last", "gradient_clip": None,
+    "largest_loss": None, "history_every": 10,
 }  # fmt: skip
 MODES = ("last", "average")
 FILES = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
@@ -45,11 +46,11 @@ class Recorder:
         self.excursions: list[Excursions] = []
         self.episodes: list[Episodes] = []
         self.used: list[Episodes] = []
-        self.actors: list[Network] = []
+        self.policies: list[Network] = []
         play, update = DDPG.play, DDPG.update
 
         def recording_play(agent: DDPG, opponents: Opponents, shocks: Shocks, excursions: Excursions) -> Episodes:
-            self.actors.append(agent.actor.snapshot())
+            self.policies.append(agent.policy.map(Tensor.clone))
             self.shocks.append(shocks)
             self.excursions.append(excursions)
             self.episodes.append(play(agent, opponents, shocks, excursions))
@@ -74,10 +75,20 @@ def same(first: TrainingResult, second: TrainingResult) -> bool:
 
 def test_recipe_from_its_configuration() -> None:
     made = recipe(observation={"price": "S-Y"})
-    assert (made.observation, made.exploration) == (ObservationSpec(price="S-Y"), EpsilonSchedule(0.6, 0.2))
+    assert (made.observation, made.exploration) == (ObservationSpec(price="S-Y"), EpsilonGreedy(0.6, 0.2, None))
+    assert recipe(exploration={"start": 0.5, "end": 0.0, "target_sd": 10}).exploration == EpsilonGreedy(0.5, 0, 10)
     assert made.total_epochs == 30 + 2 * 20
+    assert [made.position(done) for done in (0, 29, 30, 49, 50, 69)] == [(0, 0), (0, 29), (1, 0), (1, 19), (2, 0), (2, 19)]
     with pytest.raises(TypeError, match="momentum"):
         recipe(momentum=0.9)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("returned", "best"), ("optimisers", "reset"), ("opponents", "all")]
+)
+def test_an_unknown_choice_is_refused(field: str, value: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{field} = '{value}': allowed are [^\n]*$"):
+        recipe(**{field: value})
 
 
 # --- the whole run ------------------------------------------------------------------------------------------
@@ -143,18 +154,19 @@ def test_the_modes_differ_from_the_second_best_response_on() -> None:
     assert not same(*second)
 
 
-def test_others_play_the_last_best_response(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Algorithm 2: nobody trades at first; then all others play agent 0's actor as the last best response left it."""
+@pytest.mark.parametrize("changes", [{}, {"returned": "online", "optimisers": "kept"}])
+def test_others_play_the_last_best_response(changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Algorithm 2: nobody trades at first; then all others play agent 0's policy as the last best response left it."""
     recorder = Recorder(monkeypatch)
-    train(GAME, recipe(), [3, 8])
+    train(GAME, recipe(**changes), [3, 8])
     assert len(recorder.episodes) == 70
     for epoch, episodes in enumerate(recorder.episodes):
         others = episodes.actions[..., 1:, :]
         if epoch < 30:
             assert not others.any()
         else:
-            # The actor at the start of this best response is the one that the last left: it is warm started.
-            frozen = recorder.actors[30 if epoch < 50 else 50]
+            # The policy at the start of this best response is the one that the last returned.
+            frozen = recorder.policies[30 if epoch < 50 else 50]
             torch.testing.assert_close(others, frozen(episodes.observation, slice(1, None)), rtol=1e-4, atol=1e-5)
 
 
@@ -166,7 +178,7 @@ def test_others_play_any_past_policy_in_average_mode(monkeypatch: pytest.MonkeyP
     for episodes in recorder.episodes[50:]:
         others = episodes.actions[..., 1:, :]
         candidates = [torch.zeros_like(others)]
-        candidates += [recorder.actors[start](episodes.observation, slice(1, None)) for start in (30, 50)]
+        candidates += [recorder.policies[start](episodes.observation, slice(1, None)) for start in (30, 50)]
         for e in range(2):
             fits = [torch.allclose(others[0, e], one[0, e], rtol=1e-4, atol=1e-5) for one in candidates]
             assert sum(fits) == 1
@@ -174,24 +186,69 @@ def test_others_play_any_past_policy_in_average_mode(monkeypatch: pytest.MonkeyP
     assert np.bincount(seen, minlength=3).min() >= 5  # of 40 episodes, a third each
 
 
+@pytest.mark.parametrize("returned", ["target", "online"])
+def test_weights_are_those_of_the_last_best_response(returned: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the target networks or of the online ones; the actor's rates in shares/hour, the critic as it is in training."""
+    recorder, networks = Recorder(monkeypatch), dict[str, Network]()
+    update = DDPG.update
+
+    def recording_update(agent: DDPG, episodes: Episodes) -> Tensor:
+        statistics = update(agent, episodes)
+        for name in ("actor", "critic"):
+            of = {"target": getattr(agent, f"target_{name}"), "online": getattr(agent, name).frozen}[returned]
+            networks[name] = of.map(Tensor.clone)
+        return statistics
+
+    monkeypatch.setattr(DDPG, "update", recording_update)
+    result = train(GAME, recipe(returned=returned), [3, 8])
+    observation = recorder.episodes[-1].observation
+    actor, critic = (ObservationNetwork.from_state_dict(result.tensors, name) for name in ("actor", "critic"))
+    torch.testing.assert_close(actor(observation), 1.5 * networks["actor"](observation))
+    actions = recorder.episodes[-1].actions
+    agents = slice(None)
+    assert torch.equal(critic(observation, agents, actions), networks["critic"](observation, agents, actions))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"returned": "online"},
+        {"optimisers": "kept"},
+        {"action_scale": None},
+        {"exploration": {"start": 0.6, "end": 0.2, "target_sd": 5.0}},
+        {"action_bound": 0.5},
+        {"gradient_clip": 0.01},
+    ],
+    ids=lambda changes: ", ".join(changes),
+)
+def test_every_setting_matters(changes: dict[str, Any]) -> None:
+    """Alone, from the same random numbers; the first two from the second best response on."""
+    assert not same(train(GAME, recipe(), [3]), train(GAME, recipe(**changes), [3]))
+    one = [train(GAME, recipe(iterations=1, **{"returned": "online", **more}), [3]) for more in ({}, changes)]
+    assert same(*one) == (set(changes) <= {"returned", "optimisers"})
+
+
 def test_exploration_falls_within_each_best_response(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Epsilon from 0.6 to 0.2 linearly, anew in each; targets as far spread as initial inventories, sqrt(4) shares."""
+    """Epsilon from 0.6 to 0.2 linearly, which it would reach at the epoch after the last, anew in each; normal targets
+    of the spread that the recipe says.
+    """
     recorder = Recorder(monkeypatch)
-    at, fractions = EpsilonSchedule.at, []
+    at, fractions = EpsilonGreedy.at, []
 
-    def recording_at(schedule: EpsilonSchedule, fraction: float) -> float:
+    def recording_at(exploration: EpsilonGreedy, fraction: float) -> float:
         fractions.append(fraction)
-        return at(schedule, fraction)
+        return at(exploration, fraction)
 
-    monkeypatch.setattr(EpsilonSchedule, "at", recording_at)
-    train(GAME, recipe(episodes_per_epoch=200), [3])
-    course = np.concatenate([np.linspace(0, 1, 30), *[np.linspace(0, 1, 20)] * 2])
+    monkeypatch.setattr(EpsilonGreedy, "at", recording_at)
+    train(GAME, recipe(episodes_per_epoch=200, exploration={"start": 0.6, "end": 0.2, "target_sd": 10}), [3])
+    course = np.concatenate([np.arange(30) / 30, *[np.arange(20) / 20] * 2])
     np.testing.assert_allclose(fractions, course, rtol=1e-12)
     share = np.array([excursions.explore.double().mean() for excursions in recorder.excursions])
     np.testing.assert_allclose(share, 0.6 - 0.4 * course, atol=4.5 * 0.5 / np.sqrt(600))
     targets = torch.stack([excursions.normals.squeeze(-1) for excursions in recorder.excursions])
     assert targets.std().item() == pytest.approx(1.0, rel=0.02)
     assert abs(targets.mean().item()) < 0.025
+    assert {excursions.sd for excursions in recorder.excursions} == {10}
 
 
 def test_each_episode_is_fresh_and_used_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,12 +265,23 @@ def test_each_episode_is_fresh_and_used_once(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_divergence_is_recorded() -> None:
     """At an absurd learning rate: finite weights, and the record says where each member stopped."""
-    made = recipe(learning_rate=1e9, divergence_factor=10.0, history_every=2)
+    made = recipe(learning_rate=1e9, largest_loss=1e4, history_every=2)
     result = train(GAME, made, [3, 8])
     for member in result.record["members"]:
         assert (member["stopped"], member["diverged"]) == ("diverged", True)
         assert member["iterations"] < 70
     assert all(tensor.isfinite().all() for tensor in result.tensors.values())
+
+
+def test_a_larger_critic_loss_than_allowed_is_divergence() -> None:
+    """A member leaves at the first row with a mean above the limit; the other stays below."""
+    whole = train(GAME, recipe(), [3, 8]).history
+    limit = 10.0
+    first = int(whole[(whole["seed"] == 8) & (whole["critic_loss"] > limit)]["epoch"].min())
+    assert 30 < first and whole[whole["seed"] == 3]["critic_loss"].max() < limit
+    result = train(GAME, recipe(largest_loss=limit), [3, 8])
+    assert [member["iterations"] for member in result.record["members"]] == [70, first]
+    assert [member["diverged"] for member in result.record["members"]] == [False, True]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -240,5 +308,5 @@ def test_a_member_goes_on_as_alone_when_another_diverges(mode: str, monkeypatch:
 
 def test_an_ensemble_without_members_left_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder(monkeypatch)
-    train(GAME, recipe(learning_rate=1e9, divergence_factor=10.0, history_every=2), [3])
+    train(GAME, recipe(learning_rate=1e9, largest_loss=1e4, history_every=2), [3])
     assert len(recorder.episodes) < 70

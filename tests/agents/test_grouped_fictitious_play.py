@@ -20,8 +20,9 @@ from nash_dqn.seeding import generator
 SETTINGS: dict[str, Any] = {
     "observation": {"inventories": "visible"}, "actor_hidden": [6], "critic_hidden": [6], "phi_hidden": [3],
     "iterations": 3, "first_epochs": 4, "epochs": 3, "episodes_per_epoch": 5, "learning_rate": 0.01,
-    "weight_decay": 0.01, "target_rate": 0.5, "exploration": {"start": 0.5, "end": 0.1}, "action_bound": 50.0,
-    "opponents": "last", "gradient_clip": None, "divergence_factor": 1e9, "history_every": 2,
+    "weight_decay": 0.01, "target_rate": 0.5, "exploration": {"start": 0.5, "end": 0.1, "target_sd": None},
+    "action_bound": 50.0, "action_scale": 2.0, "returned": "target", "optimisers": "renewed", "opponents": "last",
+    "gradient_clip": None, "largest_loss": None, "history_every": 2,
 }  # fmt: skip
 TRADERS, BASKET = Traders(sizes=(2, 3), horizon=2.0, n_steps=3), Basket(n_agents=2, horizon=2.0, n_steps=3)
 CPU = torch.device("cpu")
@@ -48,10 +49,10 @@ def epochs_of(game: Game, made: FictitiousPlayRecipe, trainer: Trainer, monkeypa
 @pytest.mark.parametrize("opponents", ["last", "average"])
 def test_the_others_play_their_groups_past_policies(opponents: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """At first nothing, then each the past best response of its own group; the learner plays its present actor."""
-    made = recipe(opponents=opponents, exploration={"start": 0.0, "end": 0.0})
+    made = recipe(opponents=opponents, exploration={"start": 0.0, "end": 0.0, "target_sd": None})
     trainer = Trainer(TRADERS, made, [1, 2], CPU)
-    past = trainer.actor.map(torch.Tensor.clone)
-    present = [agent.actor.snapshot() for agent in trainer.agents]
+    past = trainer.policy.map(torch.Tensor.clone)
+    present = [agent.actor.snapshot().scaled(2.0) for agent in trainer.agents]
     for learner, played in zip((0, 2), epochs_of(TRADERS, made, trainer, monkeypatch), strict=True):
         others = [i for i in range(5) if i != learner]
         assert (played.actions[..., others, :] == 0).all()
@@ -74,7 +75,7 @@ def test_groups_learn_from_their_own_learner_alone() -> None:
     before = trainer.agents[0].actor.snapshot(), trainer.agents[1].actor.snapshot()
     shocks = TRADERS.sample_shocks(4, generator(1, "x")).map(lambda leaf: leaf[None])
     noise = generator(2, "x")
-    excursions = Excursions(torch.ones(1, 4, 3, dtype=torch.bool), torch.randn(1, 4, 3, 1, generator=noise))
+    excursions = Excursions(torch.ones(1, 4, 3, dtype=torch.bool), torch.randn(1, 4, 3, 1, generator=noise), None)
     opponents = trainer.past.opponents(torch.zeros(1, 4), trainer.agents[1].learner)
     trainer.agents[1].update(trainer.agents[1].play(opponents, shocks, excursions))
     pairs = zip(before, (agent.actor.frozen for agent in trainer.agents), strict=True)
@@ -98,12 +99,14 @@ def test_a_training_and_its_file(game: Game, sizes: list[int] | None, opponents:
     assert all(torch.equal(tensor, again.tensors[name]) for name, tensor in result.tensors.items())
 
 
-def test_excursions_head_for_inventories_in_every_asset() -> None:
-    """Kept up they arrive at the horizon."""
+@pytest.mark.parametrize("sd", [None, 10.0])
+def test_excursions_head_for_inventories_in_every_asset(sd: float | None) -> None:
+    """At rates z - q, asset by asset; z of the initial inventories' spread, or of a given one."""
     shocks = BASKET.sample_shocks(6, generator(1, "x"))
     normals = torch.randn(6, 1, 2, generator=generator(2, "x"))
+    spread = torch.tensor(BASKET.initial_inventory_var).sqrt() if sd is None else torch.tensor(sd)
     state = BASKET.reset(shocks)
     for _ in range(BASKET.n_steps):
-        state, _ = BASKET.step(state, BASKET.excursion(state, normals), shocks)
-    expected = normals * torch.tensor(BASKET.initial_inventory_var).sqrt()
-    torch.testing.assert_close(state.inventory, expected.expand(6, 2, 2), rtol=1e-4, atol=1e-4)
+        rates = BASKET.excursion(state, normals, sd)
+        torch.testing.assert_close(rates, spread * normals - state.inventory)
+        state, _ = BASKET.step(state, rates, shocks)

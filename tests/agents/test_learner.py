@@ -159,3 +159,33 @@ def test_frozen_shares_memory_and_a_snapshot_does_not() -> None:
         assert not shared.requires_grad and not copy.requires_grad
         assert torch.equal(parameter, shared)
         assert not torch.equal(parameter, copy)
+
+
+@pytest.mark.parametrize("renew", [True, False])
+def test_load_goes_on_from_other_weights(renew: bool) -> None:
+    """With a new optimiser as a new learner would, or with its state kept as torch's AdamW does with other weights."""
+    learner, other = Learner(network(1), RATE, DECAY, 0.5), network(7)
+    train(learner, (1,), range(3))
+    before = [t.clone() for t in other.parameters]
+    learner.load(other, renew)
+    assert all(torch.equal(a, b) for a, b in zip(learner.frozen.parameters, before, strict=True))
+    train(learner, (1,), range(3, 6))
+    assert all(torch.equal(a, b) for a, b in zip(other.parameters, before, strict=True)), "it works on a copy"
+
+    alone = network(1).map(lambda t: t.requires_grad_())
+
+    def new_optimiser() -> torch.optim.AdamW:
+        return torch.optim.AdamW(alone.parameters, lr=RATE, weight_decay=DECAY, foreach=False, fused=False)
+
+    optimiser = new_optimiser()
+    for step in range(6):
+        if step == 3:
+            for parameter, weight in zip(alone.parameters, before, strict=True):
+                parameter.data.copy_(weight)
+            optimiser = new_optimiser() if renew else optimiser
+        optimiser.zero_grad()
+        loss(alone, (1,), step).backward()
+        torch.nn.utils.clip_grad_norm_(alone.parameters, 0.5)
+        optimiser.step()
+    for ours, theirs in zip(learner.parameters, alone.parameters, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=2e-5, atol=2e-6)

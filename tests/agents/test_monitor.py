@@ -1,198 +1,251 @@
-"""History, early stopping and divergence on loss series made by hand."""
+"""History, early stopping, best weights and divergence on loss series made by hand."""
 
+import copy
 import math
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from nash_dqn.agents.monitor import EarlyStopping, Monitor
+from nash_dqn.agents.monitor import Monitor
+from nash_dqn.checkpoint import Checkpoint, read_checkpoint
+
+STATISTICS = ("loss", "minus", "resets")
 
 
-def run(
-    losses: Sequence[Sequence[float]],
-    every: int,
-    early: EarlyStopping | None = None,
-    factor: float = 1000.0,
-) -> Monitor:
-    """Feed each member its losses as a trainer would; a member's one weight is the number of iterations it trained.
+class Run:
+    """Feeds each member its losses as a trainer would; a member's one weight is the number of iterations it trained.
 
-    The second statistic is minus the loss.
+    The second statistic is minus the loss, the third, which is counted, 1 at every fourth iteration.
     """
-    total = len(losses[0])
-    trained = torch.zeros(len(losses), 1)
 
-    def weights() -> dict[str, Tensor]:
-        return {"weight": trained}
+    def __init__(self, losses: Sequence[Sequence[float]], every: int, **options: Any) -> None:
+        self.losses, self.trained = losses, torch.zeros(len(losses), 1)
+        seeds = [10 * (k + 1) for k in range(len(losses))]
+        options = {"watched": "loss", "counted": ("resets",), **options}
+        self.monitor = Monitor(seeds, STATISTICS, len(losses[0]), every, self.weights(), **options)
 
-    seeds = [10 * (k + 1) for k in range(len(losses))]
-    monitor = Monitor(seeds, ("loss", "minus"), total, every, factor, early, weights())
-    for iteration in range(total):
-        now = torch.tensor([losses[k][iteration] for k in monitor.active])
-        monitor.add(torch.stack((now, -now)))
-        trained += 1
+    def weights(self) -> dict[str, Tensor]:
+        return {"weight": self.trained}
+
+    def iterate(self, iteration: int) -> None:
+        monitor = self.monitor
+        now = torch.tensor([self.losses[k][iteration] for k in monitor.active])
+        self.trained += 1
+        monitor.add(torch.stack((now, -now, torch.full_like(now, iteration % 4 == 3))), self.weights)
         if monitor.due(iteration + 1):
-            kept = monitor.check(iteration + 1, 7 * (iteration + 1), weights, iteration=iteration + 1)
+            kept = monitor.check(iteration + 1, 7 * (iteration + 1), self.weights, iteration=iteration + 1)
             if len(kept) < len(monitor.active):
                 monitor.select(kept)
-                trained = trained[kept]
-            if not kept:
-                break
-    return monitor
+                self.trained = self.trained[kept]
+
+
+def run(losses: Sequence[Sequence[float]], every: int, **options: Any) -> Monitor:
+    made = Run(losses, every, **options)
+    for iteration in range(len(losses[0])):
+        if made.monitor.active:
+            made.iterate(iteration)
+    return made.monitor
 
 
 def outcome(monitor: Monitor) -> list[tuple[int, str]]:
     return [(member["iterations"], member["stopped"]) for member in monitor.record()]
 
 
+def returned(monitor: Monitor) -> list[float]:
+    """The iterations whose weights are returned."""
+    return monitor.weights()["weight"].flatten().tolist()
+
+
 # --- history ------------------------------------------------------------------------------------------------
 
 
 def test_history_is_the_mean_of_the_iterations_since_the_last_row() -> None:
-    """Rows after iterations 3, 6 and 8, the last though 8 is no multiple of 3; seed by seed."""
+    """Rows after iterations 3, 6 and 8, the last though 8 is no multiple of 3; seed by seed. Resets are counted."""
     monitor = run([[1, 2, 3, 4, 5, 9, 10, 20], [0, 0, 6, 0, 0, 3, 1, 2]], every=3)
     history = monitor.history()
-    assert history.columns.tolist() == ["seed", "iteration", "transitions", "loss", "minus"]
+    assert history.columns.tolist() == ["seed", "iteration", "transitions", *STATISTICS]
     assert history["seed"].tolist() == [10, 10, 10, 20, 20, 20]
     assert history["iteration"].tolist() == [3, 6, 8] * 2
     assert history["transitions"].tolist() == [21, 42, 56] * 2
     assert history["loss"].tolist() == [2.0, 6.0, 15.0, 2.0, 1.0, 1.5]
     assert history["minus"].tolist() == [-2.0, -6.0, -15.0, -2.0, -1.0, -1.5]
+    assert history["resets"].tolist() == [0, 1, 2] * 2
     assert monitor.record()[0] == {
         "seed": 10, "iterations": 8, "transitions": 56, "stopped": "iterations", "diverged": False,
-        "best_loss": 2.0, "final_loss": 15.0,
+        "best_loss": 2.0, "final_loss": 15.0, "returned_iteration": 8, "resets": 2,
     }  # fmt: skip
-    assert monitor.weights()["weight"].tolist() == [[8.0], [8.0]]
+    assert returned(monitor) == [8.0, 8.0]
 
 
-@pytest.mark.parametrize("early", [EarlyStopping(100, 1), EarlyStopping(100, 4), EarlyStopping(100, 50)])
-def test_the_early_stopping_window_does_not_reach_into_the_history(early: EarlyStopping) -> None:
+@pytest.mark.parametrize("options", [{"patience": 100}, {"returned": "best"}, {"patience": 100, "returned": "best"}])
+def test_a_look_at_single_iterations_leaves_the_history_alone(options: dict[str, Any]) -> None:
     losses = [[float(i * i % 17) for i in range(60)]]
-    plain, watched = run(losses, every=5), run(losses, every=5, early=early)
-    assert plain.history().equals(watched.history())
+    assert run(losses, every=5).history().equals(run(losses, every=5, **options).history())
 
 
-# --- early stopping -----------------------------------------------------------------------------------------
+# --- early stopping and the best weights --------------------------------------------------------------------
 
 
-def expected_stop(losses: Sequence[float], every: int, early: EarlyStopping) -> int:
-    """The first check with no new lowest windowed mean in the last ``patience`` iterations, from the definition."""
-    means = {end: sum(losses[end - early.window : end]) / early.window for end in range(early.window, len(losses) + 1)}
-    for done in range(1, len(losses) + 1):
-        if done % every == 0 or done == len(losses):
-            seen = {end: mean for end, mean in means.items() if end <= done}
-            lowest_at = min(seen, key=lambda end: (seen[end], end)) if seen else 0
-            if done - lowest_at >= early.patience:
-                return done
-    return len(losses)
+def expected_stop(losses: Sequence[float], every: int, patience: int) -> tuple[int, int]:
+    """The released code's loop, and the check that follows: where it stops, and the iteration of the lowest loss."""
+    lowest, lowest_at = math.inf, 0
+    for done, loss in enumerate(losses, 1):
+        if loss < lowest:
+            lowest, lowest_at = loss, done
+        if done - lowest_at > patience:
+            return min(-(-done // every) * every, len(losses)), lowest_at
+    return len(losses), lowest_at
 
 
-def test_stops_patience_iterations_after_the_lowest_loss() -> None:
-    """Window 1: the lowest loss, 1, comes at iteration 4, and an equal one later is no improvement: 4 + 5 = 9."""
+def test_stops_after_more_than_patience_iterations_without_a_lower_loss() -> None:
+    """The lowest loss, 1, comes at iteration 4, and an equal one later is no improvement: 4 + 5 is not yet more."""
     losses = [5.0, 3.0, 4.0, 1.0, 2.0, 2.0, 1.0, 2.0, 2.0, 2.0, 0.0, 0.0]
-    monitor = run([losses], every=1, early=EarlyStopping(patience=5, window=1))
-    assert outcome(monitor) == [(9, "early_stopping")]
-    assert monitor.weights()["weight"].item() == 9
-    assert monitor.history()["iteration"].tolist() == list(range(1, 10))
-    assert monitor.record()[0]["best_loss"] == 1.0
-    assert monitor.record()[0]["final_loss"] == 2.0
+    for way, weights in (("best", 4.0), ("last", 10.0)):
+        monitor = run([losses], every=1, patience=5, returned=way)
+        assert outcome(monitor) == [(10, "early_stopping")]
+        assert returned(monitor) == [weights]
+        assert monitor.record()[0]["returned_iteration"] == weights
+        assert monitor.history()["iteration"].tolist() == list(range(1, 11))
+        assert monitor.record()[0]["best_loss"] == 1.0
+        assert monitor.record()[0]["final_loss"] == 2.0
 
 
-def test_a_window_takes_no_notice_of_one_lucky_loss() -> None:
-    """Window 3: means 4, 3.33 (5, 4, 1), 2.33 (4, 1, 2), 1.67 (1, 2, 2) at iteration 6, then 2, 1.67, 2, ...: 6 + 4."""
-    losses = [3.0, 5.0, 4.0, 1.0, 2.0, 2.0, 2.0, 1.0, 2.0, 2.0, 2.0, 0.0, 0.0]
-    monitor = run([losses], every=1, early=EarlyStopping(patience=4, window=3))
-    assert outcome(monitor) == [(10, "early_stopping")]
+def test_a_lower_loss_after_the_patience_has_run_out_is_not_taken() -> None:
+    """Patience has run out at iteration 2 + 3 + 1 = 6; checks only come every 10, with better iterations in between."""
+    losses = [[5.0, 3.0, 4.0, 4.0, 4.0, 4.0, 1.0, 1.0, 0.0, 4.0, 4.0]]
+    monitor = run(losses, every=10, patience=3, returned="best")
+    assert (outcome(monitor), returned(monitor)) == ([(10, "early_stopping")], [2.0])
+    # One iteration earlier it is taken, and patience begins anew.
+    losses[0][5] = 2.0
+    monitor = run(losses, every=10, patience=3, returned="best")
+    assert (outcome(monitor), returned(monitor)) == ([(11, "iterations")], [9.0])
 
 
 @pytest.mark.parametrize("every", [1, 2, 3, 5, 7, 100])
-@pytest.mark.parametrize("window", [1, 2, 3, 10, 12])
-def test_stops_at_the_first_check_at_which_patience_is_over(window: int, every: int) -> None:
-    """However the window compares with the iterations between checks."""
-    losses = [100.0 / (i + 1) + 20 * ((i * 7919) % 13 == 0) + (i > 60) * (i - 60) + ((i * 31) % 7) for i in range(120)]
-    for patience in (12, 20, 35):
-        early = EarlyStopping(patience, window)
-        stop = expected_stop(losses, every, early)
-        monitor = run([losses], every, early)
-        assert monitor.record()[0]["iterations"] == stop
-        if stop < 120:
-            assert monitor.record()[0]["stopped"] == "early_stopping"
+@pytest.mark.parametrize("way", ["best", "last"])
+def test_stops_at_the_first_check_after_patience_is_over(way: str, every: int) -> None:
+    """Each member of an ensemble, with a series of its own, against the plain loop."""
+    series = [
+        [100.0 / (i + 1) + 20 * ((i * 7919) % 13 == 0) + (i > 60) * (i - 60) + ((i * s) % 7) for i in range(120)]
+        for s in (31, 17, 45, 2)
+    ]
+    for patience in (5, 12, 35):
+        monitor = run(series, every, patience=patience, returned=way)
+        for k, losses in enumerate(series):
+            stop, lowest_at = expected_stop(losses, every, patience)
+            assert monitor.record()[k]["iterations"] == stop
+            assert returned(monitor)[k] == (lowest_at if way == "best" else stop)
+            if stop < 120:
+                assert monitor.record()[k]["stopped"] == "early_stopping"
+
+
+def test_the_best_iteration_is_found_without_patience() -> None:
+    losses = [[3.0, 2.0, 1.0, 4.0, 4.0], [3.0, 2.0, 7.0, 4.0, 1.5]]
+    monitor = run(losses, every=2, returned="best")
+    assert (outcome(monitor), returned(monitor)) == ([(5, "iterations")] * 2, [3.0, 5.0])
+    assert [member["returned_iteration"] for member in monitor.record()] == [3, 5]
 
 
 def test_improvement_goes_on_for_ever() -> None:
     losses = [1.0 / (i + 1) for i in range(50)]
-    assert outcome(run([losses], every=5, early=EarlyStopping(3, 3))) == [(50, "iterations")]
+    assert outcome(run([losses], every=5, patience=1)) == [(50, "iterations")]
+
+
+def test_the_watched_statistic_decides() -> None:
+    """Minus the loss is lowest where the loss is highest, at iteration 2."""
+    losses = [[1.0, 5.0, 1.0, 0.5, 1.0, 1.0, 0.1]]
+    monitor = run(losses, every=1, watched="minus", patience=3, returned="best")
+    assert (outcome(monitor), returned(monitor)) == ([(6, "early_stopping")], [2.0])
+    assert (monitor.record()[0]["best_loss"], monitor.record()[0]["final_loss"]) == (-5.0, -1.0)
 
 
 def test_members_stop_on_their_own() -> None:
-    """Each member's stop is that of a run by itself."""
+    """Each member's stop, and its best weights, are those of a run by itself."""
     falling = [50.0 - i for i in range(40)]
     losses = [[max(x, bottom) for x in falling] for bottom in (45.0, 10.5, 30.0)]
-    early = EarlyStopping(6, 2)
-    together = run(losses, every=2, early=early)
+    together = run(losses, every=2, patience=6, returned="best")
     for k, series in enumerate(losses):
-        alone = run([series], every=2, early=early)
+        alone = run([series], every=2, patience=6, returned="best")
         assert outcome(alone)[0] == outcome(together)[k]
-        assert together.weights()["weight"][k] == alone.weights()["weight"][0]
+        assert returned(together)[k] == returned(alone)[0]
     assert [stopped for stopped, _ in outcome(together)] == [14, 40, 28]
+    assert returned(together) == [6.0, 40.0, 21.0]
     history = together.history()
     assert history.groupby("seed")["iteration"].max().tolist() == [14, 40, 28]
 
 
-def test_a_window_holds_the_members_own_losses_after_another_has_left() -> None:
-    """The first member leaves with losses that would be the lowest ever in another's window, which spans checks."""
-    falling = [50.0 - i for i in range(40)]
-    losses = [[1.0] * 40, falling, [x + 100 for x in falling]]
-    together = run(losses, every=2, early=EarlyStopping(patience=10, window=7))
-    assert outcome(together) == [(18, "early_stopping"), (40, "iterations"), (40, "iterations")]
+def test_weights_that_are_not_finite_are_never_the_best() -> None:
+    """The loss is known before the step that spoils the weights: the lowest, but its weights are of no use."""
+    weights = {"a": torch.zeros(2, 3), "b": torch.zeros(2, 2, 1)}
+    monitor = Monitor([1, 2], ("loss",), 10, 10, weights, watched="loss", returned="best")
+    for done, loss in enumerate([5.0, 4.0, 1.0, 3.0], 1):
+        weights = {"a": torch.full((2, 3), float(done)), "b": torch.full((2, 2, 1), float(done))}
+        if done == 3:
+            weights["b"][1, 1, 0] = torch.nan
+        monitor.add(torch.full((1, 2), loss), weights.copy)
+    monitor.check(10, 10, weights.copy)
+    assert [member["returned_iteration"] for member in monitor.record()] == [3, 4]
+    assert monitor.weights()["a"].tolist() == [[3.0] * 3, [4.0] * 3]
+    assert monitor.weights()["b"].flatten(1).tolist() == [[3.0] * 2, [4.0] * 2]
+
+
+def test_without_a_finite_loss_the_first_weights_are_the_best() -> None:
+    monitor = run([[math.nan, math.inf, math.nan], [2.0, math.nan, 1.0]], every=3, returned="best")
+    assert (outcome(monitor), returned(monitor)) == ([(3, "diverged")] * 2, [0.0, 3.0])
+    assert monitor.record()[0]["returned_iteration"] == 0
 
 
 # --- divergence ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 5000.0])
-def test_a_diverged_member_keeps_its_last_sound_weights(bad: float) -> None:
+@pytest.mark.parametrize(("way", "weights"), [("last", [10.0, 4.0, 10.0]), ("best", [1.0, 2.0, 1.0])])
+def test_a_diverged_member_keeps_its_last_sound_weights_or_its_best(
+    way: str, weights: list[float], bad: float
+) -> None:
     """Checks after 2, 4, 6, ...; the bad loss comes at iteration 5: weights of iteration 4, found at 6."""
     sound = [2.0] * 10
-    diverging = [2.0, 2.0, 2.0, 2.0, bad, 2.0, 2.0, 2.0, 2.0, 2.0]
-    monitor = run([sound, diverging, sound], every=2, factor=1000.0)
+    diverging = [2.0, 1.0, 3.0, 2.0, bad, 2.0, 2.0, 2.0, 2.0, 2.0]
+    monitor = run([sound, diverging, sound], every=2, divergence_factor=1000.0, returned=way)
     assert outcome(monitor) == [(10, "iterations"), (6, "diverged"), (10, "iterations")]
-    assert monitor.weights()["weight"].flatten().tolist() == [10.0, 4.0, 10.0]
+    assert returned(monitor) == weights
     record = monitor.record()[1]
     assert record["diverged"] is True
-    assert record["best_loss"] == 2.0
+    assert record["best_loss"] == 1.5
     assert record["final_loss"] == ((bad + 2) / 2 if math.isfinite(bad) else None)
     assert len(monitor.history()) == 5 + 3 + 5
 
 
 def test_divergence_is_judged_by_the_factor() -> None:
     """A mean loss of 10 times the best is not yet more than 10 times the best."""
-    assert outcome(run([[1.0, 10.0, 10.0, 10.1, 1.0]], every=1, factor=10.0)) == [(4, "diverged")]
-    assert outcome(run([[1.0, 10.0, 10.0, 10.0, 1.0]], every=1, factor=10.0)) == [(5, "iterations")]
+    assert outcome(run([[1.0, 10.0, 10.0, 10.1, 1.0]], every=1, divergence_factor=10.0)) == [(4, "diverged")]
+    assert outcome(run([[1.0, 10.0, 10.0, 10.0, 1.0]], every=1, divergence_factor=10.0)) == [(5, "iterations")]
     # The best, not the first or the last.
-    assert outcome(run([[5.0, 1.0, 8.0, 11.0]], every=1, factor=10.0)) == [(4, "diverged")]
+    assert outcome(run([[5.0, 1.0, 8.0, 11.0]], every=1, divergence_factor=10.0)) == [(4, "diverged")]
+    # Means between checks, not single losses: 5.5 and 55.
+    assert outcome(run([[1.0, 10.0, 100.0, 10.0]], every=2, divergence_factor=10.0)) == [(4, "iterations")]
+    assert outcome(run([[1.0, 10.0, 101.0, 10.0]], every=2, divergence_factor=10.0)) == [(4, "diverged")]
 
 
-def test_a_restart_forgets_the_best_loss_but_the_record_keeps_it() -> None:
-    """A loss of 50 has diverged from 1, but not after a restart; there 5000 has, from 50."""
-    for restart, end in ((False, (3, "diverged")), (True, (5, "diverged"))):
-        weights = {"a": torch.zeros(1, 1)}
-        monitor = Monitor([1], ("loss",), 6, 1, 10.0, None, weights)
-        for done, loss in enumerate([1.0, 1.0, 50.0, 50.0, 5000.0, 1.0], 1):
-            if restart and done == 3:
-                monitor.restart()
-            monitor.add(torch.full((1, 1), loss))
-            if not monitor.check(done, done, weights.copy):
-                break
-        assert outcome(monitor) == [end]
-        assert monitor.record()[0]["best_loss"] == 1.0
+def test_divergence_is_judged_by_the_largest_loss() -> None:
+    """A mean of 10 is not yet more than 10, however low the loss once was."""
+    assert outcome(run([[0.001, 10.0, 10.0, 10.1, 1.0]], every=1, largest_loss=10.0)) == [(4, "diverged")]
+    assert outcome(run([[0.001, 10.0, 10.0, 10.0, 1.0]], every=1, largest_loss=10.0)) == [(5, "iterations")]
+    assert outcome(run([[10.1, 1.0]], every=1, largest_loss=10.0)) == [(1, "diverged")]
+
+
+def test_without_a_limit_any_finite_loss_is_sound() -> None:
+    assert outcome(run([[1.0, 1e30, 1.0], [1.0, math.nan, 1.0]], every=1)) == [(3, "iterations"), (2, "diverged")]
 
 
 def test_diverged_at_the_first_check_keeps_the_initial_weights() -> None:
     monitor = run([[math.nan] * 4, [1.0] * 4], every=2)
     assert outcome(monitor) == [(2, "diverged"), (4, "iterations")]
-    assert monitor.weights()["weight"].flatten().tolist() == [0.0, 4.0]
+    assert returned(monitor) == [0.0, 4.0]
     record = monitor.record()[0]
     assert record["best_loss"] is None and record["final_loss"] is None
 
@@ -200,9 +253,9 @@ def test_diverged_at_the_first_check_keeps_the_initial_weights() -> None:
 def test_weights_that_are_not_finite_are_not_kept() -> None:
     """The loss is known before the step that spoils the weights, so it may still be finite when they are not."""
     weights = {"a": torch.zeros(2, 1)}
-    monitor = Monitor([1, 2], ("loss",), 3, 1, 10.0, None, weights)
+    monitor = Monitor([1, 2], ("loss",), 3, 1, weights, watched="loss")
     weights["a"][1] = torch.inf
-    monitor.add(torch.ones(1, 2))
+    monitor.add(torch.ones(1, 2), weights.copy)
     assert monitor.check(1, 1, lambda: weights) == [0]
     assert [member["stopped"] for member in monitor.record()] == ["iterations", "diverged"]
     assert not monitor.weights()["a"].any()
@@ -211,15 +264,47 @@ def test_weights_that_are_not_finite_are_not_kept() -> None:
 def test_all_members_gone() -> None:
     monitor = run([[1.0, 1.0, math.nan, 1.0], [1.0, math.nan, 1.0, 1.0]], every=1)
     assert outcome(monitor) == [(3, "diverged"), (2, "diverged")]
-    assert monitor.weights()["weight"].flatten().tolist() == [2.0, 1.0]
+    assert returned(monitor) == [2.0, 1.0]
 
 
-def test_weights_are_copies() -> None:
+@pytest.mark.parametrize("way", ["best", "last"])
+def test_weights_are_copies(way: Any) -> None:
     weights = {"a": torch.zeros(1, 2)}
-    monitor = Monitor([1], ("loss",), 2, 1, 10.0, None, weights)
+    monitor = Monitor([1], ("loss",), 2, 1, weights, watched="loss", returned=way)
     weights["a"] += 1
     assert not monitor.weights()["a"].any()
-    monitor.add(torch.ones(1, 1))
+    monitor.add(torch.ones(1, 1), weights.copy)
     monitor.check(1, 1, lambda: weights)
     weights["a"] += 1
     assert (monitor.weights()["a"] == 1).all()
+
+
+# --- interruptions ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at", range(0, 30, 4))
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"patience": 6, "returned": "best", "divergence_factor": 50.0}, {"patience": 6}, {"returned": "best"}],
+    ids=["plain", "all", "patience", "best"],
+)
+def test_another_monitor_goes_on_from_a_state(options: dict[str, Any], at: int, tmp_path: Path) -> None:
+    """Through a checkpoint's file; one member stops, if there is patience, another diverges, on either side of it."""
+    losses = [
+        [5.0 - i / 7 + (i * 7 % 5) for i in range(32)],
+        [max(9.0 - i, 2.0) for i in range(32)],
+        [3.0] * 17 + [math.nan] + [3.0] * 14,
+    ]
+    whole = run(losses, 3, **options)
+    first = Run(losses, 3, **options)
+    for iteration in range(at):
+        first.iterate(iteration)
+    Checkpoint(tmp_path / "c", "key").write({"monitor": first.monitor.state()})
+    second = Run(losses, 3, **options)
+    second.monitor.restore(read_checkpoint(tmp_path / "c")[1]["monitor"])
+    second.trained = copy.deepcopy(first.trained)
+    for iteration in range(at, 32):
+        second.iterate(iteration)
+    assert second.monitor.record() == whole.record()
+    assert second.monitor.history().equals(whole.history())
+    assert returned(second.monitor) == returned(whole)

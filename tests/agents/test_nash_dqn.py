@@ -16,12 +16,13 @@ from torch import Tensor
 from nash_dqn.agents import nash_dqn
 from nash_dqn.agents.episodes import Episodes
 from nash_dqn.agents.learner import Learner
-from nash_dqn.agents.monitor import EarlyStopping
 from nash_dqn.agents.nash_dqn import (
     Exploration,
     NashDQN,
     NashDQNRecipe,
     Penalty,
+    Resets,
+    Target,
     Trainer,
     bellman_residuals,
     exploring,
@@ -42,12 +43,12 @@ GAME = Market(
     b3=0.05, discount=0.9, initial_inventory_var=4.0,
 )  # fmt: skip
 SETTINGS: dict[str, Any] = {
-    "observation": {}, "critic": None, "policy": "nash", "skip_terms": False, "value_hidden": [4],
+    "observation": {}, "critic": None, "policy": "nash", "p11": "cholesky", "skip_terms": False, "value_hidden": [4],
     "advantage_hidden": [5], "phi_hidden": [3], "iterations": 12, "episodes_per_iteration": 2,
     "minibatch_episodes": 3, "replay_episodes": 6, "learning_rate": 0.01, "learning_rate_schedule": "constant",
     "adam_beta2": 0.999, "weight_decay": 0.1, "exploration": {"start": 2.0, "end": 0.5}, "explorers": "all",
-    "opponent_gradient": True, "penalty": {"norm": "l1", "beta": 3.0}, "target_refresh": None, "gradient_clip": None,
-    "early_stopping": None, "divergence_factor": 1e6, "history_every": 4,
+    "opponent_gradient": True, "penalty": {"norm": "l1", "beta": 3.0}, "target": None, "gradient_clip": None,
+    "watched": "total_loss", "patience": None, "returned": "last", "divergence_factor": 1e6, "history_every": 4,
 }  # fmt: skip
 EVERYTHING = {"own_flow": True, "inventories": "visible"}
 """What a centralised critic sees: nothing of the state is hidden."""
@@ -58,12 +59,18 @@ CENTRAL: dict[str, Any] = {
 }  # fmt: skip
 """Every switch that is off in SETTINGS, but a projected policy."""
 PROJECTED: dict[str, Any] = {**CENTRAL, "policy": "projected", "explorers": "half"}
+RESETS = {"after": 5, "good_below": 80.0, "above": 120.0}
+"""Losses between which the toy's lie, so that weights are both kept and taken back."""
 CPU = torch.device("cpu")
 FILES = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
 
 
 def recipe(**changes: Any) -> NashDQNRecipe:
     return NashDQNRecipe.from_dict({**SETTINGS, **changes})
+
+
+def target(refresh: int, start: str = "copy", resets: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"refresh": refresh, "start": start, "resets": resets}
 
 
 def shocks_of(game: Market, members: int, episodes: int, seed: int = 1) -> Shocks:
@@ -82,13 +89,16 @@ def same(first: TrainingResult, second: TrainingResult) -> bool:
 
 
 def test_recipe_from_its_configuration() -> None:
-    made = recipe(early_stopping={"patience": 30, "window": 10}, observation={"price": "S-Y"})
+    made = recipe(target=target(7, "random", RESETS), observation={"price": "S-Y"})
     assert made.observation == ObservationSpec(price="S-Y")
     assert (made.exploration, made.penalty) == (Exploration(2.0, 0.5), Penalty("l1", 3.0))
-    assert made.early_stopping == EarlyStopping(30, 10)
-    assert recipe().early_stopping is None
+    assert made.target == Target(7, "random", Resets(5, 80.0, 120.0))
+    assert recipe(target=target(7)).target == Target(7, "copy", None)
+    assert recipe().target is None
     with pytest.raises(TypeError, match="momentum"):
         recipe(momentum=0.9)
+    with pytest.raises(TypeError, match="below"):
+        recipe(target=target(7, resets={**RESETS, "below": 3}))
     with pytest.raises(ValueError, match=r"observation\.price"):
         recipe(observation={"price": "mid"})
     assert recipe().critic is None
@@ -98,7 +108,13 @@ def test_recipe_from_its_configuration() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, CENTRAL, {"early_stopping": {"patience": 30, "window": 10}, "target_refresh": 5}]
+    "changes",
+    [
+        {},
+        CENTRAL,
+        {"patience": 30, "returned": "best", "divergence_factor": None, "target": target(5, "random", RESETS)},
+        {"p11": "absolute", "watched": "loss", "target": target(5)},
+    ],
 )
 def test_recipe_round_trip(changes: dict[str, Any]) -> None:
     """Every setting is in the recipe, under its own name, and the recipe's own parts make it again."""
@@ -108,8 +124,11 @@ def test_recipe_round_trip(changes: dict[str, Any]) -> None:
         value = getattr(made, field.name)
         if isinstance(value, ObservationSpec):
             value = asdict(value)
-        elif isinstance(value, Exploration | Penalty | EarlyStopping):
+        elif isinstance(value, Exploration | Penalty):
             value = value._asdict()
+        elif isinstance(value, Target):
+            resets = None if value.resets is None else value.resets._asdict()
+            value = {**value._asdict(), "resets": resets}
         settings[field.name] = value
     assert NashDQNRecipe.from_dict(settings) == made
     given = {**SETTINGS, **changes}
@@ -119,7 +138,15 @@ def test_recipe_round_trip(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("learning_rate_schedule", "linear"), ("explorers", "two"), ("policy", "mixed")]
+    ("field", "value"),
+    [
+        ("learning_rate_schedule", "linear"),
+        ("explorers", "two"),
+        ("policy", "mixed"),
+        ("p11", "square"),
+        ("watched", "penalty"),
+        ("returned", "first"),
+    ],
 )
 def test_an_unknown_choice_is_refused(field: str, value: str) -> None:
     """Nothing falls back silently on one of the choices that there are."""
@@ -160,8 +187,8 @@ def in_double_precision(agent: NashDQN) -> NashDQN:
             network = network._replace(skip=0.3 * torch.randn(network.skip.shape, generator=stream).double())
         learner = Learner(network, made.learning_rate, made.weight_decay, made.gradient_clip, made.adam_beta2)
         setattr(agent, name, learner)
-    if agent.target is not None:
-        agent.target = agent.value.snapshot()
+    if agent.target is not None and made.target is not None:
+        agent.target = agent.value.snapshot() if made.target.start == "copy" else agent.target.map(Tensor.double)
     return agent
 
 
@@ -209,10 +236,17 @@ class Plain:
         return output
 
 
-def plain_advantage(delta: list[Tensor], opponents: list[Tensor], i: int, parameters: Tensor) -> Tensor:
+def plain_p11(c: Tensor, made: NashDQNRecipe) -> Tensor:
+    """P11 of a network's second output: the square of its softplus, or its absolute value."""
+    return abs(c) if made.p11 == "absolute" else torch.log1p(torch.exp(c)) ** 2
+
+
+def plain_advantage(
+    delta: list[Tensor], opponents: list[Tensor], i: int, parameters: Tensor, made: NashDQNRecipe
+) -> Tensor:
     """(15) for agent i by a loop over the others."""
     _, c, p12, p22, psi = parameters
-    a = -(torch.log1p(torch.exp(c)) ** 2) * delta[i] ** 2
+    a = -plain_p11(c, made) * delta[i] ** 2
     for j, other in enumerate(opponents):
         if j != i:
             a = a - p12 * delta[i] * other - p22 * other**2 + psi * other
@@ -254,15 +288,14 @@ def plain_loss(
         if made.explorers == "one" and actor is None:
             assert max(abs(deviation.item()) for deviation in delta[1:]) < 1e-12
         for i in learners:
-            a = plain_advantage(delta, opponents, i, outputs[i])
+            a = plain_advantage(delta, opponents, i, outputs[i], made)
             if actor is not None:
                 plays = [actor(at(episodes.observation, k, e, m), j)[0] for j in range(agents)]
                 lacks = [(plays[j].detach() - outputs[j][0]) for j in range(agents)]
                 held = opponents if made.explorers == "one" else [lack.detach() for lack in lacks]
-                a = a - plain_advantage(lacks, held, i, outputs[i])
+                a = a - plain_advantage(lacks, held, i, outputs[i], made)
                 if made.explorers != "half" or (i == 0 and e >= count // 2):
-                    p11 = torch.log1p(torch.exp(outputs[i][1].detach())) ** 2
-                    gap = gap + p11 * (plays[i] - outputs[i][0].detach()) ** 2
+                    gap = gap + plain_p11(outputs[i][1].detach(), made) * (plays[i] - outputs[i][0].detach()) ** 2
             future = torch.zeros(()).double()
             if m + 1 < steps:
                 future = next_value(at(central, k, e, m + 1), i)[0].detach()
@@ -280,18 +313,19 @@ def plain_loss(
     [
         {},
         {"penalty": {"norm": "squared", "beta": 3.0}, "observation": {"inventories": "visible"}},
-        {"target_refresh": 50, "gradient_clip": 0.1, "observation": {"price": "S-Y", "own_flow": True}},
+        {"target": target(50), "gradient_clip": 0.1, "observation": {"price": "S-Y", "own_flow": True}},
+        {"target": target(50, "random"), "p11": "absolute", "gradient_clip": 0.1},
         {"opponent_gradient": False, "observation": EVERYTHING},
         {"critic": EVERYTHING, "skip_terms": True},
         {"explorers": "one", "minibatch_episodes": 2, "replay_episodes": 2},
         CENTRAL,
-        {**CENTRAL, "explorers": "all", "target_refresh": 50, "observation": EVERYTHING, "critic": {"price": "S-Y"}},
-        {**PROJECTED, "gradient_clip": 0.1},
+        {**CENTRAL, "explorers": "all", "target": target(50), "observation": EVERYTHING, "critic": {"price": "S-Y"}},
+        {**PROJECTED, "gradient_clip": 0.1, "p11": "absolute"},
         {**PROJECTED, "explorers": "all", "skip_terms": False},
         {**PROJECTED, "explorers": "one"},
     ],
     ids=[
-        *("text", "squared-visible", "target-clip", "stop-gradient", "critic-skip", "one", "central"),
+        *("text", "squared-visible", "target-clip", "random-target", "stop-gradient", "critic-skip", "one", "central"),
         *("target-central", "projected", "projected-all", "projected-one"),
     ],
 )
@@ -300,7 +334,8 @@ def test_update_agrees_with_plain_autograd(changes: dict[str, Any]) -> None:
 
     V(x') is a constant in either step: of the value network as it is then, or of the target network. The regulariser
     (23) is part of the second only. An actor takes a third, towards mu as it was before. Gradients, weights and what is
-    reported are compared, member by member. The second time at half the learning rate.
+    reported are compared, member by member; the total loss is that of both steps, with the regulariser each time. The
+    second time at half the learning rate.
     """
     made, game = recipe(**changes), replace(GAME, n_agents=3)
     agent = in_double_precision(NashDQN(game, made, [1, 2], CPU))
@@ -312,7 +347,8 @@ def test_update_agrees_with_plain_autograd(changes: dict[str, Any]) -> None:
             torch.optim.AdamW(net.parameters, 0.01, (0.9, made.adam_beta2), weight_decay=0.1, foreach=False)
             for net in nets
         ]
-        plain.append((nets, Plain(agent.value.network, k, degree=2), optimisers))
+        slow = agent.value.network if agent.target is None else agent.target
+        plain.append((nets, Plain(slow, k, degree=2), optimisers))
 
     for update, rate in enumerate((1.0, 0.5)):
         stream = generator(update, "test_nash_dqn")
@@ -320,17 +356,20 @@ def test_update_agrees_with_plain_autograd(changes: dict[str, Any]) -> None:
         noise[:, {"all": 3, "one": 0, "half": 1}[made.explorers] :, :, 1:] = 0.0
         episodes = agent.play(shocks_of(game, 2, 3, update), noise)
         reported = agent.update(episodes, rate)
-        for k, (nets, initial_value, optimisers) in enumerate(plain):
+        for k, (nets, slow_value, optimisers) in enumerate(plain):
             actor = nets[2] if len(nets) == 3 else None
             mu_before = copy.deepcopy(nets[1])  # what the actor is fitted to
+            total = torch.zeros(()).double()
             for step, (net, optimiser, learner) in enumerate(zip(nets, optimisers, learners, strict=True)):
                 value, advantage = nets[0], mu_before if step == 2 else nets[1]
-                next_value = initial_value if made.target_refresh else value
+                next_value = slow_value if made.target else value
                 of = (value, next_value, advantage, actor, made)
                 loss, penalty, size, gap = plain_loss(game, episodes, k, *of)
                 if step == 0:
-                    for ours, theirs in zip(reported[:, k], (loss, penalty, size), strict=True):
+                    for ours, theirs in zip(reported[1:, k], (loss, penalty, size), strict=True):
                         torch.testing.assert_close(ours, theirs.detach(), rtol=1e-10, atol=1e-12)
+                if step < 2:
+                    total += (loss + penalty).detach()
                 gradients = torch.autograd.grad((loss, loss + penalty, gap)[step], net.parameters)
                 for parameter, gradient in zip(net.parameters, gradients, strict=True):
                     parameter.grad = gradient
@@ -343,17 +382,18 @@ def test_update_agrees_with_plain_autograd(changes: dict[str, Any]) -> None:
                 optimiser.step()
                 for ours_, parameter in zip(learner.parameters, net.parameters, strict=True):
                     torch.testing.assert_close(ours_[k], parameter, rtol=1e-8, atol=1e-10)
+            torch.testing.assert_close(reported[0, k], total, rtol=1e-8, atol=1e-10)
 
 
-@pytest.mark.parametrize("changes", [{}, {"critic": EVERYTHING, "skip_terms": True}])
+@pytest.mark.parametrize("changes", [{}, {"critic": EVERYTHING, "skip_terms": True}, {"p11": "absolute"}])
 def test_bellman_residuals_are_what_the_loss_squares(changes: dict[str, Any]) -> None:
     made = recipe(penalty={"norm": "l1", "beta": 0.0}, **changes)
     agent = in_double_precision(NashDQN(GAME, made, [1, 2], CPU))
     episodes = agent.play(shocks_of(GAME, 2, 3), torch.ones(2, 3, 3, 2, 1).double())
-    residuals = bellman_residuals(GAME, agent.advantage.frozen, agent.value.frozen, episodes)
+    residuals = bellman_residuals(GAME, agent.advantage.frozen, agent.value.frozen, episodes, made.p11)
     assert residuals.shape == (2, 3, 3, 2)
     expected = residuals.square().sum((1, 2, 3)) * 10 / 3
-    torch.testing.assert_close(agent.update(episodes)[0], expected)
+    torch.testing.assert_close(agent.update(episodes)[1], expected)
 
 
 def test_agents_play_mu_and_noise() -> None:
@@ -372,19 +412,104 @@ def test_agents_play_mu_and_noise() -> None:
     torch.testing.assert_close(actions, episodes.actions[:, :, 0])
 
 
-def test_the_target_network_is_a_copy() -> None:
-    agent = NashDQN(GAME, recipe(target_refresh=5), [1, 2], CPU)
+# --- the slow network, and weights taken back ---------------------------------------------------------------
+
+
+def weights_of(agent: NashDQN) -> list[Tensor]:
+    """Copies of A's and V's weights."""
+    return [tensor.clone() for tensor in (*agent.advantage.frozen.parameters, *agent.value.frozen.parameters)]
+
+
+def updated(agent: NashDQN, seed: int, members: int = 2) -> NashDQN:
+    """After an update on some episodes."""
+    normals = torch.randn(members, 3, GAME.normals_per_episode, generator=generator(seed, "test_nash_dqn"))
+    agent.update(agent.play(GAME.shocks_from_normals(normals), torch.ones(members, 3, 3, 2, 1)))
+    return agent
+
+
+def alike(first: list[Tensor], second: list[Tensor], member: int | slice = slice(None)) -> bool:
+    """Whether weights are the same, of all members or of one."""
+    return all(torch.equal(a[member], b[member]) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("start", ["copy", "random"])
+def test_the_slow_network_is_a_copy_of_v_from_the_first_refresh_on(start: str) -> None:
+    """Before, it is such a copy or a network of its own, drawn for the seed as V is."""
+    agent = NashDQN(GAME, recipe(target=target(5, start)), [1, 2], CPU)
     assert agent.target is not None
     before = [t.clone() for t in agent.target.parameters]
-    normals = torch.randn(2, 3, GAME.normals_per_episode, generator=generator(1, "test_nash_dqn"))
-    agent.update(agent.play(GAME.shocks_from_normals(normals), torch.ones(2, 3, 3, 2, 1)))
-    assert all(torch.equal(a, b) for a, b in zip(agent.target.parameters, before, strict=True))
-    agent.refresh_target()
-    assert all(torch.equal(a, b) for a, b in zip(agent.target.parameters, agent.value.parameters, strict=True))
+    differ = [not torch.equal(a, b) for a, b in zip(before, agent.value.parameters, strict=True)]
+    assert differ == [start == "random"] * len(before)
+    assert [t.shape for t in before] == [t.shape for t in agent.value.parameters]
+    of_second = NashDQN(GAME, recipe(target=target(5, start)), [2], CPU).target
+    assert of_second is not None and alike([t[1:] for t in before], of_second.parameters)
+
+    updated(agent, 1)
+    assert alike(agent.target.parameters, before)
+    assert not agent.refresh_target(torch.full((2,), torch.nan), 5).any()
+    assert alike(agent.target.parameters, agent.value.frozen.parameters)
     assert not any(torch.equal(a, b) for a, b in zip(agent.target.parameters, before, strict=True))
+    updated(agent, 2)
+    assert not alike(agent.target.parameters, agent.value.frozen.parameters)
+    agent.refresh_target(torch.zeros(2), 10)
     agent.select([1])
-    assert all(torch.equal(a, b) for a, b in zip(agent.target.parameters, agent.value.parameters, strict=True))
+    assert alike(agent.target.parameters, agent.value.frozen.parameters)
     assert NashDQN(GAME, recipe(), [1], CPU).target is None
+
+
+def test_weights_are_kept_and_taken_back_member_by_member() -> None:
+    """Below 80 they are kept, from 120 on, or where the loss is not a number, taken back; before any, the first ones.
+
+    The slow network becomes a copy of V as it is then.
+    """
+    agent = NashDQN(GAME, recipe(target=target(5, "random", RESETS)), [1, 2, 3, 4, 5, 6], CPU)
+    first = weights_of(agent)
+    before = weights_of(updated(agent, 1, 6))
+    back = agent.refresh_target(torch.tensor([79.9, 80.0, 119.9, 120.0, math.nan, math.inf]), 5)
+    assert back.tolist() == [False, False, False, True, True, True]
+    for member in range(6):
+        assert alike(weights_of(agent), first if back[member] else before, member)
+        assert not alike(first, before, member)
+    assert agent.target is not None and alike(agent.target.parameters, agent.value.frozen.parameters)
+
+    agent.select([0, 1, 4, 5])
+    now = weights_of(updated(agent, 2, 4))
+    back = agent.refresh_target(torch.tensor([500.0, 500.0, 500.0, 100.0]), 10)
+    assert back.tolist() == [True, True, True, False]
+    for position, kept in enumerate((before, first, first, now)):
+        member = position if kept is now else (0, 1, 4, 5)[position]
+        assert all(torch.equal(a[position], b[member]) for a, b in zip(weights_of(agent), kept, strict=True))
+    assert alike(agent.target.parameters, agent.value.frozen.parameters)
+
+
+def test_nothing_is_looked_at_before_its_time() -> None:
+    """A low loss at iteration 4 of 5 keeps nothing, a high one takes nothing back."""
+    agent = NashDQN(GAME, recipe(target=target(2, "copy", RESETS)), [1, 2], CPU)
+    first = weights_of(agent)
+    before = weights_of(updated(agent, 1))
+    assert not agent.refresh_target(torch.tensor([1.0, 1e6]), 4).any()
+    assert alike(weights_of(agent), before)
+    assert agent.refresh_target(torch.tensor([1e6, 1e6]), 5).all()
+    assert alike(weights_of(agent), first)
+
+
+def test_optimisers_go_on_where_weights_are_taken_back() -> None:
+    """And what was kept stays as it was, whatever is learned from then on."""
+    agent = updated(NashDQN(GAME, recipe(target=target(5, "copy", RESETS)), [1, 2], CPU), 1)
+    first = weights_of(agent)
+    agent.refresh_target(torch.zeros(2), 5)
+    updated(agent, 2)
+    states = copy.deepcopy([learner.state()["optimiser"] for learner in (agent.advantage, agent.value)])
+    for learner, state in zip((agent.advantage, agent.value), states, strict=True):
+        assert {of["step"].item() for of in state} == {2.0}
+    agent.refresh_target(torch.full((2,), 1e6), 10)
+    for learner, state in zip((agent.advantage, agent.value), states, strict=True):
+        for now, before in zip(learner.state()["optimiser"], state, strict=True):
+            assert all(torch.equal(now[name], before[name]) for name in before)
+    updated(agent, 3)
+    assert not alike(weights_of(agent), first)
+    agent.refresh_target(torch.full((2,), 1e6), 15)
+    assert alike(weights_of(agent), first)
 
 
 # --- who explores, and what mu learns from ------------------------------------------------------------------
@@ -476,7 +601,7 @@ def test_who_explores(explorers: str, solo: int, monkeypatch: pytest.MonkeyPatch
     for k, seed in enumerate((3, 8)):
         drawn = torch.randn(50, 4, 3, 4, 1, generator=generator(seed, "nash_dqn", "exploration"))
         for b in range(3):
-            expected = drawn[b] * (2.0 - 1.5 * b / 11)
+            expected = drawn[b] * (2.0 - 1.5 * b / 12)
             expected[solo:, :, 1:] = 0.0
             torch.testing.assert_close(noise[b][k], expected, rtol=1e-6, atol=0)
 
@@ -597,15 +722,18 @@ def joined(episodes: list[Episodes]) -> Episodes:
     )
 
 
-def plain_run(game: Market, made: NashDQNRecipe, seed: int) -> tuple[dict[str, Tensor], list[Tensor]]:
+def plain_run(
+    game: Market, made: NashDQNRecipe, seed: int
+) -> tuple[list[dict[str, Tensor]], list[Tensor], list[tuple[bool, bool]]]:
     """Algorithm 1 for one seed, written out: what `train` does without its monitor and its bookkeeping.
 
     Returns:
-        The weights, and the statistics [3] of each iteration.
+        After each iteration the weights, the statistics [4], and whether weights were kept or taken back.
     """
     agent = NashDQN(game, made, [seed], CPU)
     streams = {name: generator(seed, "nash_dqn", name) for name in ("environment", "exploration", "replay")}
-    blocks, statistics = 50, []
+    good = {name: tensor.clone() for name, tensor in agent.weights().items()}
+    blocks, weights, statistics, resets = 50, [], [], []
     noise_shape = (made.episodes_per_iteration, game.n_steps, game.n_agents, 1)
     normals = torch.randn(
         blocks, made.episodes_per_iteration, game.normals_per_episode, generator=streams["environment"]
@@ -615,7 +743,7 @@ def plain_run(game: Market, made: NashDQNRecipe, seed: int) -> tuple[dict[str, T
     played: list[Episodes] = []
     for b in range(made.iterations):
         start, end = made.exploration
-        sigma_b = start + (end - start) * b / (made.iterations - 1)
+        sigma_b = start + (end - start) * b / made.iterations
         exploration = sigma_b * noise[b : b + 1]
         solo = {"all": made.episodes_per_iteration, "one": 0, "half": made.episodes_per_iteration // 2}
         exploration[:, solo[made.explorers] :, :, 1:] = 0.0
@@ -629,9 +757,20 @@ def plain_run(game: Market, made: NashDQNRecipe, seed: int) -> tuple[dict[str, T
         cosine = (1 + math.cos(math.pi * b / made.iterations)) / 2
         rate = cosine if made.learning_rate_schedule == "cosine" else 1.0
         statistics.append(agent.update(episodes, rate)[:, 0])
-        if made.target_refresh and (b + 1) % made.target_refresh == 0:
-            agent.refresh_target()
-    return agent.weights(), statistics
+        kept = back = False
+        if made.target and (b + 1) % made.target.refresh == 0:
+            of, total = made.target.resets, statistics[-1][0].item()
+            if of is not None and b + 1 >= of.after:
+                kept, back = total < of.good_below, total >= of.above
+            for name, tensor in agent.weights().items():
+                if kept:
+                    good[name] = tensor.clone()
+                if back:
+                    tensor.copy_(good[name])
+            agent.target = agent.value.snapshot()
+        resets.append((kept, back))
+        weights.append({name: tensor.clone() for name, tensor in agent.weights().items()})
+    return weights, statistics, resets
 
 
 @pytest.mark.parametrize(
@@ -639,29 +778,50 @@ def plain_run(game: Market, made: NashDQNRecipe, seed: int) -> tuple[dict[str, T
     [
         {},
         {"replay_episodes": 3, "episodes_per_iteration": 3},
-        {"target_refresh": 4, "gradient_clip": 5.0},
+        {"target": target(4), "gradient_clip": 5.0},
+        {"target": target(2, "random", RESETS), "p11": "absolute"},
         {"critic": EVERYTHING, "learning_rate_schedule": "cosine"},
         CENTRAL,
         PROJECTED,
     ],
-    ids=["replay", "no-replay", "target", "replay-critic", "central", "projected"],
+    ids=["replay", "no-replay", "target", "resets", "replay-critic", "central", "projected"],
 )
 def test_train_is_algorithm_1(changes: dict[str, Any]) -> None:
     """Weights and history of a run of 12 iterations against Algorithm 1 written out."""
     made = recipe(**changes)
     result = train(GAME, made, [3])
-    weights, statistics = plain_run(GAME, made, 3)
-    assert result.tensors.keys() == weights.keys()
-    for name, tensor in weights.items():
+    weights, statistics, resets = plain_run(GAME, made, 3)
+    assert result.tensors.keys() == weights[-1].keys()
+    for name, tensor in weights[-1].items():
         torch.testing.assert_close(result.tensors[name], tensor)
     history = result.history
-    assert history.columns.tolist() == ["seed", "iteration", "exploration", "transitions", "loss", "penalty", "psi_abs"]
+    columns = ["total_loss", "loss", "penalty", "psi_abs"]
+    assert history.columns.tolist() == ["seed", "iteration", "exploration", "transitions", *columns, "resets"]
     assert history["seed"].tolist() == [3, 3, 3]
     assert history["iteration"].tolist() == [4, 8, 12]
     assert history["transitions"].tolist() == [b * made.episodes_per_iteration * 3 for b in (4, 8, 12)]
-    assert history["exploration"].tolist() == pytest.approx([2 - 1.5 * b / 11 for b in (3, 7, 11)])
+    assert history["exploration"].tolist() == pytest.approx([2 - 1.5 * b / 12 for b in (3, 7, 11)])
     means = torch.stack(statistics).unflatten(0, (3, 4)).mean(1)
-    np.testing.assert_allclose(history[["loss", "penalty", "psi_abs"]].to_numpy(), means.numpy(), rtol=1e-4)
+    np.testing.assert_allclose(history[columns].to_numpy(), means.numpy(), rtol=1e-4)
+    back = [sum(went_back for _, went_back in resets[:b]) for b in (4, 8, 12)]
+    assert history["resets"].tolist() == back
+    assert result.record["members"][0]["resets"] == back[-1]
+    if made.target is not None and made.target.resets is not None:
+        assert back[-1] > 0 and any(kept for kept, _ in resets), "or this tests nothing"
+
+
+@pytest.mark.parametrize("watched", ["total_loss", "loss"])
+def test_the_best_iterations_weights_are_returned(watched: str) -> None:
+    """Those after the single iteration with the lowest loss, of either kind; here neither the same nor the last."""
+    made = recipe(iterations=14, returned="best", watched=watched)
+    result = train(GAME, made, [8])
+    weights, statistics, _ = plain_run(GAME, made, 8)
+    lowest = torch.stack(statistics).argmin(0)[:2].tolist()
+    assert lowest[0] != lowest[1] and max(lowest) < 13, "or this tests nothing"
+    best = lowest[("total_loss", "loss").index(watched)]
+    assert result.record["members"][0]["returned_iteration"] == best + 1
+    for name, tensor in weights[best].items():
+        torch.testing.assert_close(result.tensors[name], tensor)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
@@ -683,13 +843,21 @@ def test_the_optimisers_learning_rate_follows_the_schedule(schedule: str) -> Non
         assert 0 < rates[11] < 0.0002
 
 
-@pytest.mark.parametrize(
-    "switch", ["critic", "skip_terms", "learning_rate_schedule", "adam_beta2", "explorers", "opponent_gradient"]
-)
+SWITCHES = {
+    **{
+        name: CENTRAL[name]
+        for name in ("critic", "skip_terms", "learning_rate_schedule", "adam_beta2", "explorers", "opponent_gradient")
+    },
+    "p11": "absolute",
+    "target": target(4),
+}
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
 def test_every_switch_matters(switch: str) -> None:
     """Alone, from the same random numbers."""
     fresh: dict[str, Any] = dict(minibatch_episodes=2, replay_episodes=2)  # one explorer goes with no replay
-    plain, switched = train(GAME, recipe(**fresh), [3]), train(GAME, recipe(**fresh, **{switch: CENTRAL[switch]}), [3])
+    plain, switched = train(GAME, recipe(**fresh), [3]), train(GAME, recipe(**fresh, **{switch: SWITCHES[switch]}), [3])
     shared = [name for name in plain.tensors if plain.tensors[name].shape == switched.tensors[name].shape]
     assert "advantage.sigma.0.weight" in shared
     assert not any(torch.equal(plain.tensors[name], switched.tensors[name]) for name in shared)
@@ -699,11 +867,17 @@ def test_every_switch_matters(switch: str) -> None:
     assert added == expected.get(switch, set())
 
 
-def test_target_refresh_matters() -> None:
-    """Refreshing after the last step of the run is the same as never; refreshing on the way is not."""
-    never = train(GAME, recipe(target_refresh=1000), [3])
-    assert same(train(GAME, recipe(target_refresh=12), [3]), never)
-    assert not same(train(GAME, recipe(target_refresh=4), [3]), never)
+def test_the_slow_network_matters() -> None:
+    """Refreshing after the last step of the run is the same as never; refreshing on the way, or from another start,
+    is not, nor are weights that are taken back.
+    """
+    never = train(GAME, recipe(target=target(1000)), [3])
+    assert same(train(GAME, recipe(target=target(12)), [3]), never)
+    often = train(GAME, recipe(target=target(2)), [3])
+    assert not same(often, never)
+    assert not same(train(GAME, recipe(target=target(1000, "random")), [3]), never)
+    assert not same(train(GAME, recipe(target=target(2, resets=RESETS)), [3]), often)
+    assert same(train(GAME, recipe(target=target(2, resets={**RESETS, "above": 1e9})), [3]), often)
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:
@@ -718,7 +892,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     "changes",
     [
         {},
-        {"replay_episodes": 3, "episodes_per_iteration": 3, "target_refresh": 10},
+        {"replay_episodes": 3, "episodes_per_iteration": 3, "target": target(10, "random", RESETS)},
         CENTRAL,
         {**CENTRAL, "explorers": "all", "episodes_per_iteration": 2, "replay_episodes": 9},
         PROJECTED,
@@ -735,26 +909,31 @@ def test_a_member_is_trained_as_it_is_alone(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"critic": EVERYTHING, "skip_terms": True, "learning_rate_schedule": "cosine"}]
+    "changes",
+    [{}, {"critic": EVERYTHING, "skip_terms": True, "learning_rate_schedule": "cosine"}, {"returned": "best"}],
 )
 def test_a_member_is_trained_as_it_is_alone_when_others_stop_early(changes: dict[str, Any]) -> None:
-    """Their leaving must move neither its random numbers, nor its replay buffer, nor its optimiser, nor its target."""
+    """Their leaving must move neither its random numbers, its replay buffer, its optimiser, its target, nor what it has
+    kept.
+    """
     made = recipe(
         **changes,
         iterations=120,
-        early_stopping={"patience": 12, "window": 2},
+        patience=12,
         history_every=3,
-        target_refresh=7,
+        target=target(7, "random", RESETS),
         replay_episodes=9,
     )
     seeds = [3, 8, 5, 6]
     together = train(GAME, made, seeds)
-    stops = [member["iterations"] for member in together.record["members"]]
-    assert len(set(stops)) > 2, "members are to stop at different iterations, or this tests nothing"
+    stops = {member["iterations"] for member in together.record["members"]}
+    assert len(stops) > 2, "members are to stop at different iterations, or this tests nothing"
+    assert sum(member["resets"] for member in together.record["members"]) > 2
     assert {member["stopped"] for member in together.record["members"]} <= {"early_stopping", "iterations"}
     for k, seed in enumerate(seeds):
         alone = train(GAME, made, [seed])
-        assert alone.record["members"][0]["iterations"] == stops[k]
+        for name in ("iterations", "stopped", "returned_iteration", "resets"):
+            assert alone.record["members"][0][name] == together.record["members"][k][name]
         for name, tensor in alone.tensors.items():
             torch.testing.assert_close(together.tensors[name][k : k + 1], tensor, rtol=1e-3, atol=1e-4)
         rows = together.history[together.history["seed"] == seed].reset_index(drop=True)

@@ -1,16 +1,17 @@
-"""Figure 1's loss against plain loops, and where it is known to be zero."""
+"""Figure 1's losses against plain loops, where they are known to be zero, and read off a history by hand."""
 
 import math
 from dataclasses import replace
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
 
-from nash_dqn.advantage import label_invariant_advantage, unpack
+from nash_dqn.advantage import P11Form, label_invariant_advantage, unpack
 from nash_dqn.agents.nash_dqn import NashDQNRecipe, train
-from nash_dqn.evaluation.beta_sweep import evaluate, table
+from nash_dqn.evaluation.beta_sweep import COLUMNS, Swept, evaluate, table
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, Shocks
 from nash_dqn.networks import MLP, ObservationNetwork
@@ -30,15 +31,15 @@ def networks(items: int, seeds: tuple[int, ...] = (1, 2)) -> dict[str, Tensor]:
     return tensors
 
 
-@pytest.mark.parametrize("inventories", ["private", "visible"])
-def test_loss_agrees_with_a_loop(inventories: Any) -> None:
+@pytest.mark.parametrize(("inventories", "p11"), [("private", "absolute"), ("visible", "cholesky")])
+def test_loss_agrees_with_a_loop(inventories: Any, p11: P11Form) -> None:
     """(17) without the regulariser, summed over agents, steps and ten episodes; 130 episodes are two chunks.
 
     Every episode is played again on its own, in step with the documented random streams, which the members share.
     """
     spec, episodes, sigma_b = ObservationSpec(inventories=inventories), 130, 1.7
     tensors = networks(int(inventories == "visible"))
-    loss, error = evaluate(GAME, tensors, spec, sigma_b, episodes, seed=4)
+    loss, error = evaluate(GAME, tensors, spec, p11, sigma_b, episodes, seed=4)
     assert (loss.shape, error.shape, loss.dtype) == ((2,), (2,), torch.float64)
     environment, noise = (generator(4, "beta_sweep", name) for name in ("environment", "exploration"))
     for_member: list[list[float]] = [[], []]
@@ -57,7 +58,7 @@ def test_loss_agrees_with_a_loop(inventories: Any) -> None:
                     seen = GAME.observe(state, spec)
                     items = None if seen.items is None else seen.items.view(1, 1, 3, 1)
                     views.append(Observation(seen.own.view(1, 1, 3, 5), items))
-                    parameters = unpack(nets["advantage"](views[-1]), 1)
+                    parameters = unpack(nets["advantage"](views[-1]), 1, p11)
                     actions = parameters.mu[0, 0] + steps[e, m]
                     state, rewards = GAME.step(state, actions, own_shocks)
                     a = label_invariant_advantage(actions - parameters.mu, parameters)[0, 0]
@@ -97,7 +98,7 @@ def test_an_exact_value_and_advantage_leave_no_error() -> None:
     wrong[2] = 0.0
     advantage = constant(outputs, outputs, wrong).state_dict("advantage")
     value = constant(torch.zeros(1), torch.full((1,), 0.3), torch.zeros(1)).state_dict("value")
-    loss, error = evaluate(game, {**advantage, **value}, ObservationSpec(), 2.0, 150, seed=4)
+    loss, error = evaluate(game, {**advantage, **value}, ObservationSpec(), "cholesky", 2.0, 150, seed=4)
     assert loss[0].item() == pytest.approx(0.0, abs=1e-9)
     # Ten episodes of one step and three agents, each off by 0.3.
     assert loss[1].item() == pytest.approx(10 * 3 * 0.09, rel=1e-4)
@@ -105,21 +106,21 @@ def test_an_exact_value_and_advantage_leave_no_error() -> None:
     # Without the cross term the error is c h^2 nu_i sum_{j != i} nu_j: 10 * 3 * (c h^2)^2 * sd^2 * 2 sd^2.
     assert loss[2].item() == pytest.approx(10 * 3 * (c * h**2) ** 2 * 2 * 2.0**4, abs=4 * error[2].item())
     # Where nobody explores, A at mu is zero whatever its parameters.
-    quiet, _ = evaluate(game, {**advantage, **value}, ObservationSpec(), 0.0, 150, seed=4)
+    quiet, _ = evaluate(game, {**advantage, **value}, ObservationSpec(), "cholesky", 0.0, 150, seed=4)
     assert quiet.tolist() == pytest.approx([0.0, 2.7, 0.0], rel=1e-4, abs=1e-9)
 
 
 def test_the_same_episodes_for_every_member_and_call() -> None:
     """Common random numbers: a member's loss does not depend on its company."""
     tensors = networks(0)
-    together = evaluate(GAME, tensors, ObservationSpec(), 1.0, 20, seed=4)
-    again = evaluate(GAME, tensors, ObservationSpec(), 1.0, 20, seed=4)
+    together = evaluate(GAME, tensors, ObservationSpec(), "absolute", 1.0, 20, seed=4)
+    again = evaluate(GAME, tensors, ObservationSpec(), "absolute", 1.0, 20, seed=4)
     assert all(torch.equal(a, b) for a, b in zip(together, again, strict=True))
-    alone = evaluate(GAME, networks(0, seeds=(2,)), ObservationSpec(), 1.0, 20, seed=4)
+    alone = evaluate(GAME, networks(0, seeds=(2,)), ObservationSpec(), "absolute", 1.0, 20, seed=4)
     torch.testing.assert_close(alone[0], together[0][1:], rtol=1e-5, atol=0)
-    twins = evaluate(GAME, networks(0, seeds=(2, 2)), ObservationSpec(), 1.0, 20, seed=4)
+    twins = evaluate(GAME, networks(0, seeds=(2, 2)), ObservationSpec(), "absolute", 1.0, 20, seed=4)
     torch.testing.assert_close(twins[0][0], twins[0][1], rtol=1e-6, atol=0)
-    other = evaluate(GAME, tensors, ObservationSpec(), 1.0, 20, seed=5)
+    other = evaluate(GAME, tensors, ObservationSpec(), "absolute", 1.0, 20, seed=5)
     assert not torch.equal(other[0], together[0])
 
 
@@ -127,18 +128,17 @@ def test_trained_weights_can_be_evaluated() -> None:
     """On the training's axis: a short training's loss and the loss on fresh episodes are of one size."""
     recipe = NashDQNRecipe.from_dict(
         {
-            "observation": {}, "critic": None, "skip_terms": False, "value_hidden": [8], "advantage_hidden": [8],
-            "phi_hidden": [], "iterations": 100,
+            "observation": {}, "critic": None, "policy": "nash", "p11": "absolute", "skip_terms": False,
+            "value_hidden": [8], "advantage_hidden": [8], "phi_hidden": [], "iterations": 100,
             "episodes_per_iteration": 20, "minibatch_episodes": 20, "replay_episodes": 20, "learning_rate": 0.01,
-            "learning_rate_schedule": "constant", "adam_beta2": 0.999, "policy": "nash", "explorers": "all",
-            "opponent_gradient": True,
-            "weight_decay": 0.0, "exploration": {"start": 1.0, "end": 1.0}, "penalty": {"norm": "l1", "beta": 0.0},
-            "target_refresh": None, "gradient_clip": None, "early_stopping": None, "divergence_factor": 1e6,
-            "history_every": 10,
+            "learning_rate_schedule": "constant", "adam_beta2": 0.999, "weight_decay": 0.0,
+            "exploration": {"start": 1.0, "end": 1.0}, "explorers": "all", "opponent_gradient": True,
+            "penalty": {"norm": "l1", "beta": 0.0}, "target": None, "gradient_clip": None, "watched": "loss",
+            "patience": None, "returned": "last", "divergence_factor": 1e6, "history_every": 10,
         }
     )  # fmt: skip
     result = train(GAME, recipe, [1, 2])
-    loss, error = evaluate(GAME, result.tensors, ObservationSpec(), 1.0, 400, seed=4)
+    loss, error = evaluate(GAME, result.tensors, ObservationSpec(), recipe.p11, 1.0, 400, seed=4)
     last = result.history.groupby("seed")["loss"].last()
     for k in range(2):
         # 10 iterations of 20 episodes against 400: about sqrt(3) times the standard error, and the last learning.
@@ -146,18 +146,65 @@ def test_trained_weights_can_be_evaluated() -> None:
         assert error[k] < 0.1 * loss[k]
 
 
-def test_table() -> None:
-    losses = [(10.0, torch.tensor([5.0, 6.0]), torch.tensor([0.5, 0.6]))]
-    losses.append((0.0, torch.tensor([7.0, 8.0]), torch.tensor([0.7, 0.8])))
-    records = [
-        {"members": [{"seed": 1, "diverged": False}, {"seed": 2, "diverged": True}]},
-        {"members": [{"seed": 1, "diverged": False}, {"seed": 2, "diverged": False}]},
+def history(seed: int, losses: list[float], resets: list[int]) -> pd.DataFrame:
+    """A row each 10 iterations, exploration falling by 0.1 a row from 0.9."""
+    done = range(1, len(losses) + 1)
+    return pd.DataFrame(
+        {
+            "seed": seed, "iteration": [10 * row for row in done], "exploration": [1 - 0.1 * row for row in done],
+            "total_loss": losses, "loss": 999.0, "resets": resets,
+        }
+    )  # fmt: skip
+
+
+def member(seed: int, returned: int, iterations: int = 60, diverged: bool = False) -> dict[str, Any]:
+    return {"seed": seed, "returned_iteration": returned, "iterations": iterations, "diverged": diverged}
+
+
+def record(*members: dict[str, Any]) -> dict[str, Any]:
+    return {"config": {"recipe": {"history_every": 10, "episodes_per_iteration": 7}}, "members": list(members)}
+
+
+CALM = history(1, [90, 80, 70, 60, 50, 40], [0] * 6)
+FINAL = torch.tensor([5.0, 6.0]), torch.tensor([0.5, 0.25])
+
+
+def test_training_losses_are_means_over_the_window_before_an_iteration() -> None:
+    """Windows of three rows: 90, 80, 70 end at iteration 30, and 60, 50, 40 at 60, standard error 10 / sqrt 3."""
+    explodes = history(2, [90, 80, 70, 60, 20000, 100], [0, 0, 0, 0, 1, 1])
+    swept = Swept(10.0, pd.concat([CALM, explodes]), record(member(1, 38), member(2, 41)), FINAL)
+    rows = table([swept], [30, 60], window=30, episodes=400, exploration=0.4, scenario="toy", recipe="unstopped")
+    assert tuple(rows.columns) == COLUMNS
+    assert set(zip(rows["scenario"], rows["recipe"], rows["beta"], rows["diverged"], strict=True)) == {
+        ("toy", "unstopped", 10.0, False)
+    }
+    expected = [
+        (1, "training", 30, 80.0, 10 / math.sqrt(3), 210, 0.7, 0),
+        (1, "training", 60, 50.0, 10 / math.sqrt(3), 210, 0.4, 0),
+        (1, "returned", 38, 5.0, 0.5, 400, 0.4, 0),
+        (2, "training", 30, 80.0, 10 / math.sqrt(3), 210, 0.7, 0),
+        (2, "training", 60, 6720.0, pd.Series([60, 20000, 100]).std() / math.sqrt(3), 210, 0.4, 1),
+        (2, "returned", 41, 6.0, 0.25, 400, 0.4, 1),
     ]
-    rows = table(losses, records, scenario="toy", episodes=3)
-    assert rows.to_dict("list") == {
-        "scenario": ["toy"] * 4, "episodes": [3] * 4, "beta": [10.0, 10.0, 0.0, 0.0], "seed": [1, 2, 1, 2],
-        "loss": [5.0, 6.0, 7.0, 8.0], "loss_se": pytest.approx([0.5, 0.6, 0.7, 0.8]),
-        "diverged": [False, True, False, False],
-    }  # fmt: skip
+    names = ["seed", "measure", "iteration", "loss", "loss_se", "episodes", "exploration", "resets"]
+    pd.testing.assert_frame_equal(rows[names], pd.DataFrame(expected, columns=names))
+
+
+def test_a_training_that_diverged_has_no_loss_from_there_on() -> None:
+    """It diverged at iteration 40: its loss at 30 stands."""
+    ends = history(2, [90, 80, 70, math.inf], [0, 0, 2, 3])
+    swept = Swept(0.0, pd.concat([CALM, ends]), record(member(1, 60), member(2, 30, 40, diverged=True)), FINAL)
+    rows = table([swept], [30, 60], window=30, episodes=400, exploration=0.4, scenario="toy", recipe="unstopped")
+    lost = rows[rows["seed"] == 2]
+    assert lost["diverged"].tolist() == [False, True, True]
+    assert lost["loss"].tolist() == pytest.approx([80.0, math.nan, 6.0], nan_ok=True)
+    assert lost["resets"].tolist() == [2, 3, 2]
+    assert not rows.loc[rows["seed"] == 1, "diverged"].any()
+
+
+def test_a_history_that_is_too_short_is_refused() -> None:
+    swept = Swept(0.0, CALM.head(5), record(member(1, 50)), (FINAL[0][:1], FINAL[1][:1]))
+    with pytest.raises(ValueError, match="history of seed 1: 2 rows in the 30 iterations before 60, expected 3"):
+        table([swept], [60], window=30, episodes=400, exploration=0.4, scenario="toy", recipe="unstopped")
     with pytest.raises(ValueError, match="zip"):
-        table(losses, records[:1])
+        table([swept._replace(returned=FINAL)], [30], 30, 400, 0.4, scenario="toy", recipe="unstopped")

@@ -18,6 +18,9 @@ from nash_dqn.evaluation.statistics import mean_interval
 
 OPTIMAL = "Fig 1: beta = 100 is optimal"
 LOWERS = "Fig 1: regularisation lowers the loss"
+STANDS_OUT = "Fig 1: the lowest loss stands out from its neighbours"
+AS_PUBLISHED = "Fig 1: one pair of trainings may fall as published"
+RESOLVES = "Fig 1: one training a beta tells 5 % apart"
 SAME = "Fig 2: essentially the same policies"
 NOT_REJECTED = "Fig 3: equal means not rejected"
 EQUAL = "Fig 3: equal means"
@@ -27,16 +30,22 @@ DATA = "Data efficiency: Nash-DQN against fictitious play"
 
 GAINS = ("scenario", "algorithm", "recipe", "seed", "deviator", "player", "gain", "low", "high", "value")
 LEARNING = ("scenario", "algorithm", "recipe", "seed", "deviator", "transitions", "gain")
-SWEEP = ("scenario", "recipe", "beta", "seed", "loss", "loss_se", "episodes", "diverged")
+SWEEP = ("scenario", "beta", "seed", "measure", "iteration", "loss", "resets", "diverged")
 
 
 # --- tables -----------------------------------------------------------------------------------------
 
 
-def sweep(losses: Mapping[float, Sequence[float]], diverged: Sequence[tuple[float, int]] = ()) -> pd.DataFrame:
-    """Losses by beta, one per seed 1, 2, ..; in the named (beta, seed) the member diverged."""
+def sweep(
+    losses: Mapping[float, Sequence[float]],
+    diverged: Sequence[tuple[float, int]] = (),
+    reset: Sequence[tuple[float, int]] = (),
+    measure: str = "returned",
+    iteration: int = 5000,
+) -> pd.DataFrame:
+    """Losses by beta, one per seed 1, 2, ..; in the named (beta, seed) the member diverged, or was reset."""
     rows = [
-        ("table1", "paper", beta, seed, loss, 0.1, 1000, (beta, seed) in diverged)
+        ("table1", beta, seed, measure, iteration, loss, 2 * ((beta, seed) in reset), (beta, seed) in diverged)
         for beta, values in losses.items()
         for seed, loss in enumerate(values, 1)
     ]
@@ -52,9 +61,9 @@ def distances(
     rows = [
         (scenario, "paper", a, b, *pair, states, rms, 2.0, 2.0, rms / 2)
         for a, b, seeds_of, values in (
-            ("nash_dqn", "fictitious_play", [(s, s) for s in seeds], between),
-            ("nash_dqn", "nash_dqn", pairs, nash),
-            ("fictitious_play", "fictitious_play", pairs, fp),
+            ("nash_dqn/paper", "fictitious_play/last", [(s, s) for s in seeds], between),
+            ("nash_dqn/paper", "nash_dqn/paper", pairs, nash),
+            ("fictitious_play/last", "fictitious_play/last", pairs, fp),
         )
         for pair, rms in zip(seeds_of, values, strict=True)
         for states in ("grid", "visited_a", "visited_b")
@@ -179,26 +188,87 @@ def test_one_of_many_betas_below_by_chance_is_not_enough() -> None:
 
 
 def test_losses_stand_beside_the_published_ones() -> None:
-    table = judged(sweep({0: [86, 87, 88], 33: [1, 2, 3], 100: [53, 54, 58]}))
-    at_0, at_33 = row(table, "loss at beta = 0"), row(table, "loss at beta = 33")
-    assert (at_0["published"], at_0["ours"], at_0["seeds"], at_0["verdict"]) == (86.0, 87.0, 3, "reported")
-    assert (at_0["low"], at_0["high"]) == pytest.approx(mean_interval([86, 87, 88])[1:3])
+    table = judged(sweep({0: [86, 89, 88], 33: [1, 2, 3], 100: [53, 54, 58]}))
+    at_0, at_33 = (row(table, f"returned weights: loss at beta = {beta}, median and range") for beta in (0, 33))
+    assert at_0[["published", "ours", "low", "high", "seeds", "verdict"]].tolist() == [86, 88, 86, 89, 3, "reported"]
     assert math.isnan(at_33["published"])
-    assert row(table, "beta with the smallest mean loss")[["published", "ours"]].tolist() == [100, 33]
-    difference = table[(table["claim"] == LOWERS)].iloc[0]
-    assert difference["quantity"] == "loss at beta = 0 less loss at beta = 100"
-    assert difference["published"] == pytest.approx(86.0 - 53.7)
-    assert (difference["low"], difference["high"]) == pytest.approx(mean_interval([33, 33, 30])[1:3])
+    best = row(table, "returned weights: beta with the smallest mean loss")
+    assert best[["published", "ours"]].tolist() == [100, 33]
+    fall = table[table["claim"] == LOWERS].iloc[0]
+    assert fall["quantity"] == "returned weights: loss at beta = 0 less loss at beta = 100"
+    assert fall["published"] == pytest.approx(86.0 - 53.7)
+    assert (fall["low"], fall["high"]) == pytest.approx(mean_interval([33, 35, 30])[1:3])
 
 
-def test_members_that_diverged_are_left_out_and_counted() -> None:
+def test_every_iteration_and_the_returned_weights_are_judged_apart() -> None:
+    """Late in training beta = 0 is worse, early it is better, and returned weights tell nothing."""
+    early = sweep({0: [51, 50, 52], 100: [76, 75, 77]}, measure="training", iteration=6000)
+    late = sweep({0: [106, 105, 107], 100: [62, 61, 63]}, measure="training", iteration=18000)
+    found = judged(pd.concat([late, sweep({0: [30, 36, 33], 100: [33, 33, 33]}), early]))
+    falls = found[found["claim"] == LOWERS]
+    assert dict(zip(falls["quantity"], falls["verdict"], strict=True)) == {
+        "training, iteration 6,000: loss at beta = 0 less loss at beta = 100": "does not hold",
+        "training, iteration 18,000: loss at beta = 0 less loss at beta = 100": "holds",
+        "returned weights: loss at beta = 0 less loss at beta = 100": "inconclusive",
+    }
+
+
+def test_whether_one_pair_of_trainings_may_fall_as_published() -> None:
+    """The prediction interval of 30, 31, 32 is 31 +- t_{0.975, 2} sqrt(1 + 1/3) = 31 +- 4.97; published are 32.3."""
+    for shift, verdict in ((0, "holds"), (4, "holds"), (7, "does not hold")):
+        table = judged(sweep({0: [80 + shift, 81 + shift, 82 + shift], 100: [50, 50, 50]}))
+        (fall,) = table[table["claim"] == AS_PUBLISHED].itertuples()
+        assert (fall.ours, fall.low, fall.verdict) == (31 + shift, pytest.approx(26.032 + shift, abs=1e-3), verdict)
+    assert verdicts(judged(sweep({0: [86], 100: [53]})), AS_PUBLISHED) == ["inconclusive"]
+
+
+@pytest.mark.parametrize(
+    ("at_25", "at_100", "verdict", "closest"),
+    [
+        ([60.0, 61.0, 62.0], [70.0, 71.0, 72.0], "holds", 25),
+        # The neighbours differ by 1, 2 and 1.6 of 50: an interval above zero at 5 %, not at 5 % / 3.
+        ([51.0, 52.0, 51.6], [70.0, 71.0, 72.0], "inconclusive", 25),
+        ([60.0, 61.0, 62.0], [50.0, 53.0, 49.0], "inconclusive", 100),
+    ],
+)
+def test_whether_the_lowest_loss_stands_out(
+    at_25: list[float], at_100: list[float], verdict: str, closest: int
+) -> None:
+    assert mean_interval([1.0, 2.0, 1.6]).low > 0 > mean_interval([1.0, 2.0, 1.6], 0.05 / 3).low
+    table = judged(sweep({0: [80.0, 81.0, 83.0], 25: at_25, 50: [50.0, 50.0, 50.0], 100: at_100}))
+    (found,) = table[table["claim"] == STANDS_OUT].itertuples()
+    assert (found.quantity, found.verdict) == (
+        f"returned weights: loss at beta = {closest} less loss at beta = 50",
+        verdict,
+    )
+    assert found.published == pytest.approx({25: 55.2, 100: 53.7}[closest] - 54.8)
+
+
+def test_what_one_training_can_tell() -> None:
+    """Of 90, 100, 110 the standard deviation is 10 %, and so pooled over betas of one or two such triples.
+
+    With 4 degrees of freedom, sd times sqrt(4 / 11.143) and sqrt(4 / 0.4844) (any table of chi squared).
+    """
+    triple = [90.0, 100.0, 110.0]
+    (found,) = (r for r in judged(sweep({0: triple, 100: [2 * x for x in triple]})).itertuples() if r.claim == RESOLVES)
+    assert found.quantity == "returned weights: spread of one training between seeds, as a share of its mean"
+    assert (found.ours, found.low, found.high) == pytest.approx((0.1, 0.05991, 0.28737), rel=1e-3)
+    assert found.verdict == "does not hold"
+    assert verdicts(judged(sweep({0: [100.0, 100.1, 99.9], 100: triple[1:2] * 3})), RESOLVES) == ["holds"]
+    assert verdicts(judged(sweep({0: [100.0, 102.0]})), RESOLVES) == ["inconclusive"]
+    assert verdicts(judged(sweep({0: [100.0]})), RESOLVES) == ["inconclusive"]
+
+
+def test_members_that_diverged_are_left_out_and_counted_and_resets_counted() -> None:
     losses: dict[float, list[float]] = {0: [86, 87, 88], 100: [53, 54, 1e9, 55], 500: [math.nan] * 4}
-    table = judged(sweep(losses, diverged=[(100, 3), *((500, seed) for seed in (1, 2, 3, 4))]))
-    at_100 = row(table, "loss at beta = 100")
+    diverged = [(100, 3), *((500, seed) for seed in (1, 2, 3, 4))]
+    table = judged(sweep(losses, diverged, reset=[(0, 1), (0, 3)]))
+    at_100 = row(table, "returned weights: loss at beta = 100, median and range")
     assert (at_100["ours"], at_100["seeds"]) == (54.0, 3)
-    assert row(table, "members of 4 that diverged at beta = 100")["ours"] == 1
-    assert row(table, "members of 4 that diverged at beta = 500")["ours"] == 4
-    assert math.isnan(row(table, "loss at beta = 500")["ours"])
+    assert row(table, "returned weights: trainings of 4 that diverged at beta = 100")["ours"] == 1
+    assert row(table, "returned weights: trainings of 4 that diverged at beta = 500")["ours"] == 4
+    assert row(table, "returned weights: trainings of 4 that were reset at beta = 0")["ours"] == 2
+    assert math.isnan(row(table, "returned weights: loss at beta = 500, median and range")["ours"])
     # Seeds 1 and 2 alone are pairs; the beta without a single loss keeps the claim open.
     assert table[table["claim"] == LOWERS].iloc[0]["seeds"] == 2
     assert verdicts(table, OPTIMAL) == ["inconclusive"]
@@ -207,8 +277,8 @@ def test_members_that_diverged_are_left_out_and_counted() -> None:
 def test_a_sweep_without_the_published_optimum_decides_nothing() -> None:
     table = judged(sweep({0: [86, 87], 50: [53, 54]}))
     assert verdicts(table, OPTIMAL) == ["inconclusive"]
-    assert row(table, "beta with the smallest mean loss")["ours"] == 50
-    assert LOWERS not in set(table["claim"])
+    assert row(table, "returned weights: beta with the smallest mean loss")["ours"] == 50
+    assert not {LOWERS, AS_PUBLISHED} & set(table["claim"])
 
 
 # --- Fig 2 ------------------------------------------------------------------------------------------
@@ -247,7 +317,7 @@ def test_distances_are_reported_beside_the_rule() -> None:
     table = judged(apart=distances([0.9, 1.0, 1.1], [1.0] * 3, [1.2] * 3))
     relative = row(table, "paper, visited states: RMS rate difference relative to the rates")
     assert (relative["ours"], relative["seeds"]) == (pytest.approx(0.5), 3)
-    name = "paper, grid: RMS rate difference of two trainings of fictitious_play, shares/hour"
+    name = "paper, grid: RMS rate difference of two trainings of fictitious_play/last, shares/hour"
     assert row(table, name)["ours"] == pytest.approx(1.2)
 
 
@@ -324,13 +394,45 @@ def test_no_claim_is_about_self_play() -> None:
     """The paper's claims of Figs 2 and 3 are about Nash-DQN and fictitious play."""
     apart = distances([1.9, 2.0, 2.1], [1.0] * 3, [1.2] * 3)
     points = rewards([1.0, 1.1, 1.2])
-    reference = apart[apart["policy_a"] == "nash_dqn"].replace("fictitious_play", "self_play")
+    reference = apart[apart["policy_a"] == "nash_dqn/paper"].replace("fictitious_play/last", "self_play/memory")
     reference = reference.assign(comparison="reference", seed_b=1)
     met = points.assign(comparison="reference", other="self_play/memory", seed_other=1)
     alone = judged(apart=apart, points=points)
     with_reference = judged(apart=pd.concat([apart, reference]), points=pd.concat([points, met]))
     pd.testing.assert_frame_equal(with_reference, alone)
     assert judged(apart=reference, points=met).empty
+
+
+# --- the authors' policies ----------------------------------------------------------------------------
+
+
+def test_the_authors_policies_are_judged_like_ours_and_stand_beside_them() -> None:
+    """One training of each; what is measured of them takes the place of what was published of their weights."""
+    ours, theirs = rewards([1.0, 1.1, 1.2]), rewards([0.5]).assign(comparison="authors", other="authors/fp")
+    theirs = theirs.assign(seed_nash=0, seed_other=0)
+    apart = distances([0.9], [], []).assign(comparison="authors", policy_a="authors/nash", policy_b="authors/fp")
+    gained = [gains([0.11, 0.12, 0.13], name, "memory", "released") for name in ("nash_dqn", "fictitious_play")]
+    gained += [gains([gain], "authors").assign(recipe=name) for name, gain in (("nash", 0.4), ("fp", 0.3))]
+    table = judged(apart=apart, points=pd.concat([ours, theirs]), gained=pd.concat(gained))
+    assert verdicts(table, SAME) == ["inconclusive"] * 2  # there is no other training of theirs
+    assert row(table, "authors, grid: RMS rate difference, shares/hour")["ours"] == pytest.approx(0.9)
+    name = "authors, grid: RMS rate difference of two trainings of authors' FP, shares/hour"
+    assert (row(table, name)["seeds"], math.isnan(row(table, name)["ours"])) == (0, True)
+    assert row(table, "authors: mean reward of agent 1, first_fp")["published"] == -1.325
+    gain = "authors, first_nash less all_fp: mean difference, common random numbers"
+    assert row(table, gain)["ours"] == pytest.approx(0.5, abs=0.01)
+    assert math.isnan(row(table, gain)["published"])
+    beside = row(table, f"{gain.replace('authors', 'paper')} (published: the authors' weights)")
+    assert beside["published"] == row(table, gain)["ours"]
+    for ours_, theirs_, gain_ in (
+        ("nash_dqn/paper", "authors' Nash-DQN", 0.4),
+        ("fictitious_play/paper", "authors' FP", 0.3),
+    ):
+        found, beside = (row(table, f"{who}: gain of a deviator of class memory") for who in (theirs_, ours_))
+        assert (found["ours"], found["seeds"], found["verdict"]) == (gain_, 1, "inconclusive")
+        assert math.isnan(found["published"])
+        assert beside["published"] == gain_
+    assert not table.duplicated(["scenario", "claim", "quantity"]).any()
 
 
 # --- Nash equilibrium ---------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def overhang() -> Callable[[Figure], float]:
 
 @pytest.fixture
 def sweep() -> DataFrame:
-    """Losses of three seeds at four betas, on the scale of the paper's."""
+    """Losses of what three seeds returned at four betas, on the scale of the paper's."""
     losses = {0.0: (84, 86, 88), 1.0: (79, 80, 84), 10.0: (58, 60, 65), 100.0: (52, 54, 53)}
     return DataFrame(
         [
@@ -63,9 +63,10 @@ def sweep() -> DataFrame:
                 "recipe": "paper",
                 "beta": beta,
                 "seed": seed,
+                "measure": "returned",
+                "iteration": 5000 + seed,
                 "loss": float(loss),
-                "loss_se": 0.5,
-                "episodes": 1000,
+                "resets": 0,
                 "diverged": False,
             }
             for beta, of_seeds in losses.items()
@@ -96,9 +97,9 @@ def policy_grid() -> DataFrame:
 def policy_distance() -> DataFrame:
     rows = []
     for a, b, pairs in (
-        ("nash_dqn", "fictitious_play", ((1, 1), (2, 2), (3, 3))),
-        ("nash_dqn", "nash_dqn", ((1, 2), (1, 3), (2, 3))),
-        ("fictitious_play", "fictitious_play", ((1, 2), (1, 3), (2, 3))),
+        ("nash_dqn/paper", "fictitious_play/last", ((1, 1), (2, 2), (3, 3))),
+        ("nash_dqn/paper", "nash_dqn/paper", ((1, 2), (1, 3), (2, 3))),
+        ("fictitious_play/last", "fictitious_play/last", ((1, 2), (1, 3), (2, 3))),
     ):
         for at, (first, second) in enumerate(pairs):
             for states, factor in (("grid", 1.0), ("visited_a", 2.0), ("visited_b", 3.0)):

@@ -1,3 +1,5 @@
+"""Figure 1 shows every training at every place, what was reset, what exploded, and the published curve beside it."""
+
 import math
 from collections.abc import Callable
 from typing import Any
@@ -5,103 +7,120 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from pandas import DataFrame
+from pandas import DataFrame, concat
 
 from nash_dqn.plots.fig1_beta_sweep import plot
 from nash_dqn.published import FIG1_LOSS
 
-
-def at(sweep: DataFrame, beta: float, seed: int) -> Any:
-    return (sweep["beta"] == beta) & (sweep["seed"] == seed)
-
-
-def test_line_is_the_mean_over_seeds(sweep: DataFrame, find: Callable[..., list[Any]]) -> None:
-    (line,) = find(plot(sweep), "mean")
-    expected = sweep.groupby("beta")["loss"].mean()
-    np.testing.assert_array_equal(line.get_xdata(), expected.index)
-    np.testing.assert_allclose(line.get_ydata(), expected)
+Find = Callable[..., list[Any]]
+Words = Callable[[Figure], str]
 
 
-def test_every_seed_is_a_point(sweep: DataFrame, find: Callable[..., list[Any]]) -> None:
-    drawn = np.array([line.get_ydata() for line in find(plot(sweep), "seed")])
+@pytest.fixture
+def along(sweep: DataFrame) -> DataFrame:
+    """Losses at two iterations, of which the later comes first in the table, and of the returned weights."""
+    late = sweep.assign(measure="training", iteration=18000, loss=sweep["loss"] + 10)
+    early = sweep.assign(measure="training", iteration=6000, loss=sweep["loss"] + 20)
+    return concat([late, early, sweep], ignore_index=True)
+
+
+def at(table: DataFrame, beta: float, seed: int, iteration: int = 18000) -> Any:
+    return (table["beta"] == beta) & (table["seed"] == seed) & (table["iteration"] == iteration)
+
+
+def test_a_panel_for_each_iteration_and_one_for_the_returned_weights(along: DataFrame, find: Find) -> None:
+    figure = plot(along)
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == [
+        *("(a) total loss, iteration 6,000", "(b) total loss, iteration 18,000", "(c) returned weights, (17) alone"),
+    ]
+    for line, axes, shift in zip(find(figure, "median"), figure.axes, (20, 10, 0), strict=True):
+        assert line.axes is axes
+        assert line.get_xdata().tolist() == [0, 1, 10, 100]
+        assert line.get_ydata().tolist() == [86 + shift, 80 + shift, 60 + shift, 53 + shift]
+
+
+def test_seeds_and_their_range(sweep: DataFrame, find: Find) -> None:
+    figure = plot(sweep)
+    drawn = np.array([line.get_ydata() for line in find(figure, "seed")])
     np.testing.assert_array_equal(drawn, sweep.pivot(index="seed", columns="beta", values="loss"))
+    (bars,) = find(figure, "range")
+    np.testing.assert_array_equal(bars.get_segments()[2], [[10, 58], [10, 65]])
 
 
-def test_bars_are_students_intervals(sweep: DataFrame, find: Callable[..., list[Any]]) -> None:
-    # 84, 86, 88: mean 86, standard deviation 2; t_{0.975, 2} = 4.302653 (any table of Student's distribution).
-    (bars,) = find(plot(sweep), "interval")
-    half = 4.302653 * 2 / math.sqrt(3)
-    np.testing.assert_allclose(bars.get_segments()[0], [[0, 86 - half], [0, 86 + half]], rtol=1e-6)
+def test_published_curve_stands_in_every_panel(along: DataFrame, find: Find, words: Words) -> None:
+    figure = plot(along)
+    for line in find(figure, "published"):
+        drawn = dict(zip(line.get_xdata(), line.get_ydata(), strict=True))
+        assert drawn == {beta: point.value for beta, point in FIG1_LOSS.items()}
+    assert len(find(figure, "published")) == 3
+    assert "published (digitised, one run)" in words(figure)
 
 
-def test_published_curve_stands_beside_ours(sweep: DataFrame, find: Callable[..., list[Any]]) -> None:
-    figure = plot(sweep)
-    (line,) = find(figure, "published")
-    assert dict(zip(line.get_xdata(), line.get_ydata(), strict=True)) == {b: p.value for b, p in FIG1_LOSS.items()}
-    assert len(figure.axes) == 1
-    assert "published (digitised, one run)" in [text.get_text() for text in figure.legends[0].get_texts()]
+def test_beta_axis_is_symlog_with_the_betas_as_ticks(along: DataFrame) -> None:
+    for axes in plot(along).axes:
+        assert (axes.get_xscale(), axes.get_yscale()) == ("symlog", "log")
+        assert list(axes.get_xticks()) == [0, 1, 10, 25, 50, 75, 100, 500]
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "1", "10", "", "", "", "100", "500"]
 
 
-def test_a_curve_on_another_scale_gets_its_own_panel(sweep: DataFrame, find: Callable[..., list[Any]]) -> None:
-    figure = plot(sweep.assign(loss=sweep["loss"] / 100))
-    upper, lower = figure.axes
-    assert find(figure, "mean")[0].axes is upper
-    assert find(figure, "published")[0].axes is lower
-    assert upper.get_ylim()[1] < 1.2
-    assert lower.get_ylim()[0] > 40
+def test_seeds_that_were_reset_are_crosses(along: DataFrame, find: Find, words: Words) -> None:
+    assert "reset" not in words(plot(along))
+    along.loc[at(along, 0.0, 2), "resets"] = 3
+    figure = plot(along)
+    crosses = [line for line in find(figure, "reset") if np.isfinite(line.get_ydata()).any()]
+    assert [(line.axes, line.get_ydata()[0]) for line in crosses] == [(figure.axes[1], 96)]
+    seeds = np.array([line.get_ydata()[0] for line in find(figure, "seed") if line.axes is figure.axes[1]])
+    assert sorted(seeds[np.isfinite(seeds)]) == [94, 98]
+    assert find(figure, "median")[1].get_ydata()[0] == 96  # a reset training counts
+    assert "its weights were reset before" in words(figure)
 
 
-def test_beta_axis_is_symlog_with_the_betas_as_ticks(sweep: DataFrame) -> None:
-    axes = plot(sweep).axes[0]
-    assert axes.get_xscale() == "symlog"
-    assert list(axes.get_xticks()) == [0, 1, 10, 25, 50, 75, 100, 500]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "1", "10", "25", "50", "75", "100", "500"]
+def test_an_explosion_does_not_stretch_the_axis(along: DataFrame, find: Find, words: Words) -> None:
+    assert "above the axis" not in words(plot(along))
+    along.loc[at(along, 10.0, 3), "loss"] = 1e6
+    figure = plot(along)
+    # 92 is the median of the panel of iteration 6,000, above all published losses.
+    assert figure.axes[0].get_ylim()[1] == pytest.approx(2.5 * 92)
+    (triangle,) = find(figure, "above")
+    assert (triangle.axes, triangle.get_xdata().tolist()) == (figure.axes[1], [10.0])
+    assert "above the axis" in words(figure)
 
 
-def test_losses_over_decades_get_a_log_axis(sweep: DataFrame) -> None:
-    assert plot(sweep).axes[0].get_yscale() == "linear"
-    steep = sweep.assign(loss=sweep["loss"].where(sweep["beta"] > 0, 30 * sweep["loss"]))
-    assert plot(steep).axes[0].get_yscale() == "log"
+def test_losses_far_from_the_published_are_drawn_all_the_same(sweep: DataFrame) -> None:
+    low, high = plot(sweep.assign(loss=100 * sweep["loss"])).axes[0].get_ylim()
+    assert low < 53.7 and high > 8800
+    low, high = plot(sweep.assign(loss=sweep["loss"] / 100)).axes[0].get_ylim()
+    assert low < 0.52 and high > 86
 
 
-def test_diverged_seeds_are_marked_and_in_no_mean(
-    sweep: DataFrame, find: Callable[..., list[Any]], words: Callable[[Figure], str]
-) -> None:
-    sweep.loc[at(sweep, 10.0, 3), ["loss", "diverged"]] = [1e9, True]
-    sweep["diverged"] = sweep["diverged"].astype(bool)
-    figure = plot(sweep)
-    (cross,) = find(figure, "diverged")
-    assert list(cross.get_xdata()) == [10.0]
-    assert cross.get_transform() is cross.axes.get_xaxis_transform() or list(cross.get_ydata()) == [1.0]
-    assert "1/3" in words(figure)
-    (line,) = find(figure, "mean")
-    assert line.get_ydata()[2] == 59.0  # of 58 and 60
-    assert figure.axes[0].get_ylim()[1] < 200  # the diverged loss does not stretch the axis
+def test_diverged_seeds_are_counted_and_in_no_median(along: DataFrame, find: Find, words: Words) -> None:
+    along.loc[at(along, 10.0, 3), ["loss", "diverged"]] = [1e9, True]
+    along["diverged"] = along["diverged"].astype(bool)
+    figure = plot(along)
+    (count,) = find(figure, "diverged")
+    assert (count.axes, count.xy[0], count.get_text()) == (figure.axes[1], 10.0, "1/3")
+    assert find(figure, "median")[1].get_ydata()[2] == 69  # of 68 and 70
+    assert "diverged" in words(figure)
 
 
-def test_a_beta_where_all_diverged_breaks_the_line(
-    sweep: DataFrame, find: Callable[..., list[Any]], words: Callable[[Figure], str]
-) -> None:
+def test_a_beta_where_all_diverged_breaks_the_line(sweep: DataFrame, find: Find, words: Words) -> None:
     figure = plot(sweep.assign(diverged=sweep["beta"] == 1.0))
-    assert np.isnan(find(figure, "mean")[0].get_ydata()).tolist() == [False, True, False, False]
+    assert np.isnan(find(figure, "median")[0].get_ydata()).tolist() == [False, True, False, False]
     assert "3/3" in words(figure)
-
-
-def test_a_run_where_everything_diverged_still_shows_it(sweep: DataFrame, words: Callable[[Figure], str]) -> None:
     assert words(plot(sweep.assign(diverged=True, loss=math.nan))).count("3/3") == 4
 
 
-def test_one_seed_has_no_interval(
-    sweep: DataFrame, find: Callable[..., list[Any]], words: Callable[[Figure], str]
-) -> None:
+def test_one_seed_has_no_range(sweep: DataFrame, find: Find, words: Words) -> None:
     figure = plot(sweep[sweep["seed"] == 1])
-    assert "interval" not in words(figure)
-    assert find(figure, "mean")[0].get_ydata().tolist() == [84, 79, 58, 52]
+    assert not find(figure, "range") and "range" not in words(figure)
+    assert find(figure, "median")[0].get_ydata().tolist() == [84, 79, 58, 52]
 
 
-def test_nothing_is_cut_off(sweep: DataFrame, overhang: Callable[[Figure], float]) -> None:
-    assert overhang(plot(sweep.assign(diverged=sweep["seed"] == 1))) <= 0
-    assert overhang(plot(sweep.assign(loss=sweep["loss"] / 100))) <= 0
+@pytest.mark.parametrize("iterations", [0, 1, 3, 5])
+def test_nothing_is_cut_off(sweep: DataFrame, iterations: int, overhang: Callable[[Figure], float]) -> None:
+    along = [sweep.assign(measure="training", iteration=10 * k) for k in range(1, iterations + 1)]
+    assert overhang(plot(concat([*along, sweep.assign(diverged=sweep["seed"] == 1)]))) <= 0
 
 
 @pytest.mark.parametrize(
@@ -110,6 +129,7 @@ def test_nothing_is_cut_off(sweep: DataFrame, overhang: Callable[[Figure], float
         (lambda t: t.drop(columns="loss"), "beta_sweep: column loss is missing"),
         (lambda t: t.drop(index=t.index[at(t, 10.0, 2)]), "beta_sweep: no row with beta=10.0, seed=2"),
         (lambda t: t.assign(beta=0.0), "beta_sweep: more than one row with beta=0.0, seed=1"),
+        (lambda t: t.assign(measure="late"), "beta_sweep: measure must be training or returned; found late"),
         (
             lambda t: t.assign(recipe=t["seed"].map(str)),
             "beta_sweep: recipe must be the same in every row; found 1, 2, 3",
@@ -120,7 +140,7 @@ def test_nothing_is_cut_off(sweep: DataFrame, overhang: Callable[[Figure], float
     ],
 )
 def test_what_is_wrong_with_a_table_is_said(
-    sweep: DataFrame, change: Callable[[DataFrame], DataFrame], message: str
+    along: DataFrame, change: Callable[[DataFrame], DataFrame], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
-        plot(change(sweep))
+    with pytest.raises(ValueError, match=message):
+        plot(change(along))

@@ -263,7 +263,7 @@ def test_ablation_is_made_on_request(finished: Checkout) -> None:
     settings = ("paper", "paper+everything", "refined", "refined-everything", "refined+target_network")
     of_training = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json", "exploitability.csv")
     made = {f"results/released/ablation/{setting}/{name}" for setting in settings for name in of_training}
-    made |= {f"results/released/beta_exploitability/beta_{beta}.csv" for beta in (0, 100)}
+    made |= {f"results/released/beta_exploitability/unstopped/beta_{beta}.csv" for beta in (0, 100)}
     made |= {f"results/released/{name}.csv" for name in ("ablation", "ablation_seeds", "beta_exploitability")}
     made |= {f"figures/released/{name}.{end}" for name in ("ablation", "beta_exploitability") for end in ("pdf", "png")}
     made.add("results/released/ablation.html")
@@ -283,6 +283,33 @@ def test_ablation_is_made_on_request(finished: Checkout) -> None:
     assert gains["refined-everything", "same"] == gains["paper", "same"] != gains["refined", "same"]
     at_beta = read_table(results / "beta_exploitability.csv", ["beta", "seed", "player"])
     assert at_beta[at_beta["player"] == "1"].groupby("beta")["seed"].apply(set).to_dict() == {0: {1, 2}, 100: {1, 2}}
+    assert finished.planned() == {}
+
+
+def test_penalty_study_is_made_on_request(finished: Checkout) -> None:
+    """Two trainings of the recipe that Fig. 1 does not have; of all four, policies kept and returned are measured."""
+    before = finished.results()
+    assert finished.planned("penalty_study") == {
+        **{"train_nash_dqn": 2, "exploitability_at_beta": 4, "penalty_snapshots": 4},
+        **dict.fromkeys(("penalty_study_table", "penalty_study_page", "plot_penalty_study", "penalty_study"), 1),
+    }
+    run = finished.snakemake("penalty_study")
+    assert run.returncode == 0, run.stdout
+    after = finished.results()
+    assert {name: after[name] for name in before} == before
+    assert {f"figures/released/penalty_study.{end}" for end in ("pdf", "png")} <= set(after)
+    results = finished.run_directory / "results/released"
+    found = read_table(results / "penalty_study.csv", ["recipe", "beta", "seed", "measure", "iteration", "value"])
+    assert set(found["recipe"]) == {"unstopped", "others_constant"} and found["value"].notna().all()
+    # What was returned is what the exploitability of that training says.
+    one = found[
+        (found["measure"] == "returned_exploitability") & (found["recipe"] == "unstopped") & (found["beta"] == 0)
+    ]
+    gains = read_table(results / "beta_exploitability/unstopped/beta_0.csv", ["deviator", "player", "gain"])
+    gains = gains[(gains["deviator"] == "memory") & (gains["player"].astype(str) == "1")]
+    assert one["value"].tolist() == gains["gain"].tolist()
+    tests = read_table(results / "penalty_study_tests.csv", ["measure", "iteration", "pairs"])
+    assert set(tests["pairs"]) == {2} and len(tests) == 2 * 4
     assert finished.planned() == {}
 
 
@@ -413,8 +440,8 @@ def test_policies_are_compared_on_the_seeds_that_both_have(smoke_run: Checkout) 
     distances = read_table(results / "policy_distance.csv", ["comparison", "policy_a", "policy_b", "seed_a", "seed_b"])
     reference = distances[(distances["comparison"] == "reference") & (distances["states"] == "grid")]
     assert reference[["policy_a", "policy_b", "seed_a", "seed_b"]].to_numpy().tolist() == [
-        *(["nash_dqn", "self_play", seed, 1] for seed in (1, 2, 3)),
-        *(["nash_dqn", "nash_dqn", *seeds] for seeds in ([1, 2], [1, 3], [2, 3])),
+        *(["nash_dqn/refined", "self_play/memory", seed, 1] for seed in (1, 2, 3)),
+        *(["nash_dqn/refined", "nash_dqn/refined", *seeds] for seeds in ([1, 2], [1, 3], [2, 3])),
     ]
 
 

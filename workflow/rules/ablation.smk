@@ -107,25 +107,27 @@ rule plot_ablation:
 
 use rule exploitability as exploitability_at_beta with:
     input:
-        weights=lambda wc: f"{sweep_run(wc.scenario, wc.beta)}/weights.safetensors",
-        record=lambda wc: f"{sweep_run(wc.scenario, wc.beta)}/run.json",
+        weights=lambda wc: f"{nash_dqn_run(wc.scenario, wc.recipe, float(wc.beta))}/weights.safetensors",
+        record=lambda wc: f"{nash_dqn_run(wc.scenario, wc.recipe, float(wc.beta))}/run.json",
     output:
-        "results/{scenario}/beta_exploitability/beta_{beta}.csv",
+        "results/{scenario}/beta_exploitability/{recipe}/beta_{beta}.csv",
     log:
-        "logs/{scenario}/beta_exploitability/beta_{beta}.log",
+        "logs/{scenario}/beta_exploitability/{recipe}_beta_{beta}.log",
     benchmark:
-        "benchmarks/{scenario}/beta_exploitability/beta_{beta}.tsv"
+        "benchmarks/{scenario}/beta_exploitability/{recipe}_beta_{beta}.tsv"
+    wildcard_constraints:
+        recipe=one_of(config["nash_dqn"]),
     params:
         settings=lambda wc: deviator_settings(wc.scenario, "exploitability", "deviators"),
         code=code_digest("workflow/scripts/exploitability.py"),
     message:
-        "Train deviators from the policies at beta {wildcards.beta} in {wildcards.scenario}"
+        "Train deviators from {wildcards.recipe} at beta {wildcards.beta} in {wildcards.scenario}"
 
 
 rule beta_exploitability:
     input:
         lambda wc: [
-            f"results/{wc.scenario}/beta_exploitability/beta_{format_beta(beta)}.csv"
+            gains_at_beta(wc.scenario, config["beta_sweep"]["recipe"], beta)
             for beta in config["beta_sweep"]["betas"]
         ],
     output:

@@ -1,5 +1,6 @@
 """Functions the rules share: paths of results, settings of jobs, targets."""
 
+import hashlib
 import re
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from nash_dqn.config import (
     BETA_PATTERN,
     ConfigError,
     ablation_settings,
+    authors_files,
     comparison,
     fictitious_play_settings,
     format_beta,
@@ -23,6 +25,7 @@ from nash_dqn.config import (
 )
 from nash_dqn.deviations import read_deviations
 from nash_dqn.games.catalogue import make, module_of
+from nash_dqn.published import AUTHORS, AUTHORS_POLICIES
 
 
 def readable(path):
@@ -36,10 +39,14 @@ def readable(path):
 
 
 def validate_config():
-    """Check the configuration and fill in defaults; if it is wrong, stop with one line, before any job starts."""
+    """Check the configuration and fill in defaults; if it is wrong, stop with one line, before any job starts.
+
+    Returns the files of the authors' weights, none where they are not asked for.
+    """
     schema = Path(workflow.basedir) / "schemas" / "config.schema.yaml"
     try:
         config.update(validate(config, schema))
+        return {} if config["authors"] is None else authors_files(config["authors"])
     except ConfigError as error:
         sys.exit(f"Error in the configuration: {error}")
 
@@ -71,7 +78,37 @@ def self_play_run(scenario, recipe):
     return f"results/{scenario}/self_play/{recipe}"
 
 
-RUN_OF = {"nash_dqn": nash_dqn_run, "fictitious_play": fictitious_play_run, "self_play": self_play_run}
+def authors_run(scenario, recipe):
+    """Folder of a policy of the authors', `nash` or `fp`."""
+    return f"results/{scenario}/{AUTHORS}/{recipe}"
+
+
+RUN_OF = {
+    "nash_dqn": nash_dqn_run,
+    "fictitious_play": fictitious_play_run,
+    "self_play": self_play_run,
+    AUTHORS: authors_run,
+}
+
+
+def authors_policies():
+    """The authors' policies, Nash-DQN's and fictitious play's, if their weights are given."""
+    return list(AUTHORS_POLICIES) if AUTHORS_WEIGHTS else []
+
+
+def authors_settings(scenario):
+    """Of the authors' policies in a scenario. Digests, as a file's date may be older than what was made of another."""
+    return {
+        "scenario": scenario,
+        "game": config["scenarios"][scenario],
+        "sha256": {name: hashlib.sha256(Path(path).read_bytes()).hexdigest() for name, path in AUTHORS_WEIGHTS.items()},
+    }
+
+
+def all_policies():
+    """Every policy that can be measured."""
+    trained = {algorithm: config[algorithm] for algorithm in RUN_OF if algorithm != AUTHORS}
+    return policies_of(trained) + authors_policies()
 
 
 def policies_of(recipes):
@@ -86,21 +123,46 @@ def run_of(scenario, policy):
 
 
 def comparisons():
-    """The comparisons of the run, name -> both policies, Nash-DQN's and the other; the first is the headline."""
-    return {
+    """The comparisons of the run, name -> both policies, Nash-DQN's and the other; the first is the headline.
+
+    If their weights are given, the authors' two are compared last.
+    """
+    ours = {
         name: [f"{algorithm}/{recipe}" for algorithm, recipe in comparison(config, name).items()]
         for name in config["run"]["comparisons"]
     }
+    return ours | ({AUTHORS: authors_policies()} if AUTHORS_WEIGHTS else {})
 
 
 def sweep_runs(scenario):
     """Folders of the trainings of Fig. 1, in the order of its betas."""
-    return [sweep_run(scenario, beta) for beta in config["beta_sweep"]["betas"]]
+    recipe = config["beta_sweep"]["recipe"]
+    return [nash_dqn_run(scenario, recipe, beta) for beta in config["beta_sweep"]["betas"]]
 
 
-def sweep_run(scenario, beta):
-    """Folder of the training of Fig. 1 at that beta, as it stands in paths."""
-    return nash_dqn_run(scenario, config["beta_sweep"]["recipe"], float(beta))
+def gains_at_beta(scenario, recipe, beta):
+    """Table of what deviators gain against a training's returned policies."""
+    return f"results/{scenario}/beta_exploitability/{recipe}/beta_{format_beta(beta)}.csv"
+
+
+def penalty_study_trainings():
+    """Recipe and beta of each training of the penalty study."""
+    section = config["penalty_study"]
+    return [(recipe, beta) for recipe in section["recipes"] for beta in section["betas"]]
+
+
+def penalty_study_files(wildcards):
+    """Input of the penalty study's table: what each of its trainings left, and what was measured of it."""
+    trainings, scenario = penalty_study_trainings(), wildcards.scenario
+    runs = [nash_dqn_run(scenario, recipe, beta) for recipe, beta in trainings]
+    return {
+        "histories": files_of(runs, "history.csv"),
+        "records": files_of(runs, "run.json"),
+        "kept": [
+            f"results/{scenario}/penalty_study/{recipe}/beta_{format_beta(beta)}.csv" for recipe, beta in trainings
+        ],
+        "returned": [gains_at_beta(scenario, recipe, beta) for recipe, beta in trainings],
+    }
 
 
 def ablated_recipes():
@@ -125,8 +187,18 @@ def compared_policies():
 
 
 def compared_runs(scenario):
-    """Folders of their trainings, in that order."""
+    """Their folders, in that order."""
     return [run_of(scenario, policy) for policy in compared_policies()]
+
+
+def drawn_trainings():
+    """Those of them that were trained here."""
+    return [policy for policy in compared_policies() if policy not in AUTHORS_POLICIES]
+
+
+def training_files(name):
+    """Input function: the file of that name of each of these trainings."""
+    return lambda wildcards: files_of([run_of(wildcards.scenario, policy) for policy in drawn_trainings()], name)
 
 
 def compared_weights(wildcards):
@@ -155,7 +227,7 @@ def file_of_policy(name):
 
 def measured_policies():
     """Policies whose exploitability is measured."""
-    return policies_of(config["exploitability"]["policies"])
+    return policies_of(config["exploitability"]["policies"]) + authors_policies()
 
 
 def explored_policies(scenario):
@@ -318,13 +390,14 @@ def many_players_settings(**more):
 
 
 def beta_sweep_settings(scenario):
-    """Of Fig. 1: losses are measured at the exploration with which its trainings end."""
+    """Of Fig. 1: losses of returned weights are measured at the exploration with which trainings end."""
     recipe = config["nash_dqn"][config["beta_sweep"]["recipe"]]
     return evaluation_settings(
         scenario,
         "beta_sweep",
-        *("recipe", "betas", "episodes", "seed"),
+        *("recipe", "betas", "iterations", "window", "episodes", "seed"),
         observation=recipe["observation"],
+        p11=recipe["p11"],
         exploration=recipe["exploration"]["end"],
     )
 
@@ -344,6 +417,11 @@ def in_every_scenario(table):
     return expand("results/{scenario}/{table}.csv", scenario=config["run"]["scenarios"], table=table)
 
 
+def sweep_tables():
+    """Fig. 1's table of each scenario that it is made in."""
+    return expand("results/{scenario}/beta_sweep.csv", scenario=config["beta_sweep"]["scenarios"])
+
+
 def in_every_lq_scenario(name):
     """That file of each linear-quadratic scenario."""
     return [name.format(scenario=scenario) for scenario in config["lq"]["scenarios"]]
@@ -353,7 +431,8 @@ def training_targets():
     """Weights of every training the run needs."""
     trainings = []
     for scenario in config["run"]["scenarios"]:
-        trainings += compared_runs(scenario) + sweep_runs(scenario)
+        trainings += compared_runs(scenario)
+        trainings += sweep_runs(scenario) if scenario in config["beta_sweep"]["scenarios"] else []
         trainings += [run_of(scenario, policy) for policy in measured_policies() + answered_policies()]
     trainings += [run_of(scenario, policy) for scenario in config["lq"]["scenarios"] for policy in lq_policies()]
     return files_of(trainings, "weights.safetensors")
@@ -361,11 +440,12 @@ def training_targets():
 
 def table_targets():
     """Every table of the run."""
-    names = ["beta_sweep", "policy_grid", "policy_distance", "cross_play", "cross_play_tests"]
+    names = ["policy_grid", "policy_distance", "cross_play", "cross_play_tests"]
     names += ["exploitability", "data_efficiency", "ddpg_best_response", "reference"]
     return [
         "results/claims.csv",
         "results/deviations.csv",
+        *sweep_tables(),
         *(path for name in names for path in in_every_scenario(name)),
         *in_every_lq_scenario("results/{scenario}/lq_error.csv"),
     ]
@@ -383,9 +463,10 @@ def page_targets():
 
 def figure_targets():
     """Every figure of the run."""
-    names = ["fig1_beta_sweep", "fig2_policies", "fig3_cross_play", "training_curves"]
+    names = ["fig2_policies", "fig3_cross_play", "training_curves"]
     names += [f"fig2_policies_{name}" for name in list(comparisons())[1:]]
     names += ["exploitability", "data_efficiency", "data_efficiency_time"]
     figures = expand("figures/{scenario}/{name}", scenario=config["run"]["scenarios"], name=names)
+    figures += expand("figures/{scenario}/fig1_beta_sweep", scenario=config["beta_sweep"]["scenarios"])
     figures += in_every_lq_scenario("figures/{scenario}/lq_policies")
     return [f"{figure}.{suffix}" for figure in figures for suffix in ("pdf", "png")] + ["figures/explorer.html"]

@@ -7,6 +7,7 @@ One job per scenario; where a job trains deviators, one per scenario and policy,
 rule beta_sweep:
     input:
         weights=lambda wc: files_of(sweep_runs(wc.scenario), "weights.safetensors"),
+        histories=lambda wc: files_of(sweep_runs(wc.scenario), "history.csv"),
         records=lambda wc: files_of(sweep_runs(wc.scenario), "run.json"),
     output:
         "results/{scenario}/beta_sweep.csv",
@@ -347,7 +348,7 @@ rule lq_error:
 
 rule claims:
     input:
-        beta_sweep=in_every_scenario("beta_sweep"),
+        beta_sweep=sweep_tables(),
         policy_distance=in_every_scenario("policy_distance"),
         cross_play=in_every_scenario("cross_play"),
         tests=in_every_scenario("cross_play_tests"),

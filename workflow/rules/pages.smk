@@ -117,3 +117,25 @@ use rule claims_page as ablation_page with:
         code=code_digest("workflow/scripts/table_page.py"),
     message:
         "Write the ablation's table in {wildcards.scenario} as a page"
+
+
+use rule claims_page as penalty_study_page with:
+    input:
+        "results/{scenario}/penalty_study_tests.csv",
+    output:
+        report(
+            "results/{scenario}/penalty_study_tests.html",
+            caption="../report/penalty_study.rst",
+            category="Tables",
+            subcategory="{scenario}",
+            labels={"table": "Why a small penalty fails"},
+        ),
+    log:
+        "logs/{scenario}/penalty_study_page.log",
+    benchmark:
+        "benchmarks/{scenario}/penalty_study_page.tsv"
+    params:
+        title="Why a small penalty fails",
+        code=code_digest("workflow/scripts/table_page.py"),
+    message:
+        "Write the tests of the penalty study in {wildcards.scenario} as a page"

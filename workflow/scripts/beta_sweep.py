@@ -1,34 +1,43 @@
-"""Loss of the trained networks against beta (Fig. 1)."""
+"""Loss against beta (Fig. 1), along the trainings and of what they return."""
 
 from _job import log_to
 
 log_to(snakemake.log[0])
 
-from nash_dqn.artifacts import read_json, read_tensors, write_csv
-from nash_dqn.evaluation.beta_sweep import evaluate, table
+from nash_dqn.artifacts import read_json, read_table, read_tensors, write_csv
+from nash_dqn.evaluation.beta_sweep import Swept, evaluate, table
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market
 from nash_dqn.runtime import configure_process
 
 configure_process()
 settings = snakemake.params.settings
-losses = [
-    evaluate(
-        Market(**settings["game"]),
-        read_tensors(path)[0],
-        ObservationSpec(**settings["observation"]),
-        settings["exploration"],
-        settings["episodes"],
-        settings["seed"],
+sweep = [
+    Swept(
+        beta,
+        read_table(history, ["seed", "iteration", "exploration", "total_loss", "resets"]),
+        read_json(record),
+        evaluate(
+            Market(**settings["game"]),
+            read_tensors(weights)[0],
+            ObservationSpec(**settings["observation"]),
+            settings["p11"],
+            settings["exploration"],
+            settings["episodes"],
+            settings["seed"],
+        ),
     )
-    for path in snakemake.input.weights
+    for beta, weights, history, record in zip(
+        settings["betas"], snakemake.input.weights, snakemake.input.histories, snakemake.input.records, strict=True
+    )
 ]
 rows = table(
-    [(beta, *loss) for beta, loss in zip(settings["betas"], losses, strict=True)],
-    [read_json(path) for path in snakemake.input.records],
+    sweep,
+    settings["iterations"],
+    settings["window"],
+    settings["episodes"],
+    settings["exploration"],
     scenario=settings["scenario"],
     recipe=settings["recipe"],
-    episodes=settings["episodes"],
-    exploration=settings["exploration"],
 )
 write_csv(snakemake.output[0], rows)

@@ -1,28 +1,61 @@
-"""Figure 1: the Bellman error that a trained Nash-DQN leaves on fresh episodes."""
+"""Figure 1: the loss against the weight beta of the regulariser (23), along the training and of what it returns.
+
+The paper's axis is a "loss over 1,000 simulations", and no released code computes it. The released training prints one
+number an iteration, the total loss: (17) before the step of V plus (17) before the step of A, with the penalty both
+times. Its mean over the 1,000 iterations before some iteration is the measure ``training``. The measure ``returned`` is
+(17) alone, about half of it, of the weights that the training returns, on fresh episodes.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
 from torch import Tensor
 
+from nash_dqn.advantage import P11Form
 from nash_dqn.agents.episodes import play_episodes
 from nash_dqn.agents.nash_dqn import LOSS_EPISODES, bellman_residuals, exploring
+from nash_dqn.evaluation.histories import diverged_by, resets_by, window_before
 from nash_dqn.games.base import Game, ObservationSpec
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.seeding import generator
 
+__all__ = ["COLUMNS", "Swept", "evaluate", "table"]
+
+COLUMNS = (
+    *("scenario", "recipe", "beta", "seed", "measure", "iteration", "loss", "loss_se", "episodes", "exploration"),
+    *("resets", "diverged"),
+)
+
 _CHUNK = 100  # episodes at a time
+
+
+class Swept(NamedTuple):
+    """The training at one beta.
+
+    Attributes:
+        beta: weight of the penalty.
+        history: columns seed, iteration, exploration, total_loss and resets, a row per seed and ``history_every``
+            iterations.
+        record: ``members`` with seed, iterations, returned_iteration and diverged, and ``config`` with the recipe.
+        returned: what :func:`evaluate` says of the returned weights.
+    """
+
+    beta: float
+    history: pd.DataFrame
+    record: Mapping[str, Any]
+    returned: tuple[Tensor, Tensor]
 
 
 def evaluate(
     game: Game,
     networks: Mapping[str, Tensor],
     observation: ObservationSpec,
+    p11: P11Form,
     exploration: float,
     episodes: int,
     seed: int,
@@ -37,6 +70,7 @@ def evaluate(
         game: the game.
         networks: tensors ``advantage.*`` and ``value.*`` of K members.
         observation: what the policies see.
+        p11: how P11 is made of the advantage network's outputs.
         exploration: standard deviation of the noise, shares/hour.
         episodes: number of fresh episodes.
         seed: of the episodes.
@@ -56,27 +90,52 @@ def evaluate(
         steps = exploration * torch.randn(shape, generator=noise).expand(members, *shape)
         with torch.no_grad():
             played = play_episodes(game, observation, exploring(advantage, steps), shocks)
-            residuals = bellman_residuals(game, advantage, value, played)
+            residuals = bellman_residuals(game, advantage, value, played, p11)
         errors.append(residuals.double().square().sum((2, 3)))
     per_episode = LOSS_EPISODES * torch.cat(errors, 1)
     return per_episode.mean(1), per_episode.std(1) / math.sqrt(episodes)
 
 
 def table(
-    results: Sequence[tuple[float, Tensor, Tensor]], records: Sequence[Mapping[str, Any]], **columns: Any
+    sweep: Sequence[Swept], iterations: Sequence[int], window: int, episodes: int, exploration: float, **names: Any
 ) -> pd.DataFrame:
-    """A row per beta and seed; ``results`` holds beta with what :func:`evaluate` returns, ``records`` run records."""
-    rows = []
-    for (beta, losses, errors), record in zip(results, records, strict=True):
-        for member, loss, error in zip(record["members"], losses.tolist(), errors.tolist(), strict=True):
-            rows.append(
-                {
-                    **columns,
-                    "beta": beta,
-                    "seed": member["seed"],
-                    "loss": loss,
-                    "loss_se": error,
-                    "diverged": member["diverged"],
-                }
-            )
-    return pd.DataFrame(rows)
+    """A row per beta, seed and measure, of ``training`` one for each of the iterations.
+
+    Args:
+        sweep: the trainings.
+        iterations: where the loss of training is read off.
+        window: iterations before each, of which it is the mean; whole rows of the history.
+        episodes: on which the returned weights were measured.
+        exploration: with which.
+        names: further columns, scenario and recipe.
+
+    Returns:
+        Table with :data:`COLUMNS`. ``iteration`` of ``returned`` is the one whose weights they are. ``loss`` is a mean
+        over so many ``episodes``, ``loss_se`` its standard error over these, or for ``training`` over the window's rows
+        as if they were independent. ``resets`` counts those until the end of the history's row with that iteration. The
+        loss of a training that has diverged by then is empty.
+
+    Raises:
+        ValueError: a history without the rows of a window, though the training did not diverge.
+    """
+    rows: list[dict[str, Any]] = []
+    for beta, history, record, returned in sweep:
+        recipe = record["config"]["recipe"]
+        played = {"measure": "training", "episodes": window * recipe["episodes_per_iteration"]}
+        fresh = {"measure": "returned", "episodes": episodes, "exploration": exploration}
+        for member, loss, error in zip(record["members"], *(leaf.tolist() for leaf in returned), strict=True):
+            training = {"beta": beta, "seed": member["seed"]}
+            of_seed = history[history["seed"] == member["seed"]]
+            for iteration in iterations:
+                diverged = diverged_by(member, iteration)
+                found: dict[str, Any] = {"resets": resets_by(of_seed, iteration), "diverged": diverged}
+                if not diverged:
+                    means = window_before(of_seed, iteration, window, recipe["history_every"])
+                    losses = means["total_loss"]
+                    found |= {"loss": losses.mean(), "loss_se": losses.std() / math.sqrt(len(losses))}
+                    found["exploration"] = means["exploration"].iloc[-1]
+                rows.append({**training, **played, "iteration": iteration, **found})
+            at = member["returned_iteration"]
+            found = {"loss": loss, "loss_se": error, "resets": resets_by(of_seed, at), "diverged": member["diverged"]}
+            rows.append({**training, **fresh, "iteration": at, **found})
+    return pd.DataFrame(rows).assign(**names)[list(COLUMNS)]

@@ -3,15 +3,31 @@
 The unit of replication is the seed (a training), or the pair of seeds where two algorithms meet: intervals
 are 95 % Student t intervals over them and are empty for fewer than two. A claim that needs an interval is
 then *inconclusive*. The claims of Figs 2 and 3 are about Nash-DQN and fictitious play (FP): they are judged for each
-comparison of these two, and for no other.
+comparison of these two, and for no other. The authors' own policies are one training of each.
 
 Rules
+    Claims on Fig 1 are judged in each *place*: by the loss along the training (the mean total loss, V + A, of a window
+    before an iteration), and by that of the returned weights, (17). d(b) = loss at beta = b less loss at beta = 100,
+    paired by seed.
+
     ``Fig 1: beta = 100 is optimal``
-        d(b) = loss at beta = b less loss at beta = 100, paired by seed. *Holds* if the interval of d(b) lies
-        above zero for every other b; *does not hold* if for some b it lies below zero at the level 5 % /
-        (number of other b); else *inconclusive*.
+        *Holds* if the interval of d(b) lies above zero for every other b; *does not hold* if for some b it lies
+        below zero at the level 5 % / (number of other b); else *inconclusive*.
+    ``Fig 1: the lowest loss stands out from its neighbours``
+        Not the paper's: whether the beta of the lowest mean loss is better than the next smaller and the next larger
+        beta. *Holds* if the interval of either neighbour's loss less its own lies above zero, at the level 5 % /
+        (pairs of neighbours), as each might have been the lowest; else *inconclusive*. The row shows the neighbour
+        whose interval reaches lower.
     ``Fig 1: regularisation lowers the loss``
         *Holds* if the interval of d(0) lies above zero, *does not hold* if below, else *inconclusive*.
+    ``Fig 1: one pair of trainings may fall as published``
+        The published fall is of one training at either beta. *Holds* if it lies in the 95 % t prediction interval of
+        d(0) of one more seed, *does not hold* if outside: a wide interval holds much.
+    ``Fig 1: one training a beta tells 5 % apart``
+        Not the paper's, which calls 53.7 the best of 53.7 to 57.3. C = standard deviation over seeds as a share of the
+        mean, root mean square over betas; its 95 % interval is chi-squared's, as if betas were independent and losses
+        normal. Two single trainings differ at 5 % from 1.96 sqrt(2) C on. *Holds* if the interval of C lies at or below
+        5 % / (1.96 sqrt(2)) = 1.8 %, *does not hold* if above, else *inconclusive*.
     ``Fig 2: essentially the same policies``
         D = RMS difference of the trading rates of Nash-DQN's and FP's policy with the same seed. The
         yardstick is Y = sqrt((A^2 + B^2) / 2), A and B the RMS difference between two trainings of Nash-DQN
@@ -48,22 +64,26 @@ Rules
         the ratio of the medians, and as interval its range, from the lowest over the highest to the highest
         over the lowest.
 
-Quantities without a rule are *reported*. Members that diverged are left out of Fig. 1's means and counted in
-a row of their own; anything else that is not finite leaves its quantity empty.
+Quantities without a rule are *reported*. Members that diverged are left out of Fig. 1's losses and counted in
+a row of their own, as are those whose weights were reset, which stay in; anything else that is not finite leaves its
+quantity empty.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from nash_dqn.evaluation.cross_play import PAIRS, POOLED, PROFILES
 from nash_dqn.evaluation.statistics import mean_interval, rms
 from nash_dqn.published import (
+    AUTHORS,
+    AUTHORS_POLICIES,
     BUDGETS,
     FIG1_BEST_BETA,
     FIG1_LOSS,
@@ -73,7 +93,7 @@ from nash_dqn.published import (
     RELEASED_WEIGHTS_PAIRED,
 )
 
-__all__ = ["ALPHA", "CERTIFIED", "COLUMNS", "DATA_LEVEL", "EQUILIBRIUM_SHARE", "claims"]
+__all__ = ["ALPHA", "CERTIFIED", "COLUMNS", "DATA_LEVEL", "EQUILIBRIUM_SHARE", "RESOLUTION", "claims"]
 
 Verdict = Literal["holds", "does not hold", "inconclusive", "reported"]
 
@@ -85,9 +105,13 @@ EQUILIBRIUM_SHARE = 0.015
 """Exploitability, as a share of the size of the value, up to which a learned policy counts as an equilibrium."""
 DATA_LEVEL = 0.15
 """Exploitability (currency units) whose price in joint transitions is compared."""
+RESOLUTION = 0.05
+"""Share of a loss by which Fig. 1's smallest differences between betas differ."""
 COLUMNS = ("scenario", "claim", "quantity", "published", "ours", "low", "high", "seeds", "verdict")
 
-_COUNTERPART = "fictitious_play"  # the algorithm that Figs 2 and 3 of the paper compare Nash-DQN with
+_NORMAL = 1.96  # quantile of the normal distribution, of two-sided tests at 5 %
+_COUNTERPART = ("fictitious_play/", f"{AUTHORS}/fp")  # whose policies Figs 2 and 3 of the paper compare Nash-DQN's with
+_AUTHORS = {"nash_dqn": f"{AUTHORS}/nash", "fictitious_play": f"{AUTHORS}/fp"}
 _DEVIATOR = "memory"  # the class of deviators by which policies are judged
 _STATES = {"grid": ["grid"], "visited states": ["visited_a", "visited_b"]}
 
@@ -125,8 +149,9 @@ def claims(
     """Judge every claim in every scenario by the rules of this module.
 
     Args:
-        beta_sweep: columns scenario, beta, seed, loss, diverged (and others); one recipe.
-        policy_distance: scenario, comparison and :data:`nash_dqn.evaluation.policy_grid.DISTANCE_COLUMNS`.
+        beta_sweep: scenario and others of :data:`nash_dqn.evaluation.beta_sweep.COLUMNS`; one recipe.
+        policy_distance: scenario, comparison and :data:`nash_dqn.evaluation.policy_grid.DISTANCE_COLUMNS`, policies
+            named ``algorithm/recipe``.
         cross_play: scenario, comparison, other (``algorithm/recipe`` of Nash-DQN's counterpart) and
             :data:`nash_dqn.evaluation.cross_play.COLUMNS`.
         tests: scenario, comparison, other and :data:`nash_dqn.evaluation.cross_play.TEST_COLUMNS`.
@@ -136,7 +161,8 @@ def claims(
 
     Returns:
         Table with :data:`COLUMNS`. ``seeds`` counts trainings, or pairs of them, behind ``ours``; of two groups
-        of trainings, the smaller.
+        of trainings, the smaller. Where ``published`` is a number of the authors' weights, it is the one measured here,
+        if their policies are in the tables.
     """
     rows = []
     tables = (beta_sweep, policy_distance, cross_play, tests, exploitability, data_efficiency)
@@ -144,63 +170,124 @@ def claims(
         sweep, distances, rewards, tested, gains, learning = (t[t["scenario"] == scenario] for t in tables)
         found = [*_fig1(sweep)]
         for comparison, part in distances.groupby("comparison", sort=False):
-            if (part["policy_b"] == _COUNTERPART).any():
+            if part["policy_b"].str.startswith(_COUNTERPART).any():
                 found += _fig2(str(comparison), part)
+        theirs = _paired_of_authors(tested)
         for (comparison, other), part in rewards.groupby(["comparison", "other"], sort=False):
-            if other.startswith(f"{_COUNTERPART}/"):
-                found += _fig3(str(comparison), part, tested[tested["comparison"] == comparison])
+            if other.startswith(_COUNTERPART):
+                published = {} if comparison == AUTHORS else theirs
+                found += _fig3(str(comparison), part, tested[tested["comparison"] == comparison], published)
         first = gains[gains["player"].astype(str) == "1"]
         for (algorithm, recipe, deviator), part in first.groupby(["algorithm", "recipe", "deviator"], sort=False):
             if algorithm == "self_play":
                 found.append(_reference(f"self_play/{recipe}", str(deviator), part))
             else:
-                published = _published_gain(str(scenario), algorithm, str(deviator))
-                found += _equilibrium(f"{algorithm}/{recipe}", str(deviator), part, published)
+                gain = _gain_of_authors(first, str(scenario), algorithm, str(deviator))
+                found += _equilibrium(_name(f"{algorithm}/{recipe}"), str(deviator), part, gain)
         found += _data_efficiency(learning[learning["deviator"] == _DEVIATOR])
         rows += [(scenario, *row) for row in found]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _fig1(sweep: pd.DataFrame) -> Iterator[_Row]:
-    """Losses by beta, and the two claims on them."""
-    if sweep.empty:
-        return
-    usable = sweep.assign(loss=sweep["loss"].where(~sweep["diverged"].astype(bool) & np.isfinite(sweep["loss"])))
-    losses = usable.pivot(index="seed", columns="beta", values="loss")
-    for beta in losses.columns:
-        estimate = _estimate(losses[beta].dropna())
-        yield _row("Fig 1: losses", f"loss at beta = {beta:g}", _published_loss(beta), estimate)
-        lost = int(losses[beta].isna().sum())
-        if lost:
-            quantity = f"members of {len(losses)} that diverged at beta = {beta:g}"
-            yield _row("Fig 1: losses", quantity, math.nan, _Estimate(lost, math.nan, math.nan, len(losses)))
+    """Losses by beta and the claims on them, along the training and of the returned weights."""
+    training = sweep[sweep["measure"] == "training"]
+    for iteration, rows in training.groupby("iteration"):
+        yield from _fig1_at(f"training, iteration {iteration:,}", rows)
+    returned = sweep[sweep["measure"] == "returned"]
+    if len(returned):
+        yield from _fig1_at("returned weights", returned)
 
-    claim = f"Fig 1: beta = {FIG1_BEST_BETA:g} is optimal"
+
+def _fig1_at(place: str, rows: pd.DataFrame) -> Iterator[_Row]:
+    """The same at one place, a row per beta and seed."""
+    usable = rows.assign(loss=rows["loss"].where(~rows["diverged"].astype(bool) & np.isfinite(rows["loss"])))
+    losses = usable.pivot(index="seed", columns="beta", values="loss")
+    reset = rows.pivot(index="seed", columns="beta", values="resets") > 0
+    claim, none = "Fig 1: losses", math.nan
+    for beta in losses.columns:
+        known = losses[beta].dropna()
+        spread = _Estimate(float(known.median()), float(known.min()), float(known.max()), len(known))
+        yield _row(claim, f"{place}: loss at beta = {beta:g}, median and range", _published_loss(beta), spread)
+        for what, count in (("diverged", losses[beta].isna().sum()), ("were reset", reset[beta].sum())):
+            if count:
+                quantity = f"{place}: trainings of {len(losses)} that {what} at beta = {beta:g}"
+                yield _row(claim, quantity, none, _Estimate(int(count), none, none, len(losses)))
+
     means = losses.mean()
-    best = float(means.idxmin()) if means.notna().any() else math.nan
+    best = float(means.idxmin()) if means.notna().any() else none
     others = [beta for beta in losses.columns if beta != FIG1_BEST_BETA]
-    known = FIG1_BEST_BETA in losses.columns
-    differences = {beta: (losses[beta] - losses[FIG1_BEST_BETA]).dropna() for beta in others} if known else {}
-    estimate = _Estimate(best, math.nan, math.nan, len(losses))
-    yield _row(
-        claim,
-        "beta with the smallest mean loss",
-        FIG1_BEST_BETA,
-        estimate,
-        _optimal(list(differences.values())),
-    )
-    for beta, values in differences.items():
-        estimate = _estimate(values)
-        quantity = f"loss at beta = {beta:g} less loss at beta = {FIG1_BEST_BETA:g}"
-        published = _published_loss(beta) - _published_loss(FIG1_BEST_BETA)
-        yield _row(claim, quantity, published, estimate)
-        if beta == 0:
-            verdict: Verdict = "inconclusive"
-            if estimate.low > 0:
-                verdict = "holds"
-            elif estimate.high < 0:
-                verdict = "does not hold"
-            yield _row("Fig 1: regularisation lowers the loss", quantity, published, estimate, verdict)
+    known_best = FIG1_BEST_BETA in losses.columns
+    differences = {beta: _difference(losses, beta, FIG1_BEST_BETA) for beta in others} if known_best else {}
+    quantity, estimate = f"{place}: beta with the smallest mean loss", _Estimate(best, none, none, len(losses))
+    verdict = _optimal(list(differences.values()))
+    yield _row(f"Fig 1: beta = {FIG1_BEST_BETA:g} is optimal", quantity, FIG1_BEST_BETA, estimate, verdict)
+    if math.isfinite(best) and len(means) > 1:
+        yield _stands_out(place, losses, best)
+    if 0 in differences:
+        yield from _falls(place, differences[0])
+    yield _resolution(place, losses)
+
+
+def _stands_out(place: str, losses: pd.DataFrame, best: float) -> _Row:
+    """Whether the lowest mean loss can be told from those next to it."""
+    betas = sorted(losses.columns)
+    at = betas.index(best)
+    level = ALPHA / (len(betas) - 1)
+    found = {
+        beta: _estimate(_difference(losses, beta, best), level)
+        for beta in (*betas[max(at - 1, 0) : at], *betas[at + 1 : at + 2])
+    }
+    closest = min(found, key=lambda beta: (math.isfinite(found[beta].low), found[beta].low))
+    verdict: Verdict = "holds" if all(estimate.low > 0 for estimate in found.values()) else "inconclusive"
+    quantity = f"{place}: loss at beta = {closest:g} less loss at beta = {best:g}"
+    published = _published_loss(closest) - _published_loss(best)
+    claim = "Fig 1: the lowest loss stands out from its neighbours"
+    return _row(claim, quantity, published, found[closest], verdict)
+
+
+def _falls(place: str, fall: pd.Series) -> Iterator[_Row]:
+    """Whether the loss at beta = 100 is below that at beta = 0, and whether one training may fall as published."""
+    estimate = _estimate(fall)
+    quantity = f"{place}: loss at beta = 0 less loss at beta = {FIG1_BEST_BETA:g}"
+    published = _published_loss(0) - _published_loss(FIG1_BEST_BETA)
+    verdict: Verdict = "inconclusive"
+    if estimate.low > 0:
+        verdict = "holds"
+    elif estimate.high < 0:
+        verdict = "does not hold"
+    yield _row("Fig 1: regularisation lowers the loss", quantity, published, estimate, verdict)
+    half = (estimate.high - estimate.mean) * math.sqrt(estimate.seeds + 1)
+    single = estimate._replace(low=estimate.mean - half, high=estimate.mean + half)
+    verdict = "inconclusive"
+    if math.isfinite(half):
+        verdict = "holds" if single.low <= published <= single.high else "does not hold"
+    claim = "Fig 1: one pair of trainings may fall as published"
+    yield _row(claim, f"{quantity}, interval of one more seed", published, single, verdict)
+
+
+def _resolution(place: str, losses: pd.DataFrame) -> _Row:
+    """The spread of a single training between seeds, pooled over betas."""
+    counts, none = losses.count(), math.nan
+    freedom = int((counts[counts > 1] - 1).sum())
+    estimate = _Estimate(none, none, none, len(losses))
+    verdict: Verdict = "inconclusive"
+    if freedom:
+        squares = float((losses.var() / losses.mean() ** 2 * (counts - 1)).sum())
+        low, high = (math.sqrt(squares / special.chdtri(freedom, q)) for q in (ALPHA / 2, 1 - ALPHA / 2))
+        estimate = _Estimate(math.sqrt(squares / freedom), low, high, len(losses))
+        limit = RESOLUTION / (_NORMAL * math.sqrt(2))
+        if estimate.high <= limit:
+            verdict = "holds"
+        elif estimate.low > limit:
+            verdict = "does not hold"
+    quantity = f"{place}: spread of one training between seeds, as a share of its mean"
+    return _row(f"Fig 1: one training a beta tells {100 * RESOLUTION:g} % apart", quantity, none, estimate, verdict)
+
+
+def _difference(losses: pd.DataFrame, beta: float, other: float) -> pd.Series:
+    """Loss at beta less that at the other, by seed."""
+    return (losses[beta] - losses[other]).dropna()
 
 
 def _optimal(differences: Sequence[pd.Series]) -> Verdict:
@@ -243,7 +330,8 @@ def _fig2(comparison: str, distances: pd.DataFrame) -> Iterator[_Row]:
         yield _row(claim, f"{where}RMS rate difference expected from training noise, shares/hour", none, expected)
         for (name, values), size in zip(trainings.items(), sizes, strict=True):
             of_name = _Estimate(size, none, none, estimate.seeds if len(values) else 0)
-            yield _row(claim, f"{where}RMS rate difference of two trainings of {name}, shares/hour", none, of_name)
+            quantity = f"{where}RMS rate difference of two trainings of {_name(name)}, shares/hour"
+            yield _row(claim, quantity, none, of_name)
         relative = _estimate(_by_pair(between, states, "relative"))
         yield _row(claim, f"{where}RMS rate difference relative to the rates", none, relative)
 
@@ -254,8 +342,8 @@ def _by_pair(distances: pd.DataFrame, states: list[str], column: str) -> pd.Seri
     return part.groupby(["seed_a", "seed_b"])[column].apply(lambda values: rms(values.to_numpy()))
 
 
-def _fig3(comparison: str, rewards: pd.DataFrame, tests: pd.DataFrame) -> Iterator[_Row]:
-    """Rewards of the four profiles and the two claims on their differences."""
+def _fig3(comparison: str, rewards: pd.DataFrame, tests: pd.DataFrame, paired: Mapping[str, float]) -> Iterator[_Row]:
+    """Rewards of the four profiles and the two claims on their differences; ``paired`` are the authors', by pair."""
     independent = rewards[rewards["design"] == "independent"]
     for profile in PROFILES:
         part = independent[independent["profile"] == profile]
@@ -290,8 +378,9 @@ def _fig3(comparison: str, rewards: pd.DataFrame, tests: pd.DataFrame) -> Iterat
             else:
                 claim = "Fig 3: equal means"
                 verdict = "does not hold" if pooled.low > 0 or pooled.high < 0 else "inconclusive"
-                quantity = f"{name}mean difference, common random numbers (published: the authors' weights)"
-                yield _row(claim, quantity, RELEASED_WEIGHTS_PAIRED[pair].value, pooled, verdict)
+                known = " (published: the authors' weights)" if pair in paired else ""
+                quantity = f"{name}mean difference, common random numbers{known}"
+                yield _row(claim, quantity, paired.get(pair, math.nan), pooled, verdict)
                 yield _row(claim, f"{name}share of seed pairs that reject, paired test", math.nan, shares)
 
 
@@ -307,9 +396,28 @@ def _pooled(rows: pd.DataFrame) -> _Estimate:
     return _Estimate(float(row["mean_difference"]), float(row["low"]), float(row["high"]), int(row["n"]))
 
 
-def _published_gain(scenario: str, algorithm: str, deviator: str) -> float:
+def _paired_of_authors(tests: pd.DataFrame) -> dict[str, float]:
+    """Paired differences between the authors' policies, by pair: measured here, or else published."""
+    rows = tests[(tests["comparison"] == AUTHORS) & (tests["test"] == "paired") & (tests["scope"] == POOLED)]
+    measured = dict(zip(rows["pair"], rows["mean_difference"].astype(float), strict=True))
+    return measured or {pair: number.value for pair, number in RELEASED_WEIGHTS_PAIRED.items()}
+
+
+def _gain_of_authors(gains: pd.DataFrame, scenario: str, algorithm: str, deviator: str) -> float:
+    """What a deviator gains against the authors' policy of that algorithm: measured here, or else published."""
+    if algorithm == AUTHORS:
+        return math.nan
+    named = gains["algorithm"] + "/" + gains["recipe"]
+    measured = gains[(named == _AUTHORS[algorithm]) & (gains["deviator"] == deviator)]
+    if len(measured):
+        return float(measured["gain"].mean())
     known = RELEASED_WEIGHTS_EXPLOITABILITY.get((algorithm, deviator)) if scenario == RELEASED_SCENARIO else None
     return math.nan if known is None else known.value
+
+
+def _name(policy: str) -> str:
+    """``algorithm/recipe``, or what the authors' policies are called."""
+    return AUTHORS_POLICIES.get(policy, policy)
 
 
 def _equilibrium(policy: str, deviator: str, gains: pd.DataFrame, published: float) -> Iterator[_Row]:

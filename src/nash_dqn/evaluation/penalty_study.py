@@ -1,0 +1,233 @@
+"""Why the penalty of Fig. 1 seems to help: two of its weights under recipes that differ in what may go wrong.
+
+Each recipe is trained at both betas. What is compared: the loss (17) and the size of psi along the trainings, as the
+history has them, and what one deviating agent gains against the policies that stood at some iterations and against
+those returned. All are positive and, where training explodes, span decades; verdicts are therefore on factors, means of
+logarithms. The unit of replication is the seed, which fixes a training's random numbers: trainings are paired by seed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from nash_dqn.evaluation import data_efficiency
+from nash_dqn.evaluation.ablation import FLOOR, geometric_mean
+from nash_dqn.evaluation.best_response import BestResponseSettings, DeviatorClass
+from nash_dqn.evaluation.histories import diverged_by, resets_by, window_before
+from nash_dqn.evaluation.statistics import mean_interval
+from nash_dqn.games.base import Game
+from nash_dqn.policy import Policy
+
+__all__ = ["ALONG", "COLUMNS", "DEVIATOR", "GAINS", "TEST_COLUMNS", "Studied", "along", "compare", "table"]
+
+DEVIATOR: DeviatorClass = "memory"
+"""The class of deviators that counts: it remembers its own past order flow."""
+ALONG = ("loss", "psi_abs")
+"""Measures that are columns of a history."""
+GAINS = ("exploitability", "returned_exploitability")
+"""Measures that are gains of a deviator."""
+COLUMNS = ("recipe", "beta", "seed", "measure", "iteration", "value", "low", "high", "resets", "diverged")
+TEST_COLUMNS = (
+    *(
+        "recipe",
+        "measure",
+        "iteration",
+        "beta",
+        "other_beta",
+        "pairs",
+        "median",
+        "other_median",
+        "reset",
+        "other_reset",
+    ),
+    *("difference", "low", "high", "factor", "factor_low", "factor_high", "lower"),
+)
+
+_NUMBERS = ("gain", "low", "high")
+
+
+class Studied(NamedTuple):
+    """The training of one recipe at one beta, and what was measured of it.
+
+    Attributes:
+        recipe: its name.
+        beta: weight of the penalty.
+        history: columns seed, iteration, loss, psi_abs and resets, a row per seed and ``history_every`` iterations.
+        record: ``members`` with seed, iterations, returned_iteration and diverged, and ``config`` with game and recipe.
+        kept: what :func:`along` returns.
+        returned: of :func:`nash_dqn.evaluation.exploitability.evaluate`, for the returned weights; the rows of player 1
+            and of :data:`DEVIATOR` count.
+    """
+
+    recipe: str
+    beta: float
+    history: pd.DataFrame
+    record: Mapping[str, Any]
+    kept: pd.DataFrame
+    returned: pd.DataFrame
+
+
+def along(
+    game: Game,
+    snapshots: Policy | None,
+    record: Mapping[str, Any],
+    iterations: Sequence[int],
+    settings: BestResponseSettings,
+    paths: int,
+    validation_paths: int,
+    seed: int,
+) -> pd.DataFrame:
+    """What a deviator with memory gains against the policies that stood at some iterations.
+
+    Args:
+        game: the game.
+        snapshots: of the training (:func:`nash_dqn.evaluation.data_efficiency.load_snapshots`).
+        record: of the training.
+        iterations: after which policies were kept.
+        settings: of the deviators' training.
+        paths: fresh paths on which gains are measured.
+        validation_paths: paths on which the best restart is chosen.
+        seed: of both.
+
+    Returns:
+        Rows of :func:`nash_dqn.evaluation.data_efficiency.evaluate` without distances.
+
+    Raises:
+        ValueError: no policy was kept after one of the iterations, though a training reached it.
+    """
+    transitions = {_transitions(record, iteration): iteration for iteration in iterations}
+    known = [] if snapshots is None else snapshots.meta["transitions"]
+    for count, iteration in transitions.items():
+        if count not in known and not all(diverged_by(member, iteration) for member in record["members"]):
+            raise ValueError(f"snapshots: no policy of iteration {iteration} ({count} joint transitions)")
+    members = [k for k, count in enumerate(known) if count in transitions]
+    wanted = None
+    if snapshots is not None and members:
+        meta = {**snapshots.meta, "transitions": [known[k] for k in members]}
+        wanted = dataclasses.replace(snapshots.select(members), meta=meta)
+    return data_efficiency.evaluate(game, wanted, record, None, settings, DEVIATOR, paths, validation_paths, 1, seed)
+
+
+def _transitions(record: Mapping[str, Any], iteration: int) -> int:
+    """Joint transitions played by the end of an iteration."""
+    config = record["config"]
+    return iteration * int(config["recipe"]["episodes_per_iteration"]) * int(config["game"]["n_steps"])
+
+
+def table(trainings: Sequence[Studied], iterations: Sequence[int], window: int) -> pd.DataFrame:
+    """Everything measured, a row each.
+
+    Args:
+        trainings: of every recipe at either beta.
+        iterations: after which kept policies were measured.
+        window: iterations over which the loss is a mean.
+
+    Returns:
+        Table with :data:`COLUMNS`, of every training and seed: ``loss`` (17) and ``psi_abs``, mean absolute psi, each
+        the mean over the window before each of its multiples; ``exploitability`` of the policy kept after each of the
+        iterations and ``returned_exploitability`` of the returned one, where ``iteration`` is that of its weights, with
+        95 % intervals over paths. ``resets`` counts those until then. Of a training that had diverged by then there is
+        no value.
+
+    Raises:
+        ValueError: a history or measurement that lacks what a training that did not diverge has.
+    """
+    rows: list[dict[str, Any]] = []
+    for training in trainings:
+        for member in training.record["members"]:
+            rows += _rows(training, member, iterations, window)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _rows(training: Studied, member: Mapping[str, Any], iterations: Sequence[int], window: int) -> list[dict[str, Any]]:
+    """Those of one seed."""
+    recipe = training.record["config"]["recipe"]
+    history, kept, returned = (
+        table[table["seed"] == member["seed"]] for table in (training.history, training.kept, training.returned)
+    )
+    rows: list[dict[str, Any]] = []
+
+    def add(measure: str, iteration: int, diverged: bool, found: Mapping[str, float]) -> None:
+        if not diverged and not math.isfinite(found["value"]):
+            name = f"recipe {training.recipe}, beta {training.beta:g}, seed {member['seed']}"
+            raise ValueError(f"{name}: no {measure} of iteration {iteration}, but the training did not diverge")
+        names = {"recipe": training.recipe, "beta": training.beta, "seed": member["seed"], "measure": measure}
+        until = {"iteration": iteration, "resets": resets_by(history, iteration), "diverged": diverged}
+        rows.append({**names, **found, **until})
+
+    for end in range(window, int(recipe["iterations"]) + 1, window):
+        diverged = diverged_by(member, end)
+        means = dict.fromkeys(ALONG, math.nan)
+        if not diverged:
+            means |= window_before(history, end, window, recipe["history_every"])[list(ALONG)].mean().to_dict()
+        for measure in ALONG:
+            add(measure, end, diverged, {"value": means[measure]})
+    for iteration in iterations:
+        of_time = kept[kept["transitions"] == _transitions(training.record, iteration)]
+        add("exploitability", iteration, diverged_by(member, iteration), _gain(of_time))
+    counts = (returned["deviator"] == DEVIATOR) & (returned["player"].astype(str) == "1")
+    add("returned_exploitability", member["returned_iteration"], member["diverged"], _gain(returned[counts]))
+    return rows
+
+
+def _gain(rows: pd.DataFrame) -> dict[str, float]:
+    """The gain and its interval of one row, nan where there is none."""
+    numbers = rows[list(_NUMBERS)].iloc[0] if len(rows) else [math.nan] * len(_NUMBERS)
+    return dict(zip(("value", "low", "high"), map(float, numbers), strict=True))
+
+
+def compare(found: pd.DataFrame, betas: Sequence[float], iterations: Sequence[int]) -> pd.DataFrame:
+    """Which of two betas is the better, for each recipe and measure.
+
+    Args:
+        found: table of :func:`table`.
+        betas: the two.
+        iterations: at which they are compared.
+
+    Returns:
+        Table with :data:`TEST_COLUMNS`; ``iteration`` of returned policies is empty. Of the ``pairs`` of trainings that
+        have a value at both betas, the medians, and how many trainings of all were ``reset`` by then; the mean
+        ``difference``, value at ``beta`` less that at ``other_beta``, and the geometric mean ``factor`` of the former
+        over the latter, each with its 95 % t interval over pairs, empty for fewer than two; and ``lower``, the beta of
+        the lower values where the factor's interval excludes one. Gains below
+        :data:`nash_dqn.evaluation.ablation.FLOOR` count as that in factors.
+    """
+    first, second = betas
+    rows = []
+    for recipe, of_recipe in found.groupby("recipe", sort=False):
+        for measure in (*ALONG, *GAINS):
+            of_measure = of_recipe[of_recipe["measure"] == measure]
+            for iteration in (None,) if measure == "returned_exploitability" else iterations:
+                at = of_measure if iteration is None else of_measure[of_measure["iteration"] == iteration]
+                values, resets = (
+                    at.pivot(index="seed", columns="beta", values=column).reindex(columns=[first, second])
+                    for column in ("value", "resets")
+                )
+                values, reset = values.dropna(), resets > 0
+                numbers = (
+                    *(len(values), values[first].median(), values[second].median()),
+                    *(int(reset[first].sum()), int(reset[second].sum())),
+                )
+                names = (recipe, measure, math.nan if iteration is None else iteration, first, second)
+                rows.append((*names, *numbers, *_compared(values[first], values[second], betas)))
+    return pd.DataFrame(rows, columns=list(TEST_COLUMNS)).astype({"iteration": "Int64"})
+
+
+def _compared(values: pd.Series, others: pd.Series, betas: Sequence[float]) -> tuple[float, ...]:
+    """Difference and factor with their intervals, and the beta with the lower values."""
+    differences = values - others
+    difference: tuple[float, ...] = float(differences.mean()), math.nan, math.nan
+    if len(differences) > 1:
+        difference = mean_interval(differences.to_numpy())[:3]
+    factor = geometric_mean((values.clip(lower=FLOOR) / others.clip(lower=FLOOR)).to_numpy())
+    lower = math.nan
+    if factor[2] < 1:
+        lower = betas[0]
+    elif factor[1] > 1:
+        lower = betas[1]
+    return (*difference, *factor, lower)
