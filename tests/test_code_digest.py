@@ -134,7 +134,8 @@ def test_modules_that_a_script_takes_by_name_count(module: ModuleType, tree: Pat
     (tree / "src/pkg/base.py").write_text("from pkgutil import resolve_name\nresolve_name('pkg.unrelated:x')\n")
     with pytest.raises(ValueError, match=r"base\.py:2: resolve_name\(\) cannot be followed"):
         module.import_closure(script, package)
-    assert set(module.import_closure(script, package, ["pkg.unrelated"])) == {*CLOSURE, "pkg/unrelated.py", "pkg/unrelated.js"}
+    added = {"pkg/unrelated.py", "pkg/unrelated.js"}
+    assert set(module.import_closure(script, package, ["pkg.unrelated"])) == CLOSURE | added
     with pytest.raises(ModuleNotFoundError, match=r"pkg\.absent"):
         module.import_closure(script, package, ["pkg.absent"])
 

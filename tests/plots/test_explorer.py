@@ -83,7 +83,6 @@ def train(
     """Files of a training as the workflow leaves them; without a recipe no record."""
     path = folder / name / "weights.safetensors"
     algorithm, recipe_name = name.split("/")
-    algorithm = "nash_dqn" if algorithm == "authors" else algorithm
     tensors = {key: tensor for of, net in networks.items() for key, tensor in net.state_dict(of).items()}
     about = {"scenario": folder.name, "recipe_name": recipe_name}
     write_tensors(path, tensors, describe(algorithm, spec, SEEDS, 1, bound, **about))
@@ -112,6 +111,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]
 
         hidden = nash(STATE) | {"actor": network(game, MEMORY, 1, skip=1)}
         state, memory = dataclasses.asdict(STATE), {"actor": network(game, MEMORY, 1, skip=1, basis=True)}
+        given, code = nash(CODE), dataclasses.asdict(CODE)
         found[scenario] = {
             name: train(folder, game, name, *rest, **recipe)
             for name, rest, recipe in (
@@ -121,7 +121,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]
                 ("nash_dqn/lq", (STATE, nash(STATE)), {"critic": None, "p11": "cholesky"}),
                 ("fictitious_play/released", (CODE, {"actor": network(game, CODE, 1)}, 0.9), {"hidden": [7, 6]}),
                 ("self_play/memory", (MEMORY, memory), {"hidden": [7, 6]}),
-                ("authors/nash", (CODE, nash(CODE)), {}),
+                ("nash_dqn/unrecorded", (CODE, nash(CODE)), {}),
+                (
+                    "authors/nash",
+                    (CODE, given | {"actor": given["advantage"].first_outputs(1)}),
+                    {"critic": code, "p11": "absolute"},
+                ),
             )
         }
     return found
@@ -161,7 +166,7 @@ def ask(page: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
         file.write_text(page.replace("</head>", before).replace("</body>", after), encoding="utf-8")
         command = [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
         command += ["--window-size=1280,1000", "--dump-dom", file.as_uri()]
-        run = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300)
+        run = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=600)
         dumped = re.search(r'<pre id="answer">(.*?)</pre>', run.stdout, re.DOTALL)
         assert dumped is not None, run.stderr
         found = json.loads(html.unescape(dumped[1]))
@@ -215,8 +220,12 @@ def test_actions_are_the_library_s(scenario: str, shown: dict[str, list[Policy]]
 def test_advantage_and_value_are_the_library_s(files: dict[str, dict[str, Path]], ask: Callable[[str], Any]) -> None:
     game = GAMES["released"]
     vectors, library = states(game, 30)
-    for at, (name, spec, form) in enumerate((("paper", TEXT, "cholesky"), ("released", CODE, "absolute"))):
-        tensors, _ = read_tensors(files["released"][f"nash_dqn/{name}"])
+    for at, name, spec, form in (
+        (0, "nash_dqn/paper", TEXT, "cholesky"),
+        (1, "nash_dqn/released", CODE, "absolute"),
+        (6, "authors/nash", CODE, "absolute"),
+    ):
+        tensors, _ = read_tensors(files["released"][name])
         nets = [ObservationNetwork.from_state_dict(tensors, of).map(Tensor.double) for of in ("advantage", "value")]
         rows = []
         for state in library:
@@ -318,11 +327,11 @@ def test_controls_move_what_they_should(ask: Callable[[str], Any]) -> None:
         assert of["kept"]
         assert all(re.fullmatch("\u2212?\\d+\\.\\d{3}", change) for change in of["changes"])
         assert of["held"][1] == 3.5 != of["drawn"][1] and len(of["held"]) == game.n_agents
-        paper, released, refined, fictitious, self_play, authors = of["notes"]
+        paper, released, refined, fictitious, self_play, unrecorded, authors = of["notes"]
         assert paper.startswith("One curve for each seed") and "value V" in paper and "value V" in released
         assert "one of the whole state" in refined
         assert fictitious == self_play == "It was trained without an advantage function."
-        assert authors.startswith("No record of its training")
+        assert unrecorded.startswith("No record of its training") and "value V" in authors
         assert of["empty"] is None
 
 
@@ -337,7 +346,8 @@ def test_what_cannot_be_shown_is_said(page: str, files: dict[str, dict[str, Path
     content = json.loads(re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[0])
     released, other = content["scenarios"]
     assert [policy["label"] for policy in released["policies"]] == [
-        *("Nash-DQN paper", "Nash-DQN released", "Nash-DQN refined", "FP released", "self-play memory", "authors nash"),
+        *("Nash-DQN paper", "Nash-DQN released", "Nash-DQN refined", "FP released", "self-play memory"),
+        *("Nash-DQN unrecorded", "authors' Nash-DQN"),
     ]
     assert page.count("Nash-DQN lq sees the others&#x27; inventories, for which there is no control here.") == 1
     assert released["policies"][0]["members"] == ["seed 4", "seed 2 (diverged)", "seed 9"]

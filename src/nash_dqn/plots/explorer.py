@@ -27,14 +27,20 @@ from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market, MarketState
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.plots.fig2_policies import DIFFERENCE_COLOURS, RATE_COLOURS
-from nash_dqn.plots.style import ALGORITHM_COLOURS, ALGORITHM_NAMES, DIVERGED, PALETTE, PURPLE, REFERENCE
-from nash_dqn.published import FIG2_RATE_LIMIT
+from nash_dqn.plots.style import ALGORITHM_COLOURS, ALGORITHM_NAMES, DIVERGED, PALETTE, REFERENCE
+from nash_dqn.published import AUTHORS, AUTHORS_POLICIES, FIG2_RATE_LIMIT
 from nash_dqn.summary import Weights, read_run, read_weights
 
 __all__ = ["render"]
 
 _NAMES = {**ALGORITHM_NAMES, "self_play": "self-play"}
-_COLOURS = {**ALGORITHM_COLOURS, "self_play": REFERENCE}
+_COLOURS = {
+    **ALGORITHM_COLOURS,
+    "self_play": REFERENCE,
+    f"{AUTHORS}/nash": ALGORITHM_COLOURS["nash_dqn"],
+    f"{AUTHORS}/fp": ALGORITHM_COLOURS["fictitious_play"],
+}
+"""Of policies by algorithm, or by ``algorithm/recipe``."""
 _SEATS = [colour for colour in PALETTE if colour not in ALGORITHM_COLOURS.values()]
 _SHADES = 65  # of a colour scale
 _SPREADS = 3  # how far sliders reach, in the sizes by which observations are standardised
@@ -54,7 +60,8 @@ def render(
 
     Args:
         games: the market of each scenario, by its name.
-        policies: files of weights in each scenario, by ``algorithm/recipe``, in the order in which they are shown. The
+        policies: files of weights in each scenario, by ``algorithm/recipe`` (nash_dqn, fictitious_play or self_play, or
+            one of the authors' policies), in the order in which they are shown. The
             record ``run.json`` beside a file tells which trainings diverged and how P11 is made; without one the
             advantage function is not shown.
         inventories: own inventories (shares) of the heat maps, in increasing order.
@@ -103,7 +110,7 @@ def _shades(name: str) -> list[str]:
 
 def _label(policy: str) -> str:
     algorithm, _, recipe = policy.partition("/")
-    return f"{_NAMES.get(algorithm, algorithm)} {recipe}"
+    return AUTHORS_POLICIES[policy] if policy in AUTHORS_POLICIES else f"{_NAMES[algorithm]} {recipe}"
 
 
 def _scenario(name: str, game: Market, policies: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -130,13 +137,14 @@ def _policy(policy: str, path: Path, weights: Weights, game: Market) -> dict[str
         raise ArtifactError(f"{path}: of another game than the market; give a policy of it")
     lost = {member["seed"] for member in record["members"] if member["diverged"]} if record else set()
     diverged = [seed in lost for seed in weights.seeds]
+    seeds = [f"seed {seed}" + " (diverged)" * gone for seed, gone in zip(weights.seeds, diverged, strict=True)]
     sound = [k for k, gone in enumerate(diverged) if not gone]
     advantage, missing = _advantage(path, weights, record, game)
     plays = weights.networks["actor" if "actor" in weights.networks else "advantage"]
     return {
         "label": _label(policy),
-        "colour": _COLOURS.get(weights.algorithm, PURPLE),
-        "members": [f"seed {seed}" + " (diverged)" * gone for seed, gone in zip(weights.seeds, diverged, strict=True)],
+        "colour": _COLOURS[policy if policy in _COLOURS else policy.partition("/")[0]],
+        "members": ["as released"] if policy in AUTHORS_POLICIES else seeds,
         "diverged": diverged,
         "used": sound or list(range(len(diverged))),  # in means
         "bound": weights.bound,
