@@ -24,6 +24,9 @@ FILES = {
     "src/pkg/unrelated.py": "from pkg import base\n",
     "src/pkg/room/__init__.py": "",
     "src/pkg/room/helper.py": "HELP = 1\n",
+    "src/pkg/room/helper.html": "<p></p>\n",
+    "src/pkg/room/helper.js": "start()\n",
+    "src/pkg/unrelated.js": "start()\n",
     "src/pkg/room/deep/__init__.py": "",
     "src/pkg/room/deep/leaf.py": "from ... import late\n",
     "src/pkg/room/worker.py": (
@@ -45,6 +48,8 @@ CLOSURE = {
     "pkg/typed.py",
     "pkg/room/__init__.py",
     "pkg/room/helper.py",
+    "pkg/room/helper.html",
+    "pkg/room/helper.js",
     "pkg/room/deep/__init__.py",
     "pkg/room/deep/leaf.py",
     "pkg/room/worker.py",
@@ -130,7 +135,8 @@ def test_modules_that_a_script_takes_by_name_count(module: ModuleType, tree: Pat
     (tree / "src/pkg/base.py").write_text("from pkgutil import resolve_name\nresolve_name('pkg.unrelated:x')\n")
     with pytest.raises(ValueError, match=r"base\.py:2: resolve_name\(\) cannot be followed"):
         module.import_closure(script, package)
-    assert set(module.import_closure(script, package, ["pkg.unrelated"])) == {*CLOSURE, "pkg/unrelated.py"}
+    added = {"pkg/unrelated.py", "pkg/unrelated.js"}
+    assert set(module.import_closure(script, package, ["pkg.unrelated"])) == CLOSURE | added
     with pytest.raises(ModuleNotFoundError, match=r"pkg\.absent"):
         module.import_closure(script, package, ["pkg.absent"])
 
@@ -160,7 +166,9 @@ def test_each_file_is_parsed_once(module: ModuleType, tree: Path, monkeypatch: p
         parsed.append(filename)
         return original(content, filename)
 
-    monkeypatch.setattr(ast, "parse", parse)
-    for script in ("job", "other", "job"):
-        module.import_closure(tree / f"workflow/scripts/{script}.py", tree / "src/pkg")
-    assert len(parsed) == len(set(parsed)) == len(CLOSURE) + 2  # `other` and `unrelated`
+    with monkeypatch.context() as patch:
+        patch.setattr(ast, "parse", parse)
+        for script in ("job", "other", "job"):
+            module.import_closure(tree / f"workflow/scripts/{script}.py", tree / "src/pkg")
+    python = [name for name in CLOSURE if name.endswith(".py")]
+    assert len(parsed) == len(set(parsed)) == len(python) + 2  # `other` and `unrelated`

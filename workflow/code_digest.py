@@ -3,6 +3,7 @@
 Snakemake follows a rule's script but not the modules that script imports. Each rule therefore carries this
 digest among its params: it changes with the content of the script or of any module of ``nash_dqn`` that the
 script imports, directly or not, and with nothing else (no time stamps, absolute paths or unrelated modules).
+Files that lie beside a module under its name, such as the markup of a page, are part of it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 _PACKAGE = "nash_dqn"
 _IMPORTING = ("import_module", "__import__", "resolve_name")
+_DATA = (".html", ".js")
 _REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -81,9 +83,9 @@ def import_closure(script: Path, package: Path, modules: Iterable[str] = ()) -> 
             if certain:
                 raise ModuleNotFoundError(f"{importer}: imports {module}, which has no source file")
             return  # `from a import b` where b is no module but a name in a
-        name = path.relative_to(root if own else root.parent).as_posix()
-        if name not in files:
-            files[name] = path
+        base = root if own else root.parent
+        if path.relative_to(base).as_posix() not in files:
+            files.update({part.relative_to(base).as_posix(): part for part in _with_data(path)})
             todo.append((path, module if path.name == "__init__.py" else module.rpartition(".")[0]))
 
     for named in modules:
@@ -141,6 +143,11 @@ def _with_parents(module: str) -> Iterator[tuple[str, bool]]:
     steps = module.split(".")
     for length in range(1, len(steps) + 1):
         yield ".".join(steps[:length]), True
+
+
+def _with_data(path: Path) -> list[Path]:
+    """A module's file, and those beside it that have its name and hold text of a page."""
+    return [path, *(data for suffix in _DATA if (data := path.with_suffix(suffix)).is_file())]
 
 
 def _source(root: Path, module: str) -> Path | None:

@@ -54,7 +54,7 @@ IN_EACH_SCENARIO = {
 }
 IN_LQ_SCENARIO = {"train_fictitious_play": 1, "train_nash_dqn": 1, "lq_error": 1, "plot_lq_policies": 1}
 EVERY_RUN = 2  # jobs that no change of a policy makes again: the table of decisions and its page
-ONCE = {"all": 1, "claims": 1, "claims_page": 1}
+ONCE = {"all": 1, "claims": 1, "claims_page": 1, "explorer": 1}
 EVERYTHING = {
     rule: SCENARIOS * IN_EACH_SCENARIO.get(rule, 0) + IN_LQ_SCENARIO.get(rule, 0) + ONCE.get(rule, 0)
     for rule in {**IN_EACH_SCENARIO, **IN_LQ_SCENARIO, **ONCE}
@@ -199,7 +199,7 @@ def test_smoke_run_makes_every_table_and_figure(smoke_run: Checkout) -> None:
         "results/lq_released/lq_error.csv",
         "results/lq_released/lq_scatter.csv",
     }
-    expected |= {"results/claims.html", "results/deviations.html"}
+    expected |= {"results/claims.html", "results/deviations.html", "figures/explorer.html"}
     expected |= {f"figures/lq_released/lq_policies.{suffix}" for suffix in ("pdf", "png")}
     expected |= {
         f"results/lq_released/{training}/{name}"
@@ -539,7 +539,7 @@ def test_editing_self_play_spares_what_does_not_use_the_reference(finished: Chec
     using += ["policy_grid", "policy_distance", "cross_play", "cross_play_tests", "plot_policies"]
     using += ["cross_play_tests_page"]
     using += ["plot_other_policies", "plot_cross_play", "plot_training_curves"]
-    using += ["plot_exploitability", "plot_data_efficiency", "claims", "claims_page", "all"]
+    using += ["plot_exploitability", "plot_data_efficiency", "claims", "claims_page", "explorer", "all"]
     # Of the policies whose exploitability is measured, one is the reference.
     assert finished.planned() == {**{rule: EVERYTHING[rule] for rule in using}, "exploitability": SCENARIOS}
 

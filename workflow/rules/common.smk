@@ -230,6 +230,17 @@ def measured_policies():
     return policies_of(config["exploitability"]["policies"]) + authors_policies()
 
 
+def explored_policies(scenario):
+    """Policies on the page on which people play with them, in that scenario: all that are compared or measured."""
+    return list(dict.fromkeys(compared_policies() + measured_policies()))
+
+
+def explored_files(name):
+    """The file of that name of each of these policies in each scenario of the run."""
+    scenarios = config["run"]["scenarios"]
+    return [f"{run_of(scenario, policy)}/{name}" for scenario in scenarios for policy in explored_policies(scenario)]
+
+
 def robustness_policies():
     """Policies whose exploitability is measured on request."""
     return policies_of(config["robustness"])
@@ -458,4 +469,4 @@ def figure_targets():
     figures = expand("figures/{scenario}/{name}", scenario=config["run"]["scenarios"], name=names)
     figures += expand("figures/{scenario}/fig1_beta_sweep", scenario=config["beta_sweep"]["scenarios"])
     figures += in_every_lq_scenario("figures/{scenario}/lq_policies")
-    return [f"{figure}.{suffix}" for figure in figures for suffix in ("pdf", "png")]
+    return [f"{figure}.{suffix}" for figure in figures for suffix in ("pdf", "png")] + ["figures/explorer.html"]

@@ -1,4 +1,4 @@
-"""Figures, as PDF and PNG; the PNG goes into the report."""
+"""Figures, as PDF and PNG; the PNG goes into the report, and so does the one page that is no picture."""
 
 
 rule plot_beta_sweep:
@@ -275,6 +275,41 @@ rule plot_lq_policies:
         "Draw learned against exact policies of {wildcards.scenario}"
     script:
         "../scripts/plot_lq_policies.py"
+
+
+rule explorer:
+    input:
+        weights=explored_files("weights.safetensors"),
+        records=explored_files("run.json"),
+    output:
+        report(
+            "figures/explorer.html",
+            caption="../report/explorer.rst",
+            category="Figures",
+            subcategory="all scenarios",
+            labels={"figure": "Explorer: play with the policies"},
+        ),
+    log:
+        "logs/explorer.log",
+    benchmark:
+        "benchmarks/explorer.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="5m",
+    params:
+        settings={
+            "games": {name: config["scenarios"][name] for name in config["run"]["scenarios"]},
+            "policies": {name: explored_policies(name) for name in config["run"]["scenarios"]},
+            "inventory": config["policy_grid"]["inventory"],
+        },
+        code=code_digest("workflow/scripts/explorer.py"),
+    message:
+        "Write the page on which people play with the policies"
+    script:
+        "../scripts/explorer.py"
 
 
 rule figures:
