@@ -102,7 +102,9 @@ def test_actions_that_are_no_finite_numbers_are_refused() -> None:
     env = GameEnv(GAME)
     env.reset(seed=1)
     chosen = actions(env, 0)
-    for wrong, said in ((np.array([np.nan]), r"got \[nan\]"), (np.zeros((1, 1)), r"got an array of shape \(1, 1\)")):
+    bad: list[tuple[Any, str]] = [(np.array([np.nan]), r"got \[nan\]")]
+    bad.append((np.zeros((1, 1)), r"got an array of shape \(1, 1\)"))
+    for wrong, said in bad:
         with pytest.raises(ValueError, match=rf"^actions\['agent_2'\]: {said}, allowed are"):
             env.step({**chosen, "agent_2": wrong})
     assert np.isfinite(list(env.step(chosen)[1].values())).all()  # the episode goes on as if nothing had been said

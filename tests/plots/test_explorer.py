@@ -262,7 +262,7 @@ def test_rewards_of_ten_episodes_are_the_library_s(
     prices = torch.tensor([episode["price"][:-1] for episode in found], dtype=torch.float64)[..., 0]
     torch.testing.assert_close(prices, torch.stack([step.state.price[0] for step in steps], 1), atol=TOLERANCE, rtol=0)
     if scenario == "other":
-        assert (prices[:, 1:] == game.price_floor).any()  # it binds somewhere
+        assert bool((prices[:, 1:] <= (game.price_floor or 0.0)).any())  # it binds somewhere
 
 
 def on_page(scenario: str) -> str:
