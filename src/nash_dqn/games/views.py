@@ -27,7 +27,8 @@ class Stream:
     """
 
     def __init__(self, name: str) -> None:
-        self._name, self._seed = name, None
+        self._name = name
+        self._seed: int | None = None
         self._generator = self._fresh()
 
     def begin(self, seed: int | None) -> torch.Generator:
