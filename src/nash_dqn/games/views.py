@@ -39,7 +39,7 @@ class Stream:
         """
         if seed is not None:
             given: Any = seed  # whatever a caller takes for a seed, NumPy's whole numbers among it
-            if not isinstance(given, Integral) or isinstance(given, bool) or int(given) < 0:
+            if isinstance(given, bool) or not isinstance(given, Integral) or int(given) < 0:
                 raise ValueError(f"seed = {seed!r}: allowed is a whole number >= 0, or None")
             self._seed = int(seed)
             self._generator = generator(self._seed, self._name)
