@@ -208,7 +208,7 @@ def test_actions_are_the_library_s(scenario: str, shown: dict[str, list[Policy]]
     )
     found = ask(
         f"{json.dumps(vectors.tolist())}.map((x) => {on_page(scenario)}.policies.map((policy) => "
-        "policy.members.map((_, k) => act(policy, k, x))))"
+        f"{json.dumps(SEEDS)}.map((_, k) => act(policy, k, x))))"
     )
     actions = torch.tensor(found, dtype=torch.float64).permute(1, 2, 0)
     assert expected.abs().amax((1, 2)).min() > 0.5  # the comparison is of something
