@@ -623,7 +623,7 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("penalty_study.recipes", ["refined"], ['recipes[0]: got "refined", expected a recipe with policy: nash and crit']),
     ("penalty_study.iterations", [15000], ["penalty_study.iterations[0]: got 15000, expected one of 100, 200, 500,"]),
     ("penalty_study.window", 50, ["penalty_study.window: got 50, expected a multiple of history_every (100)"]),
-    ("penalty_study.betas", [0], ["penalty_study.betas: got [0], expected a list of at least 2"]),
+    ("penalty_study.betas", [0], ["penalty_study.betas: got [0], expected a list of 2, each a number"]),
     ("nash_dqn.refined.replay_episodes", 50, ["episodes_per_iteration: got 40, expected replay_episodes (50)"]),
     (f"{NASH}.target.resets.above", 99, ["target.resets.above: got 99, expected at least good_below (100)"]),
     (f"{FP}.first_epochs", 99, [f"{FP}.first_epochs: got 99, expected at least history_every (100)"]),
