@@ -807,7 +807,7 @@ def test_misspelling_is_named_rather_than_the_key_it_leaves_missing() -> None:
         (f"{NASH}.replay_episodes", 10),
         (f"{NASH}.penalty.beta", 0.5),
         (f"{NASH}.exploration", {"start": 0, "end": 0}),
-        ("nash_dqn.lq.critic", {"price": "S", "order_flow": "total", "own_flow": True, "inventories": "visible"}),
+        ("nash_dqn.lq.critic", REAL["nash_dqn"]["refined"]["critic"]),
         (f"{NASH}.seeds", [5, 6, 7, 1]),
         ("scenarios.lq_table1.impact", "none"),
         (f"{SELF}.opponent_rate", 0.01),
