@@ -58,7 +58,9 @@ STOPPING = {"patience": 18, "history_every": 7, "target": RESETS}
 RESPONSES = {"actor_hidden": [5], "critic_hidden": [4], "iterations": 4, "first_epochs": 50, "epochs": 20}
 # Patience, and limits of losses, so low that one member leaves after the other.
 TRAININGS: dict[str, Train] = {
-    "paper, resets": trained(nash_dqn, "nash_dqn", "paper", **SMALL, **ONCE, history_every=4, patience=None, target=RESETS),
+    "paper, resets": trained(
+        nash_dqn, "nash_dqn", "paper", **SMALL, **ONCE, history_every=4, patience=None, target=RESETS
+    ),
     "released, replay, resets, stopping early": trained(
         nash_dqn, "nash_dqn", "released", **SMALL, **REPLAYED, **STOPPING
     ),

@@ -310,13 +310,13 @@ def train_elsewhere(folder: Path, game: Game, algorithm: str) -> Path:
         }  # fmt: skip
         result = nash_dqn.train(game, nash_dqn.NashDQNRecipe.from_dict({**shared, **own}), [3, 4], **META)
     else:
-        own = {
+        responses: dict[str, Any] = {
             "actor_hidden": [6], "critic_hidden": [5], "iterations": 1, "first_epochs": 2, "epochs": 2,
             "episodes_per_epoch": 2, "target_rate": 0.5, "action_bound": 9.0, "action_scale": None,
             "exploration": {"start": 0.5, "end": 0.5, "target_sd": None}, "returned": "target",
             "optimisers": "renewed", "opponents": "last", "largest_loss": None,
         }  # fmt: skip
-        recipe = fictitious_play.FictitiousPlayRecipe.from_dict({**shared, **own})
+        recipe = fictitious_play.FictitiousPlayRecipe.from_dict({**shared, **responses})
         result = fictitious_play.train(game, recipe, [3, 4], **META)
     write_training(
         result, *(folder / n for n in ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json"))

@@ -43,7 +43,9 @@ DELETE = object()
 
 def changed(path: str, value: object) -> dict[str, Any]:
     """The shipped configuration with the value at a dotted path replaced, added or deleted."""
-    config = json.loads(json.dumps(REAL))  # in which no two recipes share a mapping, as they do where YAML's `<<` is read
+    config = json.loads(
+        json.dumps(REAL)
+    )  # in which no two recipes share a mapping, as they do where YAML's `<<` is read
     *parents, last = path.split(".")
     node = config
     for key in parents:
@@ -285,7 +287,9 @@ NAN, INF = float("nan"), float("inf")
 # dotted path, value put there, what the line must contain: key, offending value, what is allowed
 BAD: list[tuple[str, object, list[str]]] = [
     # unknown keys, with the nearest known one
-    ("sead", 1, ["sead: unknown key (value 1)", "expected one of device, seeds,", "did you mean 'seeds'?"]),
+    ("authors", 3, ["authors: got 3, expected"]),
+    ("beta_sweep.scenarios", ["lq_released"], ["beta_sweep.scenarios[0]: got", "a name from run.scenarios (released,"]),
+    ("sead", 1, ["sead: unknown key (value 1)", "expected one of device, authors, seeds,", "did you mean 'seeds'?"]),
     (f"{SCENARIO}.kapa", 0.1, [f"{SCENARIO}.kapa: unknown key", "value 0.1", "did you mean 'kappa'?"]),
     (f"{SCENARIO}.Kappa", 0.1, [f"{SCENARIO}.Kappa: unknown key", "did you mean 'kappa'?"]),
     (
@@ -619,11 +623,11 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("beta_sweep.iterations", [900], ["iterations[0]: got 900, expected a multiple of 100 from 1000 to 20000"]),
     ("beta_sweep.iterations", [6000, 20100], ["iterations[1]: got 20100", "to 20000, the iterations of unstopped"]),
     ("penalty_study.recipes", ["unstoped"], ['penalty_study.recipes[0]: got "unstoped"', "did you mean 'unstopped'?"]),
-    ("penalty_study.recipes", ["unstopped", "released"], ['recipes[1]: got "released", expected a recipe with patience']),
+    ("penalty_study.recipes", ["unstopped", "released"], ['recipes[1]: got "released", expected a recipe with pat']),
     ("penalty_study.recipes", ["refined"], ['recipes[0]: got "refined", expected a recipe with policy: nash and crit']),
     ("penalty_study.iterations", [15000], ["penalty_study.iterations[0]: got 15000, expected one of 100, 200, 500,"]),
     ("penalty_study.window", 50, ["penalty_study.window: got 50, expected a multiple of history_every (100)"]),
-    ("penalty_study.betas", [0], ["penalty_study.betas: got [0], expected a list of 2, each a number"]),
+    ("penalty_study.betas", [0], ["penalty_study.betas: got [0], expected a list of 2, each"]),
     ("nash_dqn.refined.replay_episodes", 50, ["episodes_per_iteration: got 40, expected replay_episodes (50)"]),
     (f"{NASH}.target.resets.above", 99, ["target.resets.above: got 99, expected at least good_below (100)"]),
     (f"{FP}.first_epochs", 99, [f"{FP}.first_epochs: got 99, expected at least history_every (100)"]),
@@ -677,6 +681,7 @@ def test_bad_value_is_refused_with_key_value_and_what_is_allowed(
     assert len(message) < 500
 
 
+OBSERVATION = {"price": "S", "order_flow": "total", "own_flow": True, "inventories": "private", "scales": None}
 HOSTILE = [
     *("", " ", "a b", "a'b", 'a"b', "a;b", "$(id)", "`id`", "../x", "..", "/etc", "a/b", "-rf", "--all", "a\n"),
     *("a\x00", "a.b", "a*", "{a}", "A", "1a", "_a", "ä", "a" * 41),
@@ -696,7 +701,7 @@ NAMES = [
         "outside_learners.opponents.fictitious_play",
     ),
     *("robustness.nash_dqn", "equilibrium_path.policies", "ablation.switches.noise"),
-    *("penalty_study.scenarios", "penalty_study.recipes"),
+    *("beta_sweep.scenarios", "penalty_study.scenarios", "penalty_study.recipes"),
 ]
 """Lists of names."""
 NAME = ["beta_sweep.recipe", "exploitability.reference", "data_efficiency.reference", "ddpg_best_response.recipe"]
@@ -762,7 +767,7 @@ def test_enough_bad_configurations_are_tried() -> None:
 @pytest.mark.parametrize("config", [None, [], "device: cpu", 3])
 def test_top_level_must_be_a_mapping(config: object) -> None:
     assert rejection(config).startswith("config: got ")
-    assert "expected a mapping with the keys device, seeds, run" in rejection(config)
+    assert "expected a mapping with the keys device, authors, seeds, run" in rejection(config)
 
 
 @pytest.mark.parametrize(
@@ -807,7 +812,7 @@ def test_misspelling_is_named_rather_than_the_key_it_leaves_missing() -> None:
         (f"{NASH}.replay_episodes", 10),
         (f"{NASH}.penalty.beta", 0.5),
         (f"{NASH}.exploration", {"start": 0, "end": 0}),
-        ("nash_dqn.lq.critic", REAL["nash_dqn"]["refined"]["critic"]),
+        ("nash_dqn.lq.critic", {**OBSERVATION, "inventories": "visible"}),
         (f"{NASH}.seeds", [5, 6, 7, 1]),
         ("scenarios.lq_table1.impact", "none"),
         (f"{SELF}.opponent_rate", 0.01),

@@ -110,7 +110,12 @@ def test_select_and_member() -> None:
     policy = Policy(network(1), SPEC, SEEDS, "fictitious_play", 0.1, {"recipe": "released"})
     actions = policy(seen())
     some = policy.select([2, 0])
-    assert (some.seeds, some.bound, some.meta, some.algorithm) == ([7, 5], 0.1, {"recipe": "released"}, "fictitious_play")
+    assert (some.seeds, some.bound, some.meta, some.algorithm) == (
+        [7, 5],
+        0.1,
+        {"recipe": "released"},
+        "fictitious_play",
+    )
     torch.testing.assert_close(some(seen(2)), actions[[2, 0]])
     one = policy.member(1)
     assert one.seeds == [1]

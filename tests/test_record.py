@@ -13,16 +13,28 @@ import pytest
 from nash_dqn import progress, record
 from nash_dqn.config import fictitious_play_settings, load_yaml, nash_dqn_settings, self_play_settings
 from nash_dqn.evaluation.claims import COLUMNS
-from nash_dqn.record import Job, RecordError, Training, read_block, render_bench, render_claims, render_times
+from nash_dqn.evaluation.cross_play import TEST_COLUMNS
+from nash_dqn.evaluation.exploitability import COLUMNS as EXPLOITABILITY_COLUMNS
+from nash_dqn.record import (
+    Job,
+    RecordError,
+    Training,
+    read_block,
+    render_bench,
+    render_claims,
+    render_summary,
+    render_times,
+)
 
 CONFIG = Path(__file__).resolve().parents[1] / ".test" / "config" / "config.yaml"
 PAGE = "# Record\n\n" + "".join(
     f"<!-- {n}:begin -->\nold\n<!-- {n}:end -->\n\ntext\n" for n in ("claims", "times", "bench")
 )
 NAN = math.nan
-TABLES = ["beta_sweep", "policy_grid", "policy_distance", "cross_play", "cross_play_tests", "exploitability"]
+README = "# Project\n\n<!-- summary:begin -->\nold\n<!-- summary:end -->\n"
+TABLES = ["policy_grid", "policy_distance", "cross_play", "cross_play_tests", "exploitability"]
 TABLES += ["data_efficiency", "ddpg_best_response", "reference"]
-PICTURES = ["fig1_beta_sweep", "fig2_policies", *(f"fig2_policies_{n}" for n in ("released", "refined", "reference"))]
+PICTURES = ["fig2_policies", *(f"fig2_policies_{n}" for n in ("paper", "refined", "reference"))]
 PICTURES += ["fig3_cross_play", "training_curves", "exploitability", "data_efficiency", "data_efficiency_time"]
 TIMED = "s\th:m:s\tmax_rss\n2.5\t0:00:02\t310.5\n"
 
@@ -31,7 +43,7 @@ def claims(*rows: tuple[Any, ...]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def test_claims_are_split_into_judged_and_reported() -> None:
+def test_claims_are_those_that_are_judged() -> None:
     table = claims(
         ("released", "Fig 1", "loss | beta", 32.3, 30.04, 28.01, 32.07, 3, "holds"),
         ("released", "Fig 3", "reward", -1.349, -1.3521, NAN, NAN, 1, "reported"),
@@ -41,10 +53,62 @@ def test_claims_are_split_into_judged_and_reported() -> None:
         "| --- | --- | --- | ---: | ---: | ---: | ---: | --- |\n"
     )
     assert render_claims(table) == (
-        f"{head}| released | Fig 1 | loss \\| beta | 32.3 | 30.04 | [28.01, 32.07] | 3 | holds |\n\n"
-        "<details>\n<summary>1 more quantities, reported without a verdict</summary>\n\n"
-        f"{head}| released | Fig 3 | reward | -1.349 | -1.352 |  | 1 | reported |\n\n</details>"
+        f"{head}| released | Fig 1 | loss \\| beta | 32.3 | 30.04 | [28.01, 32.07] | 3 | holds |"
     )
+
+
+def gains(policy: str, *of_seeds: tuple[float, float, float, float]) -> list[dict[str, Any]]:
+    """Rows of exploitability.csv: gain, low, high and value of each seed."""
+    algorithm, recipe = policy.split("/")
+    names = {"algorithm": algorithm, "recipe": recipe, "deviator": "memory"}
+    return [
+        {**names, "seed": seed, "player": player, "gain": gain, "low": low, "high": high, "value": value}
+        for seed, (gain, low, high, value) in enumerate(of_seeds, 1)
+        for player in ("1", "nashconv")
+    ]
+
+
+def paired(comparison: str, pair: str, scope: str, *numbers: float) -> dict[str, Any]:
+    names = dict(zip(("mean_difference", "low", "high"), numbers, strict=True))
+    return {"comparison": comparison, "pair": pair, "scope": scope, "test": "paired", **names}
+
+
+def test_summary_has_a_column_for_each_comparison() -> None:
+    table = pd.DataFrame(
+        [
+            *gains("nash_dqn/ours", (0.1, 0.09, 0.11, -1.3), (0.2, 0.19, 0.21, -1.5), (NAN, NAN, NAN, NAN)),
+            *gains("fictitious_play/ours", (0.3, 0.29, 0.31, -1.4)),
+            *gains("self_play/memory", (0.001, 0.0, 0.002, -1.35)),
+        ]
+    )
+    tests = pd.DataFrame(
+        [
+            paired("ours", "first_nash-all_other", "1-1", 0.01, 0.0, 0.02),
+            paired("ours", "first_nash-all_other", "2-1", 0.03, 0.02, 0.04),
+            paired("ours", "first_nash-all_other", "pooled", 0.02, -0.107, 0.147),
+            paired("theirs", "first_nash-all_other", "1-1", -0.0307, -0.031, -0.0304),
+            paired("theirs", "first_nash-all_other", "pooled", -0.0307, NAN, NAN),
+        ]
+    )
+    compared = {
+        "ours": ("nash_dqn/ours", "fictitious_play/ours"),
+        "theirs": ("authors/nash", "authors/fp"),
+        "reference": ("nash_dqn/ours", "self_play/memory"),
+    }
+    rows = {
+        cells[1]: cells[2:5]
+        for line in render_summary(compared, table, tests).splitlines()[2:]
+        for cells in [[cell.strip() for cell in line.split("|")]]
+    }
+    # Two seeds of gains 0.1 and 0.2: mean 0.15, half-width t(0.975, 1) x 0.05 = 0.635
+    assert rows["all play Nash-DQN: gain of a deviator, with memory"] == [
+        *("0.150 [-0.485, 0.785] (1 of 3 diverged)", "", "")
+    ]
+    assert rows["all play Nash-DQN: value"][0].startswith("-1.40 [-2.67, -0.13]")
+    assert rows["all play fictitious play: gain of a deviator, with memory"][0] == "0.3000 [0.2900, 0.3100]"
+    assert rows["all play it: value"] == ["", "", "-1.350"]
+    switch = rows["switching to Nash-DQN among fictitious players"]
+    assert switch == ["0.020 [-0.107, 0.147]", "-0.030700 [-0.031000, -0.030400]", ""]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +167,7 @@ def test_times_of_trainings_and_jobs() -> None:
     text = render_times(
         [
             Training("released", "nash_dqn", "paper", 100.0, Path(), run_record(100, "iterations", "diverged")),
-            Training("released", "fictitious_play", "released", None, Path(), run_record(5000, "iterations", "iterations")),
+            Training("released", "fictitious_play", "last", None, Path(), run_record(5000, "iterations", "iterations")),
         ],
         [Job("cross_play", "released", 600.0, 412.6), Job("claims", "", 0.7, NAN)],
     )
@@ -115,8 +179,7 @@ def test_times_of_trainings_and_jobs() -> None:
         "| released | Nash-DQN | paper | 100 | 20,000, 19,000 | 1 ran to the end, 1 diverged | 100 s | 400 MiB |"
         in text
     )
-    assert "| released | fictitious play | released |  | 20,000, 19,000 | 2 ran to the end | 1 h 23 min | 400 MiB |" in text
-    assert "| cross_play | released | 10 min | 413 MiB |\n| claims | all | 0.7 s |  |" in text
+    assert "| released | fictitious play | last |  | 20,000, 19,000 | 2 ran to the end | 1 h 23 min | 400 MiB |" in text
 
 
 def test_block_is_replaced_and_read_back() -> None:
@@ -143,10 +206,6 @@ def test_page_without_proper_markers_is_refused(page: str, complaint: str) -> No
 # ------------------------------------------------------------------------------------- a whole run
 
 
-TRAINED = [("paper", 100.0), ("released", 50.0), ("refined", 0.0), ("unstopped", 0.0), ("unstopped", 100.0)]
-"""Recipes and betas of Nash-DQN that the toy configuration has trained in each scenario."""
-
-
 class Run:
     """A finished run of the toy configuration, with made-up numbers, and docs/ to record it in."""
 
@@ -155,7 +214,8 @@ class Run:
         config = load_yaml(CONFIG)
         for scenario in config["run"]["scenarios"]:
             folder = root / "results" / scenario
-            for recipe, beta in TRAINED:
+            sweep = [("unstopped", beta) for beta in (0.0, 100.0)] if scenario == "released" else []
+            for recipe, beta in (("paper", 100.0), ("released", 50.0), ("refined", 0.0), *sweep):
                 settings = nash_dqn_settings(config, scenario, recipe, beta)
                 self.write_json(folder / "nash_dqn" / recipe / f"beta_{beta:g}" / "run.json", settings)
             for recipe in ("released", "average"):
@@ -169,6 +229,14 @@ class Run:
                 self.write(root / "benchmarks" / scenario / f"{name}.tsv", TIMED)
             for name in PICTURES:
                 self.write(root / "figures" / scenario / f"{name}.png", f"{scenario} {name}")
+        table = pd.DataFrame(gains("nash_dqn/released", (0.1, 0.09, 0.11, -1.3)), columns=list(EXPLOITABILITY_COLUMNS))
+        self.write(root / "results/released/exploitability.csv", table.to_csv(index=False))
+        tests = pd.DataFrame(
+            [paired("released", "first_nash-all_other", "1-1", 0.01, 0.0, 0.02)], columns=["comparison", *TEST_COLUMNS]
+        )
+        self.write(root / "results/released/cross_play_tests.csv", tests.to_csv(index=False))
+        self.write(root / "results/released/beta_sweep.csv", "made,up\n")
+        self.write(root / "figures/released/fig1_beta_sweep.png", "released fig1_beta_sweep")
         settings = nash_dqn_settings(config, "lq_released", "lq", 0.0)
         self.write_json(root / "results/lq_released/nash_dqn/lq/beta_0/run.json", settings)
         settings = fictitious_play_settings(config, "lq_released", "lq")
@@ -180,6 +248,9 @@ class Run:
         self.write(root / "results" / "claims.csv", claims(*rows).to_csv(index=False))
         self.write(root / "benchmarks" / "claims.tsv", "s\th:m:s\tmax_rss\n0.5\t0:00:00\t-\n")
         self.write(root / "docs" / "replication.md", PAGE)
+        self.write(root / "README.md", README)
+        for path in (path for path in root.rglob("*") if path.is_file()):
+            os.utime(path, (1e9, 1e9))  # nothing is older than what it is made from
         self.write(root / "docs" / "bench.txt", "fast\n")
 
     @staticmethod
@@ -196,7 +267,8 @@ class Run:
         record.main([f"--config={CONFIG}", *folders])
 
     def docs(self) -> dict[str, bytes]:
-        return {str(p.relative_to(self.root)): p.read_bytes() for p in (self.root / "docs").rglob("*") if p.is_file()}
+        paths = [self.root / "README.md", *(path for path in (self.root / "docs").rglob("*") if path.is_file())]
+        return {str(path.relative_to(self.root)): path.read_bytes() for path in paths}
 
 
 @pytest.fixture
@@ -212,19 +284,19 @@ def test_run_is_recorded(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert read_block(page, "claims") == render_claims(pd.read_csv(run.root / "docs" / "claims.csv"))
     assert read_block(page, "bench") == render_bench("fast") == "```text\nfast\n```"
     times = read_block(page, "times")
-    assert times.count("| 60 s |") == 18  # eight trainings in each scenario, two in the linear-quadratic one
-    assert times.count("| released | Nash-DQN | ") == times.count("| table1 | Nash-DQN | ") == 5
+    assert times.count("| 60 s |") == 16  # six trainings in each scenario, two of Fig. 1's, two linear-quadratic ones
+    assert times.count("| released | Nash-DQN | ") == times.count("| table1 | Nash-DQN | ") + 2 == 5
     assert (
         times.count("| released | self-play | memory |  | ") == times.count("| lq_released | Nash-DQN | lq | 0 |") == 1
     )
-    assert "| exploitability/self_play/memory | table1 | 2.5 s | 310 MiB |" in times
-    assert "| lq_error | lq_released | 2.5 s | 310 MiB |\n| claims | all | 0.5 s |  |" in times
     assert "8 evaluations and figures 18 s" in times  # 7 x 2.5 s + 0.5 s: each once
     pictures = {f"{scenario}/{name}" for scenario in ("table1", "released") for name in PICTURES}
-    pictures.add("lq_released/lq_policies")
+    pictures |= {"released/fig1_beta_sweep", "lq_released/lq_policies"}
     copied = {name: content for name, content in docs.items() if name.endswith(".png")}
     assert copied == {f"docs/figures/{name}.png": name.replace("/", " ").encode() for name in pictures}
-    assert capsys.readouterr().out == f"23 files written in {run.root / 'docs'}\n"
+    readme = docs["README.md"].decode()
+    assert "| all play Nash-DQN: gain of a deviator, with memory | 0.1000 [0.0900, 0.1100] |" in readme
+    assert capsys.readouterr().out == f"{len(docs) - 1} files written in {run.root / 'docs'}\n"
     run.record()
     assert run.docs() == docs, "recording twice changes something"
 
@@ -234,6 +306,8 @@ def test_run_is_recorded(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     [
         "results/claims.csv",
         "results/released/nash_dqn/unstopped/beta_0/run.json",
+        "results/released/beta_sweep.csv",
+        "figures/released/fig1_beta_sweep.png",
         "results/table1/fictitious_play/average/run.json",
         "results/released/nash_dqn/refined/beta_0/run.json",
         "results/released/self_play/memory/run.json",
@@ -270,7 +344,7 @@ def test_run_without_benchmarks_is_refused(run: Run) -> None:
         ("results/released/nash_dqn/paper/beta_100/run.json", "results/released/ddpg_best_response.csv"),
         ("results/released/self_play/memory/run.json", "results/released/reference.csv"),
         ("results/released/policy_distance.csv", "figures/released/fig2_policies.png"),
-        ("results/released/policy_distance.csv", "figures/released/fig2_policies_released.png"),
+        ("results/released/policy_distance.csv", "figures/released/fig2_policies_paper.png"),
         ("results/released/cross_play_tests.csv", "figures/released/fig3_cross_play.png"),
         ("results/released/nash_dqn/paper/beta_100/run.json", "figures/released/training_curves.png"),
         ("results/released/exploitability.csv", "figures/released/exploitability.png"),
@@ -306,7 +380,7 @@ def test_training_that_a_table_does_not_use_may_be_newer(run: Run) -> None:
     later = (run.root / "results" / "claims.csv").stat().st_mtime + 10
     made_from = {"beta_sweep.csv", "fig1_beta_sweep.png", "claims.csv"}
     paths = [path for top in ("results", "figures") for path in (run.root / top).rglob("*") if path.name in made_from]
-    for path in [run.root / "results" / "table1" / "nash_dqn" / "unstopped" / "beta_0" / "run.json", *paths]:
+    for path in [run.root / "results" / "released" / "nash_dqn" / "unstopped" / "beta_0" / "run.json", *paths]:
         os.utime(path, (later, later))
     run.record()
     assert (run.root / "docs" / "claims.csv").is_file()

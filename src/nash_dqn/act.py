@@ -75,7 +75,8 @@ def answer(
     path = find_weights(policy)
     weights = read_weights(path)
     loaded = load_policy(path)
-    record = read_run(path) if config is None else None
+    beside = read_run(path)
+    record = beside if config is None else None
     if not weights.is_of_market(record):
         raise ArtifactError(f"{path}: of another game than the market, which alone act is for; give a policy of it")
     name, game = _market(path, weights, record, config, scenario)
@@ -93,11 +94,11 @@ def answer(
     first = slice(0, 1)
     actions = loaded(_observe(game, state, loaded.observation, weights), first).reshape(-1).tolist()
     parameters: dict[str, Tensor] = {}
-    spec = _seen_by_advantage(weights, record)
+    spec = _seen_by_advantage(weights, beside)
     unknown = None if spec is None else _missing(game, spec, step, flows)
     if spec is not None and unknown is None:
         _check_fit(path, weights.networks["advantage"], spec, name, game)
-        form = record["config"]["recipe"].get("p11") if record else None
+        form = beside["config"]["recipe"].get("p11") if beside else None
         parameters = _parameters(weights, _observe(game, state, spec, weights), form)
     whole = record is not None and "transitions" not in weights.meta  # a snapshot was taken before the end
     ends = {member["seed"]: member["stopped"] for member in record["members"]} if record and whole else {}
@@ -259,15 +260,15 @@ def _observe(game: Market, state: MarketState, spec: ObservationSpec, weights: W
 
 
 def _seen_by_advantage(weights: Weights, record: dict[str, Any] | None) -> ObservationSpec | None:
-    """What the advantage function sees; None where there is none, or nothing tells what it sees.
+    """What the advantage function sees; None where there is none, or no record tells that and P11's form.
 
-    Beside an actor it sees what the critic does, which the record tells.
+    Beside an actor it sees what the critic does.
     """
-    if "advantage" not in weights.networks:
+    if "advantage" not in weights.networks or record is None:
         return None
     if "actor" not in weights.networks:
         return weights.observation
-    critic = record["config"]["recipe"].get("critic") if record else None
+    critic = record["config"]["recipe"].get("critic")
     return None if critic is None else ObservationSpec(**critic)
 
 

@@ -21,11 +21,14 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 
 from nash_dqn import ablation
 from nash_dqn.pairing import member_pairs
+from nash_dqn.published import AUTHORS
 
 __all__ = [
+    "AUTHORS_FILES",
     "BETA_PATTERN",
     "ConfigError",
     "ablation_settings",
+    "authors_files",
     "comparison",
     "fictitious_play_settings",
     "format_beta",
@@ -43,6 +46,9 @@ __all__ = [
 
 BETA_PATTERN = r"[0-9]+(?:\.[0-9]+)?(?:e-[0-9]+)?"
 """Regular expression of a beta in a path; ``parse_beta`` is stricter (one spelling per number)."""
+
+AUTHORS_FILES = {"action": "Action_Net.pt", "value": "Value_Net.pt", "fp": "pol_net_it.pt"}
+"""Names of the files that the authors' weights are read from, by what :func:`authors_files` calls them."""
 
 _MANY = "many_players_"
 _COMPARED = ("nash_dqn", "fictitious_play", "self_play")  # the first with one of the others
@@ -196,7 +202,16 @@ def _check_references(config: Mapping[str, Any]) -> None:
 
     each("run", "scenarios")
     each("run", "comparisons")
+    for index, name in enumerate(config["beta_sweep"]["scenarios"]):
+        if name not in config["run"]["scenarios"]:
+            names = config["run"]["scenarios"]
+            allowed = f"a name from run.scenarios ({', '.join(names)})"
+            _fail(("beta_sweep", "scenarios", index), name, allowed, _suggestion(name, names))
     for name in config["comparisons"]:
+        if name == AUTHORS:
+            raise ConfigError(
+                f"comparisons: got the name {_show(name)}, expected another, as that of the authors' own policies"
+            )
         pair = comparison(config, name)
         if len(pair) != 2:
             _fail(("comparisons", name), pair, f"{_COMPARED[0]} and either {' or '.join(_COMPARED[1:])}")
@@ -601,6 +616,33 @@ def parse_beta(text: str) -> float:
     if re.fullmatch(BETA_PATTERN, text) and format_beta(float(text)) == text:
         return float(text)
     raise ConfigError(f"beta: got {_show(text)}, expected a number >= 0 written as 100 or 0.5")
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+
+def authors_files(folder: str | Path) -> dict[str, str]:
+    """Paths of the authors' weights, by the keys of :data:`AUTHORS_FILES`: in a folder, or else anywhere below it.
+
+    Hidden folders are passed over; a relative path starts at the working directory.
+
+    Raises:
+        ConfigError: there is no such folder, or of one of the files none in it, or several below it.
+    """
+    path = Path(folder)
+    found, wrong = {}, None if path.is_dir() else "there is no such folder"
+    for key, name in AUTHORS_FILES.items():
+        below = [at for at in path.rglob(name) if not any(part.startswith(".") for part in at.relative_to(path).parts)]
+        paths = [path / name] if (path / name).is_file() else sorted(at for at in below if at.is_file())
+        found[key] = str(paths[0]) if paths else ""
+        if not paths:
+            wrong = wrong or f"{name} is missing"
+        elif len(paths) > 1:
+            wrong = wrong or f"several are called {name}: {', '.join(map(str, paths))}"
+    if wrong is not None:
+        expected = f"a folder with {', '.join(AUTHORS_FILES.values())} in it or below it"
+        raise ConfigError(_one_line(f"{AUTHORS}: got {_show(str(folder), 200)}, expected {expected}, but {wrong}"))
+    return found
 
 
 # --------------------------------------------------------------------------------------------- settings

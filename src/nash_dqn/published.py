@@ -8,6 +8,9 @@ Three kinds of number stand here and must not be mixed up:
   over simulated paths, again for one trained set of weights;
 * quoted from such a measurement without an error (``rounding``): the uncertainty is half a unit of the last digit.
 
+The last two stand in for the authors' policies where their weights are not at hand (:mod:`nash_dqn.authors`): where
+they are, they are measured like any other, and what is measured takes the place of these.
+
 The paper is P. Casgrain, B. Ning and S. Jaimungal, "Deep Q-Learning for Nash Equilibria: Nash-DQN", Applied
 Mathematical Finance 29(1), 2022, 62-78.
 """
@@ -129,6 +132,14 @@ observation (``same``), or that and its own past order flow (``memory``)."""
 
 RELEASED_SCENARIO = "released"
 """The scenario with the released parameters: the only one where ``RELEASED_WEIGHTS_EXPLOITABILITY`` compares."""
+
+AUTHORS = "authors"
+"""Algorithm of the policies made of the authors' weights, and name of the comparison of the two."""
+
+AUTHORS_POLICIES: Mapping[str, str] = MappingProxyType(
+    {f"{AUTHORS}/nash": "authors' Nash-DQN", f"{AUTHORS}/fp": "authors' FP"}
+)
+"""What they are called in figures and tables, by ``algorithm/recipe``: Nash-DQN's and fictitious play's."""
 
 BUDGETS: Mapping[str, int] = MappingProxyType({"nash_dqn": 2_000_000, "fictitious_play": 10_500_000})
 """Joint transitions a published training plays: ten episodes of ten steps in each of at most 20,000 iterations of

@@ -1,8 +1,9 @@
 """``python -m nash_dqn.record``: bring docs/ up to date with a finished run, so that no number there is typed by hand.
 
-Copies ``results/claims.csv`` and every PNG of the run to docs/, and writes the marked blocks of docs/replication.md
-anew: ``claims`` (from the claims), ``times`` (from the run records and the workflow's benchmark files) and ``bench``
-(from docs/bench.txt, what ``make bench`` prints). Whatever stands between ``<!-- NAME:begin -->`` and
+Copies ``results/claims.csv`` and every PNG of the run to docs/, and writes the marked blocks anew: in
+docs/replication.md ``claims`` (from the claims), ``times`` (from the run records and the workflow's benchmarks) and
+``bench`` (from docs/bench.txt, what ``make bench`` prints), in README.md ``summary`` (from the tables of the first
+scenario). Whatever stands between ``<!-- NAME:begin -->`` and
 ``<!-- NAME:end -->`` is replaced, everything else stays.
 """
 
@@ -30,19 +31,31 @@ from nash_dqn.config import (
     self_play_settings,
 )
 from nash_dqn.evaluation.claims import COLUMNS
+from nash_dqn.evaluation.cross_play import POOLED, TEST_COLUMNS
+from nash_dqn.evaluation.exploitability import COLUMNS as EXPLOITABILITY_COLUMNS
+from nash_dqn.evaluation.statistics import mean_interval
 from nash_dqn.progress import duration
+from nash_dqn.published import AUTHORS, AUTHORS_POLICIES
 
-__all__ = ["Job", "RecordError", "Training", "main", "read_block", "render_bench", "render_claims", "render_times"]
+__all__ = [
+    "Job",
+    "RecordError",
+    "Training",
+    "main",
+    "read_block",
+    "render_bench",
+    "render_claims",
+    "render_summary",
+    "render_times",
+]
 
 PAGE = "replication.md"
 """The page in docs/ that holds the blocks."""
 
-_FOLD = "<details>\n<summary>{summary}</summary>\n\n{content}\n\n</details>"
 _ALGORITHMS = {"nash_dqn": "Nash-DQN", "fictitious_play": "fictitious play", "self_play": "self-play"}
 _ENDS = {"iterations": "ran to the end", "early_stopping": "stopped early", "diverged": "diverged"}
 
 _MADE_FROM = {
-    "beta_sweep.csv": ("swept",),
     "policy_grid.csv": ("compared",),
     "policy_distance.csv": ("compared",),
     "cross_play.csv": ("compared",),
@@ -51,7 +64,6 @@ _MADE_FROM = {
     "data_efficiency.csv": ("followed",),
     "ddpg_best_response.csv": ("answered",),
     "reference.csv": ("measured",),
-    "fig1_beta_sweep.png": ("beta_sweep.csv",),
     "fig2_policies.png": ("policy_grid.csv", "policy_distance.csv"),
     "fig3_cross_play.png": ("cross_play.csv", "cross_play_tests.csv"),
     "training_curves.png": ("compared",),
@@ -60,13 +72,14 @@ _MADE_FROM = {
     "data_efficiency_time.png": ("data_efficiency.csv", "exploitability.csv"),
 }
 """Tables and pictures of a scenario of the run: which trainings, by their use, or tables each is made from."""
+_SWEEP_MADE_FROM = {"beta_sweep.csv": ("swept",), "fig1_beta_sweep.png": ("beta_sweep.csv",)}
+"""The same of a scenario in which Fig. 1 is made."""
 _LQ_MADE_FROM = {"lq_error.csv": ("exact",), "lq_policies.png": ("lq_error.csv",)}
 """The same of a linear-quadratic scenario."""
 _CLAIMS_FROM = (
-    *("beta_sweep.csv", "policy_distance.csv", "cross_play.csv", "cross_play_tests.csv"),
-    *("exploitability.csv", "data_efficiency.csv"),
+    *("policy_distance.csv", "cross_play.csv", "cross_play_tests.csv", "exploitability.csv", "data_efficiency.csv"),
 )
-"""Tables of each scenario of the run that the claims are made from."""
+"""Tables of each scenario of the run that the claims are made from, beside Fig. 1's."""
 
 _Run = tuple[str, str, float | None]
 """A training within a scenario: algorithm, recipe and beta."""
@@ -104,8 +117,79 @@ class Job(NamedTuple):
 # --------------------------------------------------------------------------------------------- Markdown
 
 
+def render_summary(comparisons: Mapping[str, tuple[str, str]], gains: pd.DataFrame, tests: pd.DataFrame) -> str:
+    """A column for each comparison of Nash-DQN with fictitious play, and one for the reference, as Markdown.
+
+    Each number is the mean over trainings with its 95 % t interval, of a single training that over paths. Trainings
+    that diverged are counted, and left out.
+
+    Args:
+        comparisons: ``algorithm/recipe`` of both policies, Nash-DQN's first, by name.
+        gains: columns of ``exploitability.csv`` of one scenario.
+        tests: columns of ``cross_play_tests.csv`` of the same.
+    """
+    paired = tests[tests["test"] == "paired"].dropna(subset=["low"])
+    first = gains[gains["player"].astype(str) == "1"]
+    columns: dict[str, dict[str, str]] = {}
+    for name, (nash, other) in comparisons.items():
+        rows: dict[str, str] = {}
+        if other.startswith("self_play/"):
+            rows |= _of_profile("all play it", first, other)
+        else:
+            rows |= _of_profile("all play Nash-DQN", first, nash) | _of_profile(
+                "all play fictitious play", first, other
+            )
+            for pair, text in _SWITCHES.items():
+                found = paired[(paired["comparison"] == name) & (paired["pair"] == pair)]
+                pooled = found[found["scope"] == POOLED]  # of a single pair of trainings there is only its own
+                row = (pooled if len(pooled) or len(found) != 1 else found)[["mean_difference", "low", "high"]]
+                if len(row):
+                    rows[text] = _estimate(*row.iloc[0])
+        columns[_TITLES.get(name, name)] = rows
+    names = list(dict.fromkeys(row for rows in columns.values() for row in rows))
+    table = [(row, *(columns[column].get(row, "") for column in columns)) for row in names]
+    return _table(("", *columns), table, range(1, len(columns) + 1))
+
+
+_TITLES = {AUTHORS: "authors' weights"}
+_SWITCHES = {
+    "first_nash-all_other": "switching to Nash-DQN among fictitious players",
+    "first_other-all_nash": "switching to fictitious play among Nash-DQN's",
+}
+
+
+def _of_profile(profile: str, gains: pd.DataFrame, policy: str) -> dict[str, str]:
+    """Value of a policy and what deviators gain against it, by row of the summary."""
+    algorithm, recipe = policy.split("/")
+    own = gains[(gains["algorithm"] == algorithm) & (gains["recipe"] == recipe)]
+    rows = {}
+    for deviator, part in own.groupby("deviator", sort=False):
+        known = part.dropna(subset=["gain"])
+        lost = f" ({len(part) - len(known)} of {len(part)} diverged)" if len(known) < len(part) else ""
+        rows[f"{profile}: value"] = _over_trainings(known, "value") + lost
+        rows[f"{profile}: gain of a deviator, {_CLASSES[str(deviator)]}"] = _over_trainings(known, "gain") + lost
+    return rows
+
+
+_CLASSES = {"same": "same observations", "memory": "with memory", "history": "with all its past"}
+
+
+def _over_trainings(rows: pd.DataFrame, column: str) -> str:
+    if len(rows) > 1:
+        return _estimate(*mean_interval(rows[column])[:3])
+    if rows.empty:
+        return ""
+    one = rows.iloc[0]
+    return _estimate(one["gain"], one["low"], one["high"]) if column == "gain" else f"{one[column]:.3f}"
+
+
+def _estimate(mean: float, low: float, high: float) -> str:
+    _, ours, interval = _numbers(math.nan, mean, low, high)
+    return f"{ours} {interval}"
+
+
 def render_claims(claims: pd.DataFrame) -> str:
-    """The claims as Markdown: those judged, then, folded, the quantities that are only reported.
+    """The claims that are judged, as Markdown; what is only reported stands in claims.csv.
 
     Args:
         claims: columns :data:`nash_dqn.evaluation.claims.COLUMNS`.
@@ -119,15 +203,11 @@ def render_claims(claims: pd.DataFrame) -> str:
         )
         for row in claims.itertuples()
     ]
-    judged = [row for row in rows if row[-1] != "reported"]
-    reported = [row for row in rows if row[-1] == "reported"]
-    numeric = (3, 4, 5, 6)
-    summary = f"{len(reported)} more quantities, reported without a verdict"
-    return _join(_table(head, judged, numeric), _FOLD.format(summary=summary, content=_table(head, reported, numeric)))
+    return _table(head, [row for row in rows if row[-1] != "reported"], (3, 4, 5, 6))
 
 
 def render_times(trainings: Sequence[Training], jobs: Sequence[Job]) -> str:
-    """What the run took: a line on the software, the trainings, and, folded, the other jobs."""
+    """What the run took: a line on the software and all jobs, and the trainings."""
     stacks = dict.fromkeys(_stack(training.record) for training in trainings)
     learning = sum(training.record["wall_seconds"] for training in trainings)
     rest = sum(job.seconds for job in jobs)
@@ -147,11 +227,7 @@ def render_times(trainings: Sequence[Training], jobs: Sequence[Job]) -> str:
         )
         for training in trainings
     ]
-    job_rows = [(job.name, job.scenario or "all", duration(job.seconds), _memory(job.memory)) for job in jobs]
-    content = _table(("job", "scenario", "wall time", "peak memory"), job_rows, (2, 3))
-    return _join(
-        total, _table(head, rows, (3, 4, 6, 7)), _FOLD.format(summary="Evaluations and figures", content=content)
-    )
+    return _join(total, _table(head, rows, (3, 4, 6, 7)))
 
 
 def render_bench(text: str) -> str:
@@ -179,10 +255,10 @@ def _span(page: str, name: str) -> tuple[int, int]:
     marks = [f"<!-- {name}:{end} -->" for end in ("begin", "end")]
     for mark in marks:
         if page.count(mark) != 1:
-            raise RecordError(f"{PAGE}: {mark} stands {page.count(mark)} times, it must stand once")
+            raise RecordError(f"{mark} stands {page.count(mark)} times in a page, it must stand once")
     start, end = page.index(marks[0]) + len(marks[0]), page.index(marks[1])
     if start > end:
-        raise RecordError(f"{PAGE}: {marks[1]} stands before {marks[0]}")
+        raise RecordError(f"{marks[1]} stands before {marks[0]} in a page")
     return start, end
 
 
@@ -296,9 +372,10 @@ def jobs(scenarios: Iterable[str], benchmarks: Path) -> list[Job]:
 def _wanted(config: Mapping[str, Any]) -> list[tuple[str, str, str, float | None]]:
     """Scenario, algorithm, recipe and beta of each training, each once."""
     uses = _uses(config)
-    exact = uses.pop("exact")
+    exact, swept = uses.pop("exact"), uses.pop("swept")
     of_run = sorted((run for runs in uses.values() for run in runs), key=lambda run: list(_ALGORITHMS).index(run[0]))
     wanted = [(scenario, *run) for scenario in config["run"]["scenarios"] for run in of_run]
+    wanted += [(scenario, *run) for scenario in config["beta_sweep"]["scenarios"] for run in swept]
     wanted += [(scenario, *run) for scenario in config["lq"]["scenarios"] for run in exact]
     return list(dict.fromkeys(wanted))
 
@@ -329,7 +406,8 @@ def _uses(config: Mapping[str, Any]) -> dict[str, list[_Run]]:
 def _made(config: Mapping[str, Any]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Scenario and name of each table and picture, and what it is made from: uses of trainings, or names of tables."""
     others = {f"fig2_policies_{name}.png": _MADE_FROM["fig2_policies.png"] for name in config["run"]["comparisons"][1:]}
-    for section, made in (("run", {**_MADE_FROM, **others}), ("lq", _LQ_MADE_FROM)):
+    every = (("run", {**_MADE_FROM, **others}), ("beta_sweep", _SWEEP_MADE_FROM), ("lq", _LQ_MADE_FROM))
+    for section, made in every:
         for scenario in config[section]["scenarios"]:
             for name, sources in made.items():
                 yield scenario, name, sources
@@ -354,6 +432,7 @@ def _check_complete(config: Mapping[str, Any], ran: Sequence[Training], results:
             sources += [table] if runs is None else [records[scenario, *run] for run in runs]
         _check_newer((results if name.endswith(".csv") else pictures) / scenario / name, sources)
     tables = [results / scenario / name for scenario in config["run"]["scenarios"] for name in _CLAIMS_FROM]
+    tables += [results / scenario / "beta_sweep.csv" for scenario in config["beta_sweep"]["scenarios"]]
     _check_newer(results / "claims.csv", tables)
 
 
@@ -379,6 +458,15 @@ def update(config: Mapping[str, Any], results: Path, pictures: Path, benchmarks:
     claims = read_table(results / "claims.csv", COLUMNS)
     if set(claims["scenario"]) != set(config["run"]["scenarios"]):
         raise RecordError(f"{results / 'claims.csv'}: not of the configuration's scenarios; run the workflow again")
+    headline = results / config["run"]["scenarios"][0]
+    tests = read_table(headline / "cross_play_tests.csv", ["comparison", *TEST_COLUMNS])
+    comparisons = {name: _pair(config, name) for name in config["run"]["comparisons"]}
+    if (tests["comparison"] == AUTHORS).any():
+        nash, other = AUTHORS_POLICIES
+        comparisons = {AUTHORS: (nash, other), **comparisons}
+    gains = read_table(headline / "exploitability.csv", EXPLOITABILITY_COLUMNS)
+    summary = render_summary(comparisons, gains, tests)
+    readme = replace_block(_text(docs.parent / "README.md"), "summary", summary)
     page = _text(docs / PAGE)
     blocks = {
         "claims": render_claims(claims),
@@ -389,11 +477,20 @@ def update(config: Mapping[str, Any], results: Path, pictures: Path, benchmarks:
         page = replace_block(page, name, content)
 
     copies = {docs / "claims.csv": (results / "claims.csv").read_bytes()}
-    copies |= {docs / "figures" / name: (pictures / name).read_bytes() for name in figures(config)}
-    for path, data in {**copies, docs / PAGE: page.encode()}.items():
+    drawn = figures(config)
+    if AUTHORS in comparisons:
+        drawn += [Path(scenario, f"fig2_policies_{AUTHORS}.png") for scenario in config["run"]["scenarios"]]
+    copies |= {docs / "figures" / name: (pictures / name).read_bytes() for name in drawn}
+    written = {**copies, docs / PAGE: page.encode(), docs.parent / "README.md": readme.encode()}
+    for path, data in written.items():
         with atomic_path(path) as temporary:
             temporary.write_bytes(data)
-    return [*copies, docs / PAGE]
+    return list(written)
+
+
+def _pair(config: Mapping[str, Any], name: str) -> tuple[str, str]:
+    nash, other = (f"{algorithm}/{recipe}" for algorithm, recipe in comparison(config, name).items())
+    return nash, other
 
 
 def _text(path: Path) -> str:

@@ -144,8 +144,9 @@ def _text_of_settings(run: Summary) -> list[str]:
     """Settings, time and versions of a training."""
     where = ", ".join(f"{key} {run[key]}" for key in ("device", "threads", "machine", "system") if key in run)
     memory = f", {run['peak_memory_mib']} MiB" if "peak_memory_mib" in run else ""
+    time = _time(run["wall_seconds"]) if "wall_seconds" in run else "not trained here"
     return [
-        *_entry("took", f"{_time(run['wall_seconds'])}{memory}; {where}"),
+        *_entry("took", f"{time}{memory}; {where}"),
         *_entry("versions", ", ".join(f"{name} {version}" for name, version in run["versions"].items())),
         *_entry("game", _value(run["config"]["game"])),
         *_entry("settings", _value(run["config"]["recipe"])),
@@ -194,7 +195,8 @@ def _text_of_checkpoint(summary: Summary) -> list[str]:
 
 def _outcome(member: Mapping[str, Any]) -> dict[str, str]:
     result = {"ended": "DIVERGED" if member["diverged"] else str(member["stopped"])}
-    result["iterations"] = f"{member['iterations']:,}"
+    if "iterations" in member:
+        result["iterations"] = f"{member['iterations']:,}"
     if "final_loss" in member:
         result["loss"] = _short(member["final_loss"])
     return result

@@ -61,9 +61,9 @@ def distances(
     rows = [
         (scenario, "paper", a, b, *pair, states, rms, 2.0, 2.0, rms / 2)
         for a, b, seeds_of, values in (
-            ("nash_dqn", "fictitious_play", [(s, s) for s in seeds], between),
-            ("nash_dqn", "nash_dqn", pairs, nash),
-            ("fictitious_play", "fictitious_play", pairs, fp),
+            ("nash_dqn/paper", "fictitious_play/last", [(s, s) for s in seeds], between),
+            ("nash_dqn/paper", "nash_dqn/paper", pairs, nash),
+            ("fictitious_play/last", "fictitious_play/last", pairs, fp),
         )
         for pair, rms in zip(seeds_of, values, strict=True)
         for states in ("grid", "visited_a", "visited_b")
@@ -317,7 +317,7 @@ def test_distances_are_reported_beside_the_rule() -> None:
     table = judged(apart=distances([0.9, 1.0, 1.1], [1.0] * 3, [1.2] * 3))
     relative = row(table, "paper, visited states: RMS rate difference relative to the rates")
     assert (relative["ours"], relative["seeds"]) == (pytest.approx(0.5), 3)
-    name = "paper, grid: RMS rate difference of two trainings of fictitious_play, shares/hour"
+    name = "paper, grid: RMS rate difference of two trainings of fictitious_play/last, shares/hour"
     assert row(table, name)["ours"] == pytest.approx(1.2)
 
 
@@ -394,13 +394,45 @@ def test_no_claim_is_about_self_play() -> None:
     """The paper's claims of Figs 2 and 3 are about Nash-DQN and fictitious play."""
     apart = distances([1.9, 2.0, 2.1], [1.0] * 3, [1.2] * 3)
     points = rewards([1.0, 1.1, 1.2])
-    reference = apart[apart["policy_a"] == "nash_dqn"].replace("fictitious_play", "self_play")
+    reference = apart[apart["policy_a"] == "nash_dqn/paper"].replace("fictitious_play/last", "self_play/memory")
     reference = reference.assign(comparison="reference", seed_b=1)
     met = points.assign(comparison="reference", other="self_play/memory", seed_other=1)
     alone = judged(apart=apart, points=points)
     with_reference = judged(apart=pd.concat([apart, reference]), points=pd.concat([points, met]))
     pd.testing.assert_frame_equal(with_reference, alone)
     assert judged(apart=reference, points=met).empty
+
+
+# --- the authors' policies ----------------------------------------------------------------------------
+
+
+def test_the_authors_policies_are_judged_like_ours_and_stand_beside_them() -> None:
+    """One training of each; what is measured of them takes the place of what was published of their weights."""
+    ours, theirs = rewards([1.0, 1.1, 1.2]), rewards([0.5]).assign(comparison="authors", other="authors/fp")
+    theirs = theirs.assign(seed_nash=0, seed_other=0)
+    apart = distances([0.9], [], []).assign(comparison="authors", policy_a="authors/nash", policy_b="authors/fp")
+    gained = [gains([0.11, 0.12, 0.13], name, "memory", "released") for name in ("nash_dqn", "fictitious_play")]
+    gained += [gains([gain], "authors").assign(recipe=name) for name, gain in (("nash", 0.4), ("fp", 0.3))]
+    table = judged(apart=apart, points=pd.concat([ours, theirs]), gained=pd.concat(gained))
+    assert verdicts(table, SAME) == ["inconclusive"] * 2  # there is no other training of theirs
+    assert row(table, "authors, grid: RMS rate difference, shares/hour")["ours"] == pytest.approx(0.9)
+    name = "authors, grid: RMS rate difference of two trainings of authors' FP, shares/hour"
+    assert (row(table, name)["seeds"], math.isnan(row(table, name)["ours"])) == (0, True)
+    assert row(table, "authors: mean reward of agent 1, first_fp")["published"] == -1.325
+    gain = "authors, first_nash less all_fp: mean difference, common random numbers"
+    assert row(table, gain)["ours"] == pytest.approx(0.5, abs=0.01)
+    assert math.isnan(row(table, gain)["published"])
+    beside = row(table, f"{gain.replace('authors', 'paper')} (published: the authors' weights)")
+    assert beside["published"] == row(table, gain)["ours"]
+    for ours_, theirs_, gain_ in (
+        ("nash_dqn/paper", "authors' Nash-DQN", 0.4),
+        ("fictitious_play/paper", "authors' FP", 0.3),
+    ):
+        found, beside = (row(table, f"{who}: gain of a deviator of class memory") for who in (theirs_, ours_))
+        assert (found["ours"], found["seeds"], found["verdict"]) == (gain_, 1, "inconclusive")
+        assert math.isnan(found["published"])
+        assert beside["published"] == gain_
+    assert not table.duplicated(["scenario", "claim", "quantity"]).any()
 
 
 # --- Nash equilibrium ---------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 from nash_dqn.evaluation import exploitability
 from nash_dqn.evaluation.ablation import FLOOR
 from nash_dqn.evaluation.best_response import BestResponseSettings
-from nash_dqn.evaluation.penalty_study import COLUMNS, TEST_COLUMNS, Studied, along, table, tests
+from nash_dqn.evaluation.penalty_study import COLUMNS, TEST_COLUMNS, Studied, along, compare, table
 from nash_dqn.evaluation.statistics import mean_interval
 from nash_dqn.games.market import Market
 from nash_dqn.policy import Policy
@@ -25,7 +25,8 @@ SETTINGS = BestResponseSettings(hidden=(4,), iterations=3, episodes=8, learning_
 
 
 def member(seed: int, returned: int, iterations: int = 40, diverged: bool = False) -> dict[str, Any]:
-    return {"seed": seed, "returned_iteration": returned, "iterations": iterations, "diverged": diverged}
+    ends = {"iterations": iterations, "transitions": 20 * iterations, "diverged": diverged}
+    return {"seed": seed, "returned_iteration": returned, **ends}
 
 
 def record(*members: dict[str, Any]) -> dict[str, Any]:
@@ -150,7 +151,7 @@ def studied(values: dict[float, list[float]], measure: str = "loss", iteration: 
 
 
 def compared(values: dict[float, list[float]], **where: Any) -> pd.Series:
-    found = tests(studied(values, **where), [0.0, 100.0], [20])
+    found = compare(studied(values, **where), [0.0, 100.0], [20])
     assert tuple(found.columns) == TEST_COLUMNS
     (row,) = (row for _, row in found.iterrows() if row["measure"] == where.get("measure", "loss"))
     return row
@@ -173,7 +174,7 @@ def test_differences_and_factors_are_paired_by_seed() -> None:
         ({0.0: [10.0, 11.0, 10.0], 100.0: [20.0, 21.0, 20.0]}, 0.0),
         ({0.0: [30.0, 31.0, 30.0], 100.0: [20.0, 21.0, 20.0]}, 100.0),
         # An explosion leaves the difference open, but not which is lower.
-        ({0.0: [1e3, 1e6, 1e8], 100.0: [20.0, 21.0, 20.0]}, 100.0),
+        ({0.0: [1e3, 1e4, 1e5], 100.0: [20.0, 21.0, 20.0]}, 100.0),
         ({0.0: [10.0], 100.0: [20.0]}, math.nan),
     ],
 )
@@ -197,7 +198,7 @@ def test_returned_policies_are_compared_whatever_their_iteration() -> None:
     values = {0.0: [0.2, 0.2], 100.0: [0.1, 0.1]}
     rows = studied(values, "returned_exploitability")
     rows["iteration"] = range(len(rows))
-    found = tests(rows, [0.0, 100.0], [20])
+    found = compare(rows, [0.0, 100.0], [20])
     row = found[found["measure"] == "returned_exploitability"].iloc[0]
     assert pd.isna(row["iteration"]) and (row["pairs"], row["factor"]) == (2, pytest.approx(2.0))
     assert found[found["measure"] == "loss"]["pairs"].tolist() == [0]

@@ -91,7 +91,13 @@ def test_what_cannot_be_made(game: str, settings: dict[str, Any], message: str) 
 @pytest.mark.parametrize("name", ["basket.Basket", "interbank.Interbank"])
 @pytest.mark.parametrize(
     "change",
-    [{"price": "S-Y"}, {"order_flow": "others_mean"}, {"own_flow": True}, {"inventories": "private"}, {"scales": SCALES}],
+    [
+        {"price": "S-Y"},
+        {"order_flow": "others_mean"},
+        {"own_flow": True},
+        {"inventories": "private"},
+        {"scales": SCALES},
+    ],
     ids=lambda change: next(iter(change)),
 )
 def test_a_game_with_one_view_refuses_others(name: str, change: dict[str, Any]) -> None:

@@ -97,9 +97,9 @@ def policy_grid() -> DataFrame:
 def policy_distance() -> DataFrame:
     rows = []
     for a, b, pairs in (
-        ("nash_dqn", "fictitious_play", ((1, 1), (2, 2), (3, 3))),
-        ("nash_dqn", "nash_dqn", ((1, 2), (1, 3), (2, 3))),
-        ("fictitious_play", "fictitious_play", ((1, 2), (1, 3), (2, 3))),
+        ("nash_dqn/paper", "fictitious_play/last", ((1, 1), (2, 2), (3, 3))),
+        ("nash_dqn/paper", "nash_dqn/paper", ((1, 2), (1, 3), (2, 3))),
+        ("fictitious_play/last", "fictitious_play/last", ((1, 2), (1, 3), (2, 3))),
     ):
         for at, (first, second) in enumerate(pairs):
             for states, factor in (("grid", 1.0), ("visited_a", 2.0), ("visited_b", 3.0)):

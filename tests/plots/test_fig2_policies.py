@@ -172,8 +172,9 @@ def test_self_play_is_called_by_its_name(
     """One reference, which meets every training of Nash-DQN's."""
     grid = policy_grid[(policy_grid["algorithm"] == "nash_dqn") | (policy_grid["seed"] == 1)]
     grid = grid.replace({"fictitious_play": "self_play", "last": "memory"})
-    distances = policy_distance[policy_distance["policy_a"] == "nash_dqn"].replace("fictitious_play", "self_play")
-    distances["seed_b"] = distances["seed_b"].where(distances["policy_b"] == "nash_dqn", 1)
+    distances = policy_distance[policy_distance["policy_a"] == "nash_dqn/paper"]
+    distances = distances.replace("fictitious_play/last", "self_play/memory")
+    distances["seed_b"] = distances["seed_b"].where(distances["policy_b"] == "nash_dqn/paper", 1)
     figure = plot(grid, distances, comparison="paper", policies=["nash_dqn/paper", "self_play/memory"])
     text = " ".join(words(figure).split())
     assert "scenario released: Nash-DQN (recipe paper) and self-play, memory" in text
@@ -184,6 +185,27 @@ def test_self_play_is_called_by_its_name(
     assert "on the grid shown: Nash-DQN 0.200 [0.100, 0.300] (10%); self-play, memory none." in text
     assert "FP" not in text
     assert "equilibrium" not in text
+    assert overhang(figure) <= 0
+
+
+def test_the_authors_policies_are_called_theirs(
+    policy_grid: DataFrame,
+    policy_distance: DataFrame,
+    words: Callable[[Figure], str],
+    overhang: Callable[[Figure], float],
+) -> None:
+    """One training of each, both under one algorithm."""
+    grid = policy_grid[policy_grid["seed"] == 1].assign(seed=0)
+    grid = grid.assign(recipe=grid["algorithm"].map({"nash_dqn": "nash", "fictitious_play": "fp"}), algorithm="authors")
+    between = policy_distance[(policy_distance["seed_a"] == 1) & (policy_distance["seed_b"] == 1)]
+    between = between.assign(comparison="authors", policy_a="authors/nash", policy_b="authors/fp", seed_a=0, seed_b=0)
+    figure = plot(grid, between, comparison="authors", policies=["authors/nash", "authors/fp"])
+    text = " ".join(words(figure).split())
+    assert "scenario released: authors' Nash-DQN and authors' FP" in text
+    assert "(a) authors' Nash-DQN, $Y$" in text
+    assert "from authors' Nash-DQN to authors' FP in shares/hour" in text
+    assert "one seed pair: grid shown 0.100 (5%); visited by authors' Nash-DQN 0.200 (10%)" in text
+    assert "between two seeds" not in text
     assert overhang(figure) <= 0
 
 
@@ -254,7 +276,7 @@ def test_what_is_wrong_with_the_grid_is_said(
         (lambda t: t.assign(comparison="released"), "policy_distance: no row with comparison=paper"),
         (lambda t: t[t["states"] == "grid"], "policy_distance: no row with states=visited_a"),
         (lambda t: t[t["policy_a"] == t["policy_b"]], "policy_distance: no row between two different policies"),
-        (lambda t: t.replace("nash_dqn", "q"), "policy 'q' is neither nash_dqn nor fictitious_play"),
+        (lambda t: t.replace("nash_dqn/paper", "q"), "policy 'q' is neither nash_dqn/paper nor fictitious_play/last"),
     ],
 )
 def test_what_is_wrong_with_the_distances_is_said(

@@ -134,6 +134,26 @@ def test_self_play_is_called_by_its_name_and_has_nothing_published(
         assert wrong not in text
 
 
+def test_the_authors_policies_have_a_row_and_their_differences_stand_beside_ours(
+    points: Table, tests_table: Table, find: Find, words: Callable[[Figure], str], overhang: Callable[[Figure], float]
+) -> None:
+    theirs = points("authors", other="authors/fp", pairs=1).assign(seed_nash=0, seed_other=0)
+    of_theirs = tests_table("authors", pairs=1).replace({"scope": {"1-1": "0-0"}})
+    of_theirs[["mean_difference", "low", "high"]] *= 5
+    figure = plot(concat([points("paper"), theirs]), concat([tests_table("paper"), of_theirs]))
+    text = words(figure)
+    assert "comparison: authors (authors' Nash-DQN and authors' FP)" in text
+    assert "(d) others play authors' FP" in text
+    assert "(e) others play authors' Nash-DQN" in text
+    assert len(find(figure, "published-all_other")) == 2  # the paper's means are of both
+    for pair, sign in zip(PAIRS, (-1, 1), strict=True):
+        (mark,) = find(figure, f"{pair} published")  # beside ours alone
+        assert mark.get_xdata()[0] == pytest.approx(sign * 0.05)
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend[:3] == ["agent 1 plays FP", "agent 1 plays Nash-DQN", "mean over seed pairs"]
+    assert overhang(figure) <= 0
+
+
 def test_comparisons_may_have_different_others(
     points: Table, tests_table: Table, find: Find, words: Callable[[Figure], str], overhang: Callable[[Figure], float]
 ) -> None:

@@ -440,8 +440,8 @@ def test_policies_are_compared_on_the_seeds_that_both_have(smoke_run: Checkout) 
     distances = read_table(results / "policy_distance.csv", ["comparison", "policy_a", "policy_b", "seed_a", "seed_b"])
     reference = distances[(distances["comparison"] == "reference") & (distances["states"] == "grid")]
     assert reference[["policy_a", "policy_b", "seed_a", "seed_b"]].to_numpy().tolist() == [
-        *(["nash_dqn", "self_play", seed, 1] for seed in (1, 2, 3)),
-        *(["nash_dqn", "nash_dqn", *seeds] for seeds in ([1, 2], [1, 3], [2, 3])),
+        *(["nash_dqn/refined", "self_play/memory", seed, 1] for seed in (1, 2, 3)),
+        *(["nash_dqn/refined", "nash_dqn/refined", *seeds] for seeds in ([1, 2], [1, 3], [2, 3])),
     ]
 
 

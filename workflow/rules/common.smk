@@ -1,5 +1,6 @@
 """Functions the rules share: paths of results, settings of jobs, targets."""
 
+import hashlib
 import re
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from nash_dqn.config import (
     BETA_PATTERN,
     ConfigError,
     ablation_settings,
+    authors_files,
     comparison,
     fictitious_play_settings,
     format_beta,
@@ -23,6 +25,7 @@ from nash_dqn.config import (
 )
 from nash_dqn.deviations import read_deviations
 from nash_dqn.games.catalogue import make, module_of
+from nash_dqn.published import AUTHORS, AUTHORS_POLICIES
 
 
 def readable(path):
@@ -36,10 +39,14 @@ def readable(path):
 
 
 def validate_config():
-    """Check the configuration and fill in defaults; if it is wrong, stop with one line, before any job starts."""
+    """Check the configuration and fill in defaults; if it is wrong, stop with one line, before any job starts.
+
+    Returns the files of the authors' weights, none where they are not asked for.
+    """
     schema = Path(workflow.basedir) / "schemas" / "config.schema.yaml"
     try:
         config.update(validate(config, schema))
+        return {} if config["authors"] is None else authors_files(config["authors"])
     except ConfigError as error:
         sys.exit(f"Error in the configuration: {error}")
 
@@ -71,7 +78,37 @@ def self_play_run(scenario, recipe):
     return f"results/{scenario}/self_play/{recipe}"
 
 
-RUN_OF = {"nash_dqn": nash_dqn_run, "fictitious_play": fictitious_play_run, "self_play": self_play_run}
+def authors_run(scenario, recipe):
+    """Folder of a policy of the authors', `nash` or `fp`."""
+    return f"results/{scenario}/{AUTHORS}/{recipe}"
+
+
+RUN_OF = {
+    "nash_dqn": nash_dqn_run,
+    "fictitious_play": fictitious_play_run,
+    "self_play": self_play_run,
+    AUTHORS: authors_run,
+}
+
+
+def authors_policies():
+    """The authors' policies, Nash-DQN's and fictitious play's, if their weights are given."""
+    return list(AUTHORS_POLICIES) if AUTHORS_WEIGHTS else []
+
+
+def authors_settings(scenario):
+    """Of the authors' policies in a scenario. Digests, as a file's date may be older than what was made of another."""
+    return {
+        "scenario": scenario,
+        "game": config["scenarios"][scenario],
+        "sha256": {name: hashlib.sha256(Path(path).read_bytes()).hexdigest() for name, path in AUTHORS_WEIGHTS.items()},
+    }
+
+
+def all_policies():
+    """Every policy that can be measured."""
+    trained = {algorithm: config[algorithm] for algorithm in RUN_OF if algorithm != AUTHORS}
+    return policies_of(trained) + authors_policies()
 
 
 def policies_of(recipes):
@@ -86,11 +123,15 @@ def run_of(scenario, policy):
 
 
 def comparisons():
-    """The comparisons of the run, name -> both policies, Nash-DQN's and the other; the first is the headline."""
-    return {
+    """The comparisons of the run, name -> both policies, Nash-DQN's and the other; the first is the headline.
+
+    If their weights are given, the authors' two are compared last.
+    """
+    ours = {
         name: [f"{algorithm}/{recipe}" for algorithm, recipe in comparison(config, name).items()]
         for name in config["run"]["comparisons"]
     }
+    return ours | ({AUTHORS: authors_policies()} if AUTHORS_WEIGHTS else {})
 
 
 def sweep_runs(scenario):
@@ -146,8 +187,18 @@ def compared_policies():
 
 
 def compared_runs(scenario):
-    """Folders of their trainings, in that order."""
+    """Their folders, in that order."""
     return [run_of(scenario, policy) for policy in compared_policies()]
+
+
+def drawn_trainings():
+    """Those of them that were trained here."""
+    return [policy for policy in compared_policies() if policy not in AUTHORS_POLICIES]
+
+
+def training_files(name):
+    """Input function: the file of that name of each of these trainings."""
+    return lambda wildcards: files_of([run_of(wildcards.scenario, policy) for policy in drawn_trainings()], name)
 
 
 def compared_weights(wildcards):
@@ -176,7 +227,7 @@ def file_of_policy(name):
 
 def measured_policies():
     """Policies whose exploitability is measured."""
-    return policies_of(config["exploitability"]["policies"])
+    return policies_of(config["exploitability"]["policies"]) + authors_policies()
 
 
 def robustness_policies():
@@ -355,6 +406,11 @@ def in_every_scenario(table):
     return expand("results/{scenario}/{table}.csv", scenario=config["run"]["scenarios"], table=table)
 
 
+def sweep_tables():
+    """Fig. 1's table of each scenario that it is made in."""
+    return expand("results/{scenario}/beta_sweep.csv", scenario=config["beta_sweep"]["scenarios"])
+
+
 def in_every_lq_scenario(name):
     """That file of each linear-quadratic scenario."""
     return [name.format(scenario=scenario) for scenario in config["lq"]["scenarios"]]
@@ -364,7 +420,8 @@ def training_targets():
     """Weights of every training the run needs."""
     trainings = []
     for scenario in config["run"]["scenarios"]:
-        trainings += compared_runs(scenario) + sweep_runs(scenario)
+        trainings += compared_runs(scenario)
+        trainings += sweep_runs(scenario) if scenario in config["beta_sweep"]["scenarios"] else []
         trainings += [run_of(scenario, policy) for policy in measured_policies() + answered_policies()]
     trainings += [run_of(scenario, policy) for scenario in config["lq"]["scenarios"] for policy in lq_policies()]
     return files_of(trainings, "weights.safetensors")
@@ -372,11 +429,12 @@ def training_targets():
 
 def table_targets():
     """Every table of the run."""
-    names = ["beta_sweep", "policy_grid", "policy_distance", "cross_play", "cross_play_tests"]
+    names = ["policy_grid", "policy_distance", "cross_play", "cross_play_tests"]
     names += ["exploitability", "data_efficiency", "ddpg_best_response", "reference"]
     return [
         "results/claims.csv",
         "results/deviations.csv",
+        *sweep_tables(),
         *(path for name in names for path in in_every_scenario(name)),
         *in_every_lq_scenario("results/{scenario}/lq_error.csv"),
     ]
@@ -394,9 +452,10 @@ def page_targets():
 
 def figure_targets():
     """Every figure of the run."""
-    names = ["fig1_beta_sweep", "fig2_policies", "fig3_cross_play", "training_curves"]
+    names = ["fig2_policies", "fig3_cross_play", "training_curves"]
     names += [f"fig2_policies_{name}" for name in list(comparisons())[1:]]
     names += ["exploitability", "data_efficiency", "data_efficiency_time"]
     figures = expand("figures/{scenario}/{name}", scenario=config["run"]["scenarios"], name=names)
+    figures += expand("figures/{scenario}/fig1_beta_sweep", scenario=config["beta_sweep"]["scenarios"])
     figures += in_every_lq_scenario("figures/{scenario}/lq_policies")
     return [f"{figure}.{suffix}" for figure in figures for suffix in ("pdf", "png")]

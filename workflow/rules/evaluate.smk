@@ -348,7 +348,7 @@ rule lq_error:
 
 rule claims:
     input:
-        beta_sweep=in_every_scenario("beta_sweep"),
+        beta_sweep=sweep_tables(),
         policy_distance=in_every_scenario("policy_distance"),
         cross_play=in_every_scenario("cross_play"),
         tests=in_every_scenario("cross_play_tests"),

@@ -116,8 +116,8 @@ rule plot_cross_play:
 
 rule plot_training_curves:
     input:
-        histories=lambda wc: files_of(compared_runs(wc.scenario), "history.csv"),
-        records=lambda wc: files_of(compared_runs(wc.scenario), "run.json"),
+        histories=training_files("history.csv"),
+        records=training_files("run.json"),
     output:
         pdf="figures/{scenario}/training_curves.pdf",
         png=report(
@@ -138,7 +138,7 @@ rule plot_training_curves:
         mem_mb=1000,
         runtime="5m",
     params:
-        settings=lambda wc: {"scenario": wc.scenario, "recipes": compared_policies()},
+        settings=lambda wc: {"scenario": wc.scenario, "recipes": drawn_trainings()},
         code=code_digest("workflow/scripts/plot_training_curves.py"),
     message:
         "Draw the training curves of {wildcards.scenario}"

@@ -5,7 +5,7 @@ from _job import log_to
 log_to(snakemake.log[0])
 
 from nash_dqn.artifacts import read_json, read_table, write_csv
-from nash_dqn.evaluation.penalty_study import Studied, table, tests
+from nash_dqn.evaluation.penalty_study import Studied, compare, table
 
 settings, files = snakemake.params.settings, snakemake.input
 gains = ["seed", "deviator", "gain", "low", "high"]
@@ -23,7 +23,7 @@ trainings = [
     )
 ]
 found = table(trainings, settings["iterations"], settings["window"])
-compared = tests(found, settings["betas"], settings["iterations"])
+compared = compare(found, settings["betas"], settings["iterations"])
 for rows, path in ((found, snakemake.output.table), (compared, snakemake.output.tests)):
     rows.insert(0, "scenario", settings["scenario"])
     write_csv(path, rows)

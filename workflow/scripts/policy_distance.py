@@ -18,7 +18,7 @@ pairs = zip(settings["comparisons"], snakemake.input.nash_dqn, snakemake.input.o
 tables = {
     (settings["scenario"], comparison): distance(
         Market(**settings["game"]),
-        *((policy.algorithm, policy) for policy in map(load_policy, weights)),
+        *((f"{policy.algorithm}/{policy.meta['recipe_name']}", policy) for policy in map(load_policy, weights)),
         Grid.from_dict(settings),
         settings["visited_episodes"],
         settings["seed"],

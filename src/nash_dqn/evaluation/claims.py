@@ -3,7 +3,7 @@
 The unit of replication is the seed (a training), or the pair of seeds where two algorithms meet: intervals
 are 95 % Student t intervals over them and are empty for fewer than two. A claim that needs an interval is
 then *inconclusive*. The claims of Figs 2 and 3 are about Nash-DQN and fictitious play (FP): they are judged for each
-comparison of these two, and for no other.
+comparison of these two, and for no other. The authors' own policies are one training of each.
 
 Rules
     Claims on Fig 1 are judged in each *place*: by the loss along the training (the mean total loss, V + A, of a window
@@ -72,7 +72,7 @@ quantity empty.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -82,6 +82,8 @@ from scipy import special
 from nash_dqn.evaluation.cross_play import PAIRS, POOLED, PROFILES
 from nash_dqn.evaluation.statistics import mean_interval, rms
 from nash_dqn.published import (
+    AUTHORS,
+    AUTHORS_POLICIES,
     BUDGETS,
     FIG1_BEST_BETA,
     FIG1_LOSS,
@@ -108,7 +110,8 @@ RESOLUTION = 0.05
 COLUMNS = ("scenario", "claim", "quantity", "published", "ours", "low", "high", "seeds", "verdict")
 
 _NORMAL = 1.96  # quantile of the normal distribution, of two-sided tests at 5 %
-_COUNTERPART = "fictitious_play"  # the algorithm that Figs 2 and 3 of the paper compare Nash-DQN with
+_COUNTERPART = ("fictitious_play/", f"{AUTHORS}/fp")  # whose policies Figs 2 and 3 of the paper compare Nash-DQN's with
+_AUTHORS = {"nash_dqn": f"{AUTHORS}/nash", "fictitious_play": f"{AUTHORS}/fp"}
 _DEVIATOR = "memory"  # the class of deviators by which policies are judged
 _STATES = {"grid": ["grid"], "visited states": ["visited_a", "visited_b"]}
 
@@ -147,7 +150,8 @@ def claims(
 
     Args:
         beta_sweep: scenario and others of :data:`nash_dqn.evaluation.beta_sweep.COLUMNS`; one recipe.
-        policy_distance: scenario, comparison and :data:`nash_dqn.evaluation.policy_grid.DISTANCE_COLUMNS`.
+        policy_distance: scenario, comparison and :data:`nash_dqn.evaluation.policy_grid.DISTANCE_COLUMNS`, policies
+            named ``algorithm/recipe``.
         cross_play: scenario, comparison, other (``algorithm/recipe`` of Nash-DQN's counterpart) and
             :data:`nash_dqn.evaluation.cross_play.COLUMNS`.
         tests: scenario, comparison, other and :data:`nash_dqn.evaluation.cross_play.TEST_COLUMNS`.
@@ -157,7 +161,8 @@ def claims(
 
     Returns:
         Table with :data:`COLUMNS`. ``seeds`` counts trainings, or pairs of them, behind ``ours``; of two groups
-        of trainings, the smaller.
+        of trainings, the smaller. Where ``published`` is a number of the authors' weights, it is the one measured here,
+        if their policies are in the tables.
     """
     rows = []
     tables = (beta_sweep, policy_distance, cross_play, tests, exploitability, data_efficiency)
@@ -165,18 +170,20 @@ def claims(
         sweep, distances, rewards, tested, gains, learning = (t[t["scenario"] == scenario] for t in tables)
         found = [*_fig1(sweep)]
         for comparison, part in distances.groupby("comparison", sort=False):
-            if (part["policy_b"] == _COUNTERPART).any():
+            if part["policy_b"].str.startswith(_COUNTERPART).any():
                 found += _fig2(str(comparison), part)
+        theirs = _paired_of_authors(tested)
         for (comparison, other), part in rewards.groupby(["comparison", "other"], sort=False):
-            if other.startswith(f"{_COUNTERPART}/"):
-                found += _fig3(str(comparison), part, tested[tested["comparison"] == comparison])
+            if other.startswith(_COUNTERPART):
+                published = {} if comparison == AUTHORS else theirs
+                found += _fig3(str(comparison), part, tested[tested["comparison"] == comparison], published)
         first = gains[gains["player"].astype(str) == "1"]
         for (algorithm, recipe, deviator), part in first.groupby(["algorithm", "recipe", "deviator"], sort=False):
             if algorithm == "self_play":
                 found.append(_reference(f"self_play/{recipe}", str(deviator), part))
             else:
-                published = _published_gain(str(scenario), algorithm, str(deviator))
-                found += _equilibrium(f"{algorithm}/{recipe}", str(deviator), part, published)
+                gain = _gain_of_authors(first, str(scenario), algorithm, str(deviator))
+                found += _equilibrium(_name(f"{algorithm}/{recipe}"), str(deviator), part, gain)
         found += _data_efficiency(learning[learning["deviator"] == _DEVIATOR])
         rows += [(scenario, *row) for row in found]
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -323,7 +330,8 @@ def _fig2(comparison: str, distances: pd.DataFrame) -> Iterator[_Row]:
         yield _row(claim, f"{where}RMS rate difference expected from training noise, shares/hour", none, expected)
         for (name, values), size in zip(trainings.items(), sizes, strict=True):
             of_name = _Estimate(size, none, none, estimate.seeds if len(values) else 0)
-            yield _row(claim, f"{where}RMS rate difference of two trainings of {name}, shares/hour", none, of_name)
+            quantity = f"{where}RMS rate difference of two trainings of {_name(name)}, shares/hour"
+            yield _row(claim, quantity, none, of_name)
         relative = _estimate(_by_pair(between, states, "relative"))
         yield _row(claim, f"{where}RMS rate difference relative to the rates", none, relative)
 
@@ -334,8 +342,8 @@ def _by_pair(distances: pd.DataFrame, states: list[str], column: str) -> pd.Seri
     return part.groupby(["seed_a", "seed_b"])[column].apply(lambda values: rms(values.to_numpy()))
 
 
-def _fig3(comparison: str, rewards: pd.DataFrame, tests: pd.DataFrame) -> Iterator[_Row]:
-    """Rewards of the four profiles and the two claims on their differences."""
+def _fig3(comparison: str, rewards: pd.DataFrame, tests: pd.DataFrame, paired: Mapping[str, float]) -> Iterator[_Row]:
+    """Rewards of the four profiles and the two claims on their differences; ``paired`` are the authors', by pair."""
     independent = rewards[rewards["design"] == "independent"]
     for profile in PROFILES:
         part = independent[independent["profile"] == profile]
@@ -370,8 +378,9 @@ def _fig3(comparison: str, rewards: pd.DataFrame, tests: pd.DataFrame) -> Iterat
             else:
                 claim = "Fig 3: equal means"
                 verdict = "does not hold" if pooled.low > 0 or pooled.high < 0 else "inconclusive"
-                quantity = f"{name}mean difference, common random numbers (published: the authors' weights)"
-                yield _row(claim, quantity, RELEASED_WEIGHTS_PAIRED[pair].value, pooled, verdict)
+                known = " (published: the authors' weights)" if pair in paired else ""
+                quantity = f"{name}mean difference, common random numbers{known}"
+                yield _row(claim, quantity, paired.get(pair, math.nan), pooled, verdict)
                 yield _row(claim, f"{name}share of seed pairs that reject, paired test", math.nan, shares)
 
 
@@ -387,9 +396,28 @@ def _pooled(rows: pd.DataFrame) -> _Estimate:
     return _Estimate(float(row["mean_difference"]), float(row["low"]), float(row["high"]), int(row["n"]))
 
 
-def _published_gain(scenario: str, algorithm: str, deviator: str) -> float:
+def _paired_of_authors(tests: pd.DataFrame) -> dict[str, float]:
+    """Paired differences between the authors' policies, by pair: measured here, or else published."""
+    rows = tests[(tests["comparison"] == AUTHORS) & (tests["test"] == "paired") & (tests["scope"] == POOLED)]
+    measured = dict(zip(rows["pair"], rows["mean_difference"].astype(float), strict=True))
+    return measured or {pair: number.value for pair, number in RELEASED_WEIGHTS_PAIRED.items()}
+
+
+def _gain_of_authors(gains: pd.DataFrame, scenario: str, algorithm: str, deviator: str) -> float:
+    """What a deviator gains against the authors' policy of that algorithm: measured here, or else published."""
+    if algorithm == AUTHORS:
+        return math.nan
+    named = gains["algorithm"] + "/" + gains["recipe"]
+    measured = gains[(named == _AUTHORS[algorithm]) & (gains["deviator"] == deviator)]
+    if len(measured):
+        return float(measured["gain"].mean())
     known = RELEASED_WEIGHTS_EXPLOITABILITY.get((algorithm, deviator)) if scenario == RELEASED_SCENARIO else None
     return math.nan if known is None else known.value
+
+
+def _name(policy: str) -> str:
+    """``algorithm/recipe``, or what the authors' policies are called."""
+    return AUTHORS_POLICIES.get(policy, policy)
 
 
 def _equilibrium(policy: str, deviator: str, gains: pd.DataFrame, published: float) -> Iterator[_Row]:

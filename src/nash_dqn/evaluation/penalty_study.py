@@ -23,7 +23,7 @@ from nash_dqn.evaluation.statistics import mean_interval
 from nash_dqn.games.base import Game
 from nash_dqn.policy import Policy
 
-__all__ = ["ALONG", "COLUMNS", "DEVIATOR", "GAINS", "TEST_COLUMNS", "Studied", "along", "table", "tests"]
+__all__ = ["ALONG", "COLUMNS", "DEVIATOR", "GAINS", "TEST_COLUMNS", "Studied", "along", "compare", "table"]
 
 DEVIATOR: DeviatorClass = "memory"
 """The class of deviators that counts: it remembers its own past order flow."""
@@ -181,7 +181,7 @@ def _gain(rows: pd.DataFrame) -> dict[str, float]:
     return dict(zip(("value", "low", "high"), map(float, numbers), strict=True))
 
 
-def tests(found: pd.DataFrame, betas: Sequence[float], iterations: Sequence[int]) -> pd.DataFrame:
+def compare(found: pd.DataFrame, betas: Sequence[float], iterations: Sequence[int]) -> pd.DataFrame:
     """Which of two betas is the better, for each recipe and measure.
 
     Args:

@@ -17,7 +17,7 @@ from pandas import DataFrame
 
 from nash_dqn.plots.style import MM, SMALL, WIDTH_MM, compact, letter, new_figure, number, policy_name, style
 from nash_dqn.plots.tables import grid, only, require_columns, select
-from nash_dqn.published import FIG2_RATE_LIMIT
+from nash_dqn.published import AUTHORS_POLICIES, FIG2_RATE_LIMIT
 
 GRID = "policy_grid"
 GRID_COLUMNS = ("scenario", "algorithm", "recipe", "seed", "impact", "price", "time", "inventory", "rate")
@@ -34,6 +34,7 @@ _PANEL_GAP, _MAP_GAP, _ROW_GAP, _ROW_HEIGHT = 4.0, 0.8, 15.0, 40.0
 _TICKS, _LEGEND, _LINE = 10.0, 6.0, 3.3  # below the maps: ticks and prices, the legend, each line of notes
 _BAR_GAP, _BAR_WIDTH = 2.5, 2.5
 _NOTE_CHARACTERS = 136
+_LONG_NAME, _SMALL_TITLE = 12, 7.0  # characters from which a panel's title needs smaller letters (points)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def plot(
         policy_grid: columns scenario, algorithm, recipe, seed, impact (price units), price, time (hours),
             inventory (shares), rate (shares/hour); one scenario. Rows of other recipes are ignored.
         policy_distance: columns comparison, policy_a, policy_b, seed_a, seed_b, states (grid, visited_a or
-            visited_b), rms (shares/hour), relative. Policies are named by their algorithms. Rows of other comparisons
+            visited_b), rms (shares/hour), relative. Policies are named ``algorithm/recipe``. Rows of other comparisons
             are ignored; rows between different policies say which seeds are compared, those between seeds of one
             policy, where there are any, give the yardstick.
         comparison: which comparison's distances to quote.
@@ -105,8 +106,7 @@ def plot(
             raise ValueError(f"{GRID}: {levels} of {' and '.join(policies)} differ")
     difference = upper.mean - middle.mean
     limit = _round_up(float(np.abs(difference).max()))
-    algorithms = (policy.partition("/")[0] for policy in policies)
-    notes = _notes(distances, dict(zip(algorithms, (upper, middle), strict=True)))
+    notes = _notes(distances, dict(zip(policies, (upper, middle), strict=True)))
 
     rows = (
         (upper.name, upper.mean, upper.rates, RATE_COLOURS, FIG2_RATE_LIMIT),
@@ -152,7 +152,8 @@ def plot(
 def _full_name(policy: str) -> str:
     """Name of a policy with its recipe."""
     name, recipe = policy_name(policy), policy.partition("/")[2]
-    return name if name.endswith(f", {recipe}") else f"{name} (recipe {recipe})"
+    complete = name.endswith(f", {recipe}") or policy in AUTHORS_POLICIES
+    return name if complete else f"{name} (recipe {recipe})"
 
 
 def _rates(table: DataFrame, policy: str, compared: Collection[int], diverged: Collection[int]) -> _Rates:
@@ -210,7 +211,8 @@ def _draw_row(
             axes.set_xlabel(number(price, 2), fontsize=SMALL, labelpad=1)
             axes.tick_params(labelleft=panel == 0 and at == 0)
             if at == 0:
-                axes.set_title(f"{letter(row * panels + panel)} {title}, $Y$ = {number(impact, 1)}", loc="left", pad=3)
+                text = f"{letter(row * panels + panel)} {title}, $Y$ = {number(impact, 1)}"
+                axes.set_title(text, loc="left", pad=3, fontsize=_SMALL_TITLE if len(title) > _LONG_NAME else None)
             if at == 0 and panel == 0:
                 axes.set_ylabel("own inventory $q$ (shares)", labelpad=1)
     for line, text in ((1.0, "time $t$ (h)"), (4.1, "price $S$")):
@@ -269,7 +271,7 @@ def _colour_bar(figure: Figure, mesh: QuadMesh, first: int, last: int, label: st
 def _notes(distances: DataFrame, rates: Mapping[str, _Rates]) -> list[str]:
     """Return the lines below the figure: seeds drawn, seeds omitted, distances between seeds that are drawn.
 
-    ``distances`` are those of one comparison, ``rates`` by algorithm, policy_a's first.
+    ``distances`` are those of one comparison, ``rates`` by policy, policy_a's first.
     """
     for policy in {*distances["policy_a"], *distances["policy_b"]}:
         if policy not in rates:

@@ -30,7 +30,7 @@ from nash_dqn.plots.style import (
     title_panel,
 )
 from nash_dqn.plots.tables import grid, only, require_columns, select, truths
-from nash_dqn.published import FIG3_ALPHA, FIG3_BINS, FIG3_MEANS, RELEASED_WEIGHTS_PAIRED, Published
+from nash_dqn.published import AUTHORS, FIG3_ALPHA, FIG3_BINS, FIG3_MEANS, RELEASED_WEIGHTS_PAIRED, Published
 
 POINTS = "cross_play"
 POINTS_COLUMNS = ("scenario", "comparison", "other", "seed_nash", "seed_other", "profile", "design", "point", "reward")
@@ -44,7 +44,7 @@ OFF_SCALE = 50.0
 class _Panel(NamedTuple):
     """Two profiles that differ in what agent 1 plays."""
 
-    others: str  # with {other} in place of the other policy's name
+    others: str  # with {other} and {nash} in place of the policies' names
     profiles: tuple[str, str]  # agent 1 plays the other policy, Nash-DQN
     pair: str  # as in cross_play_tests
     difference: str
@@ -63,7 +63,7 @@ _PANELS = (
         "o",
     ),
     _Panel(
-        _NASH,
+        "{nash}",
         ("first_other", "all_nash"),
         "first_other-all_nash",
         f"gain by switching from {_NASH}",
@@ -73,13 +73,13 @@ _PANELS = (
 )
 # The page, in millimetres: left edges and widths of the three panels, and what stands above and below a row of them.
 _EDGES, _WIDTHS = (11.0, 66.0, 133.0), (43.0, 43.0, 34.0)
-_GUTTER = 20.0  # of the third panel, for the names of its lines
+_INDENT = 16.0  # of the third panel's title, to the left of it: above the names of its lines, clear of the second's
 _HEADING, _ABOVE, _HEIGHT, _BELOW, _LEGEND = 5.0, 14.0, 30.0, 11.0, 14.0
 _LISTED = 28  # characters of p values; of more, the least and the greatest are written
 _LINE, _AIR = 2.9, 2.3  # each line of text above the axes, and the space below them for markers on the upper edge
 
-_PUBLISHED = "fictitious_play"  # the algorithm whose policies the paper compares Nash-DQN's with
-_COLOURS = {**ALGORITHM_COLOURS, "self_play": REFERENCE}
+_PUBLISHED = ("fictitious_play", AUTHORS)  # whose policies the paper compares Nash-DQN's with
+_COLOURS = {**ALGORITHM_COLOURS, "self_play": REFERENCE, AUTHORS: ALGORITHM_COLOURS["fictitious_play"]}
 _POOLED = "pooled"
 _LINES = (0.94, 0.88)  # heights of the two lines of means, as a share of the axes
 
@@ -97,8 +97,9 @@ def plot(
     Histograms are of independently simulated points, as in the paper, over all seed pairs (mean count). Vertical
     lines are the means over all seed pairs, dots above them those of each pair, triangles the paper's. The third
     panel has the differences on common paths with their intervals, by seed pair and pooled, beside those of the
-    authors' released weights. What is published is of Nash-DQN and fictitious play, and stands beside these only. Seed
-    pairs too far away to share an axis, such as after a divergence, are named in the panel instead.
+    authors' released weights: from the tables, if their policies are compared there. What is published is of Nash-DQN
+    and fictitious play, and stands beside these only. Seed pairs too far away to share an axis, such as after a
+    divergence, are named in the panel instead.
 
     Args:
         cross_play: columns scenario, comparison, other (``algorithm/recipe`` that Nash-DQN is compared with; one in
@@ -107,7 +108,7 @@ def plot(
         cross_play_tests: columns comparison, pair (first_nash-all_other, first_other-all_nash), scope (seed pair "1-1",
             or pooled), test (welch, paired), mean_difference, low, high, p_value, reject.
         published_means: the paper's means by profile.
-        published_differences: the paired differences of the authors' weights by pair.
+        published_differences: the paired differences of the authors' weights by pair, where the tables have none.
         alpha: level of ``cross_play_tests``, for the legend.
 
     Raises:
@@ -119,7 +120,7 @@ def plot(
     scenario = only(cross_play, POINTS, "scenario")
     comparisons = list(dict.fromkeys(cross_play["comparison"]))
 
-    published = published_means, published_differences
+    published = published_means, _of_authors(cross_play_tests, published_differences)
     rows = [_Row.of(comparison, cross_play, cross_play_tests, *published) for comparison in comparisons]
     texts = {
         (row.comparison, panel): (_tests_text(row, panel), _notes(row, panel)) for row in rows for panel in _PANELS
@@ -139,37 +140,53 @@ def plot(
                 figure.add_axes((left / WIDTH_MM, bottom / height, width / WIDTH_MM, _HEIGHT / height))
                 for left, width in zip(_EDGES, _WIDTHS, strict=True)
             )
-            heading = f"comparison: {row.comparison} ({_NASH} and {row.name})"
+            heading = f"comparison: {row.comparison} ({row.nash} and {row.name})"
             figure.text(2 / WIDTH_MM, (top + 6) / height, heading, ha="left", va="bottom", fontsize=8, weight="bold")
             for place, (axes, panel) in enumerate(zip(histograms, _PANELS, strict=True)):
                 text, notes = texts[row.comparison, panel]
-                _title(axes, 3 * at + place, f"others play {panel.others.format(other=row.name)}", lines)
+                _title(axes, 3 * at + place, f"others play {panel.others.format(other=row.name, nash=row.nash)}", lines)
                 _write_above(axes, text, lines, "k", "tests")
                 _write_above(axes, notes, len(notes), DIVERGED, "notes")
                 _draw_histograms(axes, row, panel)
-            _title(differences, 3 * at + 2, "paired differences", lines, -_GUTTER / _WIDTHS[2])
-            _write_above(differences, ["on common paths"], lines, "k", "design", -_GUTTER / _WIDTHS[2])
+            _title(differences, 3 * at + 2, "paired differences", lines, -_INDENT / _WIDTHS[2])
+            _write_above(differences, ["on common paths"], lines, "k", "design", -_INDENT / _WIDTHS[2])
             _draw_differences(differences, row)
-        others = {row.name: row.colour for row in rows}
-        figure.legend(handles=_legend(others, alpha, near), loc="lower center", bbox_to_anchor=(0.5, 0), ncols=3)
+        first = {row.colour: row.name for row in reversed(rows)}  # the authors' FP has the colour of FP
+        others = {first[row.colour]: row.colour for row in rows}
+        figure.legend(
+            handles=_legend(others, alpha, near),
+            loc="lower center",
+            bbox_to_anchor=(0.5, 0),
+            ncols=3,
+        )
     return figure
+
+
+class _Difference(NamedTuple):
+    """A mean difference and the ends of its interval, NaN where there is none."""
+
+    value: float
+    low: float
+    high: float
 
 
 class _Row(NamedTuple):
     """One comparison.
 
-    The other policy's name and colour, seed pairs as ``cross_play_tests`` labels them, tests, points [pairs, points] by
-    profile, and what is published: means by profile and differences by pair, or nothing.
+    The names of Nash-DQN's policy and the other, whose colour follows, seed pairs as ``cross_play_tests`` labels them,
+    tests, points [pairs, points] by profile, and what is published: means by profile, and differences by pair with the
+    ends of their intervals, or nothing.
     """
 
     comparison: str
+    nash: str
     name: str
     colour: str
     scopes: list[str]
     tests: DataFrame
     rewards: dict[str, np.ndarray]
     means: Mapping[str, Published]
-    differences: Mapping[str, Published]
+    differences: Mapping[str, _Difference]
 
     @staticmethod
     def of(
@@ -177,7 +194,7 @@ class _Row(NamedTuple):
         cross_play: DataFrame,
         tests: DataFrame,
         means: Mapping[str, Published],
-        differences: Mapping[str, Published],
+        differences: Mapping[str, _Difference],
     ) -> _Row:
         points = select(cross_play, POINTS, comparison=comparison, design="independent")
         other = only(points, POINTS, "other")
@@ -199,13 +216,14 @@ class _Row(NamedTuple):
                 rewards[profile] = of_profile[[order[scope] for scope in dict.fromkeys(scopes)]]
         return _Row(
             comparison,
+            policy_name(f"{AUTHORS}/nash") if algorithm == AUTHORS else _NASH,
             name,
             _COLOURS[algorithm],
             list(dict.fromkeys(scopes)),
             select(tests, TESTS, comparison=comparison),
             rewards,
-            means if algorithm == _PUBLISHED else {},
-            differences if algorithm == _PUBLISHED else {},
+            means if algorithm in _PUBLISHED else {},
+            differences if algorithm in _PUBLISHED and algorithm != AUTHORS else {},
         )
 
     def test(self, pair: str, scope: str, test: str) -> Series:
@@ -227,6 +245,14 @@ class _Row(NamedTuple):
         typical = np.median(rewards[:, finite].std(axis=2)) or np.inf  # a single point has no spread to judge by
         far = np.abs(means - np.median(means[:, finite])).max(axis=0)
         return finite & ~(far > OFF_SCALE * typical)
+
+
+def _of_authors(tests: DataFrame, published: Mapping[str, Published]) -> dict[str, _Difference]:
+    """Return the paired differences between the authors' policies, by pair: from the tests, or else as published."""
+    rows = tests[(tests["comparison"] == AUTHORS) & (tests["test"] == "paired") & (tests["scope"] != _POOLED)]
+    numbers = rows[["mean_difference", "low", "high"]].to_numpy(dtype=np.float64).tolist()
+    measured = {pair: _Difference(*row) for pair, row in zip(rows["pair"], numbers, strict=True)}
+    return measured or {pair: _Difference(point.value, *point.interval()) for pair, point in published.items()}
 
 
 def _near(row: _Row, panel: _Panel) -> tuple[float, float] | None:
@@ -332,7 +358,7 @@ def _tests_text(row: _Row, panel: _Panel) -> list[str]:
     ]
     if row.means and _near(row, panel) is None:
         other, nash = (number(row.means[profile].value, 3) for profile in panel.profiles)
-        lines.append(f"paper: {row.name} {other}, {_NASH} {nash}")
+        lines.append(f"paper: {row.name} {other}, {row.nash} {nash}")
     return lines
 
 
@@ -399,9 +425,9 @@ def _draw_differences(axes: Axes, row: _Row) -> None:
                 axes.plot([low, high], [place + shift] * 2, color=panel.colour, lw=1.6 if strong else 1)
                 drawn += [low, high]
             drawn.append(middle)
-        if panel.pair not in row.differences:
+        theirs = row.differences.get(panel.pair)
+        if theirs is None or not abs(theirs.value) <= OFF_SCALE * typical:
             continue
-        theirs = row.differences[panel.pair]
         axes.plot(
             [theirs.value],
             [len(lines) + shift],
@@ -411,8 +437,10 @@ def _draw_differences(axes: Axes, row: _Row) -> None:
             ms=4.5,
             gid=f"{panel.pair} published",
         )
-        axes.plot(theirs.interval(), [len(lines) + shift] * 2, color=panel.colour, lw=1)
-        drawn += theirs.interval()
+        drawn.append(theirs.value)
+        if np.isfinite([theirs.low, theirs.high]).all():
+            axes.plot([theirs.low, theirs.high], [len(lines) + shift] * 2, color=panel.colour, lw=1)
+            drawn += [theirs.low, theirs.high]
     margin = 0.06 * (max(drawn) - min(drawn))
     axes.set_xlim(min(drawn) - margin, max(drawn) + margin)
     axes.axhline(len(row.scopes) - 0.5, color="0.7", lw=0.6)

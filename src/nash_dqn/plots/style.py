@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from nash_dqn.artifacts import atomic_path
+from nash_dqn.published import AUTHORS_POLICIES
 
 MM = 1 / 25.4
 """One millimetre in inches."""
@@ -111,12 +112,14 @@ def letter(index: int) -> str:
 
 
 def policy_name(policy: str) -> str:
-    """Return the short name of a policy ``algorithm/recipe``: Nash-DQN, FP, or self-play with its recipe.
+    """Return the short name of a policy ``algorithm/recipe``: Nash-DQN, FP, self-play with its recipe, or the authors'.
 
     Raises:
         ValueError: if the algorithm is none of these, or there is no recipe.
     """
     algorithm, _, recipe = policy.partition("/")
+    if policy in AUTHORS_POLICIES:
+        return AUTHORS_POLICIES[policy]
     names = {**ALGORITHM_NAMES, "self_play": f"self-play, {recipe}"}
     if algorithm not in names or not recipe:
         raise ValueError(f"policy '{policy}' must be {' or '.join(f'{known}/RECIPE' for known in names)}")
