@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import math
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
@@ -51,7 +53,7 @@ def trained(algorithm: Any, section: str, name: str, **changes: Any) -> Train:
 SMALL = {"value_hidden": [4], "advantage_hidden": [5], "iterations": 110}
 ONCE = {"episodes_per_iteration": 4, "minibatch_episodes": 4, "replay_episodes": 4}
 REPLAYED = {"episodes_per_iteration": 2, "minibatch_episodes": 3, "replay_episodes": 50}
-RESETS = {"refresh": 4, "start": "random", "resets": {"after": 10, "good_below": 60, "above": 80}}
+RESETS = {"refresh": 4, "start": "random", "resets": {"after": 10, "good_below": 3000, "above": 4000}}
 STOPPING = {"patience": 18, "history_every": 7, "target": RESETS}
 RESPONSES = {"actor_hidden": [5], "critic_hidden": [4], "iterations": 4, "first_epochs": 50, "epochs": 20}
 # Patience, and limits of losses, so low that one member leaves after the other.
@@ -63,12 +65,10 @@ TRAININGS: dict[str, Train] = {
         nash_dqn, "nash_dqn", "released", **SMALL, **REPLAYED, **STOPPING
     ),
     "refined": trained(nash_dqn, "nash_dqn", "refined", **SMALL, **ONCE, history_every=9),
-    "lq, diverging": trained(
-        nash_dqn, "nash_dqn", "lq", **SMALL, **ONCE, history_every=4, divergence_factor=2.5
-    ),
+    "lq, diverging": trained(nash_dqn, "nash_dqn", "lq", **SMALL, **ONCE, history_every=4, divergence_factor=2.6),
     "released fictitious play, diverging": trained(
         fictitious_play, "fictitious_play", "released", **RESPONSES, episodes_per_epoch=3, history_every=8,
-        largest_loss=3.5,
+        largest_loss=170,
     ),
     "average": trained(
         fictitious_play, "fictitious_play", "average", **RESPONSES, episodes_per_epoch=3, history_every=8,
@@ -141,6 +141,19 @@ def test_a_training_stopped_and_resumed_is_the_same_to_the_bit(
 def test_members_leave_before_and_after_these_stops(name: str, uninterrupted: Callable[[str], dict[str, Any]]) -> None:
     ended = [member["iterations"] for member in uninterrupted(name)["record"]["members"]]
     assert any(iteration < 50 for iteration in ended) and any(71 < iteration < 110 for iteration in ended), ended
+
+
+@pytest.mark.parametrize("name", [name for name in TRAININGS if "resets" in name])
+def test_weights_are_taken_back_before_and_after_a_stop(
+    name: str, uninterrupted: Callable[[str], dict[str, Any]]
+) -> None:
+    """And some members' best ones are those of a much earlier iteration."""
+    whole = uninterrupted(name)
+    history = pd.read_csv(io.BytesIO(whole["history.csv"]))
+    before, in_all = (history[history["iteration"] <= end].groupby("seed")["resets"].max().sum() for end in (30, 110))
+    assert 0 < before < in_all
+    ages = [member["iterations"] - member["returned_iteration"] for member in whole["record"]["members"]]
+    assert max(ages) >= 5
 
 
 def test_a_training_may_be_stopped_again_and_again(
