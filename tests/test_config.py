@@ -543,6 +543,11 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("nash_dqn.paper\n", {}, ['nash_dqn: got the name "paper\\n", expected a name']),
     ("fictitious_play.1st", {}, ['fictitious_play: got the name "1st", expected a name']),
     ("comparisons." + "a" * 41, {}, ["comparisons: got the name", "at most 40 characters"]),
+    (
+        "comparisons.authors",
+        {"nash_dqn": "paper", "fictitious_play": "released"},
+        ['comparisons: got the name "authors", expected another'],
+    ),
     # names that refer to other sections
     ("run.scenarios", ["tabel1"], ['run.scenarios[0]: got "tabel1"', "(table1, released, ", "mean 'table1'?"]),
     ("run.scenarios", [], ["run.scenarios: got [], expected a list of at least 1, each a name"]),

@@ -194,13 +194,15 @@ def test_log_axes_have_plain_numbers_where_these_are_short(low: float, high: flo
         ("fictitious_play/last", "FP"),
         ("self_play/memory", "self-play, memory"),
         ("self_play/same", "self-play, same"),
+        ("authors/nash", "authors' Nash-DQN"),
+        ("authors/fp", "authors' FP"),
     ],
 )
 def test_names_of_policies(policy: str, name: str) -> None:
     assert policy_name(policy) == name
 
 
-@pytest.mark.parametrize("policy", ["ddpg/last", "self_play", "nash_dqn/", ""])
+@pytest.mark.parametrize("policy", ["ddpg/last", "self_play", "nash_dqn/", "authors/last", ""])
 def test_policies_without_a_name(policy: str) -> None:
     with pytest.raises(
         ValueError, match=f"policy '{policy}' must be nash_dqn/RECIPE or fictitious_play/RECIPE or self"

@@ -11,14 +11,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from nash_dqn.artifacts import read_table, read_tensors
 from nash_dqn.progress import last_step
+from nash_dqn.seeding import generator
 from nash_dqn.status import summarise
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -445,6 +448,57 @@ def test_policies_are_compared_on_the_seeds_that_both_have(smoke_run: Checkout) 
     ]
 
 
+def test_the_authors_policies_are_made_and_measured_where_their_weights_are_given(
+    finished: Checkout, tmp_path: Path
+) -> None:
+    """With made-up weights; everything that was there stays, and a file's content counts, not its date."""
+    folder = tmp_path / "their repository" / "files"
+    folder.mkdir(parents=True)
+    stream = generator(1, "test_dag")
+    decoder, actor = [f"decoder_net.{at}" for at in range(0, 12, 2)], [*(f"policy_net.{at}.0" for at in range(5))]
+    for name, layers, outputs in (
+        ("Action_Net.pt", decoder, 5),
+        ("Value_Net.pt", decoder, 1),
+        ("pol_net_it.pt", [*actor, "policy_net.5"], 1),
+    ):
+        state = {}
+        for layer, (fan_in, fan_out) in zip(layers, pairwise([5, *[32] * 5, outputs]), strict=True):
+            state[f"{layer}.weight"] = 0.3 * torch.randn(fan_out, fan_in, generator=stream)
+            state[f"{layer}.bias"] = torch.zeros(fan_out)
+        torch.save(state, folder / name)
+    given = ("--config", f"authors={folder.parent}", "--")
+    tables = [f"results/released/{name}.csv" for name in ("exploitability", "cross_play_tests", "reference")]
+    figures = [f"figures/released/fig2_policies_authors.{suffix}" for suffix in ("pdf", "png")]
+    expected = {"authors_policies": 1, "policy_grid": 1, "policy_distance": 1, "plot_other_policies": 1}
+    expected |= {"cross_play": 1, "cross_play_tests": 1, "exploitability": 2, "exploitability_table": 1, "reference": 1}
+    assert finished.planned(*given, *tables, *figures) == expected
+    before = finished.results()
+    run = finished.snakemake(*given, *tables, *figures)
+    assert run.returncode == 0, run.stdout
+    after = finished.results()
+    policies = ("authors/nash", "authors/fp")
+    made = {f"results/released/{policy}/{name}" for policy in policies for name in ("weights.safetensors", "run.json")}
+    made |= {*figures, *(f"results/released/exploitability/{policy}.csv" for policy in policies)}
+    assert set(after) - set(before) == made
+    gains = read_table(finished.run_directory / tables[0], ["algorithm", "recipe", "seed", "gain"])
+    theirs = gains[gains["algorithm"] == "authors"]
+    assert set(theirs[["recipe", "seed"]].itertuples(index=False, name=None)) == {("nash", 0), ("fp", 0)}
+    assert theirs["gain"].notna().all()
+    tests = read_table(finished.run_directory / tables[1], ["comparison", "other", "scope"])
+    theirs = tests[tests["comparison"] == "authors"]
+    assert set(theirs[["other", "scope"]].itertuples(index=False, name=None)) == {
+        ("authors/fp", "0-0"),
+        ("authors/fp", "pooled"),
+    }
+    assert finished.planned(*given, *tables, *figures) == {}
+    state["policy_net.5.bias"] += 1
+    torch.save(state, folder / "pol_net_it.pt")
+    os.utime(folder / "pol_net_it.pt", (1e9, 1e9))
+    assert finished.planned(*given, *tables, *figures) == expected
+    without = finished.planned("--", *tables)
+    assert without == {"cross_play": 1, "cross_play_tests": 1, "exploitability_table": 1, "reference": 1}
+
+
 def test_the_run_kept_its_state_and_no_log_has_control_characters(smoke_run: Checkout) -> None:
     """The last state is that of the second part of the run, after the trainings."""
     status = summarise(smoke_run.run_directory)
@@ -622,6 +676,11 @@ def test_what_changes_no_result_makes_nothing_again(finished: Checkout) -> None:
             r"comparisons\.paper\.nash_dqn: got \"papr\", expected a name",
         ),
         ("seeds: [1, 2]", "seeds: [1, 2", r"config/config\.yaml: line \d+, column \d+: "),
+        (
+            "authors: null",
+            "authors: nowhere",
+            r"authors: got \"nowhere\", expected a folder .* there is no such folder",
+        ),
         (
             "device: cpu",
             "device: cpu\ndevice: cpu",
