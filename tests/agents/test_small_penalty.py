@@ -20,7 +20,11 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from nash_dqn.advantage import AdvantageParameters, label_invariant_advantage
+from nash_dqn.agents.nash_dqn import NashDQNRecipe, train
+from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market
+from nash_dqn.networks import ObservationNetwork
+from nash_dqn.policy import Policy, mu_network
 from nash_dqn.seeding import generator
 
 GAME = Market(
@@ -106,6 +110,30 @@ def test_where_it_settles() -> None:
     # With a large penalty what is left does not depend on s: (2 b2 - c + K h) / (G + 2 K h^2), which is 1/2 here.
     assert settled(0.5, 1e6) == pytest.approx(settled(2.0, 1e9), abs=1e-4)
     assert settled(0.5, 1e6) == pytest.approx(0.5, abs=1e-4)
+
+
+@pytest.mark.parametrize(("beta", "opponent_gradient"), [(0.0, True), (4.0, True), (4.0, False)])
+def test_trained_networks_land_there(beta: float, opponent_gradient: bool) -> None:
+    """At s = 0.5, to 1.5 % on the mean of 3 seeds; the equilibrium, 0.5, lies 4 to 28 % away."""
+    seeds = [1, 2, 3]
+    recipe = {
+        "observation": {}, "critic": None, "policy": "nash", "p11": "cholesky", "skip_terms": False,
+        "value_hidden": [16, 16], "advantage_hidden": [16, 16], "phi_hidden": [], "iterations": 1500,
+        "episodes_per_iteration": 100, "minibatch_episodes": 100, "replay_episodes": 100, "learning_rate": 0.003,
+        "learning_rate_schedule": "cosine", "adam_beta2": 0.999, "weight_decay": 0.0,
+        "exploration": {"start": 0.5, "end": 0.5}, "explorers": "all", "opponent_gradient": opponent_gradient,
+        "penalty": {"norm": "squared", "beta": beta}, "target": None, "gradient_clip": None, "watched": "loss",
+        "patience": None, "returned": "last", "divergence_factor": None, "history_every": 500,
+    }  # fmt: skip
+    tensors = train(GAME, NashDQNRecipe.from_dict(recipe), seeds).tensors
+    network = mu_network(ObservationNetwork.from_state_dict(tensors, "advantage"), 1)
+    shocks = GAME.sample_shocks(2000, generator(7, "test_small_penalty"))
+    state = GAME.reset(shocks.map(lambda leaf: leaf.expand(len(seeds), *leaf.shape)))
+    rates, held = Policy(network, ObservationSpec(), seeds, "nash_dqn").act(GAME, state).squeeze(-1), state.inventory
+    slopes = -(rates * held).mean((1, 2)) / held.square().mean((1, 2))
+    predicted = settled(0.5, beta, opponent_gradient)
+    assert slopes.mean().item() == pytest.approx(predicted, rel=0.015)
+    assert abs(predicted - EQUILIBRIUM) > 0.035 * EQUILIBRIUM
 
 
 @pytest.mark.parametrize("opponent_gradient", [True, False])

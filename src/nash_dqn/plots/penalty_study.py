@@ -53,6 +53,7 @@ def plot(penalty_study: DataFrame) -> Figure:
     with style():
         figure = new_figure(112)
         rows = figure.subplots(2, len(recipes), sharey="row", squeeze=False)
+        pad = 13 if penalty_study["value"].isna().any() else 6  # room for the numbers of diverged seeds
         for index, recipe in enumerate(recipes):
             of_recipe = select(penalty_study, TABLE, recipe=recipe)
             upper, lower = rows[:, index]
@@ -62,7 +63,7 @@ def plot(penalty_study: DataFrame) -> Figure:
             upper.set_xlabel("iteration")
             upper.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1000:g}k" if x else "0"))
             title_panel(upper, index, recipe.replace("_", " "), pad=6)
-            title_panel(lower, len(recipes) + index, recipe.replace("_", " "), pad=13)
+            title_panel(lower, len(recipes) + index, recipe.replace("_", " "), pad=pad)
         rows[0, 0].set_ylim(0, _ROOM * max(middle))
         rows[0, 0].set_ylabel("squared Bellman error\nof ten episodes")
         gains = penalty_study.loc[penalty_study["measure"].isin(GAINS), "value"].clip(lower=FLOOR)
