@@ -58,6 +58,7 @@ ifneq ($(shell test -x $(BIN)/python && cat $(READY) 2>/dev/null),$(CURDIR))
 endif
 
 $(READY): pyproject.toml constraints.txt
+	@if pwd | grep -q "[][:space:]'\"\`\$$&;#*?[!|<>(){}:\\^]"; then printf "error: %s: programs of an environment at such a path cannot be started; move this folder to a path of letters, digits and . _ - + , = @ %% ~\n" "$$(pwd)" >&2; exit 1; fi
 	@command -v $(PYTHON) >/dev/null || { echo "error: no '$(PYTHON)' here; name a Python >= 3.11: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "error: $(PYTHON) is Python %d.%d, and 3.11 or newer is needed: make PYTHON=/path/to/python3" % sys.version_info[:2])'
 	@echo "Setting up $(VENV) (once; about a minute, longer where the download is slow) ..." >&2

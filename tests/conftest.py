@@ -3,12 +3,22 @@
 import os
 import pickle
 from collections.abc import Iterator
+from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # before anything imports matplotlib
 
 import numpy as np
 import pytest
 import torch
+
+import nash_dqn
+
+_PACKAGE = Path(nash_dqn.__file__).parent
+_OWN = Path(__file__).resolve().parents[1] / "src" / "nash_dqn"
+if _PACKAGE.resolve() != _OWN and _PACKAGE.parent.name != "site-packages":  # where it is installed for good, on purpose
+    pytest.exit(
+        f"these tests would try {_PACKAGE}, not {_OWN}: pip install --no-deps --editable '{_OWN.parents[1]}'", 4
+    )
 
 torch.set_num_threads(1)  # the suite itself runs on all cores; threads that spin would slow it many times over
 

@@ -95,5 +95,5 @@ def test_defaults_are_filled_into_variants(config: dict[str, Any]) -> None:
     config["ablation"]["variants"]["refined"] = {"blind": {"observation": dict(seen), "critic": None}}
     complete = validate(config, SCHEMA)
     recipe = ablation_settings(complete, "released", "refined+blind")["recipe"]
-    assert recipe["observation"] == {**seen, "own_flow": False, "inventories": "private"}
+    assert recipe["observation"] == {**seen, "own_flow": False, "inventories": "private", "scales": None}
     assert recipe["critic"] is None

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from nash_dqn.advantage import label_invariant_advantage, output_size, unpack
+from nash_dqn.advantage import P11Form, label_invariant_advantage, output_size, unpack
 from nash_dqn.artifacts import run_record, write_json, write_tensors
 from nash_dqn.cli import main
-from nash_dqn.games.base import Observation, ObservationSpec
+from nash_dqn.games.base import FeatureScales, Observation, ObservationSpec
 from nash_dqn.games.market import Market, MarketState
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import describe, load_policy
@@ -29,6 +29,7 @@ SPECS = [
     )
 ]
 FULL = ObservationSpec("S-Y", "others_mean", True, "visible")
+SCALES = FeatureScales(time_centre=0.7, time=1.3, price=0.2, impact=0.04, flow=1.7, inventory=4.5)
 STEP, AGENT = 2, 2
 
 
@@ -42,7 +43,12 @@ def network(spec: ObservationSpec, outputs: int, game: Market = GAME) -> Observa
 
 
 def training(
-    folder: Path, spec: ObservationSpec, algorithm: str = "nash_dqn", game: Market = GAME, record: bool = True
+    folder: Path,
+    spec: ObservationSpec,
+    algorithm: str = "nash_dqn",
+    game: Market = GAME,
+    record: bool = True,
+    p11: P11Form = "cholesky",
 ) -> Path:
     """A folder as a training leaves it, as far as ``act`` reads it."""
     bound = 1.0 if algorithm == "fictitious_play" else None
@@ -51,7 +57,7 @@ def training(
     meta = {"scenario": "toy", "recipe_name": "mine"}
     write_tensors(folder / "weights.safetensors", tensors, describe(algorithm, spec, SEEDS, 1, bound, **meta))
     if record:
-        write_record(folder, algorithm, game)
+        write_record(folder, algorithm, game, p11=p11)
     return folder
 
 
@@ -114,7 +120,7 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
 
 
 @pytest.mark.parametrize("algorithm", ["nash_dqn", "fictitious_play"])
-@pytest.mark.parametrize("spec", SPECS, ids=str)
+@pytest.mark.parametrize("spec", [*SPECS, dataclasses.replace(FULL, scales=SCALES)], ids=str)
 def test_actions_and_parameters_in_a_played_state(
     spec: ObservationSpec, algorithm: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,11 +138,12 @@ def test_actions_and_parameters_in_a_played_state(
         check_parameters(members, spec, observation)
 
 
-def check_parameters(members: list[dict[str, Any]], spec: ObservationSpec, observation: Observation) -> None:
+def check_parameters(
+    members: list[dict[str, Any]], spec: ObservationSpec, observation: Observation, p11: P11Form = "cholesky"
+) -> None:
     """Those of the library, and, in the formula that --help gives, its advantage function."""
-    expected = unpack(network(spec, output_size(1))(observation), 1)
-    here = {name: getattr(expected, name)[:, 0, AGENT].flatten() for name in ("mu", "p12", "p22", "psi")}
-    here["p11"] = expected.cholesky[:, 0, AGENT].flatten().square()
+    expected = unpack(network(spec, output_size(1))(observation), 1, p11)
+    here = {name: getattr(expected, name)[:, 0, AGENT].flatten() for name in ("mu", "p11", "p12", "p22", "psi")}
     printed = {
         name: torch.tensor([m["advantage"][name] for m in members]) for name in ("mu", "P11", "P12", "P22", "psi")
     }
@@ -148,6 +155,22 @@ def check_parameters(members: list[dict[str, Any]], spec: ObservationSpec, obser
     formula = -printed["P11"] * d**2 - printed["P12"] * d * linear - printed["P22"] * squares + printed["psi"] * linear
     whole = label_invariant_advantage(delta.expand(len(SEEDS), 1, -1).unsqueeze(-1), expected)
     torch.testing.assert_close(formula, whole[:, 0, AGENT], rtol=1e-2, atol=1e-2)
+
+
+def test_p11_is_made_as_the_record_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And is not given where nothing says how."""
+    spec, state = ObservationSpec(), played()
+    folder, given = training(tmp_path, spec, p11="absolute"), options(state)
+    members = answered(capsys, line(folder, given))["members"]
+    check_parameters(members, spec, GAME.observe(state, spec), "absolute")
+    with pytest.raises(AssertionError):
+        check_parameters(members, spec, GAME.observe(state, spec))
+    write_record(folder)
+    untold = answered(capsys, line(folder, given))["members"]
+    for member, full in zip(untold, members, strict=True):
+        assert member["advantage"] == {name: value for name, value in full["advantage"].items() if name != "P11"}
+    assert main(line(folder, given)) == 0
+    assert "P12" in (text := capsys.readouterr().out) and "P11" not in text
 
 
 def test_how_the_flow_is_spread_over_the_others_is_not_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,7 +239,7 @@ def test_an_advantage_function_that_sees_more_than_the_policy(
     tensors = {**advantage.state_dict("advantage"), **network(plain, 1).state_dict("actor")}
     meta = {"scenario": "toy", "recipe_name": "mine"}
     write_tensors(tmp_path / "weights.safetensors", tensors, describe("nash_dqn", plain, SEEDS, 1, None, **meta))
-    write_record(tmp_path, critic=dataclasses.asdict(FULL))
+    write_record(tmp_path, critic=dataclasses.asdict(FULL), p11="cholesky")
     given = options(state)
     answer = answered(capsys, line(tmp_path, given))
     actions = network(plain, 1)(GAME.observe(state, plain))[:, 0, AGENT, 0].tolist()

@@ -259,10 +259,9 @@ def test_what_is_missing_is_said(folder: Path, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], dict[str, Policy]]:
     """The released files and policies."""
-    given = os.environ.get("NASH_DQN_AUTHORS")
-    where = ROOT.parent / "shared" / "authors" if given is None else Path(given)
-    if given is None and not where.is_dir():
-        pytest.skip("the authors' weights are not at hand: set NASH_DQN_AUTHORS to their folder")
+    where = Path(os.environ.get("NASH_DQN_AUTHORS", ROOT.parent / "shared" / "authors"))
+    if not where.is_dir():
+        pytest.skip(f"{where}: not there; NASH_DQN_AUTHORS names another folder with the authors' weights")
     files = authors_files(where)
     return files, written(files, tmp_path_factory.mktemp("authors"))
 

@@ -32,7 +32,8 @@ def test_the_floor_is_the_products_of_the_real_code(monkeypatch: pytest.MonkeyPa
         return 1.0, 1.0
 
     monkeypatch.setattr(bench, "_paired", count)
-    names = [row.name for row in bench.rows(load_yaml(CONFIG), "released", quick=True)]
+    names = [f"{row.name}, {row.members}" for row in bench.rows(load_yaml(CONFIG), "released", quick=True)]
+    assert len(set(names)) == len(names)
     assert {name.partition(" (")[0].partition(",")[0] for name in names} == {
         "Nash-DQN iteration",
         "DDPG epoch",

@@ -51,22 +51,28 @@ def trained(algorithm: Any, section: str, name: str, **changes: Any) -> Train:
 SMALL = {"value_hidden": [4], "advantage_hidden": [5], "iterations": 110}
 ONCE = {"episodes_per_iteration": 4, "minibatch_episodes": 4, "replay_episodes": 4}
 REPLAYED = {"episodes_per_iteration": 2, "minibatch_episodes": 3, "replay_episodes": 50}
-STOPPING = {"early_stopping": {"patience": 18, "window": 4}, "divergence_factor": 1e9, "history_every": 7}
+RESETS = {"refresh": 4, "start": "random", "resets": {"after": 10, "good_below": 60, "above": 80}}
+STOPPING = {"patience": 18, "history_every": 7, "target": RESETS}
 RESPONSES = {"actor_hidden": [5], "critic_hidden": [4], "iterations": 4, "first_epochs": 50, "epochs": 20}
-# Divergence factors so low that one member leaves after the other.
+# Patience, and limits of losses, so low that one member leaves after the other.
 TRAININGS: dict[str, Train] = {
-    "paper, diverging": trained(nash_dqn, "nash_dqn", "paper", **SMALL, **ONCE, history_every=4, divergence_factor=1.6),
-    "released, replay, stopping early": trained(nash_dqn, "nash_dqn", "released", **SMALL, **REPLAYED, **STOPPING),
+    "paper, resets": trained(
+        nash_dqn, "nash_dqn", "paper", **SMALL, **ONCE, history_every=4, patience=None, target=RESETS
+    ),
+    "released, replay, resets, stopping early": trained(
+        nash_dqn, "nash_dqn", "released", **SMALL, **REPLAYED, **STOPPING
+    ),
     "refined": trained(nash_dqn, "nash_dqn", "refined", **SMALL, **ONCE, history_every=9),
     "lq, diverging": trained(
         nash_dqn, "nash_dqn", "lq", **SMALL, **ONCE, history_every=4, divergence_factor=2.5
     ),
-    "last, diverging": trained(
-        fictitious_play, "fictitious_play", "last", **RESPONSES, episodes_per_epoch=3, history_every=8,
-        divergence_factor=3.5,
+    "released fictitious play, diverging": trained(
+        fictitious_play, "fictitious_play", "released", **RESPONSES, episodes_per_epoch=3, history_every=8,
+        largest_loss=3.5,
     ),
     "average": trained(
-        fictitious_play, "fictitious_play", "average", **RESPONSES, episodes_per_epoch=3, history_every=8
+        fictitious_play, "fictitious_play", "average", **RESPONSES, episodes_per_epoch=3, history_every=8,
+        returned="online", optimisers="kept",
     ),
     "self-play": trained(
         self_play, "self_play", "memory", hidden=[5], iterations=110, episodes_per_iteration=20, history_every=9

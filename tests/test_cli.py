@@ -19,7 +19,7 @@ from nash_dqn.agents import fictitious_play, nash_dqn, self_play
 from nash_dqn.artifacts import read_tensors, run_record, write_csv, write_json, write_tensors, write_training
 from nash_dqn.checkpoint import Checkpoint
 from nash_dqn.cli import main
-from nash_dqn.games.base import Game, ObservationSpec
+from nash_dqn.games.base import FeatureScales, Game, ObservationSpec
 from nash_dqn.games.basket import Basket
 from nash_dqn.games.interbank import Interbank
 from nash_dqn.games.market import Market
@@ -31,7 +31,8 @@ from nash_dqn.seeding import generator
 GAME = Market(
     n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1
 )
-SPEC = ObservationSpec("S-Y", "others_mean", True, "visible")
+SCALES = FeatureScales(time_centre=1, time=1, price=1, impact=1, flow=1, inventory=1)
+SPEC = ObservationSpec("S-Y", "others_mean", True, "visible", SCALES)
 SEEDS = [5, 1, 7]
 META: dict[str, Any] = {"scenario": "toy", "recipe_name": "mine"}
 
@@ -133,6 +134,7 @@ def test_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert summary["networks"]["actor"] == {**layers, "parameters": actor}
     assert "price less impact" in summary["sees"][1]
     assert "own past flow" in summary["sees"]
+    assert summary["sees"][-1] == "in scales of its own"
     assert row_of(text, "finite") == ["NOT", "those", "of", "seed", "1"]
     assert row_of(text, "actor")[0] == "9-6-5-1,"
     assert "exploitability" not in text
@@ -296,22 +298,25 @@ def train_elsewhere(folder: Path, game: Game, algorithm: str) -> Path:
     """A short training on a game that is not the market, as the library writes it."""
     shared: dict[str, Any] = {
         "observation": {"inventories": "visible"}, "phi_hidden": [4], "learning_rate": 0.01, "weight_decay": 0.0,
-        "exploration": {"start": 0.5, "end": 0.5}, "gradient_clip": None, "divergence_factor": 1e6, "history_every": 2,
+        "gradient_clip": None, "history_every": 2,
     }  # fmt: skip
     if algorithm == "nash_dqn":
         own = {
-            "critic": None, "policy": "nash", "skip_terms": True, "value_hidden": [6], "advantage_hidden": [5],
-            "iterations": 2, "episodes_per_iteration": 2, "minibatch_episodes": 2, "replay_episodes": 2,
-            "learning_rate_schedule": "constant", "adam_beta2": 0.999, "explorers": "all", "opponent_gradient": True,
-            "penalty": {"norm": "l1", "beta": 0.0}, "target_refresh": None, "early_stopping": None,
+            "critic": None, "policy": "nash", "p11": "cholesky", "skip_terms": True, "value_hidden": [6],
+            "advantage_hidden": [5], "iterations": 2, "episodes_per_iteration": 2, "minibatch_episodes": 2,
+            "replay_episodes": 2, "learning_rate_schedule": "constant", "adam_beta2": 0.999, "explorers": "all",
+            "exploration": {"start": 0.5, "end": 0.5}, "opponent_gradient": True, "target": None, "patience": None,
+            "penalty": {"norm": "l1", "beta": 0.0}, "watched": "loss", "returned": "last", "divergence_factor": 1e6,
         }  # fmt: skip
         result = nash_dqn.train(game, nash_dqn.NashDQNRecipe.from_dict({**shared, **own}), [3, 4], **META)
     else:
-        own = {
+        responses: dict[str, Any] = {
             "actor_hidden": [6], "critic_hidden": [5], "iterations": 1, "first_epochs": 2, "epochs": 2,
-            "episodes_per_epoch": 2, "target_rate": 0.5, "action_bound": 9.0, "opponents": "last",
+            "episodes_per_epoch": 2, "target_rate": 0.5, "action_bound": 9.0, "action_scale": None,
+            "exploration": {"start": 0.5, "end": 0.5, "target_sd": None}, "returned": "target",
+            "optimisers": "renewed", "opponents": "last", "largest_loss": None,
         }  # fmt: skip
-        recipe = fictitious_play.FictitiousPlayRecipe.from_dict({**shared, **own})
+        recipe = fictitious_play.FictitiousPlayRecipe.from_dict({**shared, **responses})
         result = fictitious_play.train(game, recipe, [3, 4], **META)
     write_training(
         result, *(folder / n for n in ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json"))

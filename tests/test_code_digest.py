@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import shutil
@@ -154,3 +155,20 @@ def test_installed_package_is_the_one_hashed(module: ModuleType, monkeypatch: py
         module.code_digest(f"workflow/scripts/{name}", *(of_games if "general" in name else [])) for name in scripts
     }
     assert len(digests) == len(scripts) > 0
+
+
+def test_each_file_is_parsed_once(module: ModuleType, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snakemake asks for the digest of every rule at each start."""
+    parsed: list[str] = []
+    original = ast.parse
+
+    def parse(content: bytes, filename: str) -> ast.Module:
+        parsed.append(filename)
+        return original(content, filename)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ast, "parse", parse)
+        for script in ("job", "other", "job"):
+            module.import_closure(tree / f"workflow/scripts/{script}.py", tree / "src/pkg")
+    python = [name for name in CLOSURE if name.endswith(".py")]
+    assert len(parsed) == len(set(parsed)) == len(python) + 2  # `other` and `unrelated`

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -42,7 +43,9 @@ DELETE = object()
 
 def changed(path: str, value: object) -> dict[str, Any]:
     """The shipped configuration with the value at a dotted path replaced, added or deleted."""
-    config = copy.deepcopy(REAL)
+    config = json.loads(
+        json.dumps(REAL)
+    )  # in which no two recipes share a mapping, as they do where YAML's `<<` is read
     *parents, last = path.split(".")
     node = config
     for key in parents:
@@ -78,6 +81,8 @@ def test_smoke_run_differs_from_the_full_run_in_sizes_only() -> None:
         for key in (
             "observation",
             "critic",
+            "policy",
+            "p11",
             "skip_terms",
             "penalty",
             "exploration",
@@ -88,8 +93,17 @@ def test_smoke_run_differs_from_the_full_run_in_sizes_only() -> None:
             "adam_beta2",
             "weight_decay",
             "gradient_clip",
+            "watched",
+            "returned",
+            "divergence_factor",
         ):
             assert recipe[key] == REAL["nash_dqn"][name][key], (name, key)
+        for key in ("target", "patience"):
+            assert (recipe[key] is None) == (REAL["nash_dqn"][name][key] is None), (name, key)
+    for name, recipe in smoke["fictitious_play"].items():
+        sizes = {"actor_hidden", "critic_hidden", "phi_hidden", "iterations", "first_epochs", "epochs", "seeds"}
+        for key in recipe.keys() - sizes - {"history_every"}:
+            assert recipe[key] == REAL["fictitious_play"][name][key], (name, key)
     for name, recipe in smoke["self_play"].items():
         assert recipe["observation"] == REAL["self_play"][name]["observation"]
     for section in ("exploitability", "data_efficiency"):
@@ -221,12 +235,36 @@ def test_readme_tables_say_what_the_configuration_and_the_schema_say() -> None:
         assert row["Source"], path
         columns = [column for column in row if column == "Value" or column.startswith("`")]
         if "*" in path:
-            assert [column.strip("`") for column in columns] == list(REAL[path.split(".")[0]]), path
+            section = path.split(".")[0]
+            derived = {name for of, name, _, _ in derived_recipes() if of == section}
+            assert [column.strip("`") for column in columns] == [n for n in REAL[section] if n not in derived], path
         for column in columns:
             value: Any = REAL
             for key in path.replace("*", column.strip("`")).split("."):
                 value = None if value is None else value[key]  # a whole mapping may be null
             assert yaml.safe_load(row[column].strip("`")) == value, (path, column)
+
+
+def derived_recipes() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """Section, name, recipe it is, and the keys in which it is another, as README's tables of such recipes say."""
+    section = ""
+    for line in README.read_text("utf-8").splitlines():
+        if line.startswith("## "):
+            section = {"## Nash-DQN recipes": "nash_dqn", "## Fictitious-play recipes": "fictitious_play"}.get(line, "")
+        found = re.fullmatch(r"\| `(\w+)` \| `(\w+)` \| `([^`]+)` \| [^|]+ \|", line)
+        if section and found:
+            but_for = found[3] if found[3].startswith("{") else f"{{{found[3]}}}"
+            yield section, found[1], found[2], yaml.safe_load(but_for)
+
+
+def test_recipes_that_are_others_but_for_some_keys() -> None:
+    derived = list(derived_recipes())
+    assert {name for _, name, _, _ in derived} == {
+        *("unstopped", "wide_exploration", "narrow_exploration", "others_constant", "refined_20", "refined_same"),
+        "average",
+    }
+    for section, name, recipe, changes in derived:
+        assert REAL[section][name] == {**REAL[section][recipe], **changes}, name
 
 
 def test_readme_quotes_the_initial_price_sd_that_null_stands_for() -> None:
@@ -242,14 +280,16 @@ def test_readme_quotes_the_initial_price_sd_that_null_stands_for() -> None:
 
 SCENARIO = "scenarios.table1"
 NASH = "nash_dqn.paper"
-FP = "fictitious_play.last"
+FP = "fictitious_play.released"
 SELF = "self_play.memory"
 NAN, INF = float("nan"), float("inf")
 
 # dotted path, value put there, what the line must contain: key, offending value, what is allowed
 BAD: list[tuple[str, object, list[str]]] = [
     # unknown keys, with the nearest known one
-    ("sead", 1, ["sead: unknown key (value 1)", "expected one of device, seeds,", "did you mean 'seeds'?"]),
+    ("authors", 3, ["authors: got 3, expected"]),
+    ("beta_sweep.scenarios", ["lq_released"], ["beta_sweep.scenarios[0]: got", "a name from run.scenarios (released,"]),
+    ("sead", 1, ["sead: unknown key (value 1)", "expected one of device, authors, seeds,", "did you mean 'seeds'?"]),
     (f"{SCENARIO}.kapa", 0.1, [f"{SCENARIO}.kapa: unknown key", "value 0.1", "did you mean 'kappa'?"]),
     (f"{SCENARIO}.Kappa", 0.1, [f"{SCENARIO}.Kappa: unknown key", "did you mean 'kappa'?"]),
     (
@@ -258,7 +298,10 @@ BAD: list[tuple[str, object, list[str]]] = [
         [f"{SCENARIO}.zzz: unknown key (value null), expected one of n_agents, horizon"],
     ),
     (f"{NASH}.penalty.betta", 1, ["penalty.betta: unknown key", "one of norm, beta", "did you mean 'beta'?"]),
-    (f"{NASH}.early_stopping.patiance", 1, ["did you mean 'patience'?"]),
+    (f"{NASH}.patiance", 1, [f"{NASH}.patiance: unknown key (value 1)", "did you mean 'patience'?"]),
+    (f"{NASH}.early_stopping", None, [f"{NASH}.early_stopping: unknown key (value null)"]),
+    (f"{NASH}.target.resets.below", 1, ["target.resets.below: unknown key", "one of after, good_below, above"]),
+    (f"{NASH}.observation.scales.rate", 1, ["observation.scales.rate: unknown key", "time_centre, time, price"]),
     (f"{FP}.tau", 0.5, [f"{FP}.tau: unknown key (value 0.5)", "target_rate"]),
     (f"{FP}.replay_episodes", 10, [f"{FP}.replay_episodes: unknown key (value 10)"]),  # Nash-DQN's only
     (f"{NASH}.critics", None, [f"{NASH}.critics: unknown key (value null)", "did you mean 'critic'?"]),
@@ -286,7 +329,9 @@ BAD: list[tuple[str, object, list[str]]] = [
         [f"{NASH}.penalty.beta: missing, expected a number >= 0 and <= 1000000"],
     ),
     (f"{NASH}.penalty.norm", DELETE, [f"{NASH}.penalty.norm: missing", 'one of "l1", "squared"']),
-    (f"{NASH}.early_stopping.window", DELETE, [f"{NASH}.early_stopping.window: missing"]),
+    (f"{NASH}.target.start", DELETE, [f"{NASH}.target.start: missing", 'one of "random", "copy"']),
+    (f"{NASH}.target.resets.above", DELETE, [f"{NASH}.target.resets.above: missing, expected a number > 0"]),
+    (f"{NASH}.observation.scales.flow", DELETE, [f"{NASH}.observation.scales.flow: missing, expected a number > 0"]),
     (f"{FP}.phi_hidden", DELETE, [f"{FP}.phi_hidden: missing, expected a list, each a whole number >= 1"]),
     (f"{FP}.opponents", DELETE, [f"{FP}.opponents: missing", 'one of "last", "average"']),
     (
@@ -325,15 +370,25 @@ BAD: list[tuple[str, object, list[str]]] = [
     (f"{NASH}.learning_rate", 0, [f"{NASH}.learning_rate: got 0, expected a number > 0"]),
     (f"{NASH}.penalty.beta", -1, [f"{NASH}.penalty.beta: got -1, expected a number >= 0"]),
     (f"{NASH}.gradient_clip", 0, [f"{NASH}.gradient_clip: got 0, expected a number > 0 or null"]),
-    (f"{NASH}.target_refresh", 0, ["target_refresh: got 0, expected a whole number >= 1 or null"]),
+    (f"{NASH}.target.refresh", 0, [f"{NASH}.target.refresh: got 0, expected a whole number >= 1 (iterations)"]),
+    (f"{NASH}.target.resets.after", -1, ["resets.after: got -1, expected a whole number >= 0"]),
+    (f"{NASH}.target.resets.good_below", -1, ["resets.good_below: got -1, expected a number >= 0"]),
+    (f"{NASH}.patience", 0, [f"{NASH}.patience: got 0, expected a whole number >= 1 or null"]),
+    (f"{NASH}.observation.scales.inventory", 0, ["scales.inventory: got 0, expected a number > 0 (shares)"]),
     (f"{NASH}.divergence_factor", 1, ["divergence_factor: got 1, expected a number > 1"]),
     (f"{NASH}.value_hidden", [32, 0], [f"{NASH}.value_hidden[1]: got 0, expected a whole number >= 1"]),
     (f"{NASH}.value_hidden", [], [f"{NASH}.value_hidden: got [], expected a list of at least 1"]),
     (f"{FP}.phi_hidden", [20, 0], [f"{FP}.phi_hidden[1]: got 0, expected a whole number >= 1"]),
     (f"{FP}.target_rate", 1.5, [f"{FP}.target_rate: got 1.5, expected a number > 0 and <= 1"]),
+    (f"{FP}.exploration.target_sd", 0, ["exploration.target_sd: got 0, expected a number > 0 or null (shares)"]),
+    (f"{FP}.action_scale", 0, [f"{FP}.action_scale: got 0, expected a number > 0 or null (shares/hour)"]),
+    (f"{FP}.largest_loss", 0, [f"{FP}.largest_loss: got 0, expected a number > 0 or null"]),
     (f"{FP}.exploration.start", 2.5, [f"{FP}.exploration.start: got 2.5", ">= 0 and <= 1 (probability)"]),
     ("beta_sweep.betas", [], ["beta_sweep.betas: got [], expected a list of at least 1, each a number >= 0"]),
     ("beta_sweep.betas", [0, -1], ["beta_sweep.betas[1]: got -1, expected a number >= 0"]),
+    ("beta_sweep.iterations", [], ["beta_sweep.iterations: got [], expected a list of at least 1"]),
+    ("beta_sweep.iterations", [0], ["beta_sweep.iterations[0]: got 0, expected a whole number >= 1"]),
+    ("beta_sweep.window", 0, ["beta_sweep.window: got 0, expected a whole number >= 1 (iterations)"]),
     ("seeds", [], ["seeds: got [], expected a list of at least 1"]),
     ("seeds", [-1], ["seeds[0]: got -1, expected a whole number >= 0 and <= 2147483647"]),
     ("cross_play.alpha", 1, ["cross_play.alpha: got 1, expected a number > 0 and < 1"]),
@@ -448,11 +503,11 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("scenarios", [], ["scenarios: got [], expected a mapping with at least one name"]),
     ("scenarios", {}, ["scenarios: got {}, expected a mapping with at least one name"]),
     ("seeds", 3, ["seeds: got 3, expected a list of at least 1, each a whole number"]),
-    (
-        f"{NASH}.early_stopping",
-        False,
-        ["early_stopping: got false, expected a mapping with the keys", "or null"],
-    ),
+    (f"{NASH}.target", False, [f"{NASH}.target: got false, expected a mapping with the keys refresh,", "or null"]),
+    (f"{NASH}.target", 50, [f"{NASH}.target: got 50, expected a mapping with the keys refresh, start, resets or null"]),
+    (f"{NASH}.target.resets", 100, ["target.resets: got 100, expected a mapping with the keys after,", "or null"]),
+    (f"{NASH}.observation.scales", 1.0, ["scales: got 1.0, expected a mapping with the keys time_centre,", "or null"]),
+    (f"{NASH}.patience", 30.0, [f"{NASH}.patience: got 30.0, expected a whole number", "write 30"]),
     (
         f"{NASH}.exploration",
         2.5,
@@ -474,6 +529,12 @@ BAD: list[tuple[str, object, list[str]]] = [
     (f"{SCENARIO}.impact", None, ['impact: got null, expected one of "sqrt", "linear", "none"']),
     (f"{NASH}.penalty.norm", "l2", ['norm: got "l2", expected one of "l1", "squared"']),
     (f"{NASH}.observation.price", "Y", ['observation.price: got "Y", expected one of "S", "S-Y"']),
+    (f"{NASH}.p11", "abs", [f'{NASH}.p11: got "abs", expected one of "cholesky", "absolute"']),
+    (f"{NASH}.watched", "penalty", [f'{NASH}.watched: got "penalty", expected one of "total_loss", "loss"']),
+    (f"{NASH}.returned", "first", [f'{NASH}.returned: got "first", expected one of "best", "last"']),
+    (f"{NASH}.target.start", "zero", ['target.start: got "zero", expected one of "random", "copy"']),
+    (f"{FP}.returned", "best", [f'{FP}.returned: got "best", expected one of "target", "online"']),
+    (f"{FP}.optimisers", "reset", [f'{FP}.optimisers: got "reset", expected one of "renewed", "kept"']),
     (f"{FP}.opponents", "avarage", ['got "avarage"', "did you mean 'average'?"]),
     # names that become folders
     ("scenarios.Table 1", {}, ['scenarios: got the name "Table 1", expected a name of lower-case letters']),
@@ -497,7 +558,7 @@ BAD: list[tuple[str, object, list[str]]] = [
         "last",
         ['comparisons.paper.nash_dqn: got "last"', "from nash_dqn (paper"],
     ),
-    ("comparisons.paper.fictitious_play", "paper", ['fictitious_play: got "paper"', "(last, average"]),
+    ("comparisons.paper.fictitious_play", "paper", ['fictitious_play: got "paper"', "(released, average"]),
     ("beta_sweep.recipe", "papers", ['beta_sweep.recipe: got "papers"', "did you mean 'paper'?"]),
     ("exploitability.reference", "last", ['reference: got "last"', "exploitability.policies.self_play (memory, same)"]),
     ("exploitability.policies.self_play", ["same"], ['exploitability.reference: got "memory"', "self_play (same)"]),
@@ -505,7 +566,7 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("exploitability.policies.self_play", ["memory", "sam"], ["self_play[1]: got", "did you mean 'same'?"]),
     ("data_efficiency.reference", "paper", ['data_efficiency.reference: got "paper"', "policies.self_play"]),
     ("lq.scenarios", ["lq_table"], ['lq.scenarios[0]: got "lq_table"', "did you mean 'lq_table1'?"]),
-    ("lq.fictitious_play", ["paper"], ['lq.fictitious_play[0]: got "paper"', "from fictitious_play (last"]),
+    ("lq.fictitious_play", ["paper"], ['lq.fictitious_play[0]: got "paper"', "from fictitious_play (released"]),
     ("ddpg_best_response.recipe", "paper", ['ddpg_best_response.recipe: got "paper"', "from fictitious_play"]),
     ("ddpg_best_response.opponents.nash_dqn", ["x"], ['opponents.nash_dqn[0]: got "x"', "from nash_dqn"]),
     ("ablation.scenarios", ["table"], ['ablation.scenarios[0]: got "table"', "did you mean 'table1'?"]),
@@ -516,8 +577,8 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("ablation.variants.lq", {}, ['ablation.variants: got the name "lq", expected base or goal (paper, refined)']),
     (
         "ablation.variants.refined.target_network",
-        {"target_refres": 5},
-        ['ablation."refined+target_network".target_refres: unknown key (value 5)', "did you mean 'target_refresh'?"],
+        {"targett": 5},
+        ['ablation."refined+target_network".targett: unknown key (value 5)', "did you mean 'target'?"],
     ),
     ("ablation.variants.refined.more", {"seeds": [9]}, ["refined.more.seeds: got [9], expected no seeds, as all"]),
     # duplicates
@@ -556,18 +617,25 @@ BAD: list[tuple[str, object, list[str]]] = [
         "refined",
         ['beta_sweep.recipe: got "refined", expected a recipe with policy: nash and critic'],
     ),
+    ("beta_sweep.recipe", "paper", ['beta_sweep.recipe: got "paper", expected a recipe with patience: null']),
+    ("beta_sweep.window", 150, ["beta_sweep.window: got 150, expected a multiple of history_every (100) of unstopped"]),
+    ("beta_sweep.iterations", [150], ["iterations[0]: got 150, expected a multiple of 100 from 1000 to 20000"]),
+    ("beta_sweep.iterations", [900], ["iterations[0]: got 900, expected a multiple of 100 from 1000 to 20000"]),
+    ("beta_sweep.iterations", [6000, 20100], ["iterations[1]: got 20100", "to 20000, the iterations of unstopped"]),
+    ("penalty_study.recipes", ["unstoped"], ['penalty_study.recipes[0]: got "unstoped"', "did you mean 'unstopped'?"]),
+    ("penalty_study.recipes", ["unstopped", "released"], ['recipes[1]: got "released", expected a recipe with pat']),
+    ("penalty_study.recipes", ["refined"], ['recipes[0]: got "refined", expected a recipe with policy: nash and crit']),
+    ("penalty_study.iterations", [15000], ["penalty_study.iterations[0]: got 15000, expected one of 100, 200, 500,"]),
+    ("penalty_study.window", 50, ["penalty_study.window: got 50, expected a multiple of history_every (100)"]),
+    ("penalty_study.betas", [0], ["penalty_study.betas: got [0], expected a list of 2, each"]),
     ("nash_dqn.refined.replay_episodes", 50, ["episodes_per_iteration: got 40, expected replay_episodes (50)"]),
-    (
-        f"{NASH}.early_stopping.patience",
-        99,
-        [f"{NASH}.early_stopping.patience: got 99, expected at least early_stopping.window (100)"],
-    ),
+    (f"{NASH}.target.resets.above", 99, ["target.resets.above: got 99, expected at least good_below (100)"]),
     (f"{FP}.first_epochs", 99, [f"{FP}.first_epochs: got 99, expected at least history_every (100)"]),
     (f"{SELF}.iterations", 99, [f"{SELF}.iterations: got 99, expected at least history_every (100)"]),
     (
         f"{NASH}.seeds",
         [5, 6],
-        ["comparisons.paper: got the seeds [5, 6] of nash_dqn.paper and [1, 2, 3, 4] of fictitious_play.last", "or a"],
+        ["comparisons.paper: got the seeds [5, 6] of nash_dqn.paper and [1, 2, 3, 4] of fictitious_play.rele", "or a"],
     ),
     ("comparisons.paper.self_play", "memory", ["comparisons.paper: got {", "either fictitious_play or self_play"]),
     ("comparisons.reference.self_play", None, ["comparisons.reference: got {", "either fictitious_play or self_play"]),
@@ -585,8 +653,8 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("ablation.variants.refined.noise", {"weight_decay": 0}, ["refined.noise: got", "a name that is no switch's"]),
     (
         "ablation.variants.refined.target_network",
-        {"target_refresh": 0},
-        ['ablation."refined+target_network".target_refresh: got 0, expected a whole number >= 1 or null'],
+        {"target": {"refresh": 0, "start": "copy"}},
+        ['ablation."refined+target_network".target.refresh: got 0, expected a whole number >= 1'],
     ),
     (
         "ablation.variants.refined.target_network",
@@ -613,6 +681,7 @@ def test_bad_value_is_refused_with_key_value_and_what_is_allowed(
     assert len(message) < 500
 
 
+OBSERVATION = {"price": "S", "order_flow": "total", "own_flow": True, "inventories": "private", "scales": None}
 HOSTILE = [
     *("", " ", "a b", "a'b", 'a"b', "a;b", "$(id)", "`id`", "../x", "..", "/etc", "a/b", "-rf", "--all", "a\n"),
     *("a\x00", "a.b", "a*", "{a}", "A", "1a", "_a", "ä", "a" * 41),
@@ -632,6 +701,7 @@ NAMES = [
         "outside_learners.opponents.fictitious_play",
     ),
     *("robustness.nash_dqn", "equilibrium_path.policies", "ablation.switches.noise"),
+    *("beta_sweep.scenarios", "penalty_study.scenarios", "penalty_study.recipes"),
 ]
 """Lists of names."""
 NAME = ["beta_sweep.recipe", "exploitability.reference", "data_efficiency.reference", "ddpg_best_response.recipe"]
@@ -677,7 +747,7 @@ def test_policies_may_be_compared_on_some_seeds(seeds: list[int]) -> None:
 def test_the_two_policies_of_a_comparison() -> None:
     """Whichever way the configuration says that there is no other."""
     expected = {
-        "paper": {"nash_dqn": "paper", "fictitious_play": "last"},
+        "paper": {"nash_dqn": "paper", "fictitious_play": "released"},
         "reference": {"nash_dqn": "refined", "self_play": "memory"},
     }
     brief = {**REAL, "comparisons": expected}
@@ -697,7 +767,7 @@ def test_enough_bad_configurations_are_tried() -> None:
 @pytest.mark.parametrize("config", [None, [], "device: cpu", 3])
 def test_top_level_must_be_a_mapping(config: object) -> None:
     assert rejection(config).startswith("config: got ")
-    assert "expected a mapping with the keys device, seeds, run" in rejection(config)
+    assert "expected a mapping with the keys device, authors, seeds, run" in rejection(config)
 
 
 @pytest.mark.parametrize(
@@ -733,18 +803,23 @@ def test_misspelling_is_named_rather_than_the_key_it_leaves_missing() -> None:
         (f"{SCENARIO}.n_steps", 1),
         (f"{NASH}.phi_hidden", []),
         (f"{FP}.phi_hidden", []),
-        (f"{NASH}.early_stopping", None),
+        *((f"{NASH}.{key}", None) for key in ("patience", "target", "target.resets", "observation.scales")),
+        (f"{NASH}.target.resets", {"after": 0, "good_below": 5, "above": 5}),
+        (f"{NASH}.observation.scales.time_centre", -1.5),
+        (f"{NASH}.divergence_factor", 1.5),
+        *((f"{FP}.{key}", None) for key in ("exploration.target_sd", "action_scale", "largest_loss", "gradient_clip")),
+        ("beta_sweep.iterations", [20000, 1000]),
         (f"{NASH}.replay_episodes", 10),
         (f"{NASH}.penalty.beta", 0.5),
         (f"{NASH}.exploration", {"start": 0, "end": 0}),
-        ("nash_dqn.lq.critic", {"price": "S", "order_flow": "total", "own_flow": True, "inventories": "visible"}),
+        ("nash_dqn.lq.critic", {**OBSERVATION, "inventories": "visible"}),
         (f"{NASH}.seeds", [5, 6, 7, 1]),
         ("scenarios.lq_table1.impact", "none"),
         (f"{SELF}.opponent_rate", 0.01),
         ("beta_sweep.betas", [1.0e-7]),
         ("ablation.variants", {}),
         ("ablation.seeds", [7]),
-        ("ablation.switches.noise", ["exploration", "divergence_factor"]),
+        ("ablation.switches.noise", ["exploration", "watched"]),
         ("seeds", [0]),
     ],
 )
@@ -755,18 +830,22 @@ def test_value_at_the_edge_is_accepted(path: str, value: object) -> None:
 
 def test_defaults_are_filled_into_a_copy() -> None:
     config = changed(f"{SCENARIO}.initial_price_sd", DELETE)
-    del config["device"], config["cross_play"]["alpha"], config["nash_dqn"]["paper"]["early_stopping"]
-    del config["nash_dqn"]["paper"]["observation"]["own_flow"], config["fictitious_play"]["last"]["seeds"]
+    paper, play = config["nash_dqn"]["paper"], config["fictitious_play"]["average"]
+    del config["device"], config["cross_play"]["alpha"], paper["patience"], paper["target"]["resets"]
+    del paper["observation"]["own_flow"], paper["observation"]["scales"]
+    del play["seeds"], play["exploration"]["target_sd"], play["largest_loss"], play["returned"]
     config["nash_dqn"]["lq"]["critic"] = {"price": "S", "order_flow": "total"}
     before = copy.deepcopy(config)
     complete = validate(config, SCHEMA_CONTENT)
     assert config == before
     assert complete["device"] == "cpu"
     assert complete["cross_play"]["alpha"] == 0.05
-    assert complete["nash_dqn"]["paper"]["early_stopping"] is None
-    assert complete["nash_dqn"]["paper"]["observation"]["own_flow"] is False
+    paper, play = complete["nash_dqn"]["paper"], complete["fictitious_play"]["average"]
+    assert paper["patience"] is paper["target"]["resets"] is paper["observation"]["scales"] is None
+    assert paper["observation"]["own_flow"] is False
     assert complete["nash_dqn"]["lq"]["critic"]["inventories"] == "private"
-    assert complete["fictitious_play"]["last"]["seeds"] is None
+    assert play["seeds"] is play["exploration"]["target_sd"] is play["largest_loss"] is None
+    assert play["returned"] == "target"
     assert complete["scenarios"]["table1"]["initial_price_sd"] is None
     complete["scenarios"]["table1"]["kappa"] = 7
     assert config == before

@@ -210,7 +210,7 @@ esac
 def checkout(tmp_path: Path) -> Path:
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
-    folder = tmp_path / "check out"
+    folder = tmp_path / "checkout"
     folder.mkdir()
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, folder)
@@ -289,3 +289,13 @@ def test_moved_checkout_is_set_up_anew(checkout: Path) -> None:
     calls(moved)
     assert make(moved, ".venv/ready").returncode == 0
     assert calls(moved) == ["venv", "pip"]
+
+
+@pytest.mark.parametrize("name", ["a b", "it's", "a$b", "a{b}", "a:b", "a\\b", "a[b"])
+def test_a_path_from_which_nothing_starts_is_refused_in_one_line(checkout: Path, name: str) -> None:
+    moved = checkout.rename(checkout.with_name(name))
+    done = make(moved, "replicate")
+    assert done.returncode != 0
+    errors = [line for line in done.stderr.splitlines() if "***" not in line]
+    assert len(errors) == 1 and errors[0].startswith(f"error: {moved}: programs of an environment at such a path")
+    assert calls(moved) == []

@@ -54,7 +54,7 @@ def fictitious_play_file(path: Path, bound: float = 50.0) -> ObservationNetwork:
     """A file as the trainer of fictitious play writes it; returns the actor in it."""
     actor = network(1)
     tensors = {**actor.state_dict("actor"), **network(1, inputs=7).state_dict("critic")}
-    write_tensors(path, tensors, describe("fictitious_play", SPEC, SEEDS, 1, bound, recipe="last"))
+    write_tensors(path, tensors, describe("fictitious_play", SPEC, SEEDS, 1, bound, recipe="released"))
     return actor
 
 
@@ -107,10 +107,15 @@ def test_act_observes_by_the_policys_own_specification() -> None:
 
 
 def test_select_and_member() -> None:
-    policy = Policy(network(1), SPEC, SEEDS, "fictitious_play", 0.1, {"recipe": "last"})
+    policy = Policy(network(1), SPEC, SEEDS, "fictitious_play", 0.1, {"recipe": "released"})
     actions = policy(seen())
     some = policy.select([2, 0])
-    assert (some.seeds, some.bound, some.meta, some.algorithm) == ([7, 5], 0.1, {"recipe": "last"}, "fictitious_play")
+    assert (some.seeds, some.bound, some.meta, some.algorithm) == (
+        [7, 5],
+        0.1,
+        {"recipe": "released"},
+        "fictitious_play",
+    )
     torch.testing.assert_close(some(seen(2)), actions[[2, 0]])
     one = policy.member(1)
     assert one.seeds == [1]
@@ -157,7 +162,7 @@ def test_fictitious_play_round_trip(tmp_path: Path) -> None:
     actor = fictitious_play_file(tmp_path / "weights.safetensors", bound=0.05)
     policy = load_policy(str(tmp_path / "weights.safetensors"))
     assert (policy.algorithm, policy.observation, policy.seeds, policy.bound) == ("fictitious_play", SPEC, SEEDS, 0.05)
-    assert policy.meta == {"recipe": "last"}
+    assert policy.meta == {"recipe": "released"}
     assert torch.equal(policy(seen()), actor(seen()).clamp(-0.05, 0.05))
 
 

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 _PACKAGE = "nash_dqn"
+_IMPORTING = ("import_module", "__import__", "resolve_name")
 _DATA = (".html", ".js")
 _REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -103,23 +104,39 @@ def _imports(path: Path, parent: str, dynamic: bool) -> Iterator[tuple[str, bool
     ``parent`` is the package that relative imports of this file start from; ``dynamic``, whether what it imports by a
     name that it is given (``resolve_name``) is known.
     """
-    for node in ast.walk(ast.parse(path.read_bytes(), filename=str(path))):
+    imports, calls = _statements(path.read_bytes(), str(path))
+    for called, line in calls:
+        if called != "resolve_name" or not dynamic:
+            raise ValueError(f"{path}:{line}: {called}() cannot be followed, use an import statement")
+    for level, module, names in imports:
+        base = module
+        if level:
+            steps = parent.split(".")
+            package = ".".join(steps[: len(steps) - level + 1])
+            base = f"{package}.{module}" if module else package
+        yield from _with_parents(base)
+        for name in names:
+            yield f"{base}.{name}", False
+
+
+@cache
+def _statements(content: bytes, filename: str) -> tuple[list[tuple[int, str, tuple[str, ...]]], list[tuple[str, int]]]:
+    """Import statements of a file as (level, module, names from it), and its calls that import, each with its line.
+
+    Most of the rules' closures share most of their files: each content is parsed once.
+    """
+    imports: list[tuple[int, str, tuple[str, ...]]] = []
+    calls = []
+    for node in ast.walk(ast.parse(content, filename=filename)):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield from _with_parents(alias.name)
+            imports += [(0, alias.name, ()) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                steps = parent.split(".")
-                package = ".".join(steps[: len(steps) - node.level + 1])
-                base = f"{package}.{base}" if base else package
-            yield from _with_parents(base)
-            for alias in node.names:
-                yield f"{base}.{alias.name}", False
+            imports.append((node.level, node.module or "", tuple(alias.name for alias in node.names)))
         elif isinstance(node, ast.Call):
-            called = ast.unparse(node.func).rpartition(".")[2]
-            if called in ("import_module", "__import__") or (called == "resolve_name" and not dynamic):
-                raise ValueError(f"{path}:{node.lineno}: {called}() cannot be followed, use an import statement")
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if called in _IMPORTING:
+                calls.append((called, node.lineno))
+    return imports, calls
 
 
 def _with_parents(module: str) -> Iterator[tuple[str, bool]]:

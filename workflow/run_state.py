@@ -11,6 +11,7 @@ from typing import Any
 from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
+import nash_dqn
 from nash_dqn.status import ActiveJob, RuleState, RunState, render, summarise
 
 _WRITE_SECONDS = 10.0  # as a sign of life: a state not written for long is of a run that was killed
@@ -20,8 +21,11 @@ _SAY_SECONDS = 60.0
 class Watcher(logging.Handler):
     """Follows Snakemake's events from :meth:`start`, its ``onstart``, to :meth:`end`."""
 
-    def start(self, workflow: Any) -> None:
-        """Begin with what the workflow has to do, in the folder it runs in."""
+    def start(self, workflow: Any, package: str | None = None) -> None:
+        """Begin with what the workflow has to do, in the folder it runs in.
+
+        ``package`` is where the code of its jobs is installed; None for the checkout's own.
+        """
         self._folder = Path.cwd()
         rules: dict[str, RuleState] = {}
         for job in workflow.dag.needrun_jobs():
@@ -31,11 +35,13 @@ class Watcher(logging.Handler):
             earlier = RunState.read(self._folder).means()
         except ValueError:  # the first run in this folder, or one of a version that wrote another form
             earlier = {}
-        self._state = RunState(time.time(), workflow.nodes or workflow.cores, rules, earlier=earlier)
+        self._state = RunState(time.time(), workflow.nodes or workflow.cores, rules, earlier=earlier, package=package)
         self._change = threading.Lock()  # events come from any of Snakemake's threads
         self._over = threading.Event()
         with self._change:
             self._state.write(self._folder)
+        if package is not None:
+            logger.info(f"Jobs run nash_dqn {nash_dqn.__version__} as installed in {package}.")
         logger.addHandler(self)
         threading.Thread(target=self._go_on, name="progress", daemon=True).start()
 

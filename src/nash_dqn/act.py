@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,16 +62,17 @@ def answer(
 
     Returns:
         ``policy``, ``algorithm``, ``scenario``, ``state`` and, under ``members``, for each its ``seed``, how its
-        training ``ended`` (None where no record tells), the ``action`` in shares/hour and, where there is an advantage
-        function and a record that tells how to read it, ``advantage``: ``mu`` in shares/hour, ``P11``, ``P12`` and
-        ``P22`` in $ per (shares/hour)^2, ``psi`` in $ per share/hour. Members of a file of snapshots have
-        ``transitions``, too. ``advantage_needs`` says what is missing where the advantage function sees more than the
-        policy and cannot be given.
+        training ``ended`` (None where no record tells), the ``action`` in shares/hour and, of Nash-DQN's weights,
+        ``advantage``: ``mu`` in shares/hour, ``P11``, ``P12`` and ``P22`` in $ per (shares/hour)^2, ``psi`` in $ per
+        share/hour; ``P11`` where a record tells how it is made of the network's output. Members of a file of snapshots
+        have ``transitions``, too. ``advantage_needs`` says what is missing where the advantage function sees more than
+        the policy and cannot be given.
 
     Raises:
         ArtifactError: a file is missing, damaged or of another training.
         ConfigError: the configuration cannot be read or has no such scenario.
-        ValueError: the state is not one of this market, or lacks what the policy sees.
+        ValueError: the state is not one of this market, lacks what the policy sees, or is so far out that its numbers
+            overflow.
     """
     path = find_weights(policy)
     weights = read_weights(path)
@@ -96,10 +98,13 @@ def answer(
     parameters: dict[str, Tensor] = {}
     spec = _seen_by_advantage(weights, beside)
     unknown = None if spec is None else _missing(game, spec, step, flows)
-    if beside is not None and spec is not None and unknown is None:
+    if spec is not None and unknown is None:
         _check_fit(path, weights.networks["advantage"], spec, name, game)
-        form = beside["config"]["recipe"].get("p11", "cholesky")  # the only form there was before records named it
+        form = beside["config"]["recipe"].get("p11") if beside else None
         parameters = _parameters(weights, _observe(game, state, spec, weights), form)
+    numbers = [actions, *(tensor.tolist() for tensor in parameters.values())]
+    if any(weights.finite[k] and not all(math.isfinite(values[k]) for values in numbers) for k in chosen):
+        raise ValueError(_too_far(given))
     whole = record is not None and "transitions" not in weights.meta  # a snapshot was taken before the end
     ends = {member["seed"]: member["stopped"] for member in record["members"]} if record and whole else {}
     members = []
@@ -143,7 +148,7 @@ def render(summary: dict[str, Any]) -> str:
         advantage = member.get("advantage", {})
         cells = [str(member["seed"]), f"{member['transitions']:,}" if "transitions" in member else ""]
         cells += [member["ended"] or "", f"{member['action']:.4f}"]
-        cells += [f"{advantage[key]:.4g}" if advantage else "" for key in ("mu", "P11", "P12", "P22", "psi")]
+        cells += [f"{advantage[key]:.4g}" if key in advantage else "" for key in ("mu", "P11", "P12", "P22", "psi")]
         for column, cell in zip(rows, cells, strict=True):
             column.append(cell)
     columns = [column for column in rows if any(column[1:])]
@@ -197,7 +202,7 @@ def _check_fit(path: Path, network: ActionMap, spec: ObservationSpec, name: str,
 
 def _step(game: Market, time: float) -> int:
     """The decision point at that time."""
-    step = round(time / game.dt)
+    step = round(time / game.dt) if math.isfinite(time / game.dt) else -1
     if not 0 <= step < game.n_steps or abs(time - step * game.dt) > 1e-6 * game.dt:
         raise ValueError(f"--time: got {time:g}, expected a decision point, {_decision_points(game)}")
     return step
@@ -247,6 +252,14 @@ def _state(
     return MarketState(step, s, y, held, held - bought), given
 
 
+def _too_far(given: dict[str, Any]) -> str:
+    """The number of a state that finite weights make none of: one that is none itself, or the largest."""
+    of_option = {name: values if isinstance(values, list) else [values] for name, values in given.items()}
+    named = [(name, value) for name, values in of_option.items() for value in values if value is not None]
+    name, value = max(named, key=lambda pair: abs(pair[1]) if math.isfinite(pair[1]) else math.inf)
+    return f"--{name.replace('_', '-')}: got {value:g}, expected a number from which the policy's do not overflow"
+
+
 def _decision_points(game: Market) -> str:
     if game.n_steps > 24:
         return f"a multiple of {game.dt:g} from 0 to {game.horizon - game.dt:g} hours"
@@ -272,9 +285,11 @@ def _seen_by_advantage(weights: Weights, record: dict[str, Any] | None) -> Obser
     return None if critic is None else ObservationSpec(**critic)
 
 
-def _parameters(weights: Weights, observation: Observation, form: P11Form) -> dict[str, Tensor]:
-    """Parameters of the advantage function at the first agent's view, ``[K]`` each."""
+def _parameters(weights: Weights, observation: Observation, form: P11Form | None) -> dict[str, Tensor]:
+    """Parameters of the advantage function at the first agent's view, ``[K]`` each; without a form all but P11."""
     network = weights.networks["advantage"]
-    mu, p11, p12, p22, psi = unpack(network(observation, slice(0, 1)), Market.action_dim, form)
+    mu, p11, p12, p22, psi = unpack(network(observation, slice(0, 1)), Market.action_dim, form or "cholesky")
     matrices = {"mu": mu, "P11": p11, "P12": p12, "P22": p22, "psi": psi}
+    if form is None:
+        del matrices["P11"]
     return {name: tensor.reshape(-1) for name, tensor in matrices.items()}

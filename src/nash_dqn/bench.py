@@ -169,11 +169,12 @@ def bench_cross_play(game: Market, recipe: nash_dqn.NashDQNRecipe, episodes: int
 
 
 def rows(config: dict[str, Any], scenario: str, quick: bool) -> list[Row]:
-    """All rows of the table: every recipe of the networks whose floor is counted, that is, without items and extras."""
+    """All rows of the table: every compared recipe of the networks whose floor is counted, without items and extras."""
     game = Market(**configuration.scenario(config, scenario))
     count, rounds = (10, 3) if quick else (50, 9)
     result = []
-    recipes = {name: _recipe(settings) for name, settings in config["nash_dqn"].items()}
+    compared = dict.fromkeys(of["nash_dqn"] for of in config["comparisons"].values())
+    recipes = {name: _recipe(config["nash_dqn"][name]) for name in compared}
     plain = {
         name: nash_dqn.NashDQNRecipe.from_dict(settings)
         for name, settings in recipes.items()

@@ -42,8 +42,11 @@ def policy_of(
         bound: actions are clipped to +- this; None for no clipping.
 
     Raises:
-        ValueError: when it acts, its actions are not finite numbers in an array ``[rows, d]``.
+        ValueError: the bound is no finite number above zero; or, when it acts, its actions are not finite numbers in an
+            array ``[rows, d]``.
     """
+    if bound is not None and not 0 < bound < float("inf"):
+        raise ValueError(f"bound = {bound!r}: allowed is a finite number > 0, or None")
     return Policy(_CallableNetwork(act), observation or ObservationSpec(), [0], name, bound)
 
 

@@ -134,11 +134,9 @@ def render_summary(comparisons: Mapping[str, tuple[str, str]], gains: pd.DataFra
     for name, (nash, other) in comparisons.items():
         rows: dict[str, str] = {}
         if other.startswith("self_play/"):
-            rows |= _of_profile("all play it", first, other)
+            rows |= _of_profile("", first, other)
         else:
-            rows |= _of_profile("all play Nash-DQN", first, nash) | _of_profile(
-                "all play fictitious play", first, other
-            )
+            rows |= _of_profile("", first, nash) | _of_profile("fictitious play: ", first, other)
             for pair, text in _SWITCHES.items():
                 found = paired[(paired["comparison"] == name) & (paired["pair"] == pair)]
                 pooled = found[found["scope"] == POOLED]  # of a single pair of trainings there is only its own
@@ -166,8 +164,8 @@ def _of_profile(profile: str, gains: pd.DataFrame, policy: str) -> dict[str, str
     for deviator, part in own.groupby("deviator", sort=False):
         known = part.dropna(subset=["gain"])
         lost = f" ({len(part) - len(known)} of {len(part)} diverged)" if len(known) < len(part) else ""
-        rows[f"{profile}: value"] = _over_trainings(known, "value") + lost
-        rows[f"{profile}: gain of a deviator, {_CLASSES[str(deviator)]}"] = _over_trainings(known, "gain") + lost
+        rows[f"{profile}value"] = _over_trainings(known, "value") + lost
+        rows[f"{profile}gain of a deviator, {_CLASSES[str(deviator)]}"] = _over_trainings(known, "gain") + lost
     return rows
 
 
@@ -184,8 +182,8 @@ def _over_trainings(rows: pd.DataFrame, column: str) -> str:
 
 
 def _estimate(mean: float, low: float, high: float) -> str:
-    _, ours, interval = _numbers(math.nan, mean, low, high)
-    return f"{ours} {interval}"
+    text, *ends = (f"{round(value, 3) + 0.0:.3f}" for value in (mean, low, high))  # no negative zero
+    return f"{text} [{', '.join(ends)}]"
 
 
 def render_claims(claims: pd.DataFrame) -> str:

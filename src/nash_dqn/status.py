@@ -71,6 +71,7 @@ class RunState:
         earlier: mean seconds of a job of each kind in earlier runs in this folder.
         updated: when the state was last written.
         ended: how the run ended; None while it goes on.
+        package: where the code that the jobs run is installed; None for the checkout's own.
     """
 
     started: float
@@ -81,6 +82,7 @@ class RunState:
     earlier: dict[str, float] = field(default_factory=dict)
     updated: float = 0.0
     ended: str | None = None
+    package: str | None = None
 
     def finish(self, number: str, now: float) -> None:
         """A job is done; one that is not active is ignored."""
@@ -161,6 +163,7 @@ def summarise(folder: Path | str, now: float | None = None) -> dict[str, Any]:
         "stages": stages,
         "active": shown,
         "failed": state.failed,
+        "package": state.package,
     }
     return {**summary, **(_estimate(state, jobs, means) if alive else {})}
 
@@ -260,6 +263,8 @@ def _lines(summary: Mapping[str, Any]) -> Iterator[str]:
         yield f"  and {len(others) - _SHOWN} more"
     if waiting:
         yield f"  {len(waiting)} started or queued, not yet running"
+    if summary["package"] is not None:
+        yield f"  jobs run the package installed in {summary['package']}, not the checkout's"
     for what in summary["failed"]:
         yield f"  failed: {what}"
 

@@ -319,12 +319,14 @@ def _sees(spec: ObservationSpec) -> list[str]:
     sees = ["time", _PRICES[spec.price], "impact Y", _FLOWS[spec.order_flow], "own inventory"]
     sees += ["own past flow"] if spec.own_flow else []
     past = " and past flows" if spec.own_flow else ""
-    return sees + ([f"the others' inventories{past}"] if spec.inventories == "visible" else [])
+    sees += [f"the others' inventories{past}"] if spec.inventories == "visible" else []
+    return sees + ([] if spec.scales is None else ["in scales of its own"])
 
 
 def _options(spec: ObservationSpec) -> list[str]:
     """What was asked for; what that shows is for a game to say that is not the market."""
-    return [f"{name} {str(value).lower()}" for name, value in asdict(spec).items()]
+    scales = [] if spec.scales is None else ["scales of its own"]
+    return [f"{name} {str(value).lower()}" for name, value in asdict(spec).items() if name != "scales"] + scales
 
 
 def _of_network(network: ObservationNetwork | GroupedNetwork) -> Summary:

@@ -103,7 +103,7 @@ def test_excursions_approach_their_target(sd: float | None) -> None:
 
 
 def test_the_spread_of_excursions_is_in_shares() -> None:
-    """A standard normal of 1 leads to 2 shares, the sd of initial inventories here, or to as many as the recipe says."""
+    """A standard normal of 1 leads to 2 shares, the sd of initial inventories, or to as many as the recipe says."""
     agent, shocks = agent_of(recipe()), shocks_of()
     one = excursions(True, target=2.0)
     assert (one.normals == 1).all()
@@ -185,8 +185,9 @@ def test_update_agrees_with_plain_autograd(changes: dict[str, Any]) -> None:
     """Lillicrap et al., Continuous control with deep reinforcement learning (2016), Algorithm 1, twice.
 
     Critic: mean of (Q(x, u) - r - discount Q'(x', u'(x')))^2, Q' = 0 at the end of the horizon. Actor: minus the mean
-    of Q(x, u(x)), by the critic just updated. Targets: theta' <- tau theta + (1 - tau) theta'. Actions enter the critic,
-    and leave the actor, in units of the recipe's or the game's scale; the target's are not clipped. Gradients, weights
+    of Q(x, u(x)), by the critic just updated. Targets: theta' <- tau theta + (1 - tau) theta'. Actions enter the
+    critic, and leave the actor, in units of the recipe's or the game's scale; the target's are not clipped.
+    Gradients, weights
     and what is reported are compared, member by member.
     """
     made = recipe(**changes)

@@ -78,14 +78,19 @@ def test_recipe_from_its_configuration() -> None:
     assert (made.observation, made.exploration) == (ObservationSpec(price="S-Y"), EpsilonGreedy(0.6, 0.2, None))
     assert recipe(exploration={"start": 0.5, "end": 0.0, "target_sd": 10}).exploration == EpsilonGreedy(0.5, 0, 10)
     assert made.total_epochs == 30 + 2 * 20
-    assert [made.position(done) for done in (0, 29, 30, 49, 50, 69)] == [(0, 0), (0, 29), (1, 0), (1, 19), (2, 0), (2, 19)]
+    assert [made.position(done) for done in (0, 29, 30, 49, 50, 69)] == [
+        (0, 0),
+        (0, 29),
+        (1, 0),
+        (1, 19),
+        (2, 0),
+        (2, 19),
+    ]
     with pytest.raises(TypeError, match="momentum"):
         recipe(momentum=0.9)
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("returned", "best"), ("optimisers", "reset"), ("opponents", "all")]
-)
+@pytest.mark.parametrize(("field", "value"), [("returned", "best"), ("optimisers", "reset"), ("opponents", "all")])
 def test_an_unknown_choice_is_refused(field: str, value: str) -> None:
     with pytest.raises(ValueError, match=rf"^{field} = '{value}': allowed are [^\n]*$"):
         recipe(**{field: value})
@@ -188,7 +193,7 @@ def test_others_play_any_past_policy_in_average_mode(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("returned", ["target", "online"])
 def test_weights_are_those_of_the_last_best_response(returned: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the target networks or of the online ones; the actor's rates in shares/hour, the critic as it is in training."""
+    """Of the target networks or of the online ones; the actor's rates in shares/hour, the critic as in training."""
     recorder, networks = Recorder(monkeypatch), dict[str, Network]()
     update = DDPG.update
 
@@ -278,7 +283,7 @@ def test_a_larger_critic_loss_than_allowed_is_divergence() -> None:
     whole = train(GAME, recipe(), [3, 8]).history
     limit = 10.0
     first = int(whole[(whole["seed"] == 8) & (whole["critic_loss"] > limit)]["epoch"].min())
-    assert 30 < first and whole[whole["seed"] == 3]["critic_loss"].max() < limit
+    assert first > 30 and whole[whole["seed"] == 3]["critic_loss"].max() < limit
     result = train(GAME, recipe(largest_loss=limit), [3, 8])
     assert [member["iterations"] for member in result.record["members"]] == [70, first]
     assert [member["diverged"] for member in result.record["members"]] == [False, True]

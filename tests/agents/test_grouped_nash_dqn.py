@@ -21,13 +21,15 @@ from nash_dqn.policy import Policy, load_policy, mu_network
 from nash_dqn.seeding import generator
 
 SETTINGS: dict[str, Any] = {
-    "observation": {"inventories": "visible"}, "critic": None, "policy": "nash", "skip_terms": True,
+    "observation": {"inventories": "visible"}, "critic": None, "policy": "nash", "p11": "cholesky", "skip_terms": True,
     "value_hidden": [8], "advantage_hidden": [8], "phi_hidden": [4], "iterations": 6, "episodes_per_iteration": 4,
     "minibatch_episodes": 4, "replay_episodes": 4, "learning_rate": 0.02, "learning_rate_schedule": "cosine",
     "adam_beta2": 0.95, "weight_decay": 0.0, "exploration": {"start": 1.0, "end": 0.5}, "explorers": "all",
-    "opponent_gradient": False, "penalty": {"norm": "l1", "beta": 0.0}, "target_refresh": None, "gradient_clip": 1.0,
-    "early_stopping": None, "divergence_factor": 1e6, "history_every": 3,
+    "opponent_gradient": False, "penalty": {"norm": "l1", "beta": 0.0}, "target": None, "gradient_clip": 1.0,
+    "watched": "total_loss", "patience": None, "returned": "last", "divergence_factor": 1e6, "history_every": 3,
 }  # fmt: skip
+TARGET = {"refresh": 1, "start": "random", "resets": {"after": 2, "good_below": 1500.0, "above": 2000.0}}
+"""Losses between which the toy's lie, so that weights are both kept and taken back."""
 CPU = torch.device("cpu")
 
 
@@ -93,8 +95,8 @@ class Crowd:
         time = torch.full_like(state.positions[..., :1], float(state.step))
         return Observation(torch.cat((time, state.positions), -1), state.positions, state.step)
 
-    def excursion(self, state: Positions, normals: Tensor) -> Tensor:
-        return normals - state.positions
+    def excursion(self, state: Positions, normals: Tensor, sd: float | None = None) -> Tensor:
+        return (1.0 if sd is None else sd) * normals - state.positions
 
     def as_lq(self) -> LQGame:
         """Matrices from the derivatives of a step, which has no linear and constant terms."""
@@ -170,8 +172,9 @@ def test_files_say_the_groups(tmp_path: Path) -> None:
     assert kept.act(GAME, GAME.reset(Start(state.positions[:1].expand(4, 5, 3, 2)))).shape == (4, 5, 3, 2)
 
 
-def test_members_train_as_they_would_alone() -> None:
-    both, alone = train(GAME, recipe(), [1, 2]), train(GAME, recipe(), [2])
+@pytest.mark.parametrize("changes", [{}, {"returned": "best", "target": TARGET}], ids=["last", "best-resets"])
+def test_members_train_as_they_would_alone(changes: dict[str, Any]) -> None:
+    both, alone = train(GAME, recipe(**changes), [1, 2]), train(GAME, recipe(**changes), [2])
     for name, tensor in alone.tensors.items():
         torch.testing.assert_close(both.tensors[name][1:], tensor, rtol=1e-4, atol=1e-5)
 

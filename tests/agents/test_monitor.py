@@ -204,9 +204,7 @@ def test_without_a_finite_loss_the_first_weights_are_the_best() -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 5000.0])
 @pytest.mark.parametrize(("way", "weights"), [("last", [10.0, 4.0, 10.0]), ("best", [1.0, 2.0, 1.0])])
-def test_a_diverged_member_keeps_its_last_sound_weights_or_its_best(
-    way: str, weights: list[float], bad: float
-) -> None:
+def test_a_diverged_member_keeps_its_last_sound_weights_or_its_best(way: str, weights: list[float], bad: float) -> None:
     """Checks after 2, 4, 6, ...; the bad loss comes at iteration 5: weights of iteration 4, found at 6."""
     sound = [2.0] * 10
     diverging = [2.0, 1.0, 3.0, 2.0, bad, 2.0, 2.0, 2.0, 2.0, 2.0]

@@ -500,7 +500,7 @@ def test_optimisers_go_on_where_weights_are_taken_back() -> None:
     agent.refresh_target(torch.zeros(2), 5)
     updated(agent, 2)
     states = copy.deepcopy([learner.state()["optimiser"] for learner in (agent.advantage, agent.value)])
-    for learner, state in zip((agent.advantage, agent.value), states, strict=True):
+    for state in states:
         assert {of["step"].item() for of in state} == {2.0}
     agent.refresh_target(torch.full((2,), 1e6), 10)
     for learner, state in zip((agent.advantage, agent.value), states, strict=True):

@@ -72,9 +72,9 @@ def gradients(a: float, s: float, beta: float, opponent_gradient: bool, episodes
     at = {name: torch.full((episodes, 1), value).double().requires_grad_() for name, value in values.items()}
     actions = (-a * q + s * torch.randn(q.shape, generator=stream).double()).unsqueeze(-1)
     _, rewards = GAME.step(state, actions, shocks)
-    matrices = [at[name].expand(-1, N)[..., None, None] for name in ("p11", "p12", "p22")]
+    p11, p12, p22 = (at[name].expand(-1, N)[..., None, None] for name in ("p11", "p12", "p22"))
     psi = (at["psi"] * q).unsqueeze(-1)
-    parameters = AdvantageParameters((-at["a"] * q).unsqueeze(-1), *matrices, psi)
+    parameters = AdvantageParameters((-at["a"] * q).unsqueeze(-1), p11, p12, p22, psi)
     delta = actions - parameters.mu
     advantage = label_invariant_advantage(delta, parameters, delta if opponent_gradient else delta.detach())
     residuals = at["value"] * q.square() + advantage - rewards
@@ -125,8 +125,8 @@ def test_what_psi_adds_to_the_gradient_on_mu_does_not_fade(s: float, opponent_gr
 
     def on_mu(short_by: float) -> Tensor:
         mu = torch.zeros(samples, agents, 1).double().requires_grad_()
-        numbers = [torch.full((samples, agents, 1, 1), value).double() for value in (p11, p12, p22)]
-        parameters = AdvantageParameters(mu, *numbers, torch.full((samples, agents, 1), psi).double())
+        one, two, three = (torch.full((samples, agents, 1, 1), value).double() for value in (p11, p12, p22))
+        parameters = AdvantageParameters(mu, one, two, three, torch.full((samples, agents, 1), psi).double())
         delta = s * noise.unsqueeze(-1) - mu
         advantage = label_invariant_advantage(delta, parameters, delta if opponent_gradient else delta.detach())
         residuals = advantage - advantage.detach() + math.sqrt(v) * rest

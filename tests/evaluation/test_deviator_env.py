@@ -1,5 +1,9 @@
 """One agent as a Gymnasium environment: the game's own play, its rows, what is refused."""
 
+import copy
+from itertools import combinations
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -48,3 +52,19 @@ def test_actions_are_clipped_and_errors_named() -> None:
         DeviatorEnv(GAME, OTHERS, action_bound=0)
     with pytest.raises(ValueError, match=r"^policy has 2 members: allowed is one$"):
         DeviatorEnv(GAME, OTHERS.select([0, 0]))
+
+
+def test_copies_without_a_seed_play_different_episodes() -> None:
+    env = DeviatorEnv(GAME, OTHERS)
+    starts = [each.reset()[0].tolist() for each in (env, copy.deepcopy(env), DeviatorEnv(GAME, OTHERS), env)]
+    assert all(a != b for a, b in combinations(starts, 2))
+    env.reset(seed=1)
+    assert copy.deepcopy(env).reset()[0].tolist() == env.reset()[0].tolist()
+
+
+@pytest.mark.parametrize("action", [np.array([np.inf], dtype=np.float32), np.zeros(2), np.float32(1)])
+def test_actions_that_are_no_finite_numbers_are_refused(action: Any) -> None:
+    env = DeviatorEnv(GAME, OTHERS)
+    env.reset(seed=1)
+    with pytest.raises(ValueError, match=r"^action: got .*, allowed are "):
+        env.step(action)

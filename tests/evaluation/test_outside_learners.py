@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from nash_dqn.agents.fictitious_play import EpsilonSchedule, FictitiousPlayRecipe
+from nash_dqn.agents.fictitious_play import EpsilonGreedy, FictitiousPlayRecipe
 from nash_dqn.evaluation import outside_learners
 from nash_dqn.evaluation.best_response import BestResponseSettings
 from nash_dqn.evaluation.outside_learners import COLUMNS, OutsideSettings, compare, train
@@ -30,8 +30,8 @@ GRADIENT = BestResponseSettings(hidden=[8], iterations=1, episodes=8, learning_r
 RECIPE = FictitiousPlayRecipe(
     observation=ObservationSpec(), actor_hidden=[8], critic_hidden=[8], phi_hidden=[], iterations=1, first_epochs=1,
     epochs=1, episodes_per_epoch=10, learning_rate=0.01, weight_decay=0.0, target_rate=0.5,
-    exploration=EpsilonSchedule(0.5, 0.05), action_bound=50.0, opponents="last", gradient_clip=None,
-    divergence_factor=1000.0, history_every=1,
+    exploration=EpsilonGreedy(0.5, 0.05, None), action_bound=50.0, action_scale=None, returned="online",
+    optimisers="renewed", opponents="last", gradient_clip=None, largest_loss=None, history_every=1,
 )  # fmt: skip
 
 

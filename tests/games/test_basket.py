@@ -59,6 +59,9 @@ def test_one_asset_is_the_linear_market() -> None:
     spec = ObservationSpec(inventories="visible")
     for m in range(MARKET.n_steps):
         rates = torch.randn(30, 4, 1, generator=generator(m, "basket", "rates"), dtype=torch.float64)
+        for sd in (None, 7.0):
+            away, market_away = game.excursion(state, rates, sd), MARKET.excursion(other, rates, sd)
+            torch.testing.assert_close(away, market_away, rtol=1e-12, atol=1e-12)
         state, our_rewards = game.step(state, rates, ours)
         other, rewards = MARKET.step(other, rates, theirs)
         torch.testing.assert_close(our_rewards, rewards, rtol=1e-12, atol=1e-12)

@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 
 from nash_dqn.config import general_game, general_games, general_settings, load_yaml, market_of_many
+from nash_dqn.games.base import FeatureScales, ObservationSpec
 from nash_dqn.games.basket import Basket
 from nash_dqn.games.catalogue import make, module_of
 from nash_dqn.games.interbank import Interbank
 from nash_dqn.games.market import Market
 from nash_dqn.games.mean_field import shared
 from nash_dqn.games.traders import Traders
+from nash_dqn.seeding import generator
 
+SCALES = FeatureScales(time_centre=0, time=1, price=1, impact=1, flow=1, inventory=1)
 CONFIG = load_yaml(Path(__file__).resolve().parents[2] / "config" / "config.yaml")
 
 
@@ -83,3 +86,25 @@ def test_what_cannot_be_made(game: str, settings: dict[str, Any], message: str) 
     with pytest.raises(ValueError) as refused:
         make(game, settings)
     assert message in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["basket.Basket", "interbank.Interbank"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"price": "S-Y"},
+        {"order_flow": "others_mean"},
+        {"own_flow": True},
+        {"inventories": "private"},
+        {"scales": SCALES},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_game_with_one_view_refuses_others(name: str, change: dict[str, Any]) -> None:
+    """No feature, and no scale, is quietly left out of account."""
+    game = make(name, {})
+    state = game.reset(game.sample_shocks(2, generator(1, "test_catalogue")))
+    spec = ObservationSpec(**{"inventories": "visible", **change})
+    for see in (game.observation_size, lambda spec: game.observe(state, spec)):
+        with pytest.raises(ValueError, match=rf"^observation\.{next(iter(change))} = .*: .* allows .* only$"):
+            see(spec)

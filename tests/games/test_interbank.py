@@ -134,6 +134,16 @@ def test_common_noise_moves_nobody_off_the_mean() -> None:
     assert (solve_nash(alone.as_lq()).values.at(0, at_mean) < -0.1).all()
 
 
+@pytest.mark.parametrize("sd", [None, 3.0])
+def test_excursions_are_random_rates(sd: float | None) -> None:
+    """Of twice the typical size, or of a given one, whatever the state; the same for every bank of a draw."""
+    game = Interbank(n_agents=4)
+    state = game.reset(game.sample_shocks(3, generator(1, "interbank")))
+    normals = torch.tensor([1.0, -2.0, 0.0]).view(3, 1, 1)
+    spread = 2 * game.action_scale if sd is None else sd
+    assert torch.equal(game.excursion(state, normals, sd), spread * normals.expand(3, 4, 1))
+
+
 def test_defaults_equilibrium() -> None:
     lq = Interbank().as_lq()
     values = solve_nash(lq).values.expected(lq.initial_mean, lq.initial_covariance)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nash_dqn.games.base import Observation, ObservationSpec
+from nash_dqn.games.base import FeatureScales, Observation, ObservationSpec
 from nash_dqn.games.market import Market, MarketState, Shocks
 from nash_dqn.seeding import generator
 
@@ -235,6 +235,23 @@ def test_leading_dimensions_are_arbitrary() -> None:
     torch.testing.assert_close(GENERAL.observe(lone_states[2], spec).own, seen.own[4])
 
 
+# --- excursions ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("sd", "spread"), [(None, 2.0), (10.0, 10.0)])
+def test_an_excursion_is_the_way_to_its_target_in_an_hour(sd: float | None, spread: float) -> None:
+    """nu = z - q (released code), at every step alike; z of the initial inventories' spread, 2, or of a given one."""
+    states, _ = simulate(GENERAL, rates_of(GENERAL, 5), shocks_of(GENERAL, 5))
+    normals = torch.randn(5, 1, 1, generator=generator(3, "test_market")).double()
+    for state in states[:-1]:
+        rates = GENERAL.excursion(state, normals, sd)
+        assert rates.shape == (5, 3, 1)
+        for e in range(5):
+            for i in range(3):
+                expected = spread * normals[e].item() - state.inventory[e, i].item()
+                assert rates[e, i].item() == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
 # --- gradients ----------------------------------------------------------------------------------------------
 
 
@@ -334,6 +351,63 @@ def test_observations_agree_with_a_loop(spec: ObservationSpec, n_agents: int) ->
             items = [state.inventory / sd]
             items += [(state.inventory - state.initial_inventory) / sd] if spec.own_flow else []
             torch.testing.assert_close(seen.items, torch.stack(items, -1), rtol=1e-14, atol=0)
+
+
+SCALES = FeatureScales(time_centre=0.7, time=1.3, price=0.2, impact=0.04, flow=1.7, inventory=4.5)
+
+
+@pytest.mark.parametrize("n_agents", [1, 3])
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+def test_scales_of_ones_own_agree_with_a_loop(spec: ObservationSpec, n_agents: int) -> None:
+    """Time to go less its centre, price less theta, impact, flow per agent whose flow is summed, inventories."""
+    game, spec = replace(GENERAL, n_agents=n_agents), replace(spec, scales=SCALES)
+    plain = game.observation_size(spec)
+    states, _ = simulate(game, rates_of(game, 4), shocks_of(game, 4))
+    for m, state in enumerate(states):
+        seen = game.observe(state, spec)
+        assert (seen.own.shape[-1], 0 if seen.items is None else seen.items.shape[-1]) == plain
+        for e in range(4):
+            held, start = state.inventory[e].tolist(), state.initial_inventory[e].tolist()
+            flows = [q - q0 for q, q0 in zip(held, start, strict=True)]
+            price, impact = state.price[e].item(), state.impact[e].item()
+            price -= impact if spec.price == "S-Y" else 0.0
+            for i in range(n_agents):
+                whose = range(n_agents) if spec.order_flow == "total" else [j for j in range(n_agents) if j != i]
+                flow = sum(flows[j] for j in whose) / max(len(whose), 1)
+                to_go = 3.0 - 0.75 * m
+                expected = [(to_go - 0.7) / 1.3, (price - 9.0) / 0.2, impact / 0.04, flow / 1.7, held[i] / 4.5]
+                expected += [flows[i] / 4.5] if spec.own_flow else []
+                assert seen.own[e, i].tolist() == pytest.approx(expected, rel=1e-12, abs=1e-12)
+                if seen.items is not None:
+                    assert seen.items[e, i].tolist() == pytest.approx(expected[4:], rel=1e-12, abs=1e-12)
+
+
+def test_scales_are_told_in_a_specification() -> None:
+    """As a mapping, too; market and specification go by value, so that two with other scales share nothing."""
+    spec = ObservationSpec(scales=dict(vars(SCALES)))  # type: ignore[arg-type]
+    assert spec == ObservationSpec(scales=SCALES) != ObservationSpec()
+    state = GENERAL.reset(shocks_of(GENERAL, 5))
+    plain = GENERAL.observe(state, ObservationSpec()).own
+    own = GENERAL.observe(state, spec).own
+    torch.testing.assert_close(own[..., 4] * 4.5, plain[..., 4] * 2.0)
+    wider = GENERAL.observe(state, replace(spec, scales=replace(SCALES, inventory=9.0))).own
+    torch.testing.assert_close(wider[..., 4], own[..., 4] / 2)
+    assert torch.equal(wider[..., :4], own[..., :4])
+    assert torch.equal(GENERAL.observe(state, ObservationSpec()).own, plain)
+    with pytest.raises(TypeError, match="rate"):
+        ObservationSpec(scales={**vars(SCALES), "rate": 1.0})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["time_centre", "time", "price", "impact", "flow", "inventory"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, "1", True, None, 0, -1.0])
+def test_a_scale_that_is_none_is_refused(name: str, value: Any) -> None:
+    """Zero hours to go, or less, is as good a centre as any."""
+    if name == "time_centre" and value in (0, -1.0) and value is not True:
+        assert vars(replace(SCALES, time_centre=value))[name] == value
+        return
+    least = "" if name == "time_centre" else " > 0"
+    with pytest.raises(ValueError, match=rf"^observation\.scales\.{name} = .*: allowed is a finite number{least}$"):
+        replace(SCALES, **{name: value})
 
 
 def test_visible_inventories_and_flows_hide_nothing() -> None:

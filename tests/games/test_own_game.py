@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 
-from nash_dqn.agents.nash_dqn import NashDQNRecipe, train
+from nash_dqn.agents import fictitious_play, nash_dqn
 from nash_dqn.cli import main
 from nash_dqn.config import general_game, general_settings, load_yaml, validate
 from nash_dqn.games.catalogue import make
@@ -80,5 +80,20 @@ def test_simulator_and_matrices_are_the_same_game(config: dict[str, Any]) -> Non
 def test_it_can_be_trained(config: dict[str, Any]) -> None:
     settings = general_settings(config, "nash_dqn", "oligopoly")
     recipe = {**settings["recipe"], "iterations": 20, "history_every": 10}
-    result = train(make(**settings["game"]), NashDQNRecipe.from_dict(recipe), [1, 2])
+    result = nash_dqn.train(make(**settings["game"]), nash_dqn.NashDQNRecipe.from_dict(recipe), [1, 2])
     assert len(result.history) == 4 and np.isfinite(result.history["loss"]).all()
+
+
+@pytest.mark.parametrize("spread", [None, 3.0])
+def test_its_best_responses_can_be_learned(config: dict[str, Any], spread: float | None) -> None:
+    """With excursions of the game's own size, 2 a / (N + 1) = 5, and of another."""
+    settings = general_settings(config, "fictitious_play", "oligopoly")
+    sizes = {"iterations": 2, "first_epochs": 10, "epochs": 10, "history_every": 10}
+    exploration = {**settings["recipe"]["exploration"], "target_sd": spread}
+    recipe = fictitious_play.FictitiousPlayRecipe.from_dict({**settings["recipe"], **sizes, "exploration": exploration})
+    game: Any = make(**settings["game"])
+    result = fictitious_play.train(game, recipe, [1, 2])
+    assert len(result.history) == 4 and np.isfinite(result.history["critic_loss"]).all()
+    state = game.reset(game.sample_shocks(4, generator(1, "own")))
+    away = game.excursion(state, torch.tensor([[2.0]]), spread)
+    assert torch.equal(away, torch.full((4, 3, 1), 2.0 * (spread or 5.0)))

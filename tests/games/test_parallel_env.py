@@ -1,5 +1,8 @@
 """Games for other people's learners: PettingZoo's own conformance test, and the same game as the batched one."""
 
+import copy
+import pickle
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -82,6 +85,29 @@ def test_seeds_fix_whole_episodes(game: Any, observation: ObservationSpec) -> No
     assert [episode(again, 3), episode(again, None)] == first
     assert first[0] != first[1]
     assert episode(env, 4) != first[0]
+
+
+def test_copies_without_a_seed_play_different_episodes() -> None:
+    """As SuperSuit's vector environments copy one environment, before or after its first episode."""
+    env = GameEnv(GAME)
+    fresh = [copy.deepcopy(env), pickle.loads(pickle.dumps(env)), GameEnv(GAME)]
+    episode(env, None)
+    courses = [episode(each, None) for each in (env, *fresh, copy.deepcopy(env))]
+    assert all(a != b for a, b in combinations(courses, 2))
+    env.reset(seed=1)
+    assert episode(copy.deepcopy(env), None) == episode(env, None)
+
+
+def test_actions_that_are_no_finite_numbers_are_refused() -> None:
+    env = GameEnv(GAME)
+    env.reset(seed=1)
+    chosen = actions(env, 0)
+    bad: list[tuple[Any, str]] = [(np.array([np.nan]), r"got \[nan\]")]
+    bad.append((np.zeros((1, 1)), r"got an array of shape \(1, 1\)"))
+    for wrong, said in bad:
+        with pytest.raises(ValueError, match=rf"^actions\['agent_2'\]: {said}, allowed are"):
+            env.step({**chosen, "agent_2": wrong})
+    assert np.isfinite(list(env.step(chosen)[1].values())).all()  # the episode goes on as if nothing had been said
 
 
 def test_misuse_is_refused() -> None:

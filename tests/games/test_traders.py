@@ -75,6 +75,16 @@ def test_scales_suit_all_agents() -> None:
     assert Traders().action_scale == pytest.approx(6.0 / 5.0, rel=1e-12)
 
 
+@pytest.mark.parametrize(("sd", "spread"), [(None, 6.0), (10.0, 10.0)])
+def test_excursions_are_the_markets(sd: float | None, spread: float) -> None:
+    """z - q, z of the spread that suits all agents, see above, or of a given one."""
+    game = Traders()
+    state = game.reset(game.sample_shocks(4, generator(2, "traders")).map(torch.Tensor.double))
+    normals = torch.tensor([[[1.0]], [[-1.0]], [[0.0]], [[2.0]]]).double()
+    expected = spread * normals - state.inventory.unsqueeze(-1)
+    torch.testing.assert_close(game.excursion(state, normals, sd), expected, rtol=1e-12, atol=1e-12)
+
+
 def test_last_step_by_hand() -> None:
     """One step is a static game: at S = theta, Y = 0, with c = eta + gamma, v = sum_j v_j, q'_i = q_i + v_i dt,
 

@@ -208,7 +208,7 @@ def test_actions_are_the_library_s(scenario: str, shown: dict[str, list[Policy]]
     )
     found = ask(
         f"{json.dumps(vectors.tolist())}.map((x) => {on_page(scenario)}.policies.map((policy) => "
-        "policy.members.map((_, k) => act(policy, k, x))))"
+        f"{json.dumps(SEEDS)}.map((_, k) => act(policy, k, x))))"
     )
     actions = torch.tensor(found, dtype=torch.float64).permute(1, 2, 0)
     assert expected.abs().amax((1, 2)).min() > 0.5  # the comparison is of something
@@ -262,7 +262,7 @@ def test_rewards_of_ten_episodes_are_the_library_s(
     prices = torch.tensor([episode["price"][:-1] for episode in found], dtype=torch.float64)[..., 0]
     torch.testing.assert_close(prices, torch.stack([step.state.price[0] for step in steps], 1), atol=TOLERANCE, rtol=0)
     if scenario == "other":
-        assert (prices[:, 1:] == game.price_floor).any()  # it binds somewhere
+        assert bool((prices[:, 1:] <= (game.price_floor or 0.0)).any())  # it binds somewhere
 
 
 def on_page(scenario: str) -> str:

@@ -83,8 +83,10 @@ def test_an_explosion_does_not_stretch_the_axis(along: DataFrame, find: Find, wo
     # 92 is the median of the panel of iteration 6,000, above all published losses.
     assert figure.axes[0].get_ylim()[1] == pytest.approx(2.5 * 92)
     (triangle,) = find(figure, "above")
-    assert (triangle.axes, triangle.get_xdata().tolist()) == (figure.axes[1], [10.0])
+    assert (triangle.axes, list(triangle.get_xdata())) == (figure.axes[1], [10.0])
     assert "above the axis" in words(figure)
+    along.loc[at(along, 10.0, 1), "loss"] = 1e7
+    assert [line.get_ydata()[0] for line in find(plot(along), "above")] == [1.0, 0.95]
 
 
 def test_losses_far_from_the_published_are_drawn_all_the_same(sweep: DataFrame) -> None:

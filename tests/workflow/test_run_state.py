@@ -18,7 +18,8 @@ import pytest
 from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from nash_dqn.status import RunState
+import nash_dqn
+from nash_dqn.status import RunState, render, summarise
 
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflow"
 
@@ -78,6 +79,18 @@ def test_events_become_the_state(run_state: ModuleType, tmp_path: Path) -> None:
     assert (state.active, state.failed, state.ended) == ({}, ["plot_y"], "failed")
     logger.info("done", extra={"event": LogEvent.JOB_FINISHED, "job_id": 2})
     assert RunState.read(tmp_path) == state  # nothing is written after the end
+
+
+def test_a_package_that_is_not_the_checkout_s_is_named(run_state: ModuleType, tmp_path: Path) -> None:
+    said: list[str] = []
+    logger.addHandler(SimpleNamespace(level=0, handle=lambda record: said.append(record.getMessage())))
+    watcher = run_state.Watcher()
+    watcher.start(workflow(), "/lib/site-packages/nash_dqn")
+    watcher.end("finished")
+    assert said == [f"Jobs run nash_dqn {nash_dqn.__version__} as installed in /lib/site-packages/nash_dqn."]
+    assert RunState.read(tmp_path).package == "/lib/site-packages/nash_dqn"
+    shown = render(summarise(tmp_path)).splitlines()
+    assert "  jobs run the package installed in /lib/site-packages/nash_dqn, not the checkout's" in shown
 
 
 def test_times_of_the_run_before_are_kept(run_state: ModuleType, tmp_path: Path) -> None:

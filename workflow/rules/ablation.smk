@@ -127,8 +127,7 @@ use rule exploitability as exploitability_at_beta with:
 rule beta_exploitability:
     input:
         lambda wc: [
-            gains_at_beta(wc.scenario, config["beta_sweep"]["recipe"], beta)
-            for beta in config["beta_sweep"]["betas"]
+            gains_at_beta(wc.scenario, config["beta_sweep"]["recipe"], beta) for beta in config["beta_sweep"]["betas"]
         ],
     output:
         "results/{scenario}/beta_exploitability.csv",

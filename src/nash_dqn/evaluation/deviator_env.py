@@ -16,8 +16,8 @@ from gymnasium.spaces import Box
 
 from nash_dqn.evaluation.rollout import joint_action, seats_of
 from nash_dqn.games.base import Game, ObservationSpec, Shocks, State
+from nash_dqn.games.views import Stream, bounded_action
 from nash_dqn.policy import Policy
-from nash_dqn.seeding import generator
 
 __all__ = ["DeviatorEnv"]
 
@@ -29,7 +29,8 @@ class DeviatorEnv(gymnasium.Env[Vector, Vector]):
 
     It sees its own features, then the others' items in the order of the agents; rewards are its own, undiscounted.
     Random streams of (seed, ``deviator_env``): the shocks of one episode after the other; ``reset`` without a seed goes
-    on with the stream.
+    on with the stream, and where none was ever given, each environment, copies of one too, has a stream of its own
+    (:class:`nash_dqn.games.views.Stream`).
 
     Args:
         game: the game.
@@ -63,16 +64,19 @@ class DeviatorEnv(gymnasium.Env[Vector, Vector]):
         self.action_space = Box(-bound, bound, (game.action_dim,), dtype=np.float32)
         self._bound = action_bound
         self._seats = seats_of([(policy, slice(None))], game.n_agents, 1)
-        self._stream = generator(0, "deviator_env")
+        self._stream = Stream("deviator_env")
         self._shocks: Shocks | None = None
         self._state: State | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Vector, dict[str, Any]]:
-        """Begin an episode; ``options`` are ignored, there are none."""
+        """Begin an episode; ``options`` are ignored, there are none.
+
+        Raises:
+            ValueError: the seed is no whole number >= 0.
+        """
+        stream = self._stream.begin(seed)
         super().reset(seed=seed)
-        if seed is not None:
-            self._stream = generator(seed, "deviator_env")
-        self._shocks = self.game.sample_shocks(1, self._stream).map(lambda leaf: leaf.unsqueeze(0))
+        self._shocks = self.game.sample_shocks(1, stream).map(lambda leaf: leaf.unsqueeze(0))
         self._state = self.game.reset(self._shocks)
         return self._see(self._state), {}
 
@@ -81,12 +85,13 @@ class DeviatorEnv(gymnasium.Env[Vector, Vector]):
         """Everybody acts.
 
         Raises:
-            ValueError: no episode is under way.
+            ValueError: no episode is under way, or the action is not ``[d]`` finite numbers.
         """
         if self._state is None or self._state.step == self.game.n_steps:
             raise ValueError("step: no episode is under way; call reset first")
+        own = bounded_action("action", action, self.game.action_dim, self._bound)
         actions = joint_action(self.game, self._seats, self._state).clone()
-        actions[..., self.seat, :] = torch.from_numpy(np.asarray(action)).clamp(-self._bound, self._bound)
+        actions[..., self.seat, :] = own
         self._state, rewards = self.game.step(self._state, actions, self._shocks)
         done = self._state.step == self.game.n_steps
         return self._see(self._state), float(rewards[0, 0, self.seat]), done, False, {}

@@ -16,7 +16,7 @@ from gymnasium.spaces import Box
 from pettingzoo import ParallelEnv
 
 from nash_dqn.games.base import Game, ObservationSpec, Shocks, State
-from nash_dqn.seeding import generator
+from nash_dqn.games.views import Stream, bounded_action
 
 __all__ = ["GameEnv"]
 
@@ -28,7 +28,8 @@ class GameEnv(ParallelEnv[str, Vector, Vector]):
 
     Actions are in the game's units, ``[d]`` each, their entries clipped to +- ``action_bound``; rewards are those of
     the game's ``step``, undiscounted. Random streams of (seed, ``parallel_env``): the shocks of one episode after the
-    other. ``reset`` without a seed goes on with the stream.
+    other. ``reset`` without a seed goes on with the stream; where none was ever given, each environment, copies of one
+    too, has a stream of its own (:class:`nash_dqn.games.views.Stream`).
 
     Args:
         game: the game.
@@ -59,7 +60,7 @@ class GameEnv(ParallelEnv[str, Vector, Vector]):
             name: Box(-bound, bound, (game.action_dim,), dtype=np.float32) for name in self.possible_agents
         }
         self._bound = action_bound
-        self._stream = generator(0, "parallel_env")
+        self._stream = Stream("parallel_env")
         self._shocks: Shocks | None = None
         self._state: State | None = None
 
@@ -74,10 +75,12 @@ class GameEnv(ParallelEnv[str, Vector, Vector]):
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Vector], dict[str, dict[str, Any]]]:
-        """Begin an episode; ``options`` are ignored, there are none."""
-        if seed is not None:
-            self._stream = generator(seed, "parallel_env")
-        self._shocks = self.game.sample_shocks(1, self._stream)
+        """Begin an episode; ``options`` are ignored, there are none.
+
+        Raises:
+            ValueError: the seed is no whole number >= 0.
+        """
+        self._shocks = self.game.sample_shocks(1, self._stream.begin(seed))
         self._state = self.game.reset(self._shocks)
         self.agents = list(self.possible_agents)
         return self._observe(self._state), {name: {} for name in self.agents}
@@ -88,16 +91,16 @@ class GameEnv(ParallelEnv[str, Vector, Vector]):
         """Everybody acts for one step.
 
         Raises:
-            ValueError: no episode is under way, or an agent has no action.
+            ValueError: no episode is under way, or an agent has no action, or one that is not ``[d]`` finite numbers.
         """
         if self._state is None or self._shocks is None or not self.agents:
             raise ValueError("step: no episode is under way; call reset first")
         missing = [name for name in self.agents if name not in actions]
         if missing:
             raise ValueError(f"actions: none of {', '.join(missing)}; allowed is one for each of agents")
-        of_all = torch.tensor(np.array([actions[name] for name in self.agents]), dtype=torch.float32)
-        of_all = of_all.reshape(1, self.game.n_agents, self.game.action_dim).clamp(-self._bound, self._bound)
-        self._state, rewards = self.game.step(self._state, of_all, self._shocks)
+        size = self.game.action_dim
+        of_all = [bounded_action(f"actions[{name!r}]", actions[name], size, self._bound) for name in self.agents]
+        self._state, rewards = self.game.step(self._state, torch.stack(of_all).unsqueeze(0), self._shocks)
         done = self._state.step == self.game.n_steps
         seen, names = self._observe(self._state), list(self.agents)
         if done:

@@ -113,11 +113,11 @@ class _Panel:
             look: dict[str, Any] = {"ls": "", "mfc": "none", "mew": 0.7, "color": colour, "zorder": 4}
             for losses in np.where(of, self.losses, np.nan).T:
                 axes.plot(self.betas, losses, marker, ms=2.5, transform=_aside(axes, axes.transData), gid=name, **look)
-            above = (np.where(of, self.losses, np.nan) > top).any(1)
-            if above.any():
-                edge = _aside(axes, axes.get_xaxis_transform())
-                where = (self.betas[above], np.ones(above.sum()))
-                axes.plot(*where, "^", ms=3, transform=edge, clip_on=False, gid="above", **look)
+        edge = _aside(axes, axes.get_xaxis_transform())
+        for beta, losses, reset in zip(self.betas, self.losses, self.reset, strict=True):
+            for below, of in enumerate(reset[losses > top]):  # one under the other
+                look = {"ls": "", "mfc": "none", "mew": 0.7, "color": DIVERGED if of else BLUE, "clip_on": False}
+                axes.plot([beta], [1 - 0.05 * below], "^", ms=3, transform=edge, zorder=4, gid="above", **look)
         for beta, lost in zip(self.betas, self.diverged, strict=True):
             if lost.any():
                 text: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": SMALL, "color": DIVERGED}

@@ -34,6 +34,7 @@ _PANEL_GAP, _MAP_GAP, _ROW_GAP, _ROW_HEIGHT = 4.0, 0.8, 15.0, 40.0
 _TICKS, _LEGEND, _LINE = 10.0, 6.0, 3.3  # below the maps: ticks and prices, the legend, each line of notes
 _BAR_GAP, _BAR_WIDTH = 2.5, 2.5
 _NOTE_CHARACTERS = 136
+_LONG_NAME, _SMALL_TITLE = 12, 7.0  # characters from which a panel's title needs smaller letters (points)
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,8 @@ def _draw_row(
             axes.set_xlabel(number(price, 2), fontsize=SMALL, labelpad=1)
             axes.tick_params(labelleft=panel == 0 and at == 0)
             if at == 0:
-                axes.set_title(f"{letter(row * panels + panel)} {title}, $Y$ = {number(impact, 1)}", loc="left", pad=3)
+                text = f"{letter(row * panels + panel)} {title}, $Y$ = {number(impact, 1)}"
+                axes.set_title(text, loc="left", pad=3, fontsize=_SMALL_TITLE if len(title) > _LONG_NAME else None)
             if at == 0 and panel == 0:
                 axes.set_ylabel("own inventory $q$ (shares)", labelpad=1)
     for line, text in ((1.0, "time $t$ (h)"), (4.1, "price $S$")):

@@ -73,7 +73,7 @@ _PANELS = (
 )
 # The page, in millimetres: left edges and widths of the three panels, and what stands above and below a row of them.
 _EDGES, _WIDTHS = (11.0, 66.0, 133.0), (43.0, 43.0, 34.0)
-_GUTTER = 20.0  # of the third panel, for the names of its lines
+_INDENT = 16.0  # of the third panel's title, to the left of it: above the names of its lines, clear of the second's
 _HEADING, _ABOVE, _HEIGHT, _BELOW, _LEGEND = 5.0, 14.0, 30.0, 11.0, 14.0
 _LISTED = 28  # characters of p values; of more, the least and the greatest are written
 _LINE, _AIR = 2.9, 2.3  # each line of text above the axes, and the space below them for markers on the upper edge
@@ -148,8 +148,8 @@ def plot(
                 _write_above(axes, text, lines, "k", "tests")
                 _write_above(axes, notes, len(notes), DIVERGED, "notes")
                 _draw_histograms(axes, row, panel)
-            _title(differences, 3 * at + 2, "paired differences", lines, -_GUTTER / _WIDTHS[2])
-            _write_above(differences, ["on common paths"], lines, "k", "design", -_GUTTER / _WIDTHS[2])
+            _title(differences, 3 * at + 2, "paired differences", lines, -_INDENT / _WIDTHS[2])
+            _write_above(differences, ["on common paths"], lines, "k", "design", -_INDENT / _WIDTHS[2])
             _draw_differences(differences, row)
         first = {row.colour: row.name for row in reversed(rows)}  # the authors' FP has the colour of FP
         others = {first[row.colour]: row.colour for row in rows}

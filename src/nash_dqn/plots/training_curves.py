@@ -57,7 +57,7 @@ def plot(histories: Mapping[str, DataFrame], records: Mapping[str, Mapping[str, 
     those of the second half of training are cut off and counted.
 
     Args:
-        histories: by ``algorithm/recipe``, such as ``nash_dqn/paper`` or ``fictitious_play/last``; columns as in
+        histories: by ``algorithm/recipe``, such as ``nash_dqn/paper`` or ``fictitious_play/average``; columns as in
             :data:`COLUMNS`.
         records: run records under the same names; their ``members`` have seed, transitions and stopped (iterations,
             early_stopping or diverged).
