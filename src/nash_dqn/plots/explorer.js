@@ -121,7 +121,7 @@ function estimate(values) {
 // --------------------------------------------------------------------------------------------------- charts
 
 const minus = (digits) => String(digits).replace("-", "\u2212");
-const text = (value, digits = 2) => (Number.isFinite(value) ? minus(value.toFixed(digits)) : "none");
+const text = (value, digits = 2) => minus((+value.toFixed(digits) || 0).toFixed(digits)); // no minus before zero
 const plain = (value) => minus(+value.toPrecision(6));
 
 /** The next of 1, 2 and 5 times a power of ten. */

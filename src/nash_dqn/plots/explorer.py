@@ -137,14 +137,14 @@ def _policy(policy: str, path: Path, weights: Weights, game: Market) -> dict[str
         raise ArtifactError(f"{path}: of another game than the market; give a policy of it")
     lost = {member["seed"] for member in record["members"] if member["diverged"]} if record else set()
     diverged = [seed in lost for seed in weights.seeds]
-    seeds = [f"seed {seed}" + " (diverged)" * gone for seed, gone in zip(weights.seeds, diverged, strict=True)]
+    known = [f"seed {seed}" + " (diverged)" * gone for seed, gone in zip(weights.seeds, diverged, strict=True)]
     sound = [k for k, gone in enumerate(diverged) if not gone]
     advantage, missing = _advantage(path, weights, record, game)
     plays = weights.networks["actor" if "actor" in weights.networks else "advantage"]
     return {
         "label": _label(policy),
         "colour": _COLOURS[policy if policy in _COLOURS else policy.partition("/")[0]],
-        "members": ["as released"] if policy in AUTHORS_POLICIES else seeds,
+        "members": known if policy not in AUTHORS_POLICIES else ["as released"] * len(known),
         "diverged": diverged,
         "used": sound or list(range(len(diverged))),  # in means
         "bound": weights.bound,
