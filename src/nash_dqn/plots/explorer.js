@@ -329,7 +329,7 @@ function showMeans(count) {
   const before = episode.means && episode.means.paths === paths ? episode.means.rewards : null;
   const cell = (values) => {
     const [middle, low, high] = estimate(values).map((value) => text(value, 3));
-    return `<td class="number">${middle} [${low}, ${high}]</td>`;
+    return `<td class="number">${middle} [${low},&nbsp;${high}]</td>`;
   };
   $("means").tBodies[0].innerHTML = seats.map((_, i) => `<tr><td>${i + 1}</td>${cell(rewards.map((row) => row[i]))}`
     + `${before ? cell(rewards.map((row, p) => row[i] - before[p][i])) : "<td></td>"}</tr>`).join("");
