@@ -31,9 +31,8 @@ SCENARIOS = 2  # of the smoke run's configuration, and one linear-quadratic one 
 # What a change of the training code of every policy makes again: jobs by rule, of the smoke run.
 IN_EACH_SCENARIO = {
     "train_fictitious_play": 2,
-    "train_nash_dqn": 4,
+    "train_nash_dqn": 3,
     "train_self_play": 1,
-    "beta_sweep": 1,
     "policy_grid": 1,
     "policy_distance": 1,
     "cross_play": 1,
@@ -47,7 +46,6 @@ IN_EACH_SCENARIO = {
     "cross_play_tests_page": 1,
     "ddpg_best_response_page": 1,
     "reference": 1,
-    "plot_beta_sweep": 1,
     "plot_policies": 1,
     "plot_other_policies": 3,
     "plot_cross_play": 1,
@@ -55,12 +53,13 @@ IN_EACH_SCENARIO = {
     "plot_exploitability": 1,
     "plot_data_efficiency": 1,
 }
+OF_FIG1 = {"train_nash_dqn": 2, "beta_sweep": 1, "plot_beta_sweep": 1}  # in one of them
 IN_LQ_SCENARIO = {"train_fictitious_play": 1, "train_nash_dqn": 1, "lq_error": 1, "plot_lq_policies": 1}
 EVERY_RUN = 2  # jobs that no change of a policy makes again: the table of decisions and its page
 ONCE = {"all": 1, "claims": 1, "claims_page": 1, "explorer": 1}
 EVERYTHING = {
-    rule: SCENARIOS * IN_EACH_SCENARIO.get(rule, 0) + IN_LQ_SCENARIO.get(rule, 0) + ONCE.get(rule, 0)
-    for rule in {**IN_EACH_SCENARIO, **IN_LQ_SCENARIO, **ONCE}
+    rule: SCENARIOS * IN_EACH_SCENARIO.get(rule, 0) + sum(of.get(rule, 0) for of in (OF_FIG1, IN_LQ_SCENARIO, ONCE))
+    for rule in {**IN_EACH_SCENARIO, **OF_FIG1, **IN_LQ_SCENARIO, **ONCE}
 }
 DATA_EFFICIENCY = {
     "all": 1,
@@ -182,19 +181,19 @@ def test_smoke_run_makes_every_table_and_figure(smoke_run: Checkout) -> None:
     made = smoke_run.results()
     assert all((smoke_run.run_directory / name).stat().st_size > 0 for name in made)
     trainings = [
-        *(f"nash_dqn/{name}" for name in ("paper/beta_0", "paper/beta_100", "released/beta_50", "refined/beta_0")),
-        *(f"fictitious_play/{name}" for name in ("last", "average")),
+        *(f"nash_dqn/{name}" for name in ("paper/beta_100", "released/beta_50", "refined/beta_0")),
+        *(f"fictitious_play/{name}" for name in ("released", "average")),
         "self_play/memory",
     ]
     of_training = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
-    tables = ["beta_sweep", "policy_grid", "policy_distance", "cross_play", "cross_play_tests"]
-    followed = ("nash_dqn/refined", "fictitious_play/last")
+    tables = ["policy_grid", "policy_distance", "cross_play", "cross_play_tests"]
+    followed = ("nash_dqn/refined", "fictitious_play/released")
     tables += ["exploitability", *(f"exploitability/{policy}" for policy in (*followed, "self_play/memory"))]
     tables += ["data_efficiency", *(f"data_efficiency/{policy}" for policy in followed)]
     tables += ["ddpg_best_response", *(f"ddpg_best_response/{name}" for name in ("nash_dqn/paper", followed[1]))]
     tables += ["reference"]
-    figures = ["fig1_beta_sweep", "fig2_policies", "fig3_cross_play"]
-    figures += [f"fig2_policies_{name}" for name in ("released", "refined", "reference")]
+    figures = ["fig2_policies", "fig3_cross_play"]
+    figures += [f"fig2_policies_{name}" for name in ("paper", "refined", "reference")]
     figures += ["training_curves", "exploitability", "data_efficiency", "data_efficiency_time"]
     expected = {
         "results/claims.csv",
@@ -209,6 +208,9 @@ def test_smoke_run_makes_every_table_and_figure(smoke_run: Checkout) -> None:
         for training in ("nash_dqn/lq/beta_0", "fictitious_play/lq")
         for name in of_training
     }
+    swept = ("nash_dqn/unstopped/beta_0", "nash_dqn/unstopped/beta_100")
+    expected |= {f"results/released/{training}/{name}" for training in swept for name in of_training}
+    expected |= {"results/released/beta_sweep.csv", *(f"figures/released/fig1_beta_sweep.{s}" for s in ("pdf", "png"))}
     for scenario in ("table1", "released"):
         expected |= {f"results/{scenario}/{training}/{name}" for training in trainings for name in of_training}
         expected |= {f"results/{scenario}/{name}.csv" for name in tables}
@@ -219,7 +221,7 @@ def test_smoke_run_makes_every_table_and_figure(smoke_run: Checkout) -> None:
 
 def test_records_name_their_setting(smoke_run: Checkout) -> None:
     results = smoke_run.run_directory / "results"
-    record = json.loads((results / "released/nash_dqn/paper/beta_0/run.json").read_text())
+    record = json.loads((results / "released/nash_dqn/unstopped/beta_0/run.json").read_text())
     assert record["config"]["game"]["kappa"] == 0.5
     assert record["config"]["recipe"]["penalty"]["beta"] == 0
     assert [member["seed"] for member in record["members"]] == record["seeds"] == [1, 2]
@@ -239,7 +241,7 @@ def test_policies_are_measured_along_trainings_that_are_long_enough(smoke_run: C
     table = read_table(results / "data_efficiency.csv", ["algorithm", "recipe", "seed", "transitions", "reference"])
     assert table[["algorithm", "recipe", "seed"]].to_numpy().tolist() == [
         [algorithm, recipe, seed]
-        for algorithm, recipe, seeds in (("nash_dqn", "refined", (1, 2, 3)), ("fictitious_play", "last", (1, 2)))
+        for algorithm, recipe, seeds in (("nash_dqn", "refined", (1, 2, 3)), ("fictitious_play", "released", (1, 2)))
         for seed in seeds
     ]
     assert set(table["transitions"]) == {10_000}
@@ -408,7 +410,7 @@ def test_outside_learners_are_made_on_request(finished: Checkout) -> None:
         ("sb3_td3", "same"),
         ("sb3_ddpg", "same"),
     ]
-    opponents = ("nash_dqn/paper, seed 1", "fictitious_play/last, seed 1")
+    opponents = ("nash_dqn/paper, seed 1", "fictitious_play/released, seed 1")
     assert list(zip(rows["opponents"], rows["seed"], rows["learner"], rows["deviator"], strict=True)) == [
         (name, seed, *learner) for name in opponents for seed in (9009, 9019) for learner in trained
     ]
@@ -435,9 +437,9 @@ def test_policies_are_compared_on_the_seeds_that_both_have(smoke_run: Checkout) 
     met = rewards[["comparison", "other", "seed_nash", "seed_other"]].drop_duplicates().to_numpy().tolist()
     both = [[1, 1], [2, 2]]
     assert met == [
-        *(["paper", "fictitious_play/last", *seeds] for seeds in both),
         *(["released", "fictitious_play/average", *seeds] for seeds in both),
-        *(["refined", "fictitious_play/last", *seeds] for seeds in both),
+        *(["paper", "fictitious_play/released", *seeds] for seeds in both),
+        *(["refined", "fictitious_play/released", *seeds] for seeds in both),
         *(["reference", "self_play/memory", seed, 1] for seed in (1, 2, 3)),
     ]
     distances = read_table(results / "policy_distance.csv", ["comparison", "policy_a", "policy_b", "seed_a", "seed_b"])
@@ -568,7 +570,7 @@ def test_second_run_has_nothing_to_do(smoke_run: Checkout) -> None:
     [
         ("src/nash_dqn/games/market.py", EVERYTHING),
         ("workflow/scripts/_job.py", {**EVERYTHING, "deviations": 1, "deviations_page": 1}),
-        ("src/nash_dqn/plots/fig1_beta_sweep.py", {"all": 1, "plot_beta_sweep": SCENARIOS}),
+        ("src/nash_dqn/plots/fig1_beta_sweep.py", {"all": 1, "plot_beta_sweep": 1}),
         ("workflow/scripts/plot_cross_play.py", {"all": 1, "plot_cross_play": SCENARIOS}),
         ("src/nash_dqn/evaluation/lq_error.py", {"all": 1, "lq_error": 1, "plot_lq_policies": 1}),
         ("workflow/scripts/plot_exploitability.py", {"all": 1, "plot_exploitability": SCENARIOS}),
@@ -609,9 +611,9 @@ def test_new_beta_trains_it_alone(finished: Checkout) -> None:
     finished.configure(lambda config: config["beta_sweep"].update(betas=[0, 7.5, 100]))
     assert finished.planned() == {
         "all": 1,
-        "train_nash_dqn": SCENARIOS,
-        "beta_sweep": SCENARIOS,
-        "plot_beta_sweep": SCENARIOS,
+        "train_nash_dqn": 1,
+        "beta_sweep": 1,
+        "plot_beta_sweep": 1,
         "claims": 1,
         "claims_page": 1,
     }
@@ -648,7 +650,7 @@ def test_what_changes_no_result_makes_nothing_again(finished: Checkout) -> None:
         config["scenarios"]["unused"] = {**config["scenarios"]["table1"], "kappa": 0.9}
         config["nash_dqn"]["unused"] = {**config["nash_dqn"]["paper"], "iterations": 77}
         config["self_play"]["unused"] = {**config["self_play"]["memory"], "hidden": [7]}
-        config["comparisons"]["unused"] = {"nash_dqn": "unused", "fictitious_play": "last"}
+        config["comparisons"]["unused"] = {"nash_dqn": "unused", "fictitious_play": "released"}
 
     finished.configure(add_unused)
     (finished.root / "src/nash_dqn/unused.py").write_text("")
@@ -705,7 +707,7 @@ def test_wrong_configuration_is_one_line_and_harms_nothing(
     "target",
     [
         "results/table1/nash_dqn/papr/beta_100/weights.safetensors",
-        "results/table1/exploitability/nash_dqn/last.csv",  # a recipe of another algorithm
+        "results/table1/exploitability/nash_dqn/average.csv",  # a recipe of another algorithm
         "results/table1/lq_error.csv",  # a scenario that is not linear-quadratic
         "results/released/ablation/paper-everything/weights.safetensors",  # to the first, switches are added
     ],
@@ -717,14 +719,14 @@ def test_unknown_targets_are_refused(finished: Checkout, target: str) -> None:
 
 
 def test_failure_is_told_on_the_terminal_and_in_the_log_and_spares_the_rest(finished: Checkout) -> None:
-    weights = finished.run_directory / "results/table1/fictitious_play/last/weights.safetensors"
+    weights = finished.run_directory / "results/table1/fictitious_play/released/weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     other = finished.run_directory / "figures/released/fig1_beta_sweep.png"
     other.unlink()
     run = finished.snakemake("results/table1/cross_play.csv", "figures/released/fig1_beta_sweep.png")
     assert run.returncode != 0
     log = (finished.run_directory / "logs/table1/cross_play.log").read_text()
-    message = r"ArtifactError: results/table1/fictitious_play/last/weights\.safetensors: truncated or edited"
+    message = r"ArtifactError: results/table1/fictitious_play/released/weights\.safetensors: truncated or edited"
     assert re.search(message, log)
     assert re.search(rf"^{message}.*\(see logs/table1/cross_play\.log\)$", run.stdout, re.M)
     assert other.exists()
