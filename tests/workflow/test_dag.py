@@ -507,7 +507,7 @@ def test_the_run_kept_its_state_and_no_log_has_control_characters(smoke_run: Che
     trainings = sum(count for rule, count in EVERYTHING.items() if rule.startswith("train_"))
     jobs = sum(EVERYTHING.values()) + EVERY_RUN - EVERYTHING["all"] - trainings
     assert (status["state"], status["jobs"], status["done"], status["active"]) == ("finished", jobs, jobs, [])
-    log = smoke_run.run_directory / "logs/released/train_nash_dqn/paper_beta_0.log"
+    log = smoke_run.run_directory / "logs/released/train_nash_dqn/unstopped_beta_0.log"
     step = last_step(log.read_bytes())
     assert step is not None and step.done == step.total
     logs = [*smoke_run.run_directory.glob(".snakemake/log/*.log"), *smoke_run.run_directory.rglob("logs/**/*.log")]
@@ -670,7 +670,7 @@ def test_what_changes_no_result_makes_nothing_again(finished: Checkout) -> None:
         (
             "iterations: 40",
             "iterations: forty",
-            r"nash_dqn\.paper\.iterations: got \"forty\", expected a whole",
+            r"nash_dqn\.released\.iterations: got \"forty\", expected a whole",
         ),
         (
             "{nash_dqn: paper",
