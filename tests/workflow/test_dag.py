@@ -670,7 +670,7 @@ def test_what_changes_no_result_makes_nothing_again(finished: Checkout) -> None:
         (
             "iterations: 40",
             "iterations: forty",
-            r"nash_dqn\.released\.iterations: got \"forty\", expected a whole",
+            r"nash_dqn\.paper\.iterations: got \"forty\", expected a whole",
         ),
         (
             "{nash_dqn: paper",
