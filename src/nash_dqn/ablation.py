@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+from nash_dqn.settings.files import lay_over
+
 __all__ = ["Kind", "Setting", "settings"]
 
 Kind = Literal["base", "added", "removed", "variant"]
@@ -52,5 +54,5 @@ def settings(recipes: Mapping[str, Mapping[str, Any]], section: Mapping[str, Any
             if taken:
                 found[f"{name}{sign}{switch}"] = Setting(name, switch, kind, {**here, **taken})
         for variant, values in section["variants"].get(name, {}).items():
-            found[f"{name}+{variant}"] = Setting(name, variant, "variant", {**here, **values})
+            found[f"{name}+{variant}"] = Setting(name, variant, "variant", lay_over(here, values))
     return found

@@ -13,15 +13,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-P11Form = Literal["cholesky", "absolute"]
-"""How P11 is made of a network's outputs: L L^T of a lower triangular L with a positive diagonal (text, section 4), or,
-where an action is one number, the output's absolute value (released code)."""
+from nash_dqn.settings.nash_dqn import P11Form as P11Form
 
 
 class AdvantageParameters(NamedTuple):

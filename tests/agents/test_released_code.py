@@ -37,7 +37,7 @@ from nash_dqn.seeding import generator
 
 ROOT = Path(__file__).resolve().parents[2]
 AUTHORS = Path(os.environ.get("NASH_DQN_AUTHORS", ROOT.parent / "shared" / "authors"))
-CONFIG = validate(load_yaml(ROOT / "config" / "config.yaml"), ROOT / "workflow" / "schemas" / "config.schema.yaml")
+CONFIG = validate(load_yaml(ROOT / "config" / "config.yaml"))
 GAME = Market(**scenario(CONFIG, "released"))
 E, M, N, HIDDEN, DT = 10, 10, 5, 5, 0.5
 """Episodes of an iteration, decision points, agents, hidden layers of each network, hours from point to point."""

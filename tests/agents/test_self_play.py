@@ -60,9 +60,9 @@ def same(first: TrainingResult, second: TrainingResult) -> bool:
 
 def test_recipe_from_its_configuration() -> None:
     assert recipe(observation={"price": "S-Y"}).observation == ObservationSpec(price="S-Y")
-    with pytest.raises(TypeError, match="momentum"):
+    with pytest.raises(ValueError, match="momentum: unknown key"):
         recipe(momentum=0.9)
-    with pytest.raises(TypeError, match="hidden"):
+    with pytest.raises(ValueError, match="hidden: missing"):
         SelfPlayRecipe.from_dict({key: value for key, value in SETTINGS.items() if key != "hidden"})
 
 
@@ -153,7 +153,7 @@ def test_a_step_goes_up(doubled: SelfPlay) -> None:
     assert (doubled.rewards(shocks).mean(1) > before).all()
 
 
-@pytest.mark.parametrize("rate", [1.0, 0.25, 0.0])
+@pytest.mark.parametrize("rate", [1.0, 0.25])
 def test_opponents_follow_by_their_rate(rate: float) -> None:
     trainer = SelfPlay(GAME, recipe(opponent_rate=rate), [3, 8], CPU)
     shocks = GAME.sample_shocks(8, generator(2, "test")).map(lambda leaf: leaf.expand(2, *leaf.shape))
@@ -164,8 +164,8 @@ def test_opponents_follow_by_their_rate(rate: float) -> None:
         for old, new, target in zip(before.parameters, trainer.opponents.parameters, policy.parameters, strict=True):
             assert not torch.equal(old, target)
             torch.testing.assert_close(new, (1 - rate) * old + rate * target, rtol=1e-5, atol=1e-6)
-            if rate in (0.0, 1.0):
-                assert torch.equal(new, target if rate else old)
+            if rate == 1.0:
+                assert torch.equal(new, target)
 
 
 # --- the whole run ------------------------------------------------------------------------------------------

@@ -236,7 +236,7 @@ def test_a_game_that_hides_nothing_has_one_view(game: Any, change: dict[str, Any
         (lambda: Traders(b1=(0.1,)), r"b1 = \(0.1,\): allowed are 2 numbers"),
         (lambda: Traders(b1=(0.1, 0.0)), r"b1\[1\] = 0.0: allowed is a finite number > 0"),
         (lambda: Traders(discount=(1.0, 1.5)), r"discount\[1\] = 1.5: allowed is a number in \(0, 1\]"),
-        (lambda: Traders(sigma=-1.0), "sigma = -1.0: allowed is a finite number >= 0"),
+        (lambda: Traders(sigma=-1.0), "sigma: got -1.0, expected a number >= 0"),
         (lambda: Basket(n_agents=0), "n_agents = 0: allowed is an integer >= 1"),
         (lambda: Basket(kappa=()), r"kappa = \(\): allowed is a number for each asset"),
         (lambda: Basket(theta=(1.0,)), r"theta = \(1.0,\): allowed are 2 numbers"),

@@ -1,6 +1,7 @@
 """The market against section 6 by hand, against plain Python, and what must hold of any market."""
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -394,7 +395,7 @@ def test_scales_are_told_in_a_specification() -> None:
     torch.testing.assert_close(wider[..., 4], own[..., 4] / 2)
     assert torch.equal(wider[..., :4], own[..., :4])
     assert torch.equal(GENERAL.observe(state, ObservationSpec()).own, plain)
-    with pytest.raises(TypeError, match="rate"):
+    with pytest.raises(ValueError, match="rate: unknown key"):
         ObservationSpec(scales={**vars(SCALES), "rate": 1.0})  # type: ignore[arg-type]
 
 
@@ -406,7 +407,7 @@ def test_a_scale_that_is_none_is_refused(name: str, value: Any) -> None:
         assert vars(replace(SCALES, time_centre=value))[name] == value
         return
     least = "" if name == "time_centre" else " > 0"
-    with pytest.raises(ValueError, match=rf"^observation\.scales\.{name} = .*: allowed is a finite number{least}$"):
+    with pytest.raises(ValueError, match=rf"^{name}: got .*, expected a number{least} "):
         replace(SCALES, **{name: value})
 
 
@@ -455,7 +456,7 @@ def test_observations_keep_the_precision_of_the_state() -> None:
     ("field", "value"), [("price", "Y"), ("order_flow", "mean"), ("own_flow", "yes"), ("inventories", "public")]
 )
 def test_an_unknown_feature_is_refused(field: str, value: str) -> None:
-    with pytest.raises(ValueError, match=rf"^observation\.{field} = '{value}': allowed are [^\n]*$"):
+    with pytest.raises(ValueError, match=rf'^{field}: got "{value}", expected [^\n]*$'):
         ObservationSpec(**{field: value})  # type: ignore[arg-type]
 
 
@@ -521,5 +522,5 @@ def test_a_parameter_outside_its_range_is_refused_in_one_line(field: str, value:
     with pytest.raises(ValueError) as caught:
         replace(RELEASED, **{field: value})
     message = str(caught.value)
-    assert message.startswith(f"{field} = {value!r}: allowed ")
+    assert re.match(rf"{field}: got \S+, expected (a |one of )", message)
     assert "\n" not in message

@@ -43,9 +43,10 @@ def validate_config():
 
     Returns the files of the authors' weights, none where they are not asked for.
     """
-    schema = Path(workflow.basedir) / "schemas" / "config.schema.yaml"
     try:
-        config.update(validate(config, schema))
+        checked = validate(config)
+        config.clear()
+        config.update(checked)
         return {} if config["authors"] is None else authors_files(config["authors"])
     except ConfigError as error:
         sys.exit(f"Error in the configuration: {error}")

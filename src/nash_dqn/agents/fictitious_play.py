@@ -6,8 +6,7 @@ Where agents differ, an iteration has a best response of each group, all against
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -18,115 +17,11 @@ from nash_dqn.agents.noise import Leaf, Noise
 from nash_dqn.agents.result import Run, TrainingResult
 from nash_dqn.agents.snapshots import Snapshots
 from nash_dqn.checkpoint import Checkpoint, resumed
-from nash_dqn.games.base import Game, Observation, ObservationSpec
+from nash_dqn.games.base import Game, Observation
 from nash_dqn.grouped_networks import GroupedNetwork, from_state, to_state
 from nash_dqn.networks import ActionMap, Network
-
-
-class EpsilonGreedy(NamedTuple):
-    """Exploration at single steps.
-
-    Attributes:
-        start: its probability at the first epoch of a best response.
-        end: what that falls to, linearly, as the best response ends.
-        target_sd: spread of what it leads to (:meth:`nash_dqn.games.base.Game.excursion`); None for the game's own.
-    """
-
-    start: float
-    end: float
-    target_sd: float | None
-
-    def at(self, fraction: float) -> float:
-        """Value after a fraction in [0, 1] of a best response."""
-        return self.start + (self.end - self.start) * fraction
-
-
-@dataclass(frozen=True)
-class FictitiousPlayRecipe:
-    """Settings of Algorithm 2; config/README.md gives each value's source.
-
-    Attributes:
-        observation: what agents see.
-        actor_hidden: hidden layers of u(x).
-        critic_hidden: hidden layers of Q(x, u).
-        phi_hidden: hidden layers of the DeepSets phi of either.
-        iterations: best responses B.
-        first_epochs: DDPG epochs of the first best response, against agents that do not trade.
-        epochs: DDPG epochs of each later one, which begins with the networks that the last one returned.
-        episodes_per_epoch: fresh episodes of an epoch, used once.
-        learning_rate: of AdamW, actor and critic.
-        weight_decay: decoupled.
-        target_rate: tau, the share by which targets move towards the networks after each epoch.
-        exploration: of the agent that learns.
-        action_bound: actions played are clipped to +- this.
-        action_scale: size of an action by which the actor's output is multiplied and the critic's input divided; None
-            for the game's own.
-        returned: what a best response returns and the others then play, the ``"target"`` actor or the ``"online"`` one.
-        optimisers: a later best response begins with ``"renewed"`` optimisers, or with those ``"kept"`` from the last.
-        opponents: ``"last"``: the others play agent 0's last policy (algorithm, released code); ``"average"``: in each
-            episode they all play one of the past policies, drawn uniformly, the no-trade start among them (text).
-        gradient_clip: largest gradient norm of a member's network; None for no limit.
-        largest_loss: a member whose mean critic loss exceeds this, or is not finite, has diverged; None for no limit.
-        history_every: epochs between rows of the history, each a mean over them, and between divergence checks.
-    """
-
-    observation: ObservationSpec
-    actor_hidden: Sequence[int]
-    critic_hidden: Sequence[int]
-    phi_hidden: Sequence[int]
-    iterations: int
-    first_epochs: int
-    epochs: int
-    episodes_per_epoch: int
-    learning_rate: float
-    weight_decay: float
-    target_rate: float
-    exploration: EpsilonGreedy
-    action_bound: float
-    action_scale: float | None
-    returned: Literal["target", "online"]
-    optimisers: Literal["renewed", "kept"]
-    opponents: Literal["last", "average"]
-    gradient_clip: float | None
-    largest_loss: float | None
-    history_every: int
-
-    def __post_init__(self) -> None:
-        for name, allowed in (
-            ("returned", ("target", "online")),
-            ("optimisers", ("renewed", "kept")),
-            ("opponents", ("last", "average")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(map(repr, allowed))}")
-
-    @staticmethod
-    def from_dict(settings: Mapping[str, Any]) -> FictitiousPlayRecipe:
-        """Recipe from its configuration.
-
-        Raises:
-            TypeError: a key is missing or unknown.
-            ValueError: a value is not allowed.
-        """
-        return FictitiousPlayRecipe(
-            **{
-                **settings,
-                "observation": ObservationSpec(**settings["observation"]),
-                "exploration": EpsilonGreedy(**settings["exploration"]),
-            }
-        )
-
-    @property
-    def total_epochs(self) -> int:
-        """Epochs of all best responses."""
-        return self.first_epochs + (self.iterations - 1) * self.epochs
-
-    def position(self, done: int) -> tuple[int, int]:
-        """The best response, and the epoch in it, that follow ``done`` epochs; both count from 0."""
-        if done < self.first_epochs:
-            return 0, done
-        responses, epoch = divmod(done - self.first_epochs, self.epochs)
-        return 1 + responses, epoch
+from nash_dqn.settings.fictitious_play import EpsilonGreedy as EpsilonGreedy
+from nash_dqn.settings.fictitious_play import FictitiousPlayRecipe
 
 
 class PastPolicies:

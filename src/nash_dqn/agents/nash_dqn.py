@@ -8,8 +8,7 @@ only its training sees, and what agents play is its Nash point as far as they ca
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +16,6 @@ from torch import Tensor
 from nash_dqn.advantage import (
     AdvantageParameters,
     GroupedParameters,
-    P11Form,
     grouped_advantage,
     grouped_output_size,
     label_invariant_advantage,
@@ -26,8 +24,8 @@ from nash_dqn.advantage import (
     unpack_groups,
 )
 from nash_dqn.agents.episodes import Act, Episodes, Replay, bootstrap, play_episodes
-from nash_dqn.agents.learner import Learner, half_cosine
-from nash_dqn.agents.monitor import Monitor, Returned
+from nash_dqn.agents.learner import Learner
+from nash_dqn.agents.monitor import Monitor
 from nash_dqn.agents.noise import Leaf, Noise
 from nash_dqn.agents.result import Run, TrainingResult
 from nash_dqn.agents.snapshots import Snapshots
@@ -37,203 +35,18 @@ from nash_dqn.grouped_networks import GroupedNetwork, create, from_state, to_sta
 from nash_dqn.networks import Network
 from nash_dqn.policy import mu_network
 from nash_dqn.seeding import generator
+from nash_dqn.settings.nash_dqn import Exploration as Exploration
+from nash_dqn.settings.nash_dqn import NashDQNRecipe as NashDQNRecipe
+from nash_dqn.settings.nash_dqn import P11Form
+from nash_dqn.settings.nash_dqn import Penalty as Penalty
+from nash_dqn.settings.nash_dqn import Resets as Resets
+from nash_dqn.settings.nash_dqn import Target as Target
 
 LOSS_EPISODES = 10
 """Losses are summed over the samples of this many episodes: the normalisation of the published loss axis."""
 
 
 Parameters = AdvantageParameters | GroupedParameters
-
-
-class Exploration(NamedTuple):
-    """Linear schedule from ``start`` to ``end``, which it reaches as the run ends."""
-
-    start: float
-    end: float
-
-    def at(self, fraction: float) -> float:
-        """Value after a fraction in [0, 1] of the run."""
-        return self.start + (self.end - self.start) * fraction
-
-
-class Penalty(NamedTuple):
-    """Regulariser of equation (23): beta |psi(x)|_1, or beta |psi(x)|^2 (released code), per sample."""
-
-    norm: Literal["l1", "squared"]
-    beta: float
-
-    def __call__(self, psi: Tensor) -> Tensor:
-        """``[..., d] -> [...]``."""
-        return self.beta * (psi.abs() if self.norm == "l1" else psi.square()).sum(-1)
-
-
-class Resets(NamedTuple):
-    """Weights that are kept while training goes well, and taken back when it explodes (released code).
-
-    They are looked at whenever the target network is to be renewed, by the total loss of the last iteration.
-
-    Attributes:
-        after: iterations for which nothing is looked at.
-        good_below: with a loss below this V and A are kept as good; before there are any, the first ones are.
-        above: with a loss of this or more V and A become the good ones again; their optimisers go on as they are.
-    """
-
-    after: int
-    good_below: float
-    above: float
-
-
-class Target(NamedTuple):
-    """The slow copy of V that V(x') is taken from.
-
-    Attributes:
-        refresh: iterations between copies of V into it.
-        start: ``"copy"`` of V, or ``"random"``: until the first copy a network of its own.
-        resets: None for none.
-    """
-
-    refresh: int
-    start: Literal["copy", "random"]
-    resets: Resets | None
-
-    @staticmethod
-    def from_dict(settings: Mapping[str, Any]) -> Target:
-        """Target from its configuration.
-
-        Raises:
-            TypeError: a key is missing or unknown.
-        """
-        resets = settings["resets"]
-        return Target(**{**settings, "resets": None if resets is None else Resets(**resets)})
-
-
-@dataclass(frozen=True)
-class NashDQNRecipe:
-    """Settings of Algorithm 1; config/README.md gives each value's source.
-
-    Attributes:
-        observation: what agents see.
-        critic: what the value network sees; None for the agents' observation.
-        policy: ``"nash"``: agents play mu, the advantage network's Nash point (12), which then sees what they see; or
-            ``"projected"``: the advantage network sees what the value network does, and agents play an actor of what
-            they see, fitted to its Nash point.
-        p11: how P11 is made of the advantage network's outputs, :data:`nash_dqn.advantage.P11Form`.
-        skip_terms: per-step terms beside the networks, linear in the advantage network's, quadratic in the value's.
-        value_hidden: hidden layers of the value network.
-        advantage_hidden: hidden layers of the advantage network.
-        phi_hidden: hidden layers of the DeepSets phi of either network.
-        iterations: B, at most; one iteration plays fresh episodes and makes one optimiser step per network.
-        episodes_per_iteration: fresh episodes an iteration plays.
-        minibatch_episodes: whole episodes in a minibatch.
-        replay_episodes: capacity of the replay buffer; equal to ``episodes_per_iteration`` and ``minibatch_episodes``
-            means each episode is used once.
-        learning_rate: of AdamW, both networks.
-        learning_rate_schedule: ``"constant"``, or ``"cosine"``: falling to zero along a half cosine over the run.
-        adam_beta2: decay of Adam's mean squared gradient; the default 0.999 remembers the first, large errors long.
-        weight_decay: decoupled.
-        exploration: sigma_b, standard deviation of the exploration noise, shares/hour.
-        explorers: ``"all"`` agents explore at once; or ``"one"``, agent 0, and only its transitions are learned from:
-            delta_{-i} is zero there, so that P12, P22 and psi are not learned; or ``"half"``: all in the first half of
-            the episodes, agent 0 in the rest, and an actor is fitted to what agent 0 sees in these alone.
-        opponent_gradient: whether (17)'s gradient also reaches mu where it stands for the opponents' actions, mu_{-i};
-            agent i's error says nothing about what the others should do.
-        penalty: on psi, equation (23).
-        target: the slow copy of V that V(x') is taken from; None for V itself, held fixed.
-        gradient_clip: largest gradient norm of a member's network; None for no limit.
-        watched: the loss that the next three look at, ``"total_loss"`` or ``"loss"`` of :meth:`NashDQN.update`.
-        patience: a member stops when no single iteration of so many had a lower loss than the best one before; None to
-            run all iterations.
-        returned: the weights that are returned, those of the ``"best"`` single iteration or the ``"last"``.
-        divergence_factor: a member whose mean loss exceeds this multiple of its best has diverged; None for no limit.
-            One whose loss or weights are not finite always has.
-        history_every: iterations between rows of the history, each a mean over them, and between divergence checks.
-    """
-
-    observation: ObservationSpec
-    critic: ObservationSpec | None
-    policy: Literal["nash", "projected"]
-    p11: P11Form
-    skip_terms: bool
-    value_hidden: Sequence[int]
-    advantage_hidden: Sequence[int]
-    phi_hidden: Sequence[int]
-    iterations: int
-    episodes_per_iteration: int
-    minibatch_episodes: int
-    replay_episodes: int
-    learning_rate: float
-    learning_rate_schedule: Literal["constant", "cosine"]
-    adam_beta2: float
-    weight_decay: float
-    exploration: Exploration
-    explorers: Literal["all", "one", "half"]
-    opponent_gradient: bool
-    penalty: Penalty
-    target: Target | None
-    gradient_clip: float | None
-    watched: Literal["total_loss", "loss"]
-    patience: int | None
-    returned: Returned
-    divergence_factor: float | None
-    history_every: int
-
-    def __post_init__(self) -> None:
-        for name, allowed in (
-            ("learning_rate_schedule", ("constant", "cosine")),
-            ("explorers", ("all", "one", "half")),
-            ("policy", ("nash", "projected")),
-            ("p11", ("cholesky", "absolute")),
-            ("watched", ("total_loss", "loss")),
-            ("returned", ("best", "last")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(map(repr, allowed))}")
-        if (self.explorers != "all" or self.policy != "nash") and not self.once:
-            raise ValueError(
-                f"replay_episodes = {self.replay_episodes}: with explorers = {self.explorers!r} and policy = "
-                f"{self.policy!r}, allowed is episodes_per_iteration = minibatch_episodes alone, since in an older "
-                "episode the others played an older policy"
-            )
-
-    @property
-    def once(self) -> bool:
-        """Whether each episode is used once, without a replay buffer."""
-        return self.replay_episodes == self.episodes_per_iteration == self.minibatch_episodes
-
-    @staticmethod
-    def from_dict(settings: Mapping[str, Any]) -> NashDQNRecipe:
-        """Recipe from its configuration.
-
-        Raises:
-            TypeError: a key is missing or unknown.
-            ValueError: a value is not allowed.
-        """
-        critic, target = settings["critic"], settings["target"]
-        return NashDQNRecipe(
-            **{
-                **settings,
-                "observation": ObservationSpec(**settings["observation"]),
-                "critic": None if critic is None else ObservationSpec(**critic),
-                "exploration": Exploration(**settings["exploration"]),
-                "penalty": Penalty(**settings["penalty"]),
-                "target": None if target is None else Target.from_dict(target),
-            }
-        )
-
-    @property
-    def learners(self) -> slice:
-        """The agents whose transitions are learned from."""
-        return slice(0, 1) if self.explorers == "one" else slice(None)
-
-    @property
-    def solo(self) -> slice:
-        """The episodes in which agent 0 explores alone."""
-        first = {"all": self.episodes_per_iteration, "one": 0, "half": self.episodes_per_iteration // 2}
-        return slice(first[self.explorers], None)
-
-    def rate(self, fraction: float) -> float:
-        """Learning rate after a fraction in [0, 1) of the run, relative to its start."""
-        return 1.0 if self.learning_rate_schedule == "constant" else half_cosine(fraction)
 
 
 def exploring(policy: Network, noise: Tensor) -> Act:

@@ -9,7 +9,6 @@ Algorithms 1 and 2 do not: it is a yardstick, not a competitor, and only its mea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import pandas as pd
@@ -22,45 +21,12 @@ from nash_dqn.agents.learner import Learner, half_cosine
 from nash_dqn.agents.result import Run, TrainingResult
 from nash_dqn.agents.snapshots import Snapshots
 from nash_dqn.checkpoint import Checkpoint, resumed
-from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market, Shocks
 from nash_dqn.grouped_networks import from_state, to_state
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.progress import Progress
 from nash_dqn.seeding import generator
-
-
-@dataclass(frozen=True)
-class SelfPlayRecipe:
-    """Settings of self-play.
-
-    Attributes:
-        observation: what agents see.
-        hidden: hidden layers of the policy, beside which it has linear terms per step; its inputs are decorrelated.
-        iterations: gradient steps.
-        episodes_per_iteration: fresh episodes for each.
-        learning_rate: of Adam, falling to zero along a half cosine.
-        opponent_rate: share by which the frozen copy moves towards the policy after each step; 1 copies it, less damps.
-        history_every: iterations between rows of the history.
-    """
-
-    observation: ObservationSpec
-    hidden: Sequence[int]
-    iterations: int
-    episodes_per_iteration: int
-    learning_rate: float
-    opponent_rate: float
-    history_every: int
-
-    @staticmethod
-    def from_dict(settings: Mapping[str, Any]) -> SelfPlayRecipe:
-        """Recipe from its configuration.
-
-        Raises:
-            TypeError: a key is missing or unknown.
-            ValueError: a value is not allowed.
-        """
-        return SelfPlayRecipe(**{**settings, "observation": ObservationSpec(**settings["observation"])})
+from nash_dqn.settings.self_play import SelfPlayRecipe
 
 
 class SelfPlay:

@@ -25,11 +25,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import torch
 from torch import Generator, Tensor
@@ -40,6 +38,7 @@ from nash_dqn.games.base import Game, ObservationSpec, Shocks, State, discounts
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
+from nash_dqn.settings.measures import BestResponseSettings, DeviatorClass
 
 __all__ = [
     "BestResponse",
@@ -52,41 +51,7 @@ __all__ = [
     "train",
 ]
 
-DeviatorClass = Literal["same", "memory", "history"]
-
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class BestResponseSettings:
-    """How deviators are trained; keys of the configuration.
-
-    Attributes:
-        hidden: hidden layers of the correction's network.
-        iterations: optimiser steps.
-        episodes: fresh episodes in a step, for each restart its own.
-        learning_rate: of Adam, falling to zero by half a cosine.
-        restarts: independent trainings.
-        seed: of the random streams.
-
-    Raises:
-        ValueError: a value is outside its range.
-    """
-
-    hidden: Sequence[int]
-    iterations: int
-    episodes: int
-    learning_rate: float
-    restarts: int
-    seed: int
-
-    def __post_init__(self) -> None:
-        for name in ("iterations", "episodes", "restarts"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} = {value!r}: allowed is an integer >= 1")
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate = {self.learning_rate!r}: allowed is a finite number > 0")
 
 
 class Deviation(NamedTuple):

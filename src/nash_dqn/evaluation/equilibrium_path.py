@@ -37,6 +37,7 @@ from nash_dqn.agents.learner import half_cosine
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market, Shocks
 from nash_dqn.seeding import generator
+from nash_dqn.settings.measures import PathSettings
 
 __all__ = ["COLUMNS", "PathSettings", "SmoothedMarket", "follow"]
 
@@ -74,31 +75,6 @@ class SmoothedMarket(Market):
     def _next_impact(self, impact: Tensor, total: Tensor) -> Tensor:
         decayed = impact * math.exp(-self.rho * self.dt)
         return torch.add(decayed, total * (total.square() + self.width**2) ** -0.25, alpha=self.gamma * self.dt)
-
-
-@dataclass(frozen=True)
-class PathSettings:
-    """How a path is followed.
-
-    Attributes:
-        width: of the smoothed impact, shares/hour.
-        paths: sample of paths, the same all along.
-        start_iterations: gradient steps of self-play that find the first equilibrium before Newton's method.
-        step: first arclength step, in units of sqrt(|d theta|^2 + dt^2).
-        largest_step: largest of them; steps double where Newton's method converges fast and halve where it fails.
-        points: largest number of points.
-        beyond_fold: the path is left when it has turned back by this much of t.
-        seed: of the paths.
-    """
-
-    width: float
-    paths: int
-    start_iterations: int
-    step: float
-    largest_step: float
-    points: int
-    beyond_fold: float
-    seed: int
 
 
 def follow(start: Market, end: Market, spec: ObservationSpec, settings: PathSettings) -> pd.DataFrame:

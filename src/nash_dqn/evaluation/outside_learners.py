@@ -12,13 +12,11 @@ back as they were when a training is over. Random streams of a training: the lib
 from __future__ import annotations
 
 import dataclasses
-import math
 import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,54 +32,11 @@ from nash_dqn.games.base import Game, Shocks, discounts
 from nash_dqn.games.market import Market
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
+from nash_dqn.settings.measures import OutsideLearner, OutsideSettings
 
 __all__ = ["COLUMNS", "OutsideLearner", "OutsideSettings", "compare", "train"]
 
 COLUMNS = ("learner", "seed", *LEARNER_COLUMNS[1:])
-
-OutsideLearner = Literal["ddpg", "td3"]
-"""Learners of Stable-Baselines3."""
-
-
-@dataclass(frozen=True)
-class OutsideSettings:
-    """How learners are trained; keys of the configuration.
-
-    Attributes:
-        learners: of Stable-Baselines3.
-        transitions: joint transitions of a training, of every learner.
-        trainings: of each learner.
-        environments: that Stable-Baselines3 steps at once; a gradient step follows.
-        action_bound: its actions are within +- this, which it maps to +-1, in the game's units.
-        noise: standard deviation of its exploration, Gaussian, in the game's units.
-        seed: of the first training; those of the next are ``environments`` apart.
-
-    Raises:
-        ValueError: a value is outside its range.
-    """
-
-    learners: Sequence[OutsideLearner]
-    transitions: int
-    trainings: int
-    environments: int
-    action_bound: float
-    noise: float
-    seed: int
-
-    def __post_init__(self) -> None:
-        for name in ("transitions", "trainings", "environments"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} = {value!r}: allowed is an integer >= 1")
-        if not 0 < self.action_bound < math.inf:
-            raise ValueError(f"action_bound = {self.action_bound!r}: allowed is a finite number > 0")
-        if not 0 <= self.noise < math.inf:
-            raise ValueError(f"noise = {self.noise!r}: allowed is a finite number >= 0")
-
-    @property
-    def seeds(self) -> list[int]:
-        """Of the trainings; no two share an environment's stream."""
-        return [self.seed + k * self.environments for k in range(self.trainings)]
 
 
 def train(game: Game, policy: Policy, learner: OutsideLearner, settings: OutsideSettings, seed: int) -> Policy:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self, get_args
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
 from torch import Generator, Tensor
 
+from nash_dqn.settings.game import FeatureScales as FeatureScales
+from nash_dqn.settings.game import ObservationSpec as ObservationSpec
+
 if TYPE_CHECKING:
     from nash_dqn.games.lq import LQGame
-
-PriceFeature = Literal["S", "S-Y"]
-FlowFeature = Literal["total", "others_mean"]
-Visibility = Literal["private", "visible"]
 
 
 class Observation(NamedTuple):
@@ -34,76 +31,6 @@ class Observation(NamedTuple):
     def map(self, function: Callable[[Tensor], Tensor]) -> Observation:
         """Apply a function to each tensor."""
         return Observation(function(self.own), None if self.items is None else function(self.items), self.step)
-
-
-@dataclass(frozen=True)
-class FeatureScales:
-    """Numbers that standardise what a policy sees, where they are not to follow from the game.
-
-    Attributes:
-        time_centre: hours to go at which the time feature, (T - t - time_centre) / time, is zero.
-        time: hours.
-        price: $, of the price less theta.
-        impact: $, of the transient impact.
-        flow: shares, of the order flow per agent: of its mean over those agents whose flow it sums.
-        inventory: shares, of inventories, and of an agent's own past order flow.
-
-    Raises:
-        ValueError: a number is not finite, or a scale is not above zero.
-    """
-
-    time_centre: float
-    time: float
-    price: float
-    impact: float
-    flow: float
-    inventory: float
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            if not number or (name != "time_centre" and value <= 0):
-                least = "" if name == "time_centre" else " > 0"
-                raise ValueError(f"observation.scales.{name} = {value!r}: allowed is a finite number{least}")
-
-
-@dataclass(frozen=True)
-class ObservationSpec:
-    """Which features a policy is given; a property of the policy, so that different ones can meet in one game.
-
-    Attributes:
-        price: ``"S"``, the price (text, section 6.1), or ``"S-Y"``, the price less the transient impact (released
-            code).
-        order_flow: ``"total"``, sum_j (q_j - q_{j,0}) over all agents (text), or ``"others_mean"``, the mean over the
-            others (released code).
-        own_flow: also the agent's own past order flow, q_i - q_{i,0}.
-        inventories: ``"private"`` (the paper) or ``"visible"``, the others' inventories as a label-invariant set, with
-            ``own_flow`` each with its past order flow: then nothing of the state is hidden.
-        scales: what the features are divided by, also as a mapping; None for sizes that follow from the game.
-
-    Raises:
-        ValueError: a field holds none of its allowed values.
-    """
-
-    price: PriceFeature = "S"
-    order_flow: FlowFeature = "total"
-    own_flow: bool = False
-    inventories: Visibility = "private"
-    scales: FeatureScales | None = None
-
-    def __post_init__(self) -> None:
-        scales: Any = self.scales
-        if isinstance(scales, Mapping):
-            object.__setattr__(self, "scales", FeatureScales(**scales))
-        for name, allowed in (
-            ("price", get_args(PriceFeature)),
-            ("order_flow", get_args(FlowFeature)),
-            ("own_flow", (True, False)),
-            ("inventories", get_args(Visibility)),
-        ):
-            value = getattr(self, name)
-            if value not in allowed:
-                raise ValueError(f"observation.{name} = {value!r}: allowed are {', '.join(map(repr, allowed))}")
 
 
 class State(Protocol):

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
 from nash_dqn.games.base import FeatureScales, Observation, ObservationSpec
+from nash_dqn.settings.game import ImpactLaw as ImpactLaw
+from nash_dqn.settings.game import MarketSettings
 
 if TYPE_CHECKING:
     from nash_dqn.games.lq import LQGame
-
-ImpactLaw = Literal["sqrt", "linear", "none"]
 
 # sign(v) sqrt|v| is evaluated as v / sqrt(|v| + EPS): the same to 5e-9 relative at |v| = 1 share/hour, zero at zero,
 # and with a finite slope there, which gradients through the simulator need.
@@ -75,78 +74,8 @@ class Scales(NamedTuple):
     rate: float
 
 
-@dataclass(frozen=True)
-class Market:
-    """Parameters and dynamics of the game; symbols as in Table 1.
-
-    Attributes:
-        n_agents: N, number of traders.
-        horizon: T, hours.
-        n_steps: M, decision points; a step lasts T / M hours.
-        kappa: mean reversion of the price, 1/hour (equation 20).
-        theta: level the price reverts to.
-        sigma: volatility per square-root hour.
-        gamma: transient impact of order flow (equation 21).
-        rho: decay of the transient impact, 1/hour.
-        eta: permanent impact of order flow.
-        b1: cost of trading, per (shares/hour)^2 and hour.
-        b2: penalty on terminal inventory squared.
-        b3: running penalty on inventory squared, per hour.
-        discount: gamma_i of the general game, per step.
-        impact: law of the transient impact: ``"sqrt"`` sign(v) sqrt|v| (the paper), ``"linear"`` v, or ``"none"``.
-        price_floor: lowest price, or None for no floor.
-        initial_inventory_var: variance of q_0 (released code: 50).
-        initial_price_sd: standard deviation of S_0 about theta; None takes the released code's, whose *variance* is the
-            stationary standard deviation of the price, sigma sqrt((1 - exp(-2 kappa T)) / (2 kappa)).
-        initial_impact_sd: standard deviation of Y_0; None takes the released code's 0.5 sigma.
-
-    Raises:
-        ValueError: a parameter is outside its range.
-    """
-
-    n_agents: int
-    horizon: float
-    n_steps: int
-    kappa: float
-    theta: float
-    sigma: float
-    gamma: float
-    rho: float
-    eta: float
-    b1: float
-    b2: float
-    b3: float = 0.0
-    discount: float = 1.0
-    impact: ImpactLaw = "sqrt"
-    price_floor: float | None = 0.01
-    initial_inventory_var: float = 50.0
-    initial_price_sd: float | None = None
-    initial_impact_sd: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("n_agents", "n_steps"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} = {value!r}: allowed is an integer >= 1")
-        for name in ("horizon", "b1"):
-            self._require(name, lambda v: v > 0, "a finite number > 0")
-        for name in ("kappa", "sigma", "gamma", "rho", "eta", "b2", "b3", "initial_inventory_var"):
-            self._require(name, lambda v: v >= 0, "a finite number >= 0")
-        for name in ("initial_price_sd", "initial_impact_sd"):
-            if getattr(self, name) is not None:
-                self._require(name, lambda v: v >= 0, "a finite number >= 0, or null")
-        self._require("theta", lambda v: True, "a finite number")
-        self._require("discount", lambda v: 0 < v <= 1, "a number in (0, 1]")
-        if self.price_floor is not None:
-            self._require("price_floor", lambda v: True, "a finite number, or null")
-        if self.impact not in get_args(ImpactLaw):
-            raise ValueError(f"impact = {self.impact!r}: allowed are {', '.join(map(repr, get_args(ImpactLaw)))}")
-
-    def _require(self, name: str, allowed: Callable[[float], bool], text: str) -> None:
-        value = getattr(self, name)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or not allowed(value):
-            raise ValueError(f"{name} = {value!r}: allowed is {text}")
+class Market(MarketSettings):
+    """The game of these settings, and its dynamics."""
 
     action_dim = 1
     """Each agent's action is its trading rate nu, shares per hour."""

@@ -1,0 +1,282 @@
+"""How policies are measured and studied: a section of the configuration each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from nash_dqn.settings.fields import (
+    Beta,
+    Betas,
+    Counts,
+    Distinct,
+    GameName,
+    Name,
+    Names,
+    Number,
+    Numbers,
+    Positive,
+    Positives,
+    Section,
+    Seed,
+    Seeds,
+    Settings,
+    Whole,
+    disagree,
+    knob,
+    settings,
+)
+from nash_dqn.settings.measures import BestResponseSettings, DeviatorClass, OutsideSettings, PathSettings
+
+_OF_NASH = "Recipes of `nash_dqn`, trained at their own penalty.beta"
+_OF_PLAY = "Recipes of `fictitious_play`"
+
+
+# ------------------------------------------------------------------------------------------------------ best responses
+
+
+@settings
+class Deviators(BestResponseSettings):
+    """Deviators, and how much they gain."""
+
+    validation_paths: Whole = knob("Paths on which the best restart is chosen", "paths", ge=2)
+    paths: Whole = knob(
+        "Fresh paths on which its gain is measured, against not deviating on the same paths", "paths", ge=2
+    )
+
+
+class Measured(Section):
+    """Policies, each in the profile where all agents follow it."""
+
+    nash_dqn: Names = knob(_OF_NASH)
+    fictitious_play: Names = knob(_OF_PLAY)
+    self_play: Names = knob("Recipes of `self_play`")
+
+
+@settings
+class Exploitability(Deviators):
+    """What an agent gains by leaving the profile in which all follow a trained policy."""
+
+    policies: Measured = knob("The policies that are measured")
+    reference: Name = knob("The recipe of `self_play` that Figs 2 and 3 compare with as the equilibrium")
+    deviators: Annotated[list[DeviatorClass], Distinct] = knob(
+        "What deviators see: what the policy sees (same), its own past order flow as well (memory), or also all its "
+        "earlier observations (history)",
+        min_length=1,
+    )
+    certificate_iterations: Whole = knob(
+        "As iterations, against the references alone, which the deviators are to certify", "iterations", ge=1
+    )
+    certificate_learning_rate: Number = knob("As learning_rate, against the references alone", "1", gt=0)
+
+
+@settings
+class DataEfficiency(Deviators):
+    """Exploitability and distance to the reference along a training, of the Nash-DQN and FP policies measured."""
+
+    reference: Name = knob("The recipe of `self_play` to which distances are measured")
+    deviator: DeviatorClass = knob("What the deviator sees")
+    visited_episodes: Whole = knob(
+        "Episodes of the reference's self-play, in whose states distances are measured", "episodes", ge=1
+    )
+
+
+class Opponents(Section):
+    """The policies responded to."""
+
+    nash_dqn: Names = knob(_OF_NASH)
+    fictitious_play: Names = knob(_OF_PLAY)
+
+
+class DDPGBestResponse(Section):
+    """The best response that DDPG learns, beside the deviators of `exploitability`, to the same policies."""
+
+    recipe: Name = knob("The recipe of `fictitious_play` whose first best response is learned")
+    opponents: Opponents = knob("The policies responded to")
+    members: Whole = knob("Trainings of each that are responded to, the first that did not diverge", ge=1)
+    seed: Seed = knob("Seed of the trainings and of the paths")
+
+
+@settings
+class OutsideLearners(OutsideSettings):
+    """Best responses by learners of Stable-Baselines3 and by ours to the same policies, at the same budget."""
+
+    scenarios: Names = knob("Where they are compared")
+    opponents: Opponents = knob("The policies responded to, of each the first training that did not diverge")
+    recipe: Name = knob("The recipe of `fictitious_play` of our DDPG")
+
+
+# ------------------------------------------------------------------------------------------------------------- figures
+
+
+class BetaSweep(Section):
+    """Fig 1, the Bellman error against the weight of the penalty."""
+
+    scenarios: Names = knob("Names from `run.scenarios` in which Fig 1 is made")
+    recipe: Name = knob("The recipe of `nash_dqn` that is trained at each beta")
+    betas: Betas = knob("Weights of the penalty, in place of the recipe's own", "$^2 per unit of the norm of psi")
+    iterations: Counts = knob(
+        "Iterations at which the total loss of training is read off; the recipe has to reach them", "iterations"
+    )
+    window: Whole = knob(
+        "Iterations before each, of which the total loss is the mean; a multiple of the recipe's history_every",
+        "iterations",
+        ge=1,
+    )
+    episodes: Whole = knob(
+        "Simulated episodes over which the loss of the returned weights is averaged", "episodes", ge=2
+    )
+    seed: Seed = knob("Seed of the simulated episodes, the same for every network")
+
+
+class PenaltyStudy(Section):
+    """What makes small weights of the penalty fail, on request."""
+
+    scenarios: Names = knob("Names from `scenarios`")
+    recipes: Names = knob("Recipes of `nash_dqn`, each trained at both betas; without early stopping")
+    betas: Annotated[list[Beta], Distinct] = knob(
+        "Two weights of the penalty that are compared, in place of the recipes' own",
+        "$^2 per unit of the norm of psi",
+        min_length=2,
+        max_length=2,
+    )
+    iterations: Counts = knob(
+        "Iterations at which losses and policies are compared; a policy is kept after each", "iterations"
+    )
+    window: Whole = knob(
+        "Iterations over which the loss along training is a mean; a multiple of the recipes' history_every",
+        "iterations",
+        ge=1,
+    )
+
+
+@settings
+class Axis(Settings):
+    """The agent's own inventory, evenly spaced."""
+
+    low: Number = knob("Smallest inventory", "shares")
+    high: Number = knob("Largest inventory", "shares")
+    points: Whole = knob("Number of inventories, both ends included", "points", ge=2)
+
+    def __post_init__(self) -> None:
+        if self.high <= self.low:
+            disagree(["high"], self.high, f"more than low ({self.low:g})")
+
+
+class PolicyGrid(Section):
+    """Fig 2, trading rates on a grid of states, and the distance between policies."""
+
+    prices: Annotated[list[Positive], Distinct] = knob("Prices, one heat map each", "$", min_length=1)
+    impacts: Numbers = knob("Transient impacts Y, one panel each", "$")
+    inventory: Axis = knob("The agent's own inventory, evenly spaced")
+    visited_episodes: Whole = knob(
+        "Episodes played to collect the states at which two policies are compared", "episodes", ge=1
+    )
+    seed: Seed = knob("Seed of those episodes")
+
+
+class CrossPlay(Section):
+    """Fig 3, rewards when policies meet, and the tests on them."""
+
+    points: Whole = knob("Points per profile and seed pair, each the mean over `paths` paths", "points", ge=2)
+    paths: Whole = knob("Simulated paths averaged into a point", "paths", ge=2)
+    seed: Seed = knob("Seed of the paths")
+    alpha: Number = knob("Level of the tests; intervals cover 1 - alpha", "1", default=0.05, gt=0, lt=1)
+
+
+# ------------------------------------------------------------------------------------------------------------- studies
+
+
+class Exact(Section):
+    """Learned policies against the exact equilibrium of linear-quadratic markets."""
+
+    scenarios: Names = knob("Names from `scenarios` whose impact is linear or none and whose price_floor is null")
+    nash_dqn: Names = knob(_OF_NASH)
+    fictitious_play: Names = knob(_OF_PLAY)
+    episodes: Whole = knob("Episodes in whose states actions are compared", "episodes", ge=1)
+    seed: Seed = knob("Seed of those episodes")
+
+
+@settings
+class EquilibriumPath(PathSettings):
+    """An equilibrium among linear policies, followed from one scenario to another."""
+
+    start: Name = knob("The scenario where gradient self-play finds it")
+    end: Name = knob("The scenario it is followed to, which differs in kappa and sigma alone")
+    policies: Names = knob("Recipes of `self_play`, for what an agent sees")
+
+
+class Projection(Section):
+    """Exact fixed points of the projection, in the scenarios of `lq` with hidden inventories."""
+
+    recipe: Name = knob(
+        "A recipe of `nash_dqn` with `policy` projected, for what an agent sees, and to be compared with"
+    )
+    explorations: Positives = knob("Standard deviations of an agent's exploration where it is fitted", "shares/hour")
+    damping: Number = knob("The share of each round's change that is made", "1", gt=0, le=1)
+    iterations: Whole = knob("Rounds at most", "rounds", ge=1)
+    tolerance: Number = knob(
+        "Root mean square change of an action by a round below which the projection has settled", "shares/hour", gt=0
+    )
+
+
+class Robustness(Section):
+    """Policies whose exploitability is measured on request."""
+
+    nash_dqn: Names = knob(_OF_NASH)
+
+
+Overrides = dict[Name, Any]
+
+
+class GameEntry(Section):
+    """A game beyond the paper's market, whose equilibrium is known exactly, and how its training differs."""
+
+    game: GameName = knob("Module of `nash_dqn.games`, a dot, and a class in it that is a linear-quadratic game")
+    settings: Overrides = knob("Values of the class's fields; the rest have its defaults", default={})
+    nash_dqn: Overrides = knob("What differs from the recipe `general.nash_dqn`, as with `base`; not seeds", default={})
+    fictitious_play: Overrides = knob(
+        "What differs from the recipe `general.fictitious_play`, as with `base`; not seeds", default={}
+    )
+
+
+class ManyPlayers(Section):
+    """A linear market whose impact is shared among more and more agents."""
+
+    scenario: Name = knob("A scenario whose market is linear")
+    agents: Annotated[list[Annotated[Whole, Field(ge=2)]], Distinct] = knob(
+        "Numbers of agents with which Nash-DQN is trained", "agents", min_length=2
+    )
+    seeds: Seeds = knob("Training seeds with each number of agents")
+    nash_dqn: Overrides = knob("What differs from the recipe `general.nash_dqn`, as with `base`; not seeds", default={})
+    cost_agents: Annotated[list[Annotated[Whole, Field(ge=2)]], Distinct] = knob(
+        "Numbers of agents with which iterations are timed", "agents", min_length=2
+    )
+    cost_iterations: Whole = knob("Iterations that are timed, after as many that are not", "iterations", ge=1)
+
+
+class General(Section):
+    """How the games of `games` are learned, and a market with more and more agents."""
+
+    nash_dqn: Name = knob("The recipe of `nash_dqn` from which games start, trained at its own penalty.beta")
+    fictitious_play: Name = knob("The recipe of `fictitious_play` from which games start")
+    seeds: Seeds = knob("Training seeds in every game")
+    episodes: Whole = knob("Episodes over whose states actions are compared", "episodes", ge=1)
+    seed: Seed = knob("Seed of those episodes, and of deviators and their paths")
+    many_players: ManyPlayers = knob("A linear market whose impact is shared among more and more agents")
+
+
+class Ablation(Section):
+    """What each difference between two recipes of Nash-DQN buys, one at a time in both directions."""
+
+    scenarios: Names = knob("Names from `scenarios`")
+    seeds: Seeds = knob("Training seeds of every setting")
+    base: Name = knob("The recipe of `nash_dqn` to which switches are added")
+    goal: Name = knob("The recipe of `nash_dqn` they are taken from, and from which each is removed in turn")
+    switches: Annotated[dict[Name, Names], Field(min_length=1)] = knob(
+        "Keys of a recipe that change together, by name; each key in which the two differ, once"
+    )
+    variants: dict[Name, dict[Name, Annotated[Overrides, Field(min_length=1)]]] = knob(
+        "Further trainings: what differs from base or goal, as with `base`, by name of that recipe and of the variant"
+    )

@@ -1,0 +1,443 @@
+"""Settings: what ships is complete and names its sources, and everything else is refused in one clear line."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe
+from nash_dqn.agents.nash_dqn import NashDQNRecipe
+from nash_dqn.agents.self_play import SelfPlayRecipe
+from nash_dqn.config import (
+    BETA_PATTERN,
+    ConfigError,
+    ablation_settings,
+    comparison,
+    fictitious_play_settings,
+    format_beta,
+    general_settings,
+    load_yaml,
+    nash_dqn_settings,
+    parse_beta,
+    scenario,
+    self_play_settings,
+    validate,
+)
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = ROOT / "config" / "config.yaml"
+SHIPPED = {"full": [CONFIG], "small": [ROOT / ".test" / "config" / "config.yaml"]}
+REAL: dict[str, Any] = load_yaml(CONFIG)
+DELETE = object()
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    """The shipped configuration with the value at a dotted path replaced, added or deleted."""
+    config = copy.deepcopy(REAL)
+    *parents, last = path.split(".")
+    node = config
+    for key in parents:
+        node = node[key]
+    if value is DELETE:
+        del node[last]
+    else:
+        node[last] = value
+    return config
+
+
+def rejection(config: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        validate(config)
+    return str(caught.value)
+
+
+# ------------------------------------------------------------------------------------------------------- what ships
+
+
+@pytest.mark.parametrize("paths", SHIPPED.values(), ids=SHIPPED)
+def test_what_ships_is_valid_and_reaches_the_code_without_loss(paths: list[Path]) -> None:
+    config = validate(load_yaml(*paths))
+    assert validate(config) == config
+    for section, kind in (
+        ("nash_dqn", NashDQNRecipe),
+        ("fictitious_play", FictitiousPlayRecipe),
+        ("self_play", SelfPlayRecipe),
+    ):
+        for name, recipe in config[section].items():
+            own = {key: value for key, value in recipe.items() if key != "seeds"}
+            assert asdict(kind.from_dict(own)) == own, name
+
+
+def test_scenarios_and_budgets_are_as_the_documents_say() -> None:
+    """The two scenarios differ in kappa and sigma alone, and have linear twins; lq's algorithms have one budget."""
+    of = REAL["scenarios"]
+    assert of["released"] == {**of["table1"], "kappa": 0.5, "sigma": 0.1}  # released code
+    assert (of["table1"]["kappa"], of["table1"]["sigma"]) == (0.1, 0.01)  # Table 1
+    for name in ("table1", "released"):
+        assert of[f"lq_{name}"] == {**of[name], "impact": "linear", "price_floor": None}
+    play, nash, steps = REAL["fictitious_play"]["lq"], REAL["nash_dqn"]["lq"], of["lq_table1"]["n_steps"]
+    budget = (play["first_epochs"] + (play["iterations"] - 1) * play["epochs"]) * play["episodes_per_epoch"] * steps
+    assert budget == 2_001_200  # as the configuration says
+    assert budget == pytest.approx(nash["iterations"] * nash["episodes_per_iteration"] * steps, rel=0.01)
+
+
+def test_published_recipes_have_what_was_published() -> None:
+    """The switches that the paper and the released code do not know are off."""
+    off = {"critic": None, "skip_terms": False, "learning_rate_schedule": "constant", "adam_beta2": 0.999}
+    off |= {"explorers": "all", "opponent_gradient": True}
+    for name in ("paper", "released"):
+        assert {key: REAL["nash_dqn"][name][key] for key in off} == off
+
+
+def test_small_run_differs_in_sizes_only() -> None:
+    small = load_yaml(*SHIPPED["small"])
+    assert small["scenarios"] == REAL["scenarios"]
+    sizes = {"seeds", "iterations", "episodes_per_iteration", "minibatch_episodes", "replay_episodes", "history_every"}
+    sizes |= {"patience", "target", "first_epochs", "epochs"}
+    for section in ("nash_dqn", "fictitious_play", "self_play"):
+        assert small[section].keys() == REAL[section].keys()
+        for name, recipe in small[section].items():
+            real = REAL[section][name]
+            assert {key for key in real if recipe[key] != real[key] and not key.endswith("hidden")} <= sizes, name
+            for key in ("target", "patience"):
+                assert (recipe.get(key) is None) == (real.get(key) is None), (name, key)
+
+
+def test_every_value_of_the_full_configuration_names_its_source() -> None:
+    leaf = re.compile(r"^ *(?!base:)[a-z0-9_]+: [^#\s]")
+    source = re.compile(r"Table 1|text|Fig \d|Algorithm \d|released code|our choice: \S")
+    lines = [line for line in CONFIG.read_text("utf-8").splitlines() if leaf.match(line)]
+    assert len(lines) > 100
+    for line in lines:
+        assert source.search(line.partition("  # ")[2]), line
+
+
+# ------------------------------------------------------------------------------------------------------- rejections
+
+MARKET, NASH, FP, SELF = "scenarios.table1", "nash_dqn.paper", "fictitious_play.released", "self_play.memory"
+NAN, INF = float("nan"), float("inf")
+
+# dotted path, value put there, what the line must contain: key, offending value, what is allowed
+BAD: list[tuple[str, object, list[str]]] = [
+    # unknown keys, with the nearest known one
+    ("sead", 1, ["sead: unknown key (value 1)", "expected one of device, authors, seeds,", "did you mean 'seeds'?"]),
+    (f"{MARKET}.Kappa", 0.1, [f"{MARKET}.Kappa: unknown key", "value 0.1", "did you mean 'kappa'?"]),
+    (f"{NASH}.target.resets.below", 1, ["target.resets.below: unknown key", "one of after, good_below, above"]),
+    (f"{NASH}.critic", {"price": "S", "flow": "total"}, ["critic.flow: unknown key", "order_flow"]),
+    ("run.a b\n", 1, ['run."a b\\n": unknown key']),
+    # missing keys, with what they are to be
+    ("seeds", DELETE, ["seeds: missing, expected a list of at least 1, each a whole number >= 0", "no two equal"]),
+    ("scenarios", DELETE, ["scenarios: missing, expected a mapping with at least one name"]),
+    ("cross_play", DELETE, ["cross_play: missing, expected a mapping with the keys points, paths, seed, alpha"]),
+    (f"{MARKET}.n_steps", DELETE, [f"{MARKET}.n_steps: missing, expected a whole number >= 1 (steps)"]),
+    (f"{NASH}.target.start", DELETE, [f"{NASH}.target.start: missing", 'one of "random", "copy"']),
+    # out of range
+    (f"{MARKET}.n_agents", 1, [f"{MARKET}.n_agents: got 1, expected a whole number >= 2"]),
+    (f"{MARKET}.discount", 1.01, [f"{MARKET}.discount: got 1.01, expected a number > 0 and <= 1"]),
+    (f"{MARKET}.initial_price_sd", -1, ["initial_price_sd: got -1, expected a number >= 0 or null ($)"]),
+    (f"{NASH}.patience", 0, [f"{NASH}.patience: got 0, expected a whole number >= 1 or null (iterations)"]),
+    (f"{NASH}.value_hidden", [32, 0], [f"{NASH}.value_hidden[1]: got 0, expected a whole number >= 1"]),
+    ("beta_sweep.betas", [], ["beta_sweep.betas: got [], expected a list of at least 1, each a number >= 0"]),
+    ("penalty_study.betas", [0], ["penalty_study.betas: got [0], expected a list of 2, each"]),
+    # not finite, or of the wrong type
+    (f"{MARKET}.kappa", NAN, [f"{MARKET}.kappa: got .nan, expected a number >= 0", "must be finite"]),
+    (f"{MARKET}.price_floor", -INF, ["price_floor: got -.inf, expected a number or null", "must be finite"]),
+    (f"{MARKET}.theta", 10**400, [f"{MARKET}.theta: got 1000", "expected a number > 0"]),
+    (f"{MARKET}.n_steps", 5.0, ["n_steps: got 5.0, expected a whole number", "write 5, without a decimal point"]),
+    (f"{MARKET}.n_agents", 5.5, [f"{MARKET}.n_agents: got 5.5, expected a whole number >= 2"]),
+    ("beta_sweep.betas", [True], ["beta_sweep.betas[0]: got true, expected a number >= 0"]),
+    (f"{MARKET}.n_steps", True, [f"{MARKET}.n_steps: got true, expected a whole number >= 1"]),
+    (f"{NASH}.skip_terms", 1, [f"{NASH}.skip_terms: got 1, expected true or false"]),
+    (f"{NASH}.learning_rate", "1.25E-3", ['got "1.25E-3"', "was read as text: write 0.00125 or 1.25e-3"]),
+    (f"{NASH}.iterations", "2e4", ['iterations: got "2e4", expected a whole number >= 1', "write 20000"]),
+    (f"{MARKET}.kappa", None, [f"{MARKET}.kappa: got null, expected a number >= 0"]),
+    (f"{MARKET}.kappa", "x" * 500, [f'{MARKET}.kappa: got "xxx', "..., expected a number >= 0"]),
+    (f"{MARKET}.kappa", "a\nb\u2028c", ["expected a number >= 0"]),
+    (f"{NASH}.target", 50, [f"{NASH}.target: got 50, expected a mapping with the keys refresh, start, resets or null"]),
+    ("scenarios", {}, ["scenarios: got {}, expected a mapping with at least one name"]),
+    ("seeds", 3, ["seeds: got 3, expected a list of at least 1, each a whole number"]),
+    ("authors", 3, ["authors: got 3, expected the path of a folder or null"]),
+    # choices
+    (
+        f"{NASH}.explorers",
+        True,
+        ['explorers: got true, expected one of "all"', "YAML reads yes, no, on and off as true"],
+    ),
+    ("device", "CUDA", ['device: got "CUDA", expected one of "auto", "cpu", "cuda"; did you mean \'cuda\'?']),
+    ("exploitability.deviators", ["memroy"], ['deviators[0]: got "memroy"', "did you mean 'memory'?"]),
+    # duplicates
+    ("beta_sweep.betas", [0, 1, 1.0], ["betas[2]: got 1.0, expected no duplicates, but beta_sweep.betas[1] is 1"]),
+    ("lq.nash_dqn", ["lq", "lq"], ['lq.nash_dqn[1]: got "lq", expected no duplicates']),
+    # names that refer to others
+    ("run.scenarios", ["tabel1"], ['run.scenarios[0]: got "tabel1"', "(table1, released, ", "mean 'table1'?"]),
+    ("beta_sweep.scenarios", ["lq_released"], ["beta_sweep.scenarios[0]: got", "a name from run.scenarios (released,"]),
+    ("exploitability.policies.self_play", ["same"], ['exploitability.reference: got "memory"', "self_play (same)"]),
+    ("general.many_players.scenario", "lq", ['many_players.scenario: got "lq", expected a name from scenarios']),
+    ("comparisons.authors", {"nash_dqn": "paper", "fictitious_play": "released"}, ['name "authors", expected another']),
+    ("comparisons.paper.self_play", "memory", ["comparisons.paper: got {", "either fictitious_play or self_play"]),
+    # values that must agree
+    (f"{MARKET}.price_floor", 10, ["price_floor: got 10, expected a number below theta (10) or null"]),
+    (f"{NASH}.replay_episodes", 9, ["replay_episodes: got 9, expected at least episodes_per_iteration (10)"]),
+    (f"{NASH}.iterations", 50, [f"{NASH}.iterations: got 50, expected at least history_every (100)"]),
+    (f"{FP}.first_epochs", 99, [f"{FP}.first_epochs: got 99, expected at least history_every (100)"]),
+    (f"{SELF}.iterations", 99, [f"{SELF}.iterations: got 99, expected at least history_every (100)"]),
+    ("nash_dqn.refined.minibatch_episodes", 5, ["minibatch_episodes: got 5, expected replay_episodes (40), as with"]),
+    (f"{NASH}.target.resets.above", 99, ["target.resets.above: got 99, expected at least good_below (100)"]),
+    ("policy_grid.inventory.high", -10, ["inventory.high: got -10, expected more than low (-10)"]),
+    (f"{NASH}.seeds", [5, 6], ["comparisons.paper: got the seeds [5, 6] of nash_dqn.paper and [1, 2, 3, 4] of fict"]),
+    ("beta_sweep.recipe", "refined", ["expected a recipe with policy: nash and critic"]),
+    ("beta_sweep.recipe", "paper", ['beta_sweep.recipe: got "paper", expected a recipe with patience: null']),
+    ("beta_sweep.window", 150, ["beta_sweep.window: got 150, expected a multiple of history_every (100) of unstopped"]),
+    ("beta_sweep.iterations", [900], ["iterations[0]: got 900, expected a multiple of 100 from 1000 to 20000"]),
+    ("penalty_study.iterations", [15000], ["penalty_study.iterations[0]: got 15000, expected one of 100, 200, 500,"]),
+    ("projection.recipe", "paper", ['projection.recipe: got "paper", expected a recipe with policy: projected']),
+    ("lq.scenarios", ["table1"], ['lq.scenarios[0]: got "table1"', 'impact "linear" or "none" and price_floor null']),
+    ("outside_learners.transitions", 25610, ["transitions: got 25610", "a multiple of 100 (of DDPG, an epoch's)"]),
+    # games and the ablation, whose recipes are put together of others
+    ("games.traders.game", "../traders.Traders", ['games.traders.game: got "../traders.Traders", expected a module']),
+    ("games.traders.nash_dqn", {"exploratio": 1}, ["nash_dqn.exploratio: unknown key", "did you mean 'exploration'?"]),
+    ("games.traders.nash_dqn", {"seeds": [1]}, ["traders.nash_dqn.seeds: got [1], expected no seeds, as all games"]),
+    (
+        "games.many_players_5",
+        {"game": "traders.Traders"},
+        ['games: got "many_players_5"', "do not start with many_pla"],
+    ),
+    ("ablation.goal", "paper", ['ablation.goal: got "paper", expected a recipe that differs from base (paper)']),
+    ("ablation.switches.noise", DELETE, ["every key in which paper and refined differ, but exploration has no switch"]),
+    ("ablation.switches.again", ["critic"], ['switches.again[0]: got "critic", expected each key in one switch']),
+    ("ablation.switches.noise", ["seeds"], ['switches.noise[0]: got "seeds", expected a key of a nash_dqn recipe']),
+    ("ablation.variants.lq", {}, ['ablation.variants: got the name "lq", expected base or goal (paper, refined)']),
+    ("ablation.variants.refined.noise", {"weight_decay": 0}, ["refined.noise: got", "a name that is no switch's"]),
+    ("ablation.variants.refined.x", {"penalty": {"beta": -1}}, ['ablation."refined+x".penalty.beta: got -1, expected']),
+    # bases
+    (
+        f"{NASH}.base",
+        "papr",
+        [f'{NASH}.base: got "papr", expected a name from nash_dqn (paper', "did you mean 'paper'?"],
+    ),
+    (f"{NASH}.base", ["lq"], [f'{NASH}.base: got ["lq"], expected a name from nash_dqn']),
+    (f"{NASH}.base", "paper", [f"{NASH}.base: got", "expected one that does not lead back to it (paper -> paper)"]),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "fragments"), BAD, ids=[f"{i}-{case[0][:30]}" for i, case in enumerate(BAD)])
+def test_bad_value_is_refused_with_key_value_and_what_is_allowed(
+    path: str, value: object, fragments: list[str]
+) -> None:
+    message = rejection(changed(path, value))
+    for fragment in fragments:
+        assert fragment in message
+    assert len(message.splitlines()) == 1
+    assert len(message) < 500
+
+
+def test_keys_must_be_text_and_a_misspelling_is_named_rather_than_the_key_it_leaves_missing() -> None:
+    tops: list[object] = [None, [], "device: cpu", 3]
+    for config in tops:
+        assert re.match(
+            r"config: got .*expected a mapping with the keys device, authors, seeds, run", rejection(config)
+        )
+    for section, key, message in (
+        ("scenarios", 1, "scenarios: got the name 1"),
+        ("run", False, "run.false: unknown key (value {}), expected one of scenarios, comparisons; YAML reads"),
+    ):
+        wrong: Any = copy.deepcopy(REAL)
+        wrong[section][key] = {}
+        assert message in rejection(wrong)
+    misspelt = changed(f"{MARKET}.kappa", DELETE)
+    misspelt["scenarios"]["table1"]["kapa"] = 0.1
+    assert rejection(misspelt).startswith(f"{MARKET}.kapa: unknown key")
+
+
+HOSTILE = [
+    "",
+    " ",
+    "a b",
+    "a'b",
+    'a"b',
+    "a;b",
+    "$(id)",
+    "../x",
+    "..",
+    "/etc",
+    "a/b",
+    "-rf",
+    "a\n",
+    "a\x00",
+    "a.b",
+    "a*",
+]
+HOSTILE += ["{a}", "A", "1a", "_a", "ä", "a" * 41]
+NAMED = ["scenarios", "nash_dqn", "fictitious_play", "self_play", "comparisons", "games", "ablation.switches"]
+NAMED += ["games.traders.settings", "games.traders.nash_dqn", "general.many_players.nash_dqn", "ablation.variants"]
+NAMED += ["ablation.variants.refined", "ablation.variants.refined.target_network"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_hostile_name_gets_into_a_path_or_a_shell(name: str) -> None:
+    """Whether it is the name of something or refers to it."""
+    expected = "expected a name of lower-case letters, digits and underscores"
+    for path in NAMED:
+        config: Any = copy.deepcopy(REAL)
+        node = config
+        for key in path.split("."):
+            node = node.setdefault(key, {})
+        node[name] = {}
+        message = rejection(config)
+        assert message.startswith(path.split(".")[0]) and "got the name" in message and expected in message, path
+        assert len(message.splitlines()) == 1
+    for path, value in (("run.scenarios", [name]), ("beta_sweep.recipe", name), ("comparisons.paper.self_play", name)):
+        message = rejection(changed(path, value))
+        assert message.startswith(f"{path}") and expected in message and len(message.splitlines()) == 1
+
+
+# --------------------------------------------------------------------------------------- what settings mean, and bases
+
+
+def test_settings_are_compared_as_what_they_mean() -> None:
+    """Order of keys and of sets of numbers, 10 or 10.0, a default spelt out or not, null or nothing: the same bytes."""
+    other = json.loads(json.dumps(REAL), object_pairs_hook=lambda pairs: dict(reversed(pairs)))
+    other["scenarios"]["table1"] |= {"theta": 10.0, "b3": 0.0}
+    other["seeds"], other["beta_sweep"]["betas"] = [4, 3, 2, 1], [500.0, 100, 75, 50, 25, 10, 1, 0]
+    del other["device"], other["nash_dqn"]["paper"]["critic"], other["scenarios"]["released"]["initial_price_sd"]
+    other["comparisons"]["paper"]["self_play"] = None
+    other["games"]["traders"]["nash_dqn"]["exploration"] = {"end": 1.3, "start": 2.2}
+    first, second = validate(REAL), validate(other)
+    assert first == second
+    for section in ("scenarios", "nash_dqn", "fictitious_play", "self_play"):  # entries keep the order that is given
+        for name in first[section]:
+            assert json.dumps(first[section][name]) == json.dumps(second[section][name])
+    for section in ("seeds", "run", "beta_sweep", "policy_grid", "exploitability", "lq", "equilibrium_path"):
+        assert json.dumps(first[section]) == json.dumps(second[section]), section
+    changes = ("refined+large_networks", "paper+noise")
+    for settings in (lambda config: general_settings(config, "nash_dqn", "traders"), *map(ablated, changes)):
+        assert json.dumps(settings(first)) == json.dumps(settings(second))
+    assert validate(changed(f"{MARKET}.theta", 11))["scenarios"] != first["scenarios"]
+
+
+def ablated(setting: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda config: ablation_settings(config, "released", setting)
+
+
+def test_a_base_gives_all_that_an_entry_does_not() -> None:
+    """Mappings merge by key, lists and null replace, chains are followed, in whichever order entries stand."""
+    config = copy.deepcopy(REAL)
+    config["nash_dqn"]["first"] = {"base": "second", "penalty": {"beta": 7}, "target": {"resets": None}}
+    config["nash_dqn"]["second"] = {"base": "released", "value_hidden": [3], "patience": None}
+    config["scenarios"]["calm"] = {"base": "lq_table1", "sigma": 0.001}
+    complete = validate(config)
+    released, target = complete["nash_dqn"]["released"], {**REAL["nash_dqn"]["released"]["target"], "resets": None}
+    second = {**released, "value_hidden": [3], "patience": None}
+    assert complete["nash_dqn"]["second"] == second
+    assert complete["nash_dqn"]["first"] == {**second, "penalty": {"norm": "squared", "beta": 7}, "target": target}
+    assert complete["scenarios"]["calm"] == {**complete["scenarios"]["lq_table1"], "sigma": 0.001}
+    config["nash_dqn"]["second"]["base"] = "first"
+    assert rejection(config).endswith("expected one that does not lead back to it (first -> second -> first)")
+    assert config["nash_dqn"]["first"]["base"] == "second"  # what was given stays as it was
+
+
+def test_files_are_laid_over_each_other_before_bases_are_filled_in(tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text(
+        "nash_dqn:\n  slow: {base: released, learning_rate: 0.0001}\n  released: {weight_decay: 0.5}\n"
+        "games: {basket: null, interbank: null}\nseeds: [7]\n"
+    )
+    config = validate(load_yaml(CONFIG, path))
+    assert config["seeds"] == [7] and list(config["games"]) == ["traders"]
+    recipes = config["nash_dqn"]
+    assert recipes["slow"] == {**recipes["released"], "learning_rate": 0.0001}
+    assert recipes["released"]["weight_decay"] == recipes["others_constant"]["weight_decay"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a: 1\nb: [1, 2\n", "line 3, column 1: expected ',' or ']'"),
+        (b"a: 1\n\tb: 2\n", "line 2, column 1: found character '\\t' that cannot start any token"),
+        (b"a: 1\nb: {c: 1, c: 2}\n", 'line 2, column 11: duplicate key "c", expected each key once'),
+        (b"a: 1\nb: \xe9\n", "line 2, column 4: not UTF-8"),
+        (b"a: 1\nb: 1:30\n", 'line 2, column 4: YAML reads "1:30" as 90, a number to base 60: write 90'),
+        (b"a: 0100\n", 'line 1, column 4: YAML reads "0100" as 64, a number to base 8: write 64 or 100'),
+        (b"a: 1\nb: 2026-13-01\n", 'line 2, column 4: cannot read "2026-13-01"'),
+        (b"a: !!python/object:os.system x\n", "line 1, column 4: could not determine a constructor"),
+        (b"a: !!set {x, y}\n", "line 1, column 4: could not determine a constructor"),
+        (b"a: 1\n---\nb: 2\n", "line 2, column 1: but found another document"),
+        (b"? [a]\n: 1\n", "line 1, column 3: found unhashable key"),
+        (b"a: \x07\n", "not YAML: unacceptable character"),
+        (b"[" * 5000, "nested too deeply"),
+        (b"", "the file is empty, expected a mapping"),
+        (b"- a\n- b\n", 'got ["a", "b"] at the top level, expected a mapping'),
+    ],
+)
+def test_unreadable_yaml_names_file_line_and_column(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load_yaml(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml: cannot read: No such file"):
+        load_yaml(tmp_path / "none.yaml")
+    with pytest.raises(ConfigError, match="cannot read: Is a directory"):
+        load_yaml(tmp_path)
+
+
+# --------------------------------------------------------------------------------------------- what is trained
+
+
+@pytest.mark.parametrize(
+    ("beta", "text"), [(100.0, "100"), (0.5, "0.5"), (-0.0, "0"), (1e-7, "1e-07"), (1000000, "1000000")]
+)
+def test_beta_in_paths(beta: float, text: str) -> None:
+    assert format_beta(beta) == text
+    assert parse_beta(text) == beta
+    assert re.fullmatch(BETA_PATTERN, text)
+
+
+@pytest.mark.parametrize("text", ["", "1e2", "100.0", "0100", "-1", "nan", "inf", "1_0", " 1", "1\n", "٣", "x"])
+def test_malformed_beta_in_a_path(text: str) -> None:
+    with pytest.raises(ConfigError, match="beta: got .*, expected a number >= 0 written as 100 or 0.5"):
+        parse_beta(text)
+
+
+def test_settings_of_a_training() -> None:
+    config = validate(REAL)
+    before = copy.deepcopy(config)
+    paper = {key: value for key, value in config["nash_dqn"]["paper"].items() if key != "seeds"}
+    settings = nash_dqn_settings(config, "released", "paper", "0.5")
+    assert settings == {
+        **{"scenario": "released", "recipe_name": "paper", "game": config["scenarios"]["released"]},
+        **{"recipe": {**paper, "penalty": {"norm": "l1", "beta": 0.5}}, "seeds": [1, 2, 3, 4], "device": "cpu"},
+    }
+    settings["seeds"].append(4)
+    settings["game"]["kappa"] = 7
+    assert before == config
+    # however beta is written, the settings are the same, so nothing is retrained
+    spellings = [nash_dqn_settings(config, "released", "paper", beta) for beta in ("100", 100, 100.0)]
+    assert repr(spellings[0]) == repr(spellings[1]) == repr(spellings[2])
+    assert fictitious_play_settings(config, "table1", "average")["recipe"]["opponents"] == "average"
+    assert fictitious_play_settings(config, "lq_table1", "lq")["seeds"] == [1, 2, 3, 4, 5]  # the recipe's own
+    assert self_play_settings(config, "released", "same")["game"] == scenario(config, "released")
+    expected = {"paper": {"nash_dqn": "paper", "fictitious_play": "released"}}
+    expected["reference"] = {"nash_dqn": "refined", "self_play": "memory"}
+    assert {name: comparison(config, name) for name in expected} == expected
+
+
+def test_settings_of_unknown_names() -> None:
+    with pytest.raises(ConfigError, match=r'got "tabl", expected a name from scenarios .*mean \'table1\'\?'):
+        scenario(REAL, "tabl")
+    with pytest.raises(ConfigError, match=r"nash_dqn: got \"last\", expected a name from nash_dqn \(paper, rel"):
+        nash_dqn_settings(REAL, "table1", "last", 0)
+    with pytest.raises(ConfigError, match='beta: got "1e2"'):
+        nash_dqn_settings(REAL, "table1", "paper", "1e2")
