@@ -48,8 +48,8 @@ api: $(READY_TEST) ## the library's functions and classes, from their docstrings
 bench: $(READY) ## time training and evaluation on this machine, as a table
 	$(IN_VENV) python -m nash_dqn.bench
 
-record: $(READY) ## copy the finished run to docs/ and write the tables of docs/replication.md
-	$(IN_VENV) python -m nash_dqn.record --results results --figures figures --docs docs
+record: $(READY) ## copy the finished run to docs/ and write its tables; RUN="..." has its options of snakemake
+	$(IN_VENV) python -m nash_dqn.record $(RUN)
 
 # A stamp is the last thing a set-up writes, so an interrupted one is done over. It holds the checkout's path: an
 # environment does not survive being moved, and neither does one whose interpreter is gone.

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from nash_dqn.progress import Progress, Step, last_step
+from nash_dqn.progress import Progress, Step, duration, last_step
 
 
 class Clock:
@@ -56,3 +56,9 @@ def test_last_line_of_a_log_counts() -> None:
     assert last_step(b"22:00:09 1 of 20 iterations, mean loss 3\n") == Step(1, 20, None, None)
     assert last_step(b"22:00:01 process 7 on node\n") is None
     assert last_step(b"") is None
+
+
+def test_durations_have_two_units_at_most() -> None:
+    times = {0.04: "0.0 s", 9.94: "9.9 s", 9.96: "10 s", 119.4: "119 s", 119.6: "2 min", 3569: "59 min"}
+    times |= {3571: "1 h 00 min", 7500: "2 h 05 min", 36 * 3600: "36 h 00 min"}
+    assert {seconds: duration(seconds) for seconds in times} == times

@@ -1,8 +1,9 @@
 """Recording a finished run: what is written, and which runs are refused."""
 
-import json
 import math
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,33 +11,17 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from nash_dqn import progress, record
-from nash_dqn.config import fictitious_play_settings, load_yaml, nash_dqn_settings, self_play_settings
+from nash_dqn import record
+from nash_dqn.artifacts import write_csv, write_json
 from nash_dqn.evaluation.claims import COLUMNS
 from nash_dqn.evaluation.cross_play import TEST_COLUMNS
 from nash_dqn.evaluation.exploitability import COLUMNS as EXPLOITABILITY_COLUMNS
-from nash_dqn.record import (
-    Job,
-    RecordError,
-    Training,
-    read_block,
-    render_bench,
-    render_claims,
-    render_summary,
-    render_times,
-)
+from nash_dqn.record import RecordError, read_block, render_bench, render_claims, render_summary, render_times
 
-CONFIG = Path(__file__).resolve().parents[1] / ".test" / "config" / "config.yaml"
 PAGE = "# Record\n\n" + "".join(
     f"<!-- {n}:begin -->\nold\n<!-- {n}:end -->\n\ntext\n" for n in ("claims", "times", "bench")
 )
 NAN = math.nan
-README = "# Project\n\n<!-- summary:begin -->\nold\n<!-- summary:end -->\n"
-TABLES = ["policy_grid", "policy_distance", "cross_play", "cross_play_tests", "exploitability"]
-TABLES += ["data_efficiency", "ddpg_best_response", "reference"]
-PICTURES = ["fig2_policies", *(f"fig2_policies_{n}" for n in ("paper", "refined", "reference"))]
-PICTURES += ["fig3_cross_play", "training_curves", "exploitability", "data_efficiency", "data_efficiency_time"]
-TIMED = "s\th:m:s\tmax_rss\n2.5\t0:00:02\t310.5\n"
 
 
 def claims(*rows: tuple[Any, ...]) -> pd.DataFrame:
@@ -132,54 +117,32 @@ def test_numbers_have_the_digits_that_mean_something(numbers: tuple[float, ...],
     assert tuple(cell.strip() for cell in row.split("|")[4:7]) == expected
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.04, "0.0 s"),
-        (9.94, "9.9 s"),
-        (9.96, "10 s"),
-        (119.4, "119 s"),
-        (119.6, "2 min"),
-        (3569, "59 min"),
-        (3571, "1 h 00 min"),
-        (7500, "2 h 05 min"),
-        (36 * 3600, "36 h 00 min"),
-    ],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert progress.duration(seconds) == text
-
-
-def run_record(seconds: float, *stopped: str) -> dict[str, Any]:
+def run_record(algorithm: str, recipe: str, seconds: float, *stopped: str, beta: float | None = None) -> dict[str, Any]:
     return {
+        "kind": "training",
+        **{"scenario": "released", "algorithm": algorithm, "recipe_name": recipe},
+        "config": {"recipe": {} if beta is None else {"penalty": {"beta": beta}}},
         "versions": {"nash_dqn": "0.1.0", "python": "3.11.9", "torch": "2.13.0"},
-        "threads": 1,
-        "machine": "x86_64",
-        "system": "Linux",
-        "device": "cpu",
-        "peak_memory_mib": 400,
-        "wall_seconds": seconds,
+        **{"threads": 1, "machine": "x86_64", "system": "Linux", "device": "cpu"},
+        **{"peak_memory_mib": 400, "wall_seconds": seconds},
         "members": [{"iterations": 20000 - 1000 * k, "stopped": end} for k, end in enumerate(stopped)],
     }
 
 
+NASH = run_record("nash_dqn", "paper", 100, "iterations", "diverged", beta=100.0)
+FP = run_record("fictitious_play", "last", 5000, "iterations", "iterations")
+
+
 def test_times_of_trainings_and_jobs() -> None:
-    text = render_times(
-        [
-            Training("released", "nash_dqn", "paper", 100.0, Path(), run_record(100, "iterations", "diverged")),
-            Training("released", "fictitious_play", "last", None, Path(), run_record(5000, "iterations", "iterations")),
-        ],
-        [Job("cross_play", "released", 600.0, 412.6), Job("claims", "", 0.7, NAN)],
-    )
+    text = render_times([NASH, FP], [600.0, 0.7])
     assert text.splitlines()[0] == (
         "1 h 35 min of one core in all: 2 trainings 1 h 25 min, 2 evaluations and figures 10 min. "
         "Made with nash_dqn 0.1.0, Python 3.11.9, torch 2.13.0, 1 thread, device cpu, x86_64 Linux."
     )
-    assert (
-        "| released | Nash-DQN | paper | 100 | 20,000, 19,000 | 1 ran to the end, 1 diverged | 100 s | 400 MiB |"
-        in text
-    )
-    assert "| released | fictitious play | last |  | 20,000, 19,000 | 2 ran to the end | 1 h 23 min | 400 MiB |" in text
+    assert text.splitlines()[4:] == [
+        "| released | Nash-DQN | paper | 100 | 20,000, 19,000 | 1 ran to the end, 1 diverged | 100 s | 400 MiB |",
+        "| released | fictitious play | last |  | 20,000, 19,000 | 2 ran to the end | 1 h 23 min | 400 MiB |",
+    ]
 
 
 def test_block_is_replaced_and_read_back() -> None:
@@ -205,217 +168,119 @@ def test_page_without_proper_markers_is_refused(page: str, complaint: str) -> No
 
 # ------------------------------------------------------------------------------------- a whole run
 
+SNAKEFILE = """
+rule all:
+    input: "figures/a.png",
+rule draw:
+    input: "results/a.csv",
+    output: "figures/a.png",
+    shell: "cp {input} {output}"
+rule table:
+    output: "results/a.csv",
+    shell: "echo a > {output}"
+"""
 
-class Run:
-    """A finished run of the toy configuration, with made-up numbers, and docs/ to record it in."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        config = load_yaml(CONFIG)
-        for scenario in config["run"]["scenarios"]:
-            folder = root / "results" / scenario
-            sweep = [("unstopped", beta) for beta in (0.0, 100.0)] if scenario == "released" else []
-            for recipe, beta in (("paper", 100.0), ("released", 50.0), ("refined", 0.0), *sweep):
-                settings = nash_dqn_settings(config, scenario, recipe, beta)
-                self.write_json(folder / "nash_dqn" / recipe / f"beta_{beta:g}" / "run.json", settings)
-            for recipe in ("released", "average"):
-                settings = fictitious_play_settings(config, scenario, recipe)
-                self.write_json(folder / "fictitious_play" / recipe / "run.json", settings)
-            settings = self_play_settings(config, scenario, "memory")
-            self.write_json(folder / "self_play" / "memory" / "run.json", settings)
-            for name in TABLES:
-                self.write(folder / f"{name}.csv", "made,up\n")
-            for name in ("cross_play", "exploitability_table", "exploitability/self_play/memory"):
-                self.write(root / "benchmarks" / scenario / f"{name}.tsv", TIMED)
-            for name in PICTURES:
-                self.write(root / "figures" / scenario / f"{name}.png", f"{scenario} {name}")
-        table = pd.DataFrame(gains("nash_dqn/released", (0.1, 0.09, 0.11, -1.3)), columns=list(EXPLOITABILITY_COLUMNS))
-        self.write(root / "results/released/exploitability.csv", table.to_csv(index=False))
-        tests = pd.DataFrame(
-            [paired("released", "first_nash-all_other", "1-1", 0.01, 0.0, 0.02)], columns=["comparison", *TEST_COLUMNS]
-        )
-        self.write(root / "results/released/cross_play_tests.csv", tests.to_csv(index=False))
-        self.write(root / "results/released/beta_sweep.csv", "made,up\n")
-        self.write(root / "figures/released/fig1_beta_sweep.png", "released fig1_beta_sweep")
-        settings = nash_dqn_settings(config, "lq_released", "lq", 0.0)
-        self.write_json(root / "results/lq_released/nash_dqn/lq/beta_0/run.json", settings)
-        settings = fictitious_play_settings(config, "lq_released", "lq")
-        self.write_json(root / "results/lq_released/fictitious_play/lq/run.json", settings)
-        self.write(root / "results/lq_released/lq_error.csv", "made,up\n")
-        self.write(root / "benchmarks/lq_released/lq_error.tsv", TIMED)
-        self.write(root / "figures/lq_released/lq_policies.png", "lq_released lq_policies")
-        rows = [(name, "Fig 3", "reward", -1.349, -1.35, -1.4, -1.3, 2, "holds") for name in config["run"]["scenarios"]]
-        self.write(root / "results" / "claims.csv", claims(*rows).to_csv(index=False))
-        self.write(root / "benchmarks" / "claims.tsv", "s\th:m:s\tmax_rss\n0.5\t0:00:00\t-\n")
-        self.write(root / "docs" / "replication.md", PAGE)
-        self.write(root / "README.md", README)
-        for path in (path for path in root.rglob("*") if path.is_file()):
-            os.utime(path, (1e9, 1e9))  # nothing is older than what it is made from
-        self.write(root / "docs" / "bench.txt", "fast\n")
-
-    @staticmethod
-    def write(path: Path, text: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-
-    def write_json(self, path: Path, settings: dict[str, Any]) -> None:
-        made = {"config": {key: settings[key] for key in ("game", "recipe")}, "seeds": settings["seeds"]}
-        self.write(path, json.dumps({**run_record(60, "iterations", "iterations"), **made}))
-
-    def record(self) -> None:
-        folders = [f"--{name}={self.root / name}" for name in ("results", "figures", "benchmarks", "docs")]
-        record.main([f"--config={CONFIG}", *folders])
-
-    def docs(self) -> dict[str, bytes]:
-        paths = [self.root / "README.md", *(path for path in (self.root / "docs").rglob("*") if path.is_file())]
-        return {str(path.relative_to(self.root)): path.read_bytes() for path in paths}
+def test_what_belongs_to_a_run_is_what_snakemake_says(tmp_path: Path) -> None:
+    """And a run that lacks a result, or has an old one, is not complete, though its end may be there."""
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    options = ["--snakefile", str(tmp_path / "Snakefile")]
+    with pytest.raises(RecordError, match=r"figures/a.png: missing, update pending, so the run is not complete; "):
+        record.outputs(tmp_path, options)
+    snakemake = [sys.executable, "-m", "snakemake", *options, "--directory", str(tmp_path), "--cores", "1", "--quiet"]
+    subprocess.run([*snakemake, "all"], check=True)
+    assert record.outputs(tmp_path, options) == [Path("figures/a.png"), Path("results/a.csv")]
+    (tmp_path / "results/a.csv").write_text("other\n")
+    os.utime(tmp_path / "results/a.csv", (2e9, 2e9))
+    with pytest.raises(RecordError, match="figures/a.png: updated input files, update pending"):
+        record.outputs(tmp_path, options)
+    (tmp_path / "results/a.csv").unlink()
+    with pytest.raises(RecordError, match=r"a.csv: missing, .*snakemake --directory .* --force results/a.csv$"):
+        record.outputs(tmp_path, options)
+    with pytest.raises(RecordError, match="snakemake --summary: "):
+        record.outputs(tmp_path, ["--no-such-option"])
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return Run(tmp_path)
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A finished run with made-up numbers, and docs/ to record it in."""
+    results = tmp_path / "results"
+    rows = [(name, "Fig 3", "reward", -1.349, -1.35, -1.4, -1.3, 2, "holds") for name in ("released", "table1")]
+    write_csv(results / "claims.csv", claims(*rows))
+    table = pd.DataFrame(gains("nash_dqn/released", (0.1, 0.09, 0.11, -1.3)), columns=list(EXPLOITABILITY_COLUMNS))
+    write_csv(results / "released" / "exploitability.csv", table)
+    columns = ["comparison", *TEST_COLUMNS]
+    switch = paired("released", "first_nash-all_other", "1-1", 0.01, 0.0, 0.02)
+    write_csv(results / "released" / "cross_play_tests.csv", pd.DataFrame([switch], columns=columns))
+    apart = [("released", "nash_dqn/released", "fictitious_play/last"), ("authors", "authors/nash", "authors/fp")]
+    same = ("released", "nash_dqn/released", "nash_dqn/released")
+    table = pd.DataFrame([same, *apart], columns=["comparison", "policy_a", "policy_b"])
+    write_csv(results / "released" / "policy_distance.csv", table)
+    for made in (NASH, FP, {"kind": "conversion"}):
+        write_json(results / str(made.get("algorithm")) / "run.json", made)
+    for name in ("figures/released/fig2.png", "figures/released/fig2.pdf"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "claims.tsv").write_text("s\th:m:s\tmax_rss\n2.5\t0:00:02\t-\n3.5\t0:00:02\t-\n")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "replication.md").write_text(PAGE)
+    (tmp_path / "docs" / "bench.txt").write_text("fast\n")
+    (tmp_path / "README.md").write_text("<!-- summary:begin -->\nold\n<!-- summary:end -->\n")
+    made = [path.relative_to(tmp_path) for top in ("results", "figures") for path in (tmp_path / top).rglob("*.*")]
+    monkeypatch.setattr(record, "outputs", lambda folder, options: sorted(made))
+    return tmp_path
 
 
-def test_run_is_recorded(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    run.record()
-    docs = run.docs()
-    page = docs["docs/replication.md"].decode()
-    assert docs["docs/claims.csv"] == (run.root / "results" / "claims.csv").read_bytes()
-    assert read_block(page, "claims") == render_claims(pd.read_csv(run.root / "docs" / "claims.csv"))
+def docs(run: Path) -> dict[str, bytes]:
+    paths = [run / "README.md", *(path for path in (run / "docs").rglob("*") if path.is_file())]
+    return {str(path.relative_to(run)): path.read_bytes() for path in paths}
+
+
+def record_it(run: Path) -> None:
+    record.main([f"--directory={run}", f"--docs={run / 'docs'}"])
+
+
+def test_run_is_recorded(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record_it(run)
+    found = docs(run)
+    page = found["docs/replication.md"].decode()
+    assert found["docs/claims.csv"] == (run / "results" / "claims.csv").read_bytes()
+    assert read_block(page, "claims") == render_claims(pd.read_csv(run / "docs" / "claims.csv"))
     assert read_block(page, "bench") == render_bench("fast") == "```text\nfast\n```"
-    times = read_block(page, "times")
-    assert times.count("| 60 s |") == 16  # six trainings in each scenario, two of Fig. 1's, two linear-quadratic ones
-    assert times.count("| released | Nash-DQN | ") == times.count("| table1 | Nash-DQN | ") + 2 == 5
-    assert (
-        times.count("| released | self-play | memory |  | ") == times.count("| lq_released | Nash-DQN | lq | 0 |") == 1
-    )
-    assert "8 evaluations and figures 18 s" in times  # 7 x 2.5 s + 0.5 s: each once
-    pictures = {f"{scenario}/{name}" for scenario in ("table1", "released") for name in PICTURES}
-    pictures |= {"released/fig1_beta_sweep", "lq_released/lq_policies"}
-    copied = {name: content for name, content in docs.items() if name.endswith(".png")}
-    assert copied == {f"docs/figures/{name}.png": name.replace("/", " ").encode() for name in pictures}
-    readme = docs["README.md"].decode()
-    assert "| gain of a deviator, with memory | 0.100 [0.090, 0.110] |" in readme
-    assert capsys.readouterr().out == f"{len(docs) - 1} files written in {run.root / 'docs'}\n"
-    run.record()
-    assert run.docs() == docs, "recording twice changes something"
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "results/claims.csv",
-        "results/released/nash_dqn/unstopped/beta_0/run.json",
-        "results/released/beta_sweep.csv",
-        "figures/released/fig1_beta_sweep.png",
-        "results/table1/fictitious_play/average/run.json",
-        "results/released/nash_dqn/refined/beta_0/run.json",
-        "results/released/self_play/memory/run.json",
-        "results/lq_released/fictitious_play/lq/run.json",
-        *(f"results/released/{name}.csv" for name in TABLES),
-        "results/lq_released/lq_error.csv",
-        *(f"figures/released/{name}.png" for name in PICTURES),
-        "figures/lq_released/lq_policies.png",
-        "docs/replication.md",
-        "docs/bench.txt",
-    ],
-)
-def test_incomplete_run_is_refused(run: Run, name: str) -> None:
-    (run.root / name).unlink()
-    refused(run, f"error: {run.root / name}: ")
-
-
-def test_run_without_benchmarks_is_refused(run: Run) -> None:
-    for path in (run.root / "benchmarks").rglob("*.tsv"):
-        path.unlink()
-    refused(run, f"error: {run.root / 'benchmarks'}: no benchmark file")
-
-
-@pytest.mark.parametrize(
-    ("newer", "stale"),
-    [
-        ("results/released/nash_dqn/released/beta_50/run.json", "results/released/policy_grid.csv"),
-        ("results/released/self_play/memory/run.json", "results/released/cross_play.csv"),
-        ("results/released/nash_dqn/unstopped/beta_0/run.json", "results/released/beta_sweep.csv"),
-        ("results/released/beta_sweep.csv", "figures/released/fig1_beta_sweep.png"),
-        ("results/released/cross_play.csv", "results/released/cross_play_tests.csv"),
-        ("results/released/nash_dqn/refined/beta_0/run.json", "results/released/exploitability.csv"),
-        ("results/released/fictitious_play/released/run.json", "results/released/data_efficiency.csv"),
-        ("results/released/nash_dqn/paper/beta_100/run.json", "results/released/ddpg_best_response.csv"),
-        ("results/released/self_play/memory/run.json", "results/released/reference.csv"),
-        ("results/released/policy_distance.csv", "figures/released/fig2_policies.png"),
-        ("results/released/policy_distance.csv", "figures/released/fig2_policies_paper.png"),
-        ("results/released/cross_play_tests.csv", "figures/released/fig3_cross_play.png"),
-        ("results/released/nash_dqn/paper/beta_100/run.json", "figures/released/training_curves.png"),
-        ("results/released/exploitability.csv", "figures/released/exploitability.png"),
-        ("results/released/exploitability.csv", "figures/released/data_efficiency.png"),
-        ("results/lq_released/nash_dqn/lq/beta_0/run.json", "results/lq_released/lq_error.csv"),
-        ("results/lq_released/lq_error.csv", "figures/lq_released/lq_policies.png"),
-        ("results/table1/policy_distance.csv", "results/claims.csv"),
-        ("results/table1/exploitability.csv", "results/claims.csv"),
-    ],
-)
-def test_stale_run_is_refused(run: Run, newer: str, stale: str) -> None:
-    """One file alone is stale: all else that may be made from the newer one is as new."""
-    made = {*(run.root / "results").rglob("*.csv"), *(run.root / "figures").rglob("*.png")}
-    if newer.endswith(".csv"):
-        made -= set((run.root / "results").glob("*/*.csv"))
-    later = (run.root / stale).stat().st_mtime + 10
-    for path in made - {run.root / stale} | {run.root / newer}:
-        os.utime(path, (later, later))
-    refused(run, f"error: {run.root / stale}: older than {run.root / newer}")
-
-
-def test_what_nothing_is_made_from_may_be_newest(run: Run) -> None:
-    """Neither the claims nor any picture use these tables."""
-    later = (run.root / "results" / "claims.csv").stat().st_mtime + 10
-    for name in ("reference", "ddpg_best_response"):
-        os.utime(run.root / "results" / "table1" / f"{name}.csv", (later, later))
-    run.record()
-    assert (run.root / "docs" / "claims.csv").is_file()
-
-
-def test_training_that_a_table_does_not_use_may_be_newer(run: Run) -> None:
-    """The sweep's other betas are measured by Fig. 1 alone."""
-    later = (run.root / "results" / "claims.csv").stat().st_mtime + 10
-    made_from = {"beta_sweep.csv", "fig1_beta_sweep.png", "claims.csv"}
-    paths = [path for top in ("results", "figures") for path in (run.root / top).rglob("*") if path.name in made_from]
-    for path in [run.root / "results" / "released" / "nash_dqn" / "unstopped" / "beta_0" / "run.json", *paths]:
-        os.utime(path, (later, later))
-    run.record()
-    assert (run.root / "docs" / "claims.csv").is_file()
-
-
-def test_training_with_other_settings_is_refused(run: Run) -> None:
-    path = run.root / "results" / "table1" / "fictitious_play" / "released" / "run.json"
-    made = json.loads(path.read_text())
-    made["config"]["recipe"]["epochs"] += 1
-    path.write_text(json.dumps(made))
-    refused(run, f"error: {path}: made with other settings")
+    assert read_block(page, "times") == render_times([NASH, FP], [3.0])
+    assert found["docs/figures/released/fig2.png"] == b"figures/released/fig2.png"
+    assert not any(name.endswith(".pdf") for name in found)
+    readme = found["README.md"].decode()
+    assert "|  | authors' weights | released |" in readme
+    assert "| gain of a deviator, with memory |  | 0.100 [0.090, 0.110] |" in readme
+    assert capsys.readouterr().out == f"4 files written in {run / 'docs'}\n"
+    record_it(run)
+    assert docs(run) == found, "recording twice changes something"
 
 
 @pytest.mark.parametrize(
     ("name", "change", "complaint"),
     [
-        ("results/claims.csv", lambda text: text.replace("table1", "table2"), "not of the configuration's scenarios"),
-        ("results/claims.csv", lambda text: text.replace("verdict", "opinion"), "lacks the column"),
-        ("benchmarks/claims.tsv", lambda text: text.replace("max_rss", "rss"), "not a benchmark"),
+        ("results/claims.csv", lambda text: text[:-40], "truncated or edited"),
+        ("results/released/policy_distance.csv", None, "no such file"),
+        ("results/nash_dqn/run.json", lambda text: text[:-40], "not JSON"),
+        ("benchmarks/claims.tsv", lambda text: text.replace("s\t", "t\t"), "not a benchmark"),
         ("docs/replication.md", lambda text: text.replace("times:end", "times:"), "times:end --> stands 0 times"),
+        ("docs/bench.txt", None, "make it with: make --silent bench >"),
     ],
 )
-def test_damaged_file_is_refused(run: Run, name: str, change: Callable[[str], str], complaint: str) -> None:
-    path = run.root / name
-    path.write_text(change(path.read_text()))
-    refused(run, complaint)
-
-
-def refused(run: Run, complaint: str) -> None:
-    """Recording ends with one line, and docs/ stays as it was."""
-    before = run.docs()
+def test_damaged_and_missing_files_are_refused(
+    run: Path, name: str, change: Callable[[str], str] | None, complaint: str
+) -> None:
+    """In one line, and docs/ stays as it was."""
+    if change is None:
+        (run / name).unlink()
+    else:
+        (run / name).write_text(change((run / name).read_text()))
+    before = docs(run)
     with pytest.raises(SystemExit) as caught:
-        run.record()
-    message = str(caught.value)
-    assert complaint in message
-    assert message.startswith("error: ")
-    assert "\n" not in message
-    assert run.docs() == before
+        record_it(run)
+    assert str(caught.value).startswith("error: ") and "\n" not in str(caught.value)
+    assert complaint in str(caught.value)
+    assert docs(run) == before

@@ -10,15 +10,16 @@ import torch
 from torch import Tensor
 
 from nash_dqn import config as configuration
+from nash_dqn import show
 from nash_dqn.advantage import P11Form, unpack
-from nash_dqn.artifacts import ArtifactError
+from nash_dqn.artifacts import ArtifactError, remake
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, MarketState
 from nash_dqn.networks import ActionMap, ObservationNetwork
 from nash_dqn.policy import load_policy
 from nash_dqn.summary import Weights, find_weights, read_run, read_weights
 
-__all__ = ["answer", "render"]
+__all__ = ["render", "summarise"]
 
 
 class _Flows(NamedTuple):
@@ -30,7 +31,7 @@ class _Flows(NamedTuple):
     others: list[float] | None
 
 
-def answer(
+def summarise(
     policy: str | Path,
     time: float,
     price: float,
@@ -122,42 +123,11 @@ def answer(
 
 def render(summary: dict[str, Any]) -> str:
     """The answer as text."""
-    state = summary["state"]
-    lines = [f"{summary['policy']}: {summary['algorithm']} ({summary['recipe']}) in {summary['scenario']}"]
-    shown = [
-        f"{state['time']:g} h (step {state['step']})",
-        f"price {state['price']:g} $",
-        f"impact {state['impact']:g} $",
-        f"order flow {state['order_flow']:g}",
-        f"inventory {state['inventory']:g}",
-    ]
-    labels = {"own_flow": "own flow", "others_inventory": "others' inventories", "others_flow": "others' flows"}
-    for key, label in labels.items():
-        if state[key] is not None:
-            values = state[key] if isinstance(state[key], list) else [state[key]]
-            shown.append(f"{label} {', '.join(f'{value:g}' for value in values)}")
-    lines += ["  at " + ", ".join(shown), ""]
-    rows = [
-        ["seed"],
-        ["transitions"],
-        ["ended"],
-        ["shares/hour"],
-        *([key] for key in ("mu", "P11", "P12", "P22", "psi")),
-    ]
-    for member in summary["members"]:
-        advantage = member.get("advantage", {})
-        cells = [str(member["seed"]), f"{member['transitions']:,}" if "transitions" in member else ""]
-        cells += [member["ended"] or "", f"{member['action']:.4f}"]
-        cells += [f"{advantage[key]:.4g}" if key in advantage else "" for key in ("mu", "P11", "P12", "P22", "psi")]
-        for column, cell in zip(rows, cells, strict=True):
-            column.append(cell)
-    columns = [column for column in rows if any(column[1:])]
-    widths = [max(map(len, column)) for column in columns]
-    for row in zip(*columns, strict=True):
-        lines.append("  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
-    if summary["advantage_needs"] is not None:
-        lines += ["", f"  The advantage function sees more. {summary['advantage_needs']}"]
-    return "\n".join(lines)
+    title = {"path": summary["policy"], "kind": "{algorithm} ({recipe}) in {scenario}".format(**summary)}
+    state = {name: value for name, value in summary["state"].items() if value is not None}
+    missing = summary["advantage_needs"]
+    note = {} if missing is None else {"note": f"The advantage function sees more. {missing}"}
+    return show.render({**title, "state": state, "members": summary["members"], **note})
 
 
 def _market(
@@ -193,7 +163,7 @@ def _check_fit(path: Path, network: ActionMap, spec: ObservationSpec, name: str,
     takes = network.sigma.weights[0].shape[1] - (network.phi.weights[-1].shape[2] if network.phi else item)
     if takes != own or (network.phi is not None and network.phi.weights[0].shape[1] != item):
         wrong = f"its network does not take the {own} own and {item} shared features it says it sees"
-        raise ArtifactError(f"{path}: {wrong}; rebuild it by deleting it and running snakemake")
+        raise ArtifactError(f"{path}: {wrong}; {remake(path)}")
     for tensor in (network.skip, network.basis):
         if tensor is not None and tensor.shape[1] != game.n_steps:
             allowed = f"a market of {tensor.shape[1]} decision points, as the policy was trained for"

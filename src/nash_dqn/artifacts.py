@@ -1,10 +1,10 @@
 """Files that outlive the process: written atomically, read defensively, the same bytes for the same content.
 
 A file appears under its name complete or not at all: content goes to a temporary file in the same directory,
-is flushed to the disk, and takes its name with ``os.replace``. A training's record holds the digests of its other
-files, so that one that was damaged or edited later is found when it is read. Readers and writers raise
-``ArtifactError``, one line that names the file, what is wrong with it and what to do. Nothing is ever unpickled:
-weights are safetensors, which carry no code.
+is flushed to the disk, and takes its name with ``os.replace``. The sha256 of a training's files stands in its record,
+that of any other table in a hidden file beside it, so that a file that was cut or edited later is found when it is
+read. Readers and writers raise ``ArtifactError``, one line that names the file, what is wrong with it and what to do.
+Nothing is ever unpickled: weights are safetensors, which carry no code.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import math
 import os
 import platform
 import secrets
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import metadata as distributions
@@ -41,6 +42,7 @@ __all__ = [
     "read_table",
     "read_tables",
     "read_tensors",
+    "remake",
     "run_record",
     "write_csv",
     "write_json",
@@ -59,6 +61,23 @@ _HEADER_LENGTH = 8  # safetensors: a little-endian uint64, then a JSON header of
 
 class ArtifactError(ValueError):
     """A file that cannot be used; the message is one line: the path, what is wrong, what to do."""
+
+
+def remake(path: Path | str) -> str:
+    """How to have a file made anew: what stands last in a message about it.
+
+    Of a file in a run's folder, which Snakemake's own folder marks, it is a command. That makes the file again however
+    new whatever depends on it is, and writes in that run alone.
+    """
+    path = Path(os.path.abspath(path))
+    run = next((folder for folder in path.parents if (folder / ".snakemake").is_dir()), None)
+    if run is None:
+        return "copy it again from where it was made, or make it anew"
+    target = path.relative_to(run)
+    if target.parts[0] == ".checkpoints":
+        return f"to train from the start instead: rm {shlex.quote(str(path))}"
+    command = ["snakemake", "--directory", str(run), "--cores", "1", "--force", str(target)]
+    return f"to make it anew, in the checkout and with the run's own --config and --configfile: {shlex.join(command)}"
 
 
 class _Training(Protocol):
@@ -130,36 +149,44 @@ def read_json(path: Path | str) -> Any:
     try:
         return json.loads(data)
     except ValueError as error:
-        raise ArtifactError(f"{path}: not JSON ({_one_line(error)}); delete it and make it again") from None
+        raise ArtifactError(f"{path}: not JSON ({_one_line(error)}); {remake(path)}") from None
 
 
 def write_csv(path: Path | str, table: pd.DataFrame) -> None:
-    """Write a table without its index, lines ending in LF.
+    """Write a table without its index, lines ending in LF, and its sha256 beside it.
 
-    Floats have the fewest digits that read back equal; NaN is an empty field.
+    Floats have the fewest digits that read back equal; NaN is an empty field. The digest's file is hidden, and one that
+    ``sha256sum --check`` reads.
     """
-    _write_bytes(path, table.to_csv(index=False, lineterminator="\n").encode())
+    data = _csv(table)
+    _write_bytes(path, data)
+    _write_bytes(_digest_file(path), f"{_sha256(data)}  {Path(path).name}\n".encode())
 
 
-def read_table(path: Path | str, columns: Sequence[str]) -> pd.DataFrame:
+def read_table(path: Path | str, columns: Sequence[str], foreign: bool = False) -> pd.DataFrame:
     """Read a CSV table that must have ``columns`` (others are kept).
 
     Only an empty field is a missing value: names such as "NA" or "none" stay text.
 
+    Args:
+        path: the table.
+        columns: what it must have.
+        foreign: a table that :func:`write_csv` did not write, without a digest beside it, is read too.
+
     Raises:
-        ArtifactError: the file is missing, not a CSV table, or lacks columns.
+        ArtifactError: the file is missing, not a CSV table, cut or edited since it was written, or lacks columns.
     """
     data = _read_bytes(path)
+    if not foreign and _digest_of(Path(path)) is None:
+        raise ArtifactError(f"{path}: no sha256 beside it tells whether it is whole; {remake(path)}")
     try:
         table = pd.read_csv(io.BytesIO(data), keep_default_na=False, na_values=[""])
     except ValueError as error:  # pandas' EmptyDataError and ParserError, and bytes that are no UTF-8
-        raise ArtifactError(f"{path}: not a CSV table ({_one_line(error)}); delete it and make it again") from None
+        raise ArtifactError(f"{path}: not a CSV table ({_one_line(error)}); {remake(path)}") from None
     absent = [name for name in columns if name not in table.columns]
     if absent:
-        raise ArtifactError(
-            f"{path}: lacks the column(s) {', '.join(absent)} (it has {', '.join(map(str, table.columns))}); "
-            "make it again with this version"
-        )
+        found = f"(it has {', '.join(map(str, table.columns))})"
+        raise ArtifactError(f"{path}: lacks the column(s) {', '.join(absent)} {found}; {remake(path)}")
     return table
 
 
@@ -204,7 +231,7 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
         tensors = safetensors.torch.load(data)
     except safetensors.SafetensorError as error:
         wrong = f"not a complete safetensors file ({_one_line(error)})"
-        raise ArtifactError(f"{path}: {wrong}; delete it and train again") from None
+        raise ArtifactError(f"{path}: {wrong}; {remake(path)}") from None
     header, _ = _split_header(data)
     metadata = header.get("__metadata__", {})
     if metadata.get("format") != FORMAT:
@@ -247,7 +274,7 @@ def write_training(
     """
     write_tensors(weights, result.tensors, result.metadata)
     write_tensors(snapshots, *result.snapshots)
-    write_csv(history, result.history)
+    _write_bytes(history, _csv(result.history))
     digests = {Path(path).name: _sha256(Path(path).read_bytes()) for path in (weights, snapshots, history)}
     write_json(run, {**run_record("training", result.record), "sha256": digests})
 
@@ -258,23 +285,38 @@ def _write_bytes(path: Path | str, data: bytes) -> None:
 
 
 def _read_bytes(path: Path | str) -> bytes:
-    """The file's content, which must be what a record beside it says."""
+    """The file's content, which must be what was written, where a digest tells."""
     path = Path(path)
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise ArtifactError(f"{path}: no such file; make it first, or correct the path") from None
+        raise ArtifactError(f"{path}: no such file; correct the path, or {remake(path)}") from None
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror}); give a readable file") from None
-    record = path.with_name(RECORD)
+    known = _digest_of(path)
+    if known is not None and known[0] != _sha256(data):
+        wrong = f"truncated or edited: its sha256 is not the one in {known[1]} beside it"
+        raise ArtifactError(f"{path}: {wrong}; {remake(path)}")
+    return data
+
+
+def _digest_of(path: Path) -> tuple[object, str] | None:
+    """The sha256 that a file had when it was written, and the name of the file that tells; None where none does."""
+    record, own = path.with_name(RECORD), _digest_file(path)
     if path.name != RECORD and record.is_file():
         content = read_json(record)
-        digests = content.get("sha256", {}) if isinstance(content, dict) else {}
-        expected = digests.get(path.name, _sha256(data)) if isinstance(digests, dict) else None
-        if expected != _sha256(data):
-            wrong = f"truncated or edited: its sha256 is not the one in {RECORD} beside it"
-            raise ArtifactError(f"{path}: {wrong}; to rebuild it: rm '{path}' && snakemake")
-    return data
+        digests = content.get("sha256") if isinstance(content, dict) else None
+        if isinstance(digests, dict) and path.name in digests:
+            return digests[path.name], RECORD
+    return (own.read_text("utf-8", "replace")[:64], own.name) if own.is_file() else None
+
+
+def _digest_file(path: Path | str) -> Path:
+    return Path(path).with_name(f".{Path(path).name}.sha256")
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return bytes(table.to_csv(index=False, lineterminator="\n").encode())
 
 
 def _sha256(data: bytes) -> str:

@@ -7,24 +7,24 @@ once. A mistake of the user's is one line on stderr and exit status 2.
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import math
 import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
 from typing import Any, NoReturn
 
+from nash_dqn import __version__
+
 _SHOW = """\
-What PATH is, is told from its content, not from its name:
-  a policy's weights    algorithm, networks, what it sees, and how each seed ended
-  snapshots             which seeds were kept at which times
-  a run's record        settings, outcome of each seed, time, versions
-  a training's history  first and last values of each seed, and its course
-  any table             columns, rows and ranges
-  a checkpoint          how far an unfinished training is (below .checkpoints/)
-  a training's folder   all of it together
-  any other folder      which of these are in it
+What PATH is, is told from its content, not from its name: a policy's weights
+or snapshots, a run's record, a training's history, any table, a figure, page,
+log or benchmark of the workflow, a checkpoint (below .checkpoints/), a
+training's folder with all of these, or any other folder.
 
 example:
   nash-dqn show results/released/nash_dqn/released/beta_50
@@ -36,9 +36,6 @@ another job its time and that of finished jobs of the same rule. The time left
 of the whole run follows from these; rules of which no job was ever finished in
 this folder are named and left out. A job whose log has shown no sign of life
 for two minutes may have been killed, and is not counted as running.
-
-The run itself says the same every minute, on its terminal and in
-.snakemake/log.
 
 examples:
   nash-dqn status
@@ -74,6 +71,12 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message.removeprefix('argument ')}\n")
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Write to standard output or error; where argparse would hide that it can't, raise ``OSError``."""
+        if file is None:
+            raise OSError(errno.EBADF, "closed")
+        file.write(message)
+
 
 def _number(text: str) -> float:
     try:
@@ -99,6 +102,12 @@ def _whole(text: str) -> int:
     return int(text)
 
 
+def _path(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("got '', expected a file or folder (. is this one)")
+    return text
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="nash-dqn",
@@ -106,67 +115,53 @@ def _parser() -> argparse.ArgumentParser:
         epilog="nash-dqn COMMAND --help has an example. The workflow itself runs by make or snakemake (README.md).",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="store_true", help="print the version and exit")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    parser.add_argument("--version", action="version", version=f"nash-dqn {__version__}")
+    commands = parser.add_subparsers(
+        dest="command",
+        metavar="COMMAND",
+        required=True,
+        help="show, act, status or check",
+    )
 
-    layout = argparse.RawDescriptionHelpFormatter
-    show = commands.add_parser(
-        "show",
-        help="a summary of a file or folder",
-        formatter_class=layout,
-        allow_abbrev=False,
-        description="A summary of a file or folder of the workflow, on one screen.",
-        epilog=_SHOW,
-    )
-    show.add_argument("path", metavar="PATH", help="file or folder")
-    act = commands.add_parser(
-        "act",
-        help="a trained policy's action in a state",
-        formatter_class=layout,
-        allow_abbrev=False,
-        description="What each seed of a trained policy does in a state, in shares per hour.",
-        epilog=_ACT,
-    )
-    policy = act.add_argument_group("the policy and its market")
-    policy.add_argument("--policy", metavar="PATH", required=True, help="its weights (or snapshots), or their folder")
-    policy.add_argument("--seed", metavar="K", type=_whole, help="only this seed")
-    policy.add_argument("--config", metavar="FILE", help="take the market from this configuration, not from run.json")
-    policy.add_argument("--scenario", metavar="NAME", help="its name there; default: where the policy was trained")
-    state = act.add_argument_group("the state", "the agent's view of the market at a decision point")
-    add = state.add_argument
+    def command(name: str, what: str, description: str, epilog: str) -> argparse.ArgumentParser:
+        layout = argparse.RawDescriptionHelpFormatter
+        made = commands.add_parser(
+            name, help=what, description=description, epilog=epilog, formatter_class=layout, allow_abbrev=False
+        )
+        made.add_argument("--json", action="store_true", help="print JSON, for other programs")
+        return made
+
+    show = command("show", "a summary of a file or folder", "A summary of a file or folder, on one screen.", _SHOW)
+    show.add_argument("path", metavar="PATH", type=_path, help="file or folder")
+
+    does = "What each seed of a trained policy does in a state, in shares per hour."
+    act = command("act", "a trained policy's action in a state", does, _ACT)
+    add = act.add_argument_group("the policy and its market").add_argument
+    add("--policy", metavar="PATH", type=_path, required=True, help="its weights (or snapshots), or their folder")
+    add("--seed", metavar="K", type=_whole, help="only this seed")
+    add("--config", metavar="FILE", type=_path, help="take the market from this configuration, not from run.json")
+    add("--scenario", metavar="NAME", help="its name there; default: where the policy was trained")
+    add = act.add_argument_group("the state", "the agent's view of the market at a decision point").add_argument
     add("--time", metavar="T", type=_number, required=True, help="hours since the start, a decision point")
     add("--price", metavar="S", type=_number, required=True, help="price, $")
     add("--inventory", metavar="Q", type=_number, required=True, help="own inventory, shares")
     add("--impact", metavar="Y", type=_number, default=0.0, help="transient impact, $ (default: 0)")
     add("--order-flow", metavar="X", type=_number, help="shares all agents bought so far, net (default: 0)")
     add("--own-flow", metavar="F", type=_number, help="of these, the agent's own; for policies that know it")
-    add("--others-inventory", metavar="Q,Q,...", type=_numbers, help="the others' inventories, where visible, shares")
-    add(
-        "--others-flow", metavar="F,F,...", type=_numbers, help="what each of them bought so far, where visible, shares"
+    each = "where visible, shares"
+    add("--others-inventory", metavar="Q,Q,...", type=_numbers, help=f"the others' inventories, {each}")
+    add("--others-flow", metavar="F,F,...", type=_numbers, help=f"what each of them bought so far, {each}")
+
+    status = command(
+        "status", "how far a run is", "How far a run of the workflow is, and how long it will take.", _STATUS
     )
-    status = commands.add_parser(
-        "status",
-        help="how far a run is, and how long it will take",
-        formatter_class=layout,
-        allow_abbrev=False,
-        description="How far a run of the workflow is, and how long it will take.",
-        epilog=_STATUS,
-    )
-    status.add_argument(
-        "folder", metavar="FOLDER", nargs="?", default=".", help="where the workflow runs (default: this folder)"
-    )
-    check = commands.add_parser(
-        "check",
-        help="is a game's simulator what its matrices say",
-        formatter_class=layout,
-        allow_abbrev=False,
-        description="Is a game's simulator what its matrices say, and has it an equilibrium?",
-        epilog=_CHECK,
-    )
+    where = "where the workflow runs (default: this folder)"
+    status.add_argument("folder", metavar="FOLDER", type=_path, nargs="?", default=".", help=where)
+
+    asks = "Is a game's simulator what its matrices say, and has it an equilibrium?"
+    check = command("check", "is a game's simulator what its matrices say", asks, _CHECK)
     check.add_argument("game", metavar="GAME", help="module.Class of nash_dqn.games")
     check.add_argument("fields", metavar="FIELD=VALUE", nargs="*", help="fields of the class, in place of its defaults")
-    for command in (show, act, status, check):
-        command.add_argument("--json", action="store_true", help="print JSON, for other programs")
     return parser
 
 
@@ -190,70 +185,53 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _answer(arguments: argparse.Namespace) -> tuple[str, int]:
-    """What the command prints, and its exit status.
-
-    Raises:
-        ValueError: (and its kinds ArtifactError, ConfigError) one line for the user.
-    """
-    if arguments.command == "show":
-        from nash_dqn import show
-        from nash_dqn.summary import summarise
-
-        summary = summarise(arguments.path)
-        text = show.render
-    elif arguments.command == "status":
-        from nash_dqn import status
-
-        summary = status.summarise(arguments.folder)
-        text = status.render
-    elif arguments.command == "check":
-        from nash_dqn import check
-
-        summary = check.summarise(arguments.game, arguments.fields)
-        text = check.render
-    else:
-        from nash_dqn import act
-
-        given = {key: value for key, value in vars(arguments).items() if key not in ("command", "json", "version")}
-        summary = act.answer(**given)
-        text = act.render
-    code = 0 if summary.get("passed", True) else 1
-    if arguments.json:
-        return json.dumps(_plain(summary), indent=2, ensure_ascii=False, allow_nan=False), code
-    return text(summary), code
+def _run(arguments: Sequence[str]) -> int:
+    """Print what the command says; its exit status."""
+    given = vars(_parser().parse_args(_joined(arguments)))
+    as_json, module = given.pop("json"), import_module(f"nash_dqn.{given.pop('command')}")
+    summary = module.summarise(**given)
+    text = module.render(summary)
+    if as_json:
+        text = json.dumps(_plain(summary), indent=2, ensure_ascii=False, allow_nan=False)
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "closed")
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding))
+    return 0 if summary.get("passed", True) else 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``nash-dqn`` with these arguments (default: those of the process); returns the exit status.
 
-    It is 0, or 2 after a mistake of the user's, or 1 where ``check`` finds a difference.
+    It is 0, or 2 after a mistake of the user's and where the answer cannot be written, or 1 where ``check`` finds a
+    difference. A reader that has seen enough, such as ``head``, is no mistake.
 
     Raises:
         SystemExit: after ``--help``, or with status 2 where the arguments do not parse.
     """
-    parser = _parser()
-    arguments = parser.parse_args(_joined(sys.argv[1:] if argv is None else argv))
-    if arguments.version:
-        from nash_dqn import __version__
-
-        print(f"nash-dqn {__version__}")
-        return 0
-    if arguments.command is None:
-        parser.error("COMMAND: missing, expected show, act, status or check (nash-dqn --help explains them)")
+    arguments = sys.argv[1:] if argv is None else argv
     try:
-        text, code = _answer(arguments)
+        try:
+            return _run(arguments)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except ValueError as error:
-        print(f"nash-dqn {arguments.command}: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except OSError as error:  # a folder on the way that may not be entered, a name too long
-        print(f"nash-dqn {arguments.command}: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
-    try:
-        print(text.encode(sys.stdout.encoding or "utf-8", "replace").decode(sys.stdout.encoding or "utf-8"), flush=True)
-    except BrokenPipeError:  # a reader such as head has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor shall the exit's own flush complain
-    return code
+        wrong = " ".join(str(error).split())
+    except OSError as error:
+        if (
+            error.filename is None and sys.stdout is not None
+        ):  # standard output: nor shall the exit's own flush complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return 0
+        wrong = (
+            f"{error.filename or 'standard output'}: {error.strerror}"  # the former: a name too long, a locked folder
+        )
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print("nash-dqn " + "".join(f"{word}: " for word in arguments[:1]) + wrong, file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

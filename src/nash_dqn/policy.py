@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from nash_dqn.artifacts import ArtifactError, read_tensors
+from nash_dqn.artifacts import ArtifactError, read_tensors, remake
 from nash_dqn.games.base import Game, Observation, ObservationSpec, State
 from nash_dqn.grouped_networks import GroupedNetwork
 from nash_dqn.networks import ActionMap, Network, ObservationNetwork
@@ -118,4 +118,4 @@ def load_policy(path: str | Path) -> Policy:
         )
     except (KeyError, TypeError, ValueError) as error:
         wrong = f"holds no policy ({error!r})"
-        raise ArtifactError(f"{path}: {wrong}; rebuild it by deleting it and running snakemake") from error
+        raise ArtifactError(f"{path}: {wrong}; {remake(path)}") from error

@@ -18,23 +18,23 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from nash_dqn.artifacts import ArtifactError, read_json, read_table, read_tensors
+from nash_dqn.artifacts import RECORD, ArtifactError, read_json, read_table, read_tensors, remake
 from nash_dqn.checkpoint import read_checkpoint
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market
-from nash_dqn.grouped_networks import GroupedNetwork, GroupNetwork
-from nash_dqn.networks import MLP, ObservationNetwork
+from nash_dqn.grouped_networks import GroupedNetwork
+from nash_dqn.networks import ObservationNetwork
+from nash_dqn.progress import last_step
 
 __all__ = ["Weights", "find_weights", "read_run", "read_weights", "summarise"]
 
 Summary = dict[str, Any]
 
-_AGAIN = "delete it and run snakemake"
 _HEAD = 65536  # bytes that tell what a file is
 _TIMES = ("seed", "iteration", "epoch", "transitions", "exploration")  # columns of a history that are not its course
 _CURVE = 32  # points of a course
-_PRICES = {"S": "price S", "S-Y": "price less impact S - Y"}
-_FLOWS = {"total": "order flow of all", "others_mean": "mean order flow of the others"}
+_ORDER = ("training", "weights", "checkpoint", "record", "history", "table", "figure", "page", "log", "benchmark")
+_BELOW = 12  # files of weights that are listed
 
 
 class Weights(NamedTuple):
@@ -79,39 +79,6 @@ class Weights(NamedTuple):
         return [all(bool(t[k].isfinite().all()) for t in self.tensors.values()) for k in range(len(self.seeds))]
 
 
-# ---------------------------------------------------------------------------------------------- recognising
-
-
-def _kind(path: Path) -> str | None:
-    """``tensors``, ``checkpoint``, ``json``, ``history`` or ``table``; None for anything else.
-
-    A file of which too little is left is what its name says, so that its reader names the damage.
-    """
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be read ({error.strerror}); give a readable file") from None
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**32:  # eight characters of text are far more
-        return "checkpoint" if head[8:].startswith(b'{"__metadata__":{"checkpoint":') else "tensors"
-    if head.lstrip()[:1] in (b"{", b"["):
-        return "json"
-    names = head.split(b"\n", 1)[0].rstrip(b"\r").decode("utf-8", "replace").split(",")
-    if len(names) > 1 and all(re.fullmatch(r"[a-z]\w*", name, re.ASCII) for name in names):
-        return "history" if {"seed", "iteration", "transitions"} <= set(names) else "table"
-    return {".safetensors": "tensors", ".json": "json", ".csv": "table"}.get(path.suffix)
-
-
-def _files(folder: Path) -> dict[Path, str]:
-    """The folder's own artifacts and their kinds."""
-    try:
-        entries = sorted(entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
-    except OSError as error:
-        raise ArtifactError(f"{folder}: cannot be read ({error.strerror}); give a readable folder") from None
-    kinds = {entry: _kind(entry) for entry in entries}
-    return {entry: kind for entry, kind in kinds.items() if kind is not None}
-
-
 @contextmanager
 def _ours(path: Path, what: str) -> Iterator[None]:
     """Turn what goes wrong with content that was edited into one line about the file."""
@@ -120,7 +87,10 @@ def _ours(path: Path, what: str) -> Iterator[None]:
     except ArtifactError:
         raise
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path}: not {what} as this package writes it ({error!r}); {_AGAIN}") from None
+        raise ArtifactError(f"{path}: not {what} as this package writes it ({error!r}); {remake(path)}") from None
+
+
+# ------------------------------------------------------------------------------------------ weights and their record
 
 
 def read_weights(path: Path) -> Weights:
@@ -132,24 +102,26 @@ def read_weights(path: Path) -> Weights:
     tensors, metadata = read_tensors(path)
     with _ours(path, "a policy"):
         policy = json.loads(metadata["policy"])
-        observation = ObservationSpec(**policy["observation"])
         seeds, meta = [int(seed) for seed in policy["seeds"]], dict(policy["meta"])
-        bound = None if policy["bound"] is None else float(policy["bound"])
-        names = sorted({name.split(".")[0] for name in tensors})
-        sizes = meta.get("groups")
-        if sizes is not None and not all(type(size) is int and size > 0 for size in sizes):
-            raise ValueError(f"groups of {sizes} agents")
-        networks = {name: _network(tensors, name, sizes) for name in names}
         for name, tensor in tensors.items():
             if tensor.ndim == 0 or len(tensor) != len(seeds):
                 raise ValueError(f"{name} is not of {len(seeds)} members")
-        for name, network in networks.items():
-            for part, mlp in _mlps(network):
-                _check_layers(f"{name}.{part}", mlp)
+        sizes = meta.get("groups")
+        if sizes is not None and not all(type(size) is int and size > 0 for size in sizes):
+            raise ValueError(f"groups of {sizes} agents")
         if len([int(time) for time in meta.get("transitions", seeds)]) != len(seeds):
             raise ValueError(f"{len(meta['transitions'])} times of {len(seeds)} snapshots")
-        action_dim = int(policy["action_dim"])
-        return Weights(networks, tensors, str(policy["algorithm"]), observation, seeds, bound, action_dim, meta)
+        _layers(tensors)
+        return Weights(
+            {name: _network(tensors, name, sizes) for name in sorted({name.split(".")[0] for name in tensors})},
+            tensors,
+            str(policy["algorithm"]),
+            ObservationSpec(**policy["observation"]),
+            seeds,
+            None if policy["bound"] is None else float(policy["bound"]),
+            int(policy["action_dim"]),
+            meta,
+        )
 
 
 def _network(tensors: dict[str, Tensor], name: str, sizes: Sequence[int] | None) -> ObservationNetwork | GroupedNetwork:
@@ -165,22 +137,17 @@ def _network(tensors: dict[str, Tensor], name: str, sizes: Sequence[int] | None)
     return network
 
 
-def _mlps(network: ObservationNetwork | GroupedNetwork) -> list[tuple[str, MLP]]:
-    """Its perceptrons, by the names that their tensors have."""
-    if isinstance(network, ObservationNetwork):
-        return [("sigma", network.sigma), *([] if network.phi is None else [("phi", network.phi)])]
-    parts = []
-    for g, group in enumerate(network.networks):
-        parts += [(f"group_{g}.phi_{h}", phi) for h, phi in enumerate(group.phi)]
-        parts.append((f"group_{g}.sigma", group.sigma))
-    return parts
-
-
-def _check_layers(name: str, mlp: MLP) -> None:
-    for layer, (weight, bias) in enumerate(zip(mlp.weights, mlp.biases, strict=True)):
-        inputs = mlp.weights[layer - 1].shape[-1] if layer else weight.shape[1]
-        if weight.ndim != 3 or weight.shape[1] != inputs or bias.shape != (len(weight), 1, weight.shape[2]):
-            raise ValueError(f"{name}.{layer} does not fit the layer before it")
+def _layers(tensors: Mapping[str, Tensor]) -> dict[str, list[int]]:
+    """Sizes of the inputs and layers of each perceptron, by the name its tensors begin with, all that fit together."""
+    sizes: dict[str, list[int]] = {}
+    layers = [name.removesuffix(".weight").rpartition(".")[::2] for name in tensors if name.endswith(".weight")]
+    for part, number in sorted(layers, key=lambda layer: (layer[0], int(layer[1]))):
+        weight, bias = (tensors[f"{part}.{number}.{kind}"] for kind in ("weight", "bias"))
+        found = sizes.setdefault(part, [weight.shape[1]])
+        if weight.ndim != 3 or weight.shape[1] != found[-1] or bias.shape != (len(weight), 1, weight.shape[2]):
+            raise ValueError(f"{part}.{number} does not fit the layer before it")
+        found.append(weight.shape[2])
+    return sizes
 
 
 def read_run(weights: Path) -> Summary | None:
@@ -189,18 +156,16 @@ def read_run(weights: Path) -> Summary | None:
     Raises:
         ArtifactError: it is damaged, or of another training than the weights.
     """
-    path = weights.with_name("run.json")
+    path = weights.with_name(RECORD)
     if not path.exists():
         return None
-    record = _record(path)
-    of = read_weights(weights)
+    record, of = _record(path), read_weights(weights)
     theirs = {"algorithm": of.algorithm, **{key: of.meta.get(key) for key in ("scenario", "recipe_name")}}
-    for key, value in theirs.items():
-        if record.get(key) != value:
-            found = f"{key} {record.get(key)!r}, but {weights.name} is of {value!r}"
-            raise ArtifactError(f"{path}: of another training ({found}); put back the two that belong together")
+    differs = {key: value for key, value in theirs.items() if record.get(key) != value}
     if not set(of.seeds) <= set(record["seeds"]):
-        found = f"seeds {record['seeds']}, but {weights.name} is of {of.seeds}"
+        differs["seeds"] = of.seeds
+    for key, value in differs.items():
+        found = f"{key} {record.get(key)!r}, but {weights.name} is of {value!r}"
         raise ArtifactError(f"{path}: of another training ({found}); put back the two that belong together")
     return record
 
@@ -216,24 +181,89 @@ def _record(path: Path) -> Summary:
             record["algorithm"] = str(record["algorithm"])
             for key in ("scenario", "recipe_name"):  # a training outside the workflow need not have names
                 record.setdefault(key, None)
-            record["config"]["game"].items(), record["config"]["recipe"].items()
+            dict(record["config"]["game"]), _beta(record)
             record["wall_seconds"] = float(record["wall_seconds"])
-            _beta(record)
             for member in record["members"]:
-                numbers = [member["iterations"], member.get("final_loss") or 0]
-                if not all(isinstance(number, int | float) for number in numbers):
-                    raise TypeError(f"iterations and final_loss {numbers}")
                 member.update(stopped=str(member["stopped"]), diverged=bool(member["diverged"]))
+                member["iterations"] + (member.get("final_loss") or 0)
             if [member["seed"] for member in record["members"]] != list(record["seeds"]):
                 raise ValueError("members are not those of seeds")
     return record
 
 
-def _table(path: Path) -> pd.DataFrame:
-    with _ours(path, "a table"):
-        if not path.read_bytes().endswith(b"\n"):
-            raise ValueError("cut off within a line")
-        return read_table(path, [])
+def _beta(record: Mapping[str, Any]) -> float | None:
+    penalty = record["config"]["recipe"].get("penalty")
+    return float(penalty["beta"]) if isinstance(penalty, dict) else None
+
+
+# ---------------------------------------------------------------------------------------------- what a file is
+
+
+def _kind(path: Path) -> str | None:
+    """What a file of the workflow's is; None for anything else.
+
+    A file of which too little is left is what its name says, so that its reader names the damage.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror}); give a readable file") from None
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**32:  # eight characters of text are far more
+        return "checkpoint" if head[8:].startswith(b'{"__metadata__":{"checkpoint":') else "weights"
+    starts = {b"%PDF": "figure", b"\x89PNG": "figure", b"<!DOCTYPE html>": "page", b"{": "record"}
+    for start, kind in starts.items():
+        if head.lstrip().startswith(start):
+            return kind
+    if re.match(rb"\d\d:\d\d:\d\d process \d+ on ", head):
+        return "log"
+    names = re.split(",|\t", head.split(b"\n", 1)[0].rstrip(b"\r").decode("utf-8", "replace"))
+    if len(names) > 1 and all(re.fullmatch(r"[a-z][\w:]*", name, re.ASCII) for name in names):
+        if {"s", "h:m:s"} <= set(names):
+            return "benchmark"
+        return "history" if {"seed", "iteration", "transitions"} <= set(names) else "table"
+    return {".safetensors": "weights", ".json": "record", ".csv": "table"}.get(path.suffix)
+
+
+def _files(folder: Path) -> dict[Path, str]:
+    """The folder's own artifacts and their kinds."""
+    try:
+        entries = sorted(entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
+    except OSError as error:
+        raise ArtifactError(f"{folder}: cannot be read ({error.strerror}); give a readable folder") from None
+    kinds = {entry: _kind(entry) for entry in entries}
+    return {entry: kind for entry, kind in kinds.items() if kind is not None}
+
+
+def _weights_in(folder: Path) -> list[Path]:
+    """Its files of weights, without snapshots."""
+    found = [file for file, kind in _files(folder).items() if kind == "weights"]
+    return [file for file in found if "transitions" not in read_weights(file).meta]
+
+
+def find_weights(path: Path | str) -> Path:
+    """The file itself, or the one file of weights in a folder.
+
+    Raises:
+        ArtifactError: the folder has none, or several; those in it and below it are listed.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    found = _weights_in(path)
+    if len(found) == 1:
+        return found[0]
+    below = found or [file for folder, _, _ in _walk(path) for file in _weights_in(folder)]
+    listed = ", ".join(map(str, below[:_BELOW])) + (f" and {len(below) - _BELOW} more" if len(below) > _BELOW else "")
+    wrong = f"{len(found)} files of weights in it, not one"
+    raise ArtifactError(f"{path}: {wrong}; give one of {listed}" if below else f"{path}: {wrong}, nor any below it")
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """The folder and all below it in their order, hidden ones left out."""
+    for name, folders, files in os.walk(folder):
+        folders[:] = sorted(below for below in folders if not below.startswith("."))
+        yield Path(name), folders, files
 
 
 # ---------------------------------------------------------------------------------------------- summaries
@@ -246,168 +276,105 @@ def summarise(path: Path | str) -> Summary:
         ArtifactError: nothing is there, it is damaged, or this workflow did not make it.
     """
     path = Path(path)
-    if not path.is_dir():
-        if not path.exists():
-            raise ArtifactError(f"{path}: no such file; make it first, or correct the path")
-        kind = _kind(path) if path.is_file() else None
-        if kind is None:
-            expected = "weights, a run's record, a table, or a folder of them"
-            raise ArtifactError(f"{path}: nothing that this workflow makes; give {expected}")
-        return _of_file(path, kind)
-    files = _files(path)
-    weights = [file for file, kind in files.items() if kind == "tensors" and not _is_snapshots(file)]
-    if len(weights) != 1:
-        return _of_folder(path)
-    parts = [_of_file(file, kind) for file, kind in files.items() if file != weights[0]]
-    first = {part["kind"]: part for part in reversed(parts)}
-    result = {**_of_weights(weights[0]), "path": str(path), "kind": "training"}
-    result |= {name: first[name] for name in ("run", "snapshots", "history") if name in first}
-    return result
-
-
-def find_weights(path: Path | str) -> Path:
-    """The file itself, or the one file of weights in a folder.
-
-    Raises:
-        ArtifactError: the folder has none, or several.
-    """
-    path = Path(path)
-    if not path.is_dir():
-        return path
-    found = [file for file, kind in _files(path).items() if kind == "tensors" and not _is_snapshots(file)]
-    if len(found) != 1:
-        raise ArtifactError(f"{path}: {len(found)} files of weights in it, not one; give the file or its folder")
-    return found[0]
-
-
-def _is_snapshots(path: Path) -> bool:
-    return "transitions" in read_weights(path).meta
-
-
-def _of_file(path: Path, kind: str) -> Summary:
-    of_kind = {"tensors": _of_weights, "checkpoint": _of_checkpoint, "json": _of_run, "history": _of_history}
-    return of_kind.get(kind, _of_table)(path)
+    if path.is_dir():
+        weights = _weights_in(path)
+        return _of_training(path, weights[0]) if len(weights) == 1 else _of_folder(path)
+    if not path.exists():
+        raise ArtifactError(f"{path}: no such file; correct the path, or {remake(path)}")
+    kind = _kind(path) if path.is_file() else None
+    if kind is None:
+        expected = "weights, a run's record, a table, a figure, a log, or a folder of them"
+        raise ArtifactError(f"{path}: nothing that this workflow makes; give {expected}")
+    of_kind = {"weights": _of_weights, "checkpoint": _of_checkpoint, "record": _of_json, "history": _of_history}
+    of_kind |= {"table": _of_table, "benchmark": _of_table}
+    return {"path": str(path), "kind": kind, **of_kind.get(kind, _of_other)(path)}
 
 
 def _of_weights(path: Path) -> Summary:
-    weights = read_weights(path)
-    is_snapshots = "transitions" in weights.meta
+    weights, record = read_weights(path), read_run(path)
     result: Summary = {
-        "path": str(path),
-        "kind": "snapshots" if is_snapshots else "weights",
         "algorithm": weights.algorithm,
         "scenario": weights.meta.get("scenario"),
         "recipe": weights.meta.get("recipe_name"),
+        "beta": None if record is None else _beta(record),
         "seeds": weights.seeds,
+        "sees": asdict(weights.observation),
         "groups": weights.groups,
-        "bound": weights.bound,
         "action_dim": weights.action_dim,
-        "networks": {name: _of_network(network) for name, network in weights.networks.items()},
+        "bound": weights.bound,
+        "of_market": weights.is_of_market(record),
+        "networks": {name: _architecture(weights, name) for name in weights.networks},
         "finite": weights.finite,
     }
-    record = read_run(path)
-    result["of_market"] = weights.is_of_market(record)
-    result["sees"] = _sees(weights.observation) if result["of_market"] else _options(weights.observation)
-    if is_snapshots:
-        return result | {"transitions": weights.meta["transitions"]}
-    if record is not None:
-        result |= {"members": record["members"], "beta": _beta(record)}
-    return result | {"exploitability": _exploitability(path, weights, result.get("beta"))}
+    if "transitions" in weights.meta:
+        return {**result, "kind": "snapshots", "transitions": weights.meta["transitions"]}
+    told = {member["seed"]: member for member in record["members"]} if record else {}
+    table, gains = _exploitability(path, result)
+    members = [{"seed": seed, **told.get(seed, {}), **gains.get(seed, {})} for seed in weights.seeds]
+    return {**result, "gains_of_deviators": table, "members": members}
 
 
-def _sees(spec: ObservationSpec) -> list[str]:
-    sees = ["time", _PRICES[spec.price], "impact Y", _FLOWS[spec.order_flow], "own inventory"]
-    sees += ["own past flow"] if spec.own_flow else []
-    past = " and past flows" if spec.own_flow else ""
-    sees += [f"the others' inventories{past}"] if spec.inventories == "visible" else []
-    return sees + ([] if spec.scales is None else ["in scales of its own"])
+def _architecture(weights: Weights, name: str) -> Summary:
+    """Sizes of a network's layers, inputs first, and of its skip terms, and how many numbers a member trains."""
+    sizes = _layers(weights.tensors)
+    sizes |= {key: list(tensor.shape[1:]) for key, tensor in weights.tensors.items() if key.endswith(".skip")}
+    own = {key.removeprefix(f"{name}."): shape for key, shape in sizes.items() if key.startswith(f"{name}.")}
+    return {**own, "parameters": sum(tensor[:1].numel() for tensor in weights.networks[name].parameters)}
 
 
-def _options(spec: ObservationSpec) -> list[str]:
-    """What was asked for; what that shows is for a game to say that is not the market."""
-    scales = [] if spec.scales is None else ["scales of its own"]
-    return [f"{name} {str(value).lower()}" for name, value in asdict(spec).items() if name != "scales"] + scales
+def _exploitability(path: Path, of: Summary) -> tuple[str | None, dict[int, Summary]]:
+    """What deviators gain, $ a game, mean over agents, and as a share of the game's value, by seed and class.
 
-
-def _of_network(network: ObservationNetwork | GroupedNetwork) -> Summary:
-    """Layer sizes, and how many numbers a member trains; where agents form groups, of each group's network."""
-    parameters = {"parameters": _count(network.parameters)}
-    if isinstance(network, GroupedNetwork):
-        return {"groups": [_of_group(group) for group in network.networks], **parameters}
-    phi = {} if network.phi is None else {"phi": _layers(network.phi)}
-    return {**phi, "sigma": _layers(network.sigma), **_skip(network.skip), **parameters}
-
-
-def _of_group(network: GroupNetwork) -> Summary:
-    """Of a group's network, which pools the items of each group it sees; agents are counted from 1."""
-    agents, phi = network.agents, [_layers(mlp) for mlp in network.phi]
-    result: Summary = {"agents": [agents.start + 1, agents.stop], **({"phi": phi} if phi else {})}
-    result |= {"sigma": _layers(network.sigma), **_skip(network.skip)}
-    return {**result, "parameters": _count(network.parameters)}
-
-
-def _layers(mlp: MLP) -> list[int]:
-    return [mlp.weights[0].shape[1], *(weight.shape[2] for weight in mlp.weights)]
-
-
-def _skip(coefficients: Tensor | None) -> Summary:
-    return {} if coefficients is None else {"skip_terms": list(coefficients.shape[1:])}
-
-
-def _count(tensors: Sequence[Tensor]) -> int:
-    return sum(tensor[:1].numel() for tensor in tensors)
-
-
-def _beta(record: Mapping[str, Any]) -> float | None:
-    penalty = record["config"]["recipe"].get("penalty")
-    return float(penalty["beta"]) if isinstance(penalty, dict) else None
-
-
-def _exploitability(path: Path, weights: Weights, beta: float | None) -> Summary | None:
-    """What deviators gain: the table that tells, at or up to three folders above the weights, and the gains of each
-    class of deviators against each seed. Empty where the table does not tell, None where there is no table.
+    The table that tells lies at or up to three folders above the weights, and is named first. One without betas is of
+    the recipe's own, and tells nothing where trainings with several lie side by side.
     """
+    keys = {"scenario": of["scenario"], "algorithm": of["algorithm"], "recipe": of["recipe"]}
     folder = path.absolute().parent
-    keys = {
-        "scenario": weights.meta.get("scenario"),
-        "algorithm": weights.algorithm,
-        "recipe": weights.meta.get("recipe_name"),
-    }
-    found: Summary | None = None
     for name in ("beta_exploitability.csv", "exploitability.csv"):
-        for table_path in (parent / name for parent in (folder, *list(folder.parents)[:3])):
+        for table_path in (above / name for above in (folder, *list(folder.parents)[:3])):
             if not table_path.is_file():
                 continue
-            table = read_table(table_path, [*keys, "seed", "deviator", "player", "gain", "value"])
+            table = read_table(table_path, [*keys, "seed", "deviator", "player", "gain", "value"], foreign=True)
+            mine = (table[list(keys)] == pd.Series(keys)).all(axis=1) & (table["player"] != "nashconv")
             if "beta" in table:
-                table = table[table["beta"] == beta]
-            rows = table[(table[list(keys)] == pd.Series(keys)).all(axis=1) & (table["player"] != "nashconv")]
-            shown = str(table_path) if path.is_absolute() else os.path.relpath(table_path)
-            # Such a table is of the recipe's own beta, and does not say which of these that is.
-            of_any = "beta" not in table and table_path.parent != folder and len(list(folder.parent.glob("beta_*"))) > 1
-            if len(rows) and of_any:
-                found = {"table": shown, "gains": {}}
-            elif len(rows):
-                return {"table": shown, "gains": _gains(table_path, rows, weights.seeds)}
-    return found
+                mine &= table["beta"] == of["beta"]
+            elif table_path.parent != folder and len(list(folder.parent.glob("beta_*"))) > 1:
+                continue
+            if not mine.any():
+                continue
+            with _ours(table_path, "a table of gains"):
+                rows = table[mine].assign(value=table["value"].abs()).groupby(["seed", "deviator"], sort=False)
+                means = rows[["gain", "value"]].mean()
+                means["share"] = means["gain"] / means.pop("value")
+                found = {int(seed): part.droplevel("seed").to_dict() for seed, part in means.groupby("seed")}
+            return str(table_path) if path.is_absolute() else os.path.relpath(table_path), found
+    return None, {}
 
 
-def _gains(path: Path, rows: pd.DataFrame, seeds: Sequence[int]) -> Summary:
-    with _ours(path, "a table of gains"):
-        return {
-            str(deviator): [
-                {
-                    "gain": float(of_seed["gain"].mean()),
-                    "share": float(of_seed["gain"].mean() / of_seed["value"].abs().mean()),
-                }
-                for of_seed in (of[of["seed"] == seed] for seed in seeds)
-            ]
-            for deviator, of in rows.groupby("deviator", sort=False)
-        }
+def _of_training(folder: Path, path: Path) -> Summary:
+    """Weights with all that lies beside them."""
+    result = {**_of_weights(path), "path": str(folder), "kind": "training"}
+    for file, kind in _files(folder).items():
+        if kind == "history":
+            history = _of_history(file)
+            courses = {member["seed"]: member["curve"] for member in history["members"]}
+            for member in result["members"]:
+                member[f"course of {history['curve_of']}"] = courses.get(member["seed"])
+        elif kind == "weights" and file != path:
+            result["snapshots_after"] = sorted(set(read_weights(file).meta["transitions"]))
+    record = read_run(path) or {}
+    shown = ("wall_seconds", "peak_memory_mib", "device", "threads", "machine", "system", "versions", "config")
+    return {"path": str(folder), "kind": "training", **result, **{k: record[k] for k in shown if k in record}}
 
 
-def _of_run(path: Path) -> Summary:
-    return {**_record(path), "path": str(path), "kind": "run", "of": _record(path)["kind"]}
+def _of_json(path: Path) -> Summary:
+    """A record; or the state of a run, or measurements as a list."""
+    content = read_json(path)
+    if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
+        return {"kind": "measurements", "rows": content}
+    if isinstance(content, dict) and {"slots", "rules", "active"} <= set(content):
+        return {"kind": "state of a run", "more": f"nash-dqn status {path.parent.parent}"}
+    return {**(record := _record(path)), "kind": "run", "of": record["kind"]}
 
 
 def _of_checkpoint(path: Path) -> Summary:
@@ -418,8 +385,6 @@ def _of_checkpoint(path: Path) -> Summary:
         plain = [{"seed": seed, "iterations": done} for seed in run["seeds"]]  # of a training that watches no member
         members = state["monitor"]["members"] if "monitor" in state else plain
         return {
-            "path": str(path),
-            "kind": "checkpoint",
             "algorithm": str(run["algorithm"]),
             "scenario": run.get("scenario"),
             "recipe": run.get("recipe_name"),
@@ -431,7 +396,6 @@ def _of_checkpoint(path: Path) -> Summary:
                 {
                     "seed": member["seed"],
                     "stopped": member.get("stopped") or "goes on",
-                    "diverged": member.get("stopped") == "diverged",
                     "iterations": member["iterations"],
                     **({"final_loss": member["last"]} if "last" in member else {}),
                 }
@@ -441,11 +405,10 @@ def _of_checkpoint(path: Path) -> Summary:
 
 
 def _of_history(path: Path) -> Summary:
+    """First and last values of each seed, and the course of the first quantity, in means over equal stretches."""
     table = _table(path)
     with _ours(path, "a training's history"):
         columns = [name for name in table.columns if name not in _TIMES]
-        if not columns:
-            raise ValueError("no column but " + ", ".join(table.columns))
         members = []
         for seed, rows in table.groupby("seed", sort=False):
             ends = {n: {"first": float(rows[n].iloc[0]), "last": float(rows[n].iloc[-1])} for n in columns}
@@ -453,69 +416,84 @@ def _of_history(path: Path) -> Summary:
             bins = np.array_split(rows[columns[0]].to_numpy(float), min(len(rows), _CURVE))
             with np.errstate(all="ignore"):  # a diverged member's losses may overflow
                 curve = [float(part.mean()) for part in bins]
-            members.append({"seed": int(str(seed)), "rows": len(rows), **times, "values": ends, "curve": curve})
-        return {"path": str(path), "kind": "history", "curve_of": columns[0], "members": members}
+            members.append({"seed": int(str(seed)), "rows": len(rows), **times, **ends, "curve": curve})
+        return {"curve_of": columns[0], "members": members}
+
+
+def _table(path: Path) -> pd.DataFrame:
+    with _ours(path, "a table"):
+        data = path.read_bytes()
+        if not data.endswith(b"\n"):
+            raise ValueError("cut off within a line")
+        if _kind(path) == "benchmark":
+            return pd.read_csv(path, sep="\t", na_values=["-"])
+        return read_table(path, [], foreign=True)
 
 
 def _of_table(path: Path) -> Summary:
+    """Of each column the smallest and largest number, or the different values of anything else."""
     table = _table(path)
-    columns = [{"name": name, **_range(table[name])} for name in table.columns]
-    return {"path": str(path), "kind": "table", "rows": len(table), "columns": columns}
+    columns = []
+    for name, column in table.items():
+        held = column.dropna()
+        if len(held) and pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+            holds = {"low": held.min().item(), "high": held.max().item()}
+        else:
+            holds = {"values": [str(value) for value in held.unique()]}
+        columns.append({"column": str(name), **holds, "empty": int(column.isna().sum())})
+    return {"rows": len(table), "columns": columns}
 
 
-def _range(column: pd.Series) -> Summary:
-    """Smallest and largest of numbers, the different values of anything else; and how many fields are empty."""
-    empty, held = int(column.isna().sum()), column.dropna()
-    if len(held) and pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-        return {"low": held.min().item(), "high": held.max().item(), "empty": empty}
-    return {"values": [str(value) for value in held.unique()], "empty": empty}
+def _of_other(path: Path) -> Summary:
+    """A figure, a page or a log."""
+    data = path.read_bytes()
+    result: Summary = {"bytes": len(data)}
+    if data.startswith(b"\x89PNG"):
+        result["pixels"] = [int.from_bytes(data[at : at + 4]) for at in (16, 20)]
+    title = re.search(rb"<title>(.*?)</title>", data)
+    if title is not None and data.lstrip().startswith(b"<"):
+        result["title"] = title[1].decode("utf-8", "replace")
+    if _kind(path) == "log":
+        step = last_step(data)
+        result |= {} if step is None else {"iterations": f"{step.done} of {step.total}"}
+        result["last_line"] = data.decode("utf-8", "replace").splitlines()[-1]
+    return result
 
 
 def _of_folder(path: Path) -> Summary:
     """Folders of trainings and all else below, without reading more than tells them apart."""
     entries: list[Summary] = []
-    for name, folders, _ in os.walk(path):
-        folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
-        folder = Path(name)
+    for folder, _, _ in _walk(path):
         files = _files(folder)
-        if "tensors" in files.values():
-            entries.append(
-                {"path": str(folder.relative_to(path)), "kind": "training", "holds": _in_brief(folder / "run.json")}
-            )
+        if "weights" in files.values():
+            name = str(folder.relative_to(path))
+            entries.append({"path": name, "kind": "training", "holds": _in_brief(folder / RECORD, "record")})
             files = {file: kind for file, kind in files.items() if kind == "table"}
         for file, kind in files.items():
-            in_brief = {"json": _in_brief, "checkpoint": _progress_in_brief}
-            holds = in_brief.get(kind, _rows_in_brief)(file)
-            entries.append({"path": str(file.relative_to(path)), "kind": kind, "holds": holds})
+            entries.append({"path": str(file.relative_to(path)), "kind": kind, "holds": _in_brief(file, kind)})
     if not entries:
         raise ArtifactError(f"{path}: nothing in it that this workflow makes; give a folder such as results/")
-    entries.sort(key=lambda entry: entry["kind"] != "training")
+    entries.sort(key=lambda entry: _ORDER.index(entry["kind"]))
     return {"path": str(path), "kind": "folder", "entries": entries}
 
 
-def _rows_in_brief(path: Path) -> str:
-    lines = path.read_bytes().count(b"\n")
-    return f"{max(lines - 1, 0):,} rows"
-
-
-def _progress_in_brief(path: Path) -> str:
-    try:
-        found = _of_checkpoint(path)
-    except ArtifactError:
-        return "damaged"
-    return f"{found['done']:,} of {found['total']:,} iterations, {found['wall_seconds']:.0f} s"
-
-
-def _in_brief(path: Path) -> str:
-    """What a run's record says, in a few words."""
+def _in_brief(path: Path, kind: str) -> str:
+    """What a file holds, in a few words."""
     if not path.is_file():
         return "no record"
+    if kind in ("table", "history", "benchmark"):
+        lines = path.read_bytes().count(b"\n")
+        return f"{max(lines - 1, 0):,} rows"
+    if kind not in ("record", "checkpoint"):
+        return f"{path.stat().st_size:,} bytes"
     try:
-        record = _record(path)
+        found = summarise(path)
     except ArtifactError:
-        return "no sound record of a run"
-    if record["kind"] != "training":
-        return str(record["kind"])
-    diverged = sum(bool(member["diverged"]) for member in record["members"])
+        return "damaged"
+    if kind == "checkpoint":
+        return f"{found['done']:,} of {found['total']:,} iterations, {found['wall_seconds']:.0f} s"
+    if found.get("of") != "training":
+        return str(found.get("of", found["kind"]))
+    diverged = sum(bool(member["diverged"]) for member in found["members"])
     lost = f", {diverged} diverged" if diverged else ""
-    return f"{len(record['seeds'])} seeds{lost}, {record['wall_seconds']:.0f} s"
+    return f"{len(found['seeds'])} seeds{lost}, {found['wall_seconds']:.0f} s"

@@ -139,7 +139,7 @@ class Checkout:
                 path.stat().st_mtime_ns,
             )
             for path in files
-            if path.is_file()
+            if path.is_file() and not path.name.startswith(".")  # digests of tables
         }
 
 

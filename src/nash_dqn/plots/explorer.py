@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from matplotlib.colors import to_hex
 
-from nash_dqn.artifacts import ArtifactError
+from nash_dqn.artifacts import ArtifactError, remake
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market, MarketState
 from nash_dqn.networks import ObservationNetwork
@@ -188,14 +188,14 @@ def _network(path: Path, network: Any, game: Market, spec: ObservationSpec) -> d
     view = _view(game, spec)
     if not isinstance(network, ObservationNetwork) or network.sigma.weights[0].shape[1] != len(view):
         wrong = f"its network does not take the {len(view)} features it says it sees"
-        raise ArtifactError(f"{path}: {wrong}; rebuild it by deleting it and running snakemake")
+        raise ArtifactError(f"{path}: {wrong}; {remake(path)}")
     parts = [part for part in (network.basis, *network.sigma.parameters, network.skip) if part is not None]
     if any(part.shape[1] != game.n_steps for part in (network.basis, network.skip) if part is not None):
         wrong = f"its network is not of a market with {game.n_steps} decision points"
-        raise ArtifactError(f"{path}: {wrong}; rebuild it by deleting it and running snakemake")
+        raise ArtifactError(f"{path}: {wrong}; {remake(path)}")
     numbers = torch.cat([part.flatten(1) for part in parts], 1).to(torch.float32)
     if not numbers.isfinite().all():
-        raise ArtifactError(f"{path}: weights are not finite; rebuild it by deleting it and running snakemake")
+        raise ArtifactError(f"{path}: weights are not finite; {remake(path)}")
     return {
         "view": view,
         "sizes": [len(view), *(weight.shape[2] for weight in network.sigma.weights)],
