@@ -48,7 +48,7 @@ api: $(READY_TEST) ## the library's functions and classes, from their docstrings
 bench: $(READY) ## time training and evaluation on this machine, as a table
 	$(IN_VENV) python -m nash_dqn.bench
 
-record: $(READY) ## copy the finished run to docs/ and write the tables of docs/replication.md
+record: $(READY) ## copy the finished run to docs/ and write the tables of docs/results.md
 	$(IN_VENV) python -m nash_dqn.record --results results --figures figures --docs docs
 
 # A stamp is the last thing a set-up writes, so an interrupted one is done over. It holds the checkout's path: an

@@ -247,7 +247,7 @@ class Run:
         rows = [(name, "Fig 3", "reward", -1.349, -1.35, -1.4, -1.3, 2, "holds") for name in config["run"]["scenarios"]]
         self.write(root / "results" / "claims.csv", claims(*rows).to_csv(index=False))
         self.write(root / "benchmarks" / "claims.tsv", "s\th:m:s\tmax_rss\n0.5\t0:00:00\t-\n")
-        self.write(root / "docs" / "replication.md", PAGE)
+        self.write(root / "docs" / "results.md", PAGE)
         self.write(root / "README.md", README)
         for path in (path for path in root.rglob("*") if path.is_file()):
             os.utime(path, (1e9, 1e9))  # nothing is older than what it is made from
@@ -279,7 +279,7 @@ def run(tmp_path: Path) -> Run:
 def test_run_is_recorded(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     run.record()
     docs = run.docs()
-    page = docs["docs/replication.md"].decode()
+    page = docs["docs/results.md"].decode()
     assert docs["docs/claims.csv"] == (run.root / "results" / "claims.csv").read_bytes()
     assert read_block(page, "claims") == render_claims(pd.read_csv(run.root / "docs" / "claims.csv"))
     assert read_block(page, "bench") == render_bench("fast") == "```text\nfast\n```"
@@ -316,7 +316,7 @@ def test_run_is_recorded(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
         "results/lq_released/lq_error.csv",
         *(f"figures/released/{name}.png" for name in PICTURES),
         "figures/lq_released/lq_policies.png",
-        "docs/replication.md",
+        "docs/results.md",
         "docs/bench.txt",
     ],
 )
@@ -400,7 +400,7 @@ def test_training_with_other_settings_is_refused(run: Run) -> None:
         ("results/claims.csv", lambda text: text.replace("table1", "table2"), "not of the configuration's scenarios"),
         ("results/claims.csv", lambda text: text.replace("verdict", "opinion"), "lacks the column"),
         ("benchmarks/claims.tsv", lambda text: text.replace("max_rss", "rss"), "not a benchmark"),
-        ("docs/replication.md", lambda text: text.replace("times:end", "times:"), "times:end --> stands 0 times"),
+        ("docs/results.md", lambda text: text.replace("times:end", "times:"), "times:end --> stands 0 times"),
     ],
 )
 def test_damaged_file_is_refused(run: Run, name: str, change: Callable[[str], str], complaint: str) -> None:

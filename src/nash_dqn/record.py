@@ -1,7 +1,7 @@
 """``python -m nash_dqn.record``: bring docs/ up to date with a finished run, so that no number there is typed by hand.
 
 Copies ``results/claims.csv`` and every PNG of the run to docs/, and writes the marked blocks anew: in
-docs/replication.md ``claims`` (from the claims), ``times`` (from the run records and the workflow's benchmarks) and
+docs/results.md ``claims`` (from the claims), ``times`` (from the run records and the workflow's benchmarks) and
 ``bench`` (from docs/bench.txt, what ``make bench`` prints), in README.md ``summary`` (from the tables of the first
 scenario). Whatever stands between ``<!-- NAME:begin -->`` and
 ``<!-- NAME:end -->`` is replaced, everything else stays.
@@ -49,7 +49,7 @@ __all__ = [
     "render_times",
 ]
 
-PAGE = "replication.md"
+PAGE = "results.md"
 """The page in docs/ that holds the blocks."""
 
 _ALGORITHMS = {"nash_dqn": "Nash-DQN", "fictitious_play": "fictitious play", "self_play": "self-play"}
@@ -508,7 +508,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "results": "tables and trainings of the run",
         "figures": "pictures of the run",
         "benchmarks": "Snakemake's benchmark files of the run",
-        "docs": "where replication.md and bench.txt lie",
+        "docs": "where results.md and bench.txt lie",
     }.items():
         parser.add_argument(f"--{name}", type=Path, default=Path(name), metavar="FOLDER", help=what)
     parser.add_argument("--config", type=Path, default=Path("config/config.yaml"), help="what the run was made with")
