@@ -1,5 +1,5 @@
 # The workflow in a container, on the CPU: packages and their releases are those of pyproject.toml and constraints.txt.
-#     docker build --tag nash-dqn .          (README.md: what to add for PyTorch's CPU wheels)
+#     docker build --tag nash-dqn .          (docs/using.md: what to add for PyTorch's CPU wheels)
 #     docker run --rm nash-dqn               the toy run, to see that it works
 #     docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/run" nash-dqn --directory /run --cores all
 # The last one is the full run of the configuration in this folder, into it. Arguments are Snakemake's.
@@ -18,7 +18,7 @@ RUN pip install --no-cache-dir --disable-pip-version-check --constraint constrai
 COPY src src
 COPY workflow workflow
 COPY config config
-COPY docs/replication.md docs/replication.md
+COPY docs/results.md docs/results.md
 COPY .test/config .test/config
 # Each job's record holds its digest.
 COPY environment.yml ./

@@ -1,7 +1,9 @@
 """The documents say what is: numbers come from docs/claims.csv, and what they name exists."""
 
+import argparse
 import ast
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,8 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from snakemake.cli import get_argument_parser
 
 import nash_dqn
+from nash_dqn import cli
 from nash_dqn.config import load_yaml
 from nash_dqn.record import PAGE, read_block, render_bench, render_claims
 
@@ -135,22 +139,62 @@ def resolves(name: str) -> bool:
     return False
 
 
+def commands(page: Path) -> list[list[str]]:
+    """Words of each command line: of console blocks, without their output, and of spans that begin with a program."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+    lines: list[str] = []
+    for language, block in blocks.findall(text):
+        if language == "console":
+            typed = [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
+            lines += typed or block.splitlines()
+    lines += re.findall(r"`((?:snakemake|nash-dqn) [^`\n]+)`", blocks.sub("", text))
+    for line in lines:
+        checked = subprocess.run(["bash", "-n", "-c", line], text=True, capture_output=True)
+        assert checked.returncode == 0, f"{name_of(page)}: {line}\n{checked.stderr}"
+    return [shlex.split(re.sub(r"\$\([^)]*\)", "VALUE", line), comments=True) for line in lines]
+
+
+def parsed(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
+    try:
+        return parser.parse_args(words[1:])
+    except SystemExit:
+        pytest.fail(f"{' '.join(words)}: does not parse")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_parse(page: Path) -> None:
+    """Targets stand before the options, some of which take every word that follows for a value of theirs."""
+    values = {"--configfile": r".+\.yaml", "--config": r"\w+=.+", "--default-resources": r"\w+=.+", "-R": r"[a-z_]+"}
+    for words in commands(page):
+        if words[0] == "nash-dqn":
+            parsed(cli._parser(), words)
+        elif words[0] == "snakemake":
+            first = next((k for k, word in enumerate(words) if word.startswith("-")), len(words))
+            assert sorted(parsed(get_argument_parser(), words).targets) == sorted(words[1:first]), " ".join(words)
+            option = ""
+            for word in words[first:]:
+                option = word if word.startswith("-") else option
+                if option in values and word != option:
+                    assert re.fullmatch(values[option], word), f"{' '.join(words)}: {option} takes {word}"
+
+
 def test_rules_and_results_named_are_the_workflow_s(tmp_path: Path) -> None:
     text = README + (ROOT / "docs" / PAGE).read_text(encoding="utf-8")
-    forced, targets = set(), set(re.findall(r"(?<![\w./])(?:results|figures)/[\w./-]+\.\w+", text))
+    targets = set(re.findall(r"(?<![\w./])(?:results|figures)/[\w./-]+\.\w+", text))
     targets = {target for target in targets if "_authors." not in target}  # made where their weights are given
-    for line in spans(README):
-        if line.startswith("snakemake "):
-            words = re.split(r"[|>#]", line)[0].split()[1:]
-            forced |= {word for option, word in zip(words, words[1:], strict=False) if option == "-R"}
-            targets |= {word for word in words if re.fullmatch(r"[a-z_]+", word)}
-    stages = re.search(r"# a stage: (.*)$", README, re.MULTILINE)
-    assert forced and targets and stages, "the README lost its examples"
-    targets |= set(re.findall(r"\w+", stages[1])) - {"or"}
+    forced = set()
+    for page in PAGES:
+        for words in commands(page):
+            if words[0] == "snakemake":
+                given = parsed(get_argument_parser(), words)
+                targets |= {target for target in given.targets if target.islower() and "oligopoly" not in target}
+                forced |= set(given.forcerun)
+    assert forced and {"train", "penalty_study", "general"} <= targets, "the documents lost their examples"
     (tmp_path / "config").mkdir()
     shutil.copy(ROOT / "config" / "config.yaml", tmp_path / "config")
     dry_run = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "workflow" / "Snakefile"), "--dry-run"]
-    command = [*dry_run, "--directory", str(tmp_path), *sorted(targets - forced), "--forcerun", *sorted(forced)]
+    command = [*dry_run, "--directory", str(tmp_path), *sorted(targets), "--forcerun", *sorted(forced)]
     result = subprocess.run(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}"
 

@@ -224,7 +224,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "claims.tsv").write_text("s\th:m:s\tmax_rss\n2.5\t0:00:02\t-\n3.5\t0:00:02\t-\n")
     (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "replication.md").write_text(PAGE)
+    (tmp_path / "docs" / "results.md").write_text(PAGE)
     (tmp_path / "docs" / "bench.txt").write_text("fast\n")
     (tmp_path / "README.md").write_text("<!-- summary:begin -->\nold\n<!-- summary:end -->\n")
     made = [path.relative_to(tmp_path) for top in ("results", "figures") for path in (tmp_path / top).rglob("*.*")]
@@ -244,7 +244,7 @@ def record_it(run: Path) -> None:
 def test_run_is_recorded(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record_it(run)
     found = docs(run)
-    page = found["docs/replication.md"].decode()
+    page = found["docs/results.md"].decode()
     assert found["docs/claims.csv"] == (run / "results" / "claims.csv").read_bytes()
     assert read_block(page, "claims") == render_claims(pd.read_csv(run / "docs" / "claims.csv"))
     assert read_block(page, "bench") == render_bench("fast") == "```text\nfast\n```"
@@ -266,7 +266,7 @@ def test_run_is_recorded(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ("results/released/policy_distance.csv", None, "no such file"),
         ("results/nash_dqn/run.json", lambda text: text[:-40], "not JSON"),
         ("benchmarks/claims.tsv", lambda text: text.replace("s\t", "t\t"), "not a benchmark"),
-        ("docs/replication.md", lambda text: text.replace("times:end", "times:"), "times:end --> stands 0 times"),
+        ("docs/results.md", lambda text: text.replace("times:end", "times:"), "times:end --> stands 0 times"),
         ("docs/bench.txt", None, "make it with: make --silent bench >"),
     ],
 )

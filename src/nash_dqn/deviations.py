@@ -1,6 +1,6 @@
 """Where the replication decided something that the paper leaves open or contradicts, as a table.
 
-It is read off docs/replication.md, where it is written: every table there that says what is done ``here`` and ``why``.
+It is read off docs/results.md, where it is written: every table there that says what is done ``here`` and ``why``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """``python -m nash_dqn.record``: bring docs/ up to date with a finished run, so that no number there is typed by hand.
 
 Copies ``results/claims.csv`` and every PNG of the run to docs/, and writes the marked blocks anew: in
-docs/replication.md ``claims`` (from the claims), ``times`` (from the run records and the workflow's benchmarks) and
+docs/results.md ``claims`` (from the claims), ``times`` (from the run records and the workflow's benchmarks) and
 ``bench`` (from docs/bench.txt, what ``make bench`` prints), in README.md ``summary`` (from the tables of the first
 scenario). Whatever stands between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->`` is replaced, everything else stays.
 What belongs to the run, and that all of it is there and up to date, is Snakemake's own word.
@@ -42,7 +42,7 @@ __all__ = [
     "update",
 ]
 
-PAGE = "replication.md"
+PAGE = "results.md"
 """The page in docs/ that holds the blocks."""
 
 _ALGORITHMS = {"nash_dqn": "Nash-DQN", "fictitious_play": "fictitious play", "self_play": "self-play"}

@@ -1,4 +1,4 @@
-"""What docs/general_games.md says of a game of one's own: its file, its numbers and its entry are tried as printed."""
+"""What docs/other_games.md says of a game of one's own: its file, its numbers and its entry are tried as printed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nash_dqn.games.lq import evaluate_policies, solve_nash
 from nash_dqn.seeding import generator
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXT = (ROOT / "docs/general_games.md").read_text("utf-8").partition("## Bring your own game")[2]
+TEXT = (ROOT / "docs/other_games.md").read_text("utf-8").partition("## Bring your own game")[2]
 
 
 def block(language: str, index: int = 0) -> str:

@@ -25,7 +25,7 @@ from nash_dqn.seeding import generator
 from nash_dqn.status import summarise
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COPIED = ("workflow", "config", "src", ".test/config", "environment.yml", "docs/replication.md")
+COPIED = ("workflow", "config", "src", ".test/config", "environment.yml", "docs/results.md")
 SCENARIOS = 2  # of the smoke run's configuration, and one linear-quadratic one beside them
 
 # What a change of the training code of every policy makes again: jobs by rule, of the smoke run.

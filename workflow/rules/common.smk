@@ -54,7 +54,7 @@ def validate_config():
 
 def deviations():
     """What was decided where the paper is silent or contradicts itself, from the replication record."""
-    return read_deviations((Path(workflow.basedir).parent / "docs" / "replication.md").read_text(encoding="utf-8"))
+    return read_deviations((Path(workflow.basedir).parent / "docs" / "results.md").read_text(encoding="utf-8"))
 
 
 def one_of(names):
