@@ -26,7 +26,7 @@ from nash_dqn.record import (
     render_times,
 )
 
-CONFIG = Path(__file__).resolve().parents[1] / ".test" / "config" / "config.yaml"
+CONFIG = [Path(__file__).resolve().parents[1] / folder / "config" / "config.yaml" for folder in (".", ".test")]
 PAGE = "# Record\n\n" + "".join(
     f"<!-- {n}:begin -->\nold\n<!-- {n}:end -->\n\ntext\n" for n in ("claims", "times", "bench")
 )
@@ -211,7 +211,7 @@ class Run:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        config = load_yaml(CONFIG)
+        config = load_yaml(*CONFIG)
         for scenario in config["run"]["scenarios"]:
             folder = root / "results" / scenario
             sweep = [("unstopped", beta) for beta in (0.0, 100.0)] if scenario == "released" else []
@@ -264,7 +264,7 @@ class Run:
 
     def record(self) -> None:
         folders = [f"--{name}={self.root / name}" for name in ("results", "figures", "benchmarks", "docs")]
-        record.main([f"--config={CONFIG}", *folders])
+        record.main(["--config", *map(str, CONFIG), *folders])
 
     def docs(self) -> dict[str, bytes]:
         paths = [self.root / "README.md", *(path for path in (self.root / "docs").rglob("*") if path.is_file())]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe
 from nash_dqn.agents.nash_dqn import NashDQNRecipe
@@ -30,10 +31,11 @@ from nash_dqn.config import (
     self_play_settings,
     validate,
 )
+from nash_dqn.settings.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "config" / "config.yaml"
-SHIPPED = {"full": [CONFIG], "small": [ROOT / ".test" / "config" / "config.yaml"]}
+SHIPPED = {"full": [CONFIG], "small": [CONFIG, ROOT / ".test" / "config" / "config.yaml"]}
 REAL: dict[str, Any] = load_yaml(CONFIG)
 DELETE = object()
 
@@ -391,6 +393,37 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         load_yaml(tmp_path / "none.yaml")
     with pytest.raises(ConfigError, match="cannot read: Is a directory"):
         load_yaml(tmp_path)
+
+
+def test_the_reference_of_keys_has_each_with_unit_default_and_meaning(capsys: pytest.CaptureFixture[str]) -> None:
+    main([])
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| `")]
+    described = {row[0].strip("| `"): row for row in rows}
+    assert all(len(row) == 5 and row[4].strip(" |") and row[2] for row in rows)
+    assert described["nash_dqn.*.patience"][1:4] == ["a whole number >= 1 or null", "iterations", "null"]
+
+    def documented(value: object, key: str) -> None:
+        free = ("games.*.settings", "games.*.nash_dqn", "general.many_players.nash_dqn", "ablation.", "games.*.fict")
+        if isinstance(value, dict) and not key.startswith(free):
+            for name, inner in value.items():
+                dotted = f"{key}.{name}".strip(".")
+                documented(inner, dotted if dotted in described else f"{key}.*")
+        else:
+            assert key in described or key.startswith(free), key
+
+    documented(validate(REAL), "")
+
+
+def test_what_files_come_to_is_printed_and_a_wrong_one_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text("device: cuda\n")
+    main([str(CONFIG), str(path)])
+    assert yaml.safe_load(capsys.readouterr().out) == {**validate(REAL), "device": "cuda"}
+    path.write_text("")
+    with pytest.raises(SystemExit, match=r"Error in the configuration: .*my\.yaml: the file is empty, expected a map"):
+        main([str(CONFIG), str(path)])
 
 
 # --------------------------------------------------------------------------------------------- what is trained

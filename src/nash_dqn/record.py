@@ -511,10 +511,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "docs": "where replication.md and bench.txt lie",
     }.items():
         parser.add_argument(f"--{name}", type=Path, default=Path(name), metavar="FOLDER", help=what)
-    parser.add_argument("--config", type=Path, default=Path("config/config.yaml"), help="what the run was made with")
+    config_help = "what the run was made with: each file is laid over the one before"
+    parser.add_argument("--config", type=Path, nargs="+", default=[Path("config/config.yaml")], help=config_help)
     given = parser.parse_args(arguments)
     try:
-        config = load_yaml(given.config)
+        config = load_yaml(*given.config)
         written = update(config, given.results, given.figures, given.benchmarks, given.docs)
     except (ArtifactError, ConfigError, RecordError) as error:
         sys.exit(f"error: {error}")
