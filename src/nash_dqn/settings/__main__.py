@@ -25,7 +25,7 @@ def keys(schema: Mapping[str, Any], root: Mapping[str, Any], path: tuple[str, ..
     for named in schema.get("patternProperties", {}).values():
         found = resolved(named, root)
         if found.get("description"):  # of the class: what one of these is
-            yield ".".join((*path, "*")), _allowed(found, root), "-", "-", " ".join(found["description"].split())
+            yield ".".join((*path, "*")), _allowed(found, root), "-", "-", found["description"]
         yield from keys(found, root, (*path, "*"))
 
 
@@ -47,7 +47,8 @@ def page() -> str:
         "|---|---|---|---|---|",
     ]
     for key, *cells in keys(root, root):
-        lines.append(f"| `{key}` | {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+        shown = [cell.partition("\n\n")[0].replace("\n", " ").replace("|", "\\|") for cell in cells]
+        lines.append(f"| `{key}` | {' | '.join(shown)} |")
     return "\n".join(lines)
 
 

@@ -38,7 +38,10 @@ class ConfigError(ValueError):
 
 
 def knob(meaning: str, unit: str = "-", *, default: Any = ..., **bounds: Any) -> Any:
-    """A field: what it means, its unit (``1`` is dimensionless, ``-`` no quantity), default and bounds."""
+    """A field: what it means, its unit (``1`` is dimensionless, ``-`` no quantity), default and bounds.
+
+    One without stands for a mapping that must be there; what it means is its class's docstring.
+    """
     return Field(default, description=meaning, json_schema_extra={"unit": unit}, **bounds)
 
 
@@ -66,6 +69,8 @@ def settings(cls: type[T]) -> type[T]:
     """Make a frozen dataclass whose values are checked; a wrong one is a ``ConfigError``."""
     own = dict(vars(cls))
     for name, annotation in own["__annotations__"].items():
+        if name not in own:
+            continue
         info = own[name]  # where dataclasses look for a default: it moves into the annotation
         cls.__annotations__[name] = Annotated[eval(annotation, vars(sys.modules[cls.__module__])), info]
         if info.is_required():
