@@ -13,6 +13,7 @@ from nash_dqn.settings.fields import (
     Distinct,
     GameName,
     Name,
+    Named,
     Names,
     Number,
     Numbers,
@@ -274,9 +275,9 @@ class Ablation(Section):
     seeds: Seeds = knob("Training seeds of every setting")
     base: Name = knob("The recipe of `nash_dqn` to which switches are added")
     goal: Name = knob("The recipe of `nash_dqn` they are taken from, and from which each is removed in turn")
-    switches: Annotated[dict[Name, Names], Field(min_length=1)] = knob(
+    switches: Named[Names] = knob(
         "Keys of a recipe that change together, by name; each key in which the two differ, once"
     )
-    variants: dict[Name, dict[Name, Annotated[Overrides, Field(min_length=1)]]] = knob(
+    variants: dict[Name, dict[Name, Named[Any]]] = knob(
         "Further trainings: what differs from base or goal, as with `base`, by name of that recipe and of the variant"
     )

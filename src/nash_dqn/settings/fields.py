@@ -169,6 +169,7 @@ GameName = Annotated[
 Seed = Annotated[Whole, Field(ge=0, le=2**31 - 1)]
 Beta = Annotated[Number, Field(ge=0, le=1_000_000)]
 Layers = Sequence[Count]
+Named = Annotated[dict[Name, T], Field(min_length=1)]
 Names = Annotated[list[Name], Field(min_length=1), _Distinct()]
 Seeds = Annotated[list[Seed], Field(min_length=1), _Distinct(order=True)]
 Betas = Annotated[list[Beta], Field(min_length=1), _Distinct(order=True)]

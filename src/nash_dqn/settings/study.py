@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any, Literal
 
 from nash_dqn import ablation
 from nash_dqn.pairing import member_pairs
@@ -17,6 +15,7 @@ from nash_dqn.settings.fictitious_play import FictitiousPlayRecipe
 from nash_dqn.settings.fields import (
     ConfigError,
     Name,
+    Named,
     Names,
     Path,
     Section,
@@ -108,19 +107,15 @@ class Study(Section):
     )
     seeds: Seeds = knob("Training seeds; each recipe is trained once per seed, unless it has seeds of its own")
     run: Run
-    scenarios: Annotated[dict[Name, game.Scenario], Field(min_length=1)] = knob("Markets by name")
-    nash_dqn: Annotated[dict[Name, NashDQNPolicy], Field(min_length=1)] = knob(
-        "Recipes for Algorithm 1 (Nash-DQN) by name"
-    )
-    fictitious_play: Annotated[dict[Name, FictitiousPlayPolicy], Field(min_length=1)] = knob(
+    scenarios: Named[game.Scenario] = knob("Markets by name")
+    nash_dqn: Named[NashDQNPolicy] = knob("Recipes for Algorithm 1 (Nash-DQN) by name")
+    fictitious_play: Named[FictitiousPlayPolicy] = knob(
         "Recipes for Algorithm 2 (fictitious play with DDPG best responses) by name"
     )
-    self_play: Annotated[dict[Name, SelfPlayPolicy], Field(min_length=1)] = knob(
+    self_play: Named[SelfPlayPolicy] = knob(
         "Recipes for symmetric self-play through the simulator's gradients, the equilibrium references, by name"
     )
-    comparisons: Annotated[dict[Name, Comparison], Field(min_length=1)] = knob(
-        "Pairs of policies that Figs 2 and 3 compare, by name"
-    )
+    comparisons: Named[Comparison] = knob("Pairs of policies that Figs 2 and 3 compare, by name")
     beta_sweep: evaluation.BetaSweep
     penalty_study: evaluation.PenaltyStudy
     policy_grid: evaluation.PolicyGrid
@@ -133,9 +128,7 @@ class Study(Section):
     equilibrium_path: evaluation.EquilibriumPath
     projection: evaluation.Projection
     robustness: evaluation.Robustness
-    games: Annotated[dict[Name, evaluation.GameEntry], Field(min_length=1)] = knob(
-        "Games beyond the paper's market by name, on request"
-    )
+    games: Named[evaluation.GameEntry] = knob("Games beyond the paper's market by name, on request")
     general: evaluation.General
     ablation: evaluation.Ablation
 
