@@ -39,6 +39,8 @@ def read_config():
     files = [own] if own.exists() else []
     if not files or not own.samefile(default):
         files.insert(0, default)
+    if workflow.config_settings.replace_workflow_config:
+        files = []
     files += [Path(path) for path in workflow.overwrite_configfiles]
     workflow.configfiles[:] = map(str, files)  # what a report shows
     try:
