@@ -41,9 +41,10 @@ lint: $(READY_TEST) ## style, types, workflow
 	$(IN_VENV) snakefmt --check workflow
 	$(IN_VENV) python -m snakemake --lint
 
-api: $(READY_TEST) ## the library's functions and classes, from their docstrings: .api/index.html
+api: $(READY_TEST) ## what can be set: .api/settings.md; functions and classes, from their docstrings: .api/index.html
 	@rm -rf .api
 	$(IN_VENV) python -m pdoc --docformat google --output-directory .api nash_dqn
+	$(IN_VENV) python -m nash_dqn.settings >.api/settings.md
 
 bench: $(READY) ## time training and evaluation on this machine, as a table
 	$(IN_VENV) python -m nash_dqn.bench

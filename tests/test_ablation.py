@@ -12,7 +12,8 @@ from nash_dqn.agents.nash_dqn import NashDQNRecipe
 from nash_dqn.config import ConfigError, ablation_settings, load_yaml, nash_dqn_settings, validate
 
 ROOT = Path(__file__).resolve().parents[1]
-SHIPPED = [ROOT / "config" / "config.yaml", ROOT / ".test" / "config" / "config.yaml"]
+CONFIG = ROOT / "config" / "config.yaml"
+SHIPPED = [[CONFIG], [CONFIG, ROOT / ".test" / "config" / "config.yaml"]]
 
 RECIPES = {
     "plain": {"seeds": [1], "rate": 1, "width": [2], "depth": 3, "same": 0},
@@ -29,7 +30,7 @@ SECTION = {
 
 @pytest.fixture(params=SHIPPED, ids=["full", "smoke"])
 def config(request: pytest.FixtureRequest) -> dict[str, Any]:
-    return validate(load_yaml(request.param))
+    return validate(load_yaml(*request.param))
 
 
 def test_each_switch_is_added_to_the_one_and_removed_from_the_other() -> None:

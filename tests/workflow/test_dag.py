@@ -22,6 +22,7 @@ import yaml
 from nash_dqn.artifacts import read_table, read_tensors
 from nash_dqn.progress import last_step
 from nash_dqn.seeding import generator
+from nash_dqn.settings.files import lay_over
 from nash_dqn.status import summarise
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -124,10 +125,10 @@ class Checkout:
         assert after != before, f"the edit of {name} changes nothing"
         path.write_text(after)
 
-    def configure(self, change: Callable[[dict[str, Any]], object]) -> None:
+    def configure(self, **changes: Any) -> None:
+        """Lay changes over the small run's configuration."""
         path = self.run_directory / "config" / "config.yaml"
-        config = yaml.safe_load(path.read_text())
-        change(config)
+        config = lay_over(yaml.safe_load(path.read_text()), changes)
         path.write_text(yaml.safe_dump(config, sort_keys=False))
 
     def results(self) -> dict[str, tuple[str, int]]:
@@ -380,7 +381,7 @@ def test_games_are_made_on_request(finished: Checkout) -> None:
 
 
 def test_a_wrong_setting_of_a_game_stops_its_run_alone(finished: Checkout) -> None:
-    finished.configure(lambda config: config["games"]["traders"].update(settings={"b1": [-1, 1]}))
+    finished.configure(games={"traders": {"settings": {"b1": [-1, 1]}}})
     run = finished.snakemake("general")
     assert run.returncode != 0
     assert "Error in the configuration: games.traders: b1[0] = -1: allowed is a finite number > 0" in run.stdout
@@ -422,7 +423,7 @@ def test_outside_learners_are_made_on_request(finished: Checkout) -> None:
 
 
 def test_another_variant_is_trained_alone(finished: Checkout) -> None:
-    finished.configure(lambda config: config["ablation"]["variants"].update(paper={"small": {"value_hidden": [4]}}))
+    finished.configure(ablation={"variants": {"paper": {"small": {"value_hidden": [4]}}}})
     assert finished.planned("results/released/ablation/paper+small/exploitability.csv") == {
         "train_ablation": 1,
         "ablation_exploitability": 1,
@@ -601,14 +602,14 @@ def test_editing_self_play_spares_what_does_not_use_the_reference(finished: Chec
 
 
 def test_measuring_another_policy_spares_the_others(finished: Checkout) -> None:
-    finished.configure(lambda config: config["exploitability"]["policies"]["fictitious_play"].append("average"))
+    finished.configure(exploitability={"policies": {"fictitious_play": ["released", "average"]}})
     measured = ["exploitability", "data_efficiency"]
     measured += [f"{name}_table" for name in measured] + [f"plot_{name}" for name in measured] + ["reference"]
     assert finished.planned() == {**dict.fromkeys(measured, SCENARIOS), "claims": 1, "claims_page": 1, "all": 1}
 
 
 def test_new_beta_trains_it_alone(finished: Checkout) -> None:
-    finished.configure(lambda config: config["beta_sweep"].update(betas=[0, 7.5, 100]))
+    finished.configure(beta_sweep={"betas": [0, 7.5, 100]})
     assert finished.planned() == {
         "all": 1,
         "train_nash_dqn": 1,
@@ -620,7 +621,7 @@ def test_new_beta_trains_it_alone(finished: Checkout) -> None:
 
 
 def test_new_level_of_the_tests_makes_them_again(finished: Checkout) -> None:
-    finished.configure(lambda config: config["cross_play"].update(alpha=0.01))
+    finished.configure(cross_play={"alpha": 0.01})
     assert finished.planned() == {
         "all": 1,
         "cross_play_tests": SCENARIOS,
@@ -633,26 +634,24 @@ def test_new_level_of_the_tests_makes_them_again(finished: Checkout) -> None:
 
 def test_swapped_values_are_noticed(finished: Checkout) -> None:
     """Snakemake compares params as a set of values: two scalars that change places would go unseen."""
-    finished.configure(lambda config: config["cross_play"].update(points=20, paths=5))
+    finished.configure(cross_play={"points": 20, "paths": 5})
     expected = {"all": 1, **dict.fromkeys(("cross_play", "cross_play_tests", "cross_play_tests_page"), SCENARIOS)}
     assert finished.planned() == {**expected, "plot_cross_play": SCENARIOS, "claims": 1, "claims_page": 1}
 
 
 def test_new_scenario_value_spares_the_other_scenario(finished: Checkout) -> None:
-    finished.configure(lambda config: config["scenarios"]["table1"].update(sigma=0.02))
+    finished.configure(scenarios={"table1": {"sigma": 0.02}, "released": {"sigma": 0.1}})
     assert finished.planned() == {**IN_EACH_SCENARIO, **ONCE}
 
 
 def test_what_changes_no_result_makes_nothing_again(finished: Checkout) -> None:
     """A moved checkout, new time stamps, comments, code that no job runs, and entries that no job reads."""
-
-    def add_unused(config: dict[str, Any]) -> None:
-        config["scenarios"]["unused"] = {**config["scenarios"]["table1"], "kappa": 0.9}
-        config["nash_dqn"]["unused"] = {**config["nash_dqn"]["paper"], "iterations": 77}
-        config["self_play"]["unused"] = {**config["self_play"]["memory"], "hidden": [7]}
-        config["comparisons"]["unused"] = {"nash_dqn": "unused", "fictitious_play": "released"}
-
-    finished.configure(add_unused)
+    finished.configure(
+        scenarios={"unused": {"base": "table1", "kappa": 0.9}},
+        nash_dqn={"unused": {"base": "paper", "iterations": 77}},
+        self_play={"unused": {"base": "memory", "hidden": [7]}},
+        comparisons={"unused": {"nash_dqn": "unused", "fictitious_play": "released"}},
+    )
     (finished.root / "src/nash_dqn/unused.py").write_text("")
     for name in (".test/config/config.yaml", "workflow/rules/figures.smk", "workflow/report/claims.rst"):
         finished.edit(name, comment)
@@ -663,31 +662,38 @@ def test_what_changes_no_result_makes_nothing_again(finished: Checkout) -> None:
     assert finished.planned() == {}
 
 
+def test_what_means_the_same_makes_nothing_again(finished: Checkout, tmp_path: Path) -> None:
+    """Values repeated by a file that is laid over, written otherwise, spelt out though they are defaults, or turned."""
+    path = finished.run_directory / "config" / "config.yaml"
+    content = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(dict(reversed(content.items())), sort_keys=True))
+    overlay = tmp_path / "my.yaml"
+    overlay.write_text(
+        "scenarios: {released: {theta: 10.0, kappa: 0.5}, table1: {initial_price_sd: null, horizon: 5.0}}\n"
+        "seeds: [2, 1]\nbeta_sweep: {betas: [100, 0.0]}\ncross_play: {alpha: 0.05}\n"
+        "nash_dqn: {paper: {penalty: {beta: 100.0, norm: l1}}}\nrobustness: {nash_dqn: [refined_same]}\n"
+    )
+    assert finished.planned() == {}
+    assert finished.planned("--configfile", str(overlay)) == {}
+
+
 @pytest.mark.parametrize(
     ("right", "wrong", "line"),
     [
-        ("points: 5", "point: 5", r"cross_play\.point: unknown key .* did you mean 'points'\?"),
+        ("points: 5,", "point: 5,", r"cross_play\.point: unknown key .* did you mean 'points'\?"),
+        ("iterations: 40", "iterations: forty", r"nash_dqn\.paper\.iterations: got \"forty\", expected a whole"),
         (
-            "iterations: 40",
-            "iterations: forty",
-            r"nash_dqn\.paper\.iterations: got \"forty\", expected a whole",
-        ),
-        (
-            "{nash_dqn: paper",
-            "{nash_dqn: papr",
-            r"comparisons\.paper\.nash_dqn: got \"papr\", expected a name",
+            "{fictitious_play: average",
+            "{fictitious_play: avrage",
+            r"comparisons\.released\.fictitious_play: got \"avrage\", expected a name",
         ),
         ("seeds: [1, 2]", "seeds: [1, 2", r"config/config\.yaml: line \d+, column \d+: "),
         (
-            "authors: null",
+            "seeds: [1, 2]",
             "authors: nowhere",
             r"authors: got \"nowhere\", expected a folder .* there is no such folder",
         ),
-        (
-            "device: cpu",
-            "device: cpu\ndevice: cpu",
-            r"config/config\.yaml: line \d+, column 1: duplicate key",
-        ),
+        ("seeds: [1, 2]", "seeds: [1]\nseeds: [2]", r"config/config\.yaml: line \d+, column 1: duplicate key"),
     ],
 )
 def test_wrong_configuration_is_one_line_and_harms_nothing(

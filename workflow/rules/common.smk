@@ -28,23 +28,23 @@ from nash_dqn.games.catalogue import make, module_of
 from nash_dqn.published import AUTHORS, AUTHORS_POLICIES
 
 
-def readable(path):
-    """The path; if YAML cannot read the file, stop with one line that says where, which Snakemake does not."""
-    try:
-        if Path(path).exists():
-            load_yaml(path)
-    except ConfigError as error:
-        sys.exit(f"Error: {error}")
-    return path
+def read_config():
+    """Put into ``config`` what the files say, checked and complete; if it is wrong, stop with one line, before any job.
 
-
-def validate_config():
-    """Check the configuration and fill in defaults; if it is wrong, stop with one line, before any job starts.
-
-    Returns the files of the authors' weights, none where they are not asked for.
+    The checkout's config/config.yaml is laid under that of the working directory (``--directory``), that under the files
+    of ``--configfile``, and all under ``--config``. Returns the files of the authors' weights, none where they are not
+    asked for.
     """
+    default, own = Path(workflow.basedir).parent / "config" / "config.yaml", Path("config") / "config.yaml"
+    files = [own] if own.exists() else []
+    if not files or not own.samefile(default):
+        files.insert(0, default)
+    if workflow.config_settings.replace_workflow_config:
+        files = []
+    files += [Path(path) for path in workflow.overwrite_configfiles]
+    workflow.configfiles[:] = map(str, files)  # what a report shows
     try:
-        checked = validate(config)
+        checked = validate(load_yaml(*files, workflow.config_settings.config))
         config.clear()
         config.update(checked)
         return {} if config["authors"] is None else authors_files(config["authors"])

@@ -13,6 +13,7 @@ from nash_dqn.settings.fields import (
     Distinct,
     GameName,
     Name,
+    Named,
     Names,
     Number,
     Numbers,
@@ -58,7 +59,7 @@ class Measured(Section):
 class Exploitability(Deviators):
     """What an agent gains by leaving the profile in which all follow a trained policy."""
 
-    policies: Measured = knob("The policies that are measured")
+    policies: Measured
     reference: Name = knob("The recipe of `self_play` that Figs 2 and 3 compare with as the equilibrium")
     deviators: Annotated[list[DeviatorClass], Distinct] = knob(
         "What deviators see: what the policy sees (same), its own past order flow as well (memory), or also all its "
@@ -83,7 +84,7 @@ class DataEfficiency(Deviators):
 
 
 class Opponents(Section):
-    """The policies responded to."""
+    """The policies responded to; by outside learners the first training of each that did not diverge."""
 
     nash_dqn: Names = knob(_OF_NASH)
     fictitious_play: Names = knob(_OF_PLAY)
@@ -93,7 +94,7 @@ class DDPGBestResponse(Section):
     """The best response that DDPG learns, beside the deviators of `exploitability`, to the same policies."""
 
     recipe: Name = knob("The recipe of `fictitious_play` whose first best response is learned")
-    opponents: Opponents = knob("The policies responded to")
+    opponents: Opponents
     members: Whole = knob("Trainings of each that are responded to, the first that did not diverge", ge=1)
     seed: Seed = knob("Seed of the trainings and of the paths")
 
@@ -103,7 +104,7 @@ class OutsideLearners(OutsideSettings):
     """Best responses by learners of Stable-Baselines3 and by ours to the same policies, at the same budget."""
 
     scenarios: Names = knob("Where they are compared")
-    opponents: Opponents = knob("The policies responded to, of each the first training that did not diverge")
+    opponents: Opponents
     recipe: Name = knob("The recipe of `fictitious_play` of our DDPG")
 
 
@@ -169,7 +170,7 @@ class PolicyGrid(Section):
 
     prices: Annotated[list[Positive], Distinct] = knob("Prices, one heat map each", "$", min_length=1)
     impacts: Numbers = knob("Transient impacts Y, one panel each", "$")
-    inventory: Axis = knob("The agent's own inventory, evenly spaced")
+    inventory: Axis
     visited_episodes: Whole = knob(
         "Episodes played to collect the states at which two policies are compared", "episodes", ge=1
     )
@@ -264,7 +265,7 @@ class General(Section):
     seeds: Seeds = knob("Training seeds in every game")
     episodes: Whole = knob("Episodes over whose states actions are compared", "episodes", ge=1)
     seed: Seed = knob("Seed of those episodes, and of deviators and their paths")
-    many_players: ManyPlayers = knob("A linear market whose impact is shared among more and more agents")
+    many_players: ManyPlayers
 
 
 class Ablation(Section):
@@ -274,9 +275,9 @@ class Ablation(Section):
     seeds: Seeds = knob("Training seeds of every setting")
     base: Name = knob("The recipe of `nash_dqn` to which switches are added")
     goal: Name = knob("The recipe of `nash_dqn` they are taken from, and from which each is removed in turn")
-    switches: Annotated[dict[Name, Names], Field(min_length=1)] = knob(
+    switches: Named[Names] = knob(
         "Keys of a recipe that change together, by name; each key in which the two differ, once"
     )
-    variants: dict[Name, dict[Name, Annotated[Overrides, Field(min_length=1)]]] = knob(
+    variants: dict[Name, dict[Name, Named[Any]]] = knob(
         "Further trainings: what differs from base or goal, as with `base`, by name of that recipe and of the variant"
     )

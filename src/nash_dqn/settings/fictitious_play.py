@@ -10,7 +10,7 @@ from nash_dqn.settings.game import ObservationSpec
 
 @settings
 class EpsilonGreedy(Settings):
-    """Exploration at single steps, epsilon linear within each best response.
+    """Exploration of the agent that learns, at single steps, epsilon linear within each best response.
 
     With its probability an agent leaves its actor, anew at every step, for the rate z - q, z ~ N(0, target_sd^2) and q
     its inventory: a rate, not the way to z in what time is left.
@@ -62,7 +62,7 @@ class FictitiousPlayRecipe(Settings):
     target_rate: Number = knob(
         "Share tau of the new weights in each update of the target networks, after each epoch", "1", gt=0, le=1
     )
-    exploration: EpsilonGreedy = knob("Exploration of the agent that learns")
+    exploration: EpsilonGreedy
     action_bound: Number = knob("Actions that are played are clipped to plus or minus this", "shares/hour", gt=0)
     opponents: Literal["last", "average"] = knob(
         "The others play the last best response (algorithm, released code), or in each episode one of all past ones, "

@@ -38,7 +38,10 @@ class ConfigError(ValueError):
 
 
 def knob(meaning: str, unit: str = "-", *, default: Any = ..., **bounds: Any) -> Any:
-    """A field: what it means, its unit (``1`` is dimensionless, ``-`` no quantity), default and bounds."""
+    """A field: what it means, its unit (``1`` is dimensionless, ``-`` no quantity), default and bounds.
+
+    One without stands for a mapping that must be there; what it means is its class's docstring.
+    """
     return Field(default, description=meaning, json_schema_extra={"unit": unit}, **bounds)
 
 
@@ -66,6 +69,8 @@ def settings(cls: type[T]) -> type[T]:
     """Make a frozen dataclass whose values are checked; a wrong one is a ``ConfigError``."""
     own = dict(vars(cls))
     for name, annotation in own["__annotations__"].items():
+        if name not in own:
+            continue
         info = own[name]  # where dataclasses look for a default: it moves into the annotation
         cls.__annotations__[name] = Annotated[eval(annotation, vars(sys.modules[cls.__module__])), info]
         if info.is_required():
@@ -164,6 +169,7 @@ GameName = Annotated[
 Seed = Annotated[Whole, Field(ge=0, le=2**31 - 1)]
 Beta = Annotated[Number, Field(ge=0, le=1_000_000)]
 Layers = Sequence[Count]
+Named = Annotated[dict[Name, T], Field(min_length=1)]
 Names = Annotated[list[Name], Field(min_length=1), _Distinct()]
 Seeds = Annotated[list[Seed], Field(min_length=1), _Distinct(order=True)]
 Betas = Annotated[list[Beta], Field(min_length=1), _Distinct(order=True)]

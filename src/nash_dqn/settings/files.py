@@ -17,11 +17,8 @@ __all__ = ["BASED", "lay_over", "load_yaml", "with_bases"]
 BASED = ("scenarios", "nash_dqn", "fictitious_play", "self_play")
 """Sections whose entries may name another of the section as their ``base``."""
 
-_NAMED = (
-    *((section,) for section in (*BASED, "comparisons", "games")),
-    ("ablation", "switches"),
-    ("ablation", "variants"),
-)
+_NAMED = (*BASED, "comparisons", "games", "ablation.switches", "ablation.variants", "ablation.variants.*")
+"""Mappings from names, in which null takes an entry away."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -57,16 +54,18 @@ for _kind in ("set", "omap", "pairs", "binary"):  # nothing that JSON does not k
     _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", yaml.SafeLoader.construct_undefined)
 
 
-def load_yaml(*paths: str | Path) -> dict[str, Any]:
+def load_yaml(*layers: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     """Read YAML files whose top levels are mappings, lay each over the one before, and fill in bases.
+
+    A layer that is a mapping is taken as it is.
 
     Raises:
         ConfigError: a file cannot be opened, is not UTF-8 or not YAML (with line and column), repeats a key within one
             mapping, or is no mapping; or as :func:`with_bases`.
     """
     config: dict[str, Any] = {}
-    for path in paths:
-        config = lay_over(config, _read(Path(path)))
+    for layer in layers:
+        config = lay_over(config, layer if isinstance(layer, Mapping) else _read(Path(layer)))
     return with_bases(config)
 
 
@@ -111,17 +110,24 @@ def with_bases(config: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: a base is no entry of the section, or leads back to the entry.
     """
     complete = copy.deepcopy(dict(config))
-    for *parents, last in _NAMED:
-        node: Any = complete
-        for key in parents:
-            node = node.get(key) if isinstance(node, dict) else None
-        if isinstance(node, dict) and isinstance(node.get(last), dict):
-            node[last] = {name: entry for name, entry in node[last].items() if entry is not None}
+    for path in _NAMED:
+        for named in _mappings(complete, path):
+            for name in [name for name, entry in named.items() if entry is None]:
+                del named[name]
     for section in BASED:
         entries = complete.get(section)
         if isinstance(entries, dict):
             complete[section] = {name: _with_base(section, entries, name) for name in entries}
     return complete
+
+
+def _mappings(config: object, path: str) -> list[dict[str, Any]]:
+    """What stands at that dotted path, ``*`` for any name, where it is a mapping."""
+    found = [config]
+    for key in path.split("."):
+        mappings = [node for node in found if isinstance(node, dict)]
+        found = [value for node in mappings for name, value in node.items() if key in (name, "*")]
+    return [node for node in found if isinstance(node, dict)]
 
 
 def _with_base(section: str, entries: Mapping[str, Any], name: str, derived: tuple[str, ...] = ()) -> Any:

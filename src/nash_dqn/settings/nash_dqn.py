@@ -98,8 +98,8 @@ class NashDQNRecipe(Settings):
         "AdamW's learning rate, at the first iteration if the schedule is not constant", "1", gt=0
     )
     weight_decay: Number = knob("AdamW's decoupled weight decay", "1", ge=0)
-    exploration: Exploration = knob("Standard deviation of the Gaussian exploration, linear over the run")
-    penalty: Penalty = knob("The penalty on psi, (23)")
+    exploration: Exploration
+    penalty: Penalty
     critic: ObservationSpec | None = knob("What the value network sees; null = what the agents see", default=None)
     policy: Literal["nash", "projected"] = knob(
         "Agents play the advantage network's Nash point (12), or a projected policy: that network sees what V sees, "

@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any, Literal
 
 from nash_dqn import ablation
 from nash_dqn.pairing import member_pairs
@@ -17,6 +15,7 @@ from nash_dqn.settings.fictitious_play import FictitiousPlayRecipe
 from nash_dqn.settings.fields import (
     ConfigError,
     Name,
+    Named,
     Names,
     Path,
     Section,
@@ -107,37 +106,31 @@ class Study(Section):
         default=None,
     )
     seeds: Seeds = knob("Training seeds; each recipe is trained once per seed, unless it has seeds of its own")
-    run: Run = knob("What a plain `snakemake` makes")
-    scenarios: Annotated[dict[Name, game.Scenario], Field(min_length=1)] = knob("Markets by name")
-    nash_dqn: Annotated[dict[Name, NashDQNPolicy], Field(min_length=1)] = knob(
-        "Recipes for Algorithm 1 (Nash-DQN) by name"
-    )
-    fictitious_play: Annotated[dict[Name, FictitiousPlayPolicy], Field(min_length=1)] = knob(
+    run: Run
+    scenarios: Named[game.Scenario] = knob("Markets by name")
+    nash_dqn: Named[NashDQNPolicy] = knob("Recipes for Algorithm 1 (Nash-DQN) by name")
+    fictitious_play: Named[FictitiousPlayPolicy] = knob(
         "Recipes for Algorithm 2 (fictitious play with DDPG best responses) by name"
     )
-    self_play: Annotated[dict[Name, SelfPlayPolicy], Field(min_length=1)] = knob(
+    self_play: Named[SelfPlayPolicy] = knob(
         "Recipes for symmetric self-play through the simulator's gradients, the equilibrium references, by name"
     )
-    comparisons: Annotated[dict[Name, Comparison], Field(min_length=1)] = knob(
-        "Pairs of policies that Figs 2 and 3 compare, by name"
-    )
-    beta_sweep: evaluation.BetaSweep = knob("Fig 1, the Bellman error against the weight of the penalty")
-    penalty_study: evaluation.PenaltyStudy = knob("What makes small weights of the penalty fail, on request")
-    policy_grid: evaluation.PolicyGrid = knob("Fig 2, trading rates on a grid of states")
-    cross_play: evaluation.CrossPlay = knob("Fig 3, rewards when policies meet, and the tests on them")
-    exploitability: evaluation.Exploitability = knob("What an agent gains by leaving the profile that all follow")
-    data_efficiency: evaluation.DataEfficiency = knob("Exploitability and distance to the reference along trainings")
-    lq: evaluation.Exact = knob("Learned policies against exact equilibria")
-    ddpg_best_response: evaluation.DDPGBestResponse = knob("Algorithm 2's learner beside the deviators")
-    outside_learners: evaluation.OutsideLearners = knob("Stable-Baselines3's learners beside ours, on request")
-    equilibrium_path: evaluation.EquilibriumPath = knob("An equilibrium followed between scenarios, on request")
-    projection: evaluation.Projection = knob("Where projected policies settle, exactly, on request")
-    robustness: evaluation.Robustness = knob("Policies whose exploitability is measured on request")
-    games: Annotated[dict[Name, evaluation.GameEntry], Field(min_length=1)] = knob(
-        "Games beyond the paper's market by name, on request"
-    )
-    general: evaluation.General = knob("How those games are learned, and a market with more and more agents")
-    ablation: evaluation.Ablation = knob("What each difference between two recipes buys, on request")
+    comparisons: Named[Comparison] = knob("Pairs of policies that Figs 2 and 3 compare, by name")
+    beta_sweep: evaluation.BetaSweep
+    penalty_study: evaluation.PenaltyStudy
+    policy_grid: evaluation.PolicyGrid
+    cross_play: evaluation.CrossPlay
+    exploitability: evaluation.Exploitability
+    data_efficiency: evaluation.DataEfficiency
+    lq: evaluation.Exact
+    ddpg_best_response: evaluation.DDPGBestResponse
+    outside_learners: evaluation.OutsideLearners
+    equilibrium_path: evaluation.EquilibriumPath
+    projection: evaluation.Projection
+    robustness: evaluation.Robustness
+    games: Named[evaluation.GameEntry] = knob("Games beyond the paper's market by name, on request")
+    general: evaluation.General
+    ablation: evaluation.Ablation
 
 
 def validate(config: object) -> dict[str, Any]:
