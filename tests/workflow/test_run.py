@@ -117,7 +117,7 @@ def test_the_run_kept_its_state_and_logs_hold_what_jobs_say(smoke_run: Checkout)
     status = summarise(smoke_run.run_directory)
     assert (status["state"], status["done"], status["active"]) == ("finished", status["jobs"], [])
     logs = smoke_run.run_directory / "logs"
-    step = last_step((logs / "train_nash_dqn/released/nash_dqn/unstopped/beta_0.log").read_bytes())
+    step = last_step((logs / "released/nash_dqn/unstopped/beta_0.log").read_bytes())
     assert step is not None and step.done == step.total
     all_logs = [*smoke_run.run_directory.glob(".snakemake/log/*.log"), *logs.rglob("*.log")]
     assert len(all_logs) > 70

@@ -435,9 +435,14 @@ def job(name, reads=None, settings=None, *, writes=None, script=None, modules=()
     writes = f"results/{{scenario}}/{name}.csv" if writes is None else writes
     reads, writes = (of if isinstance(of, dict) else {"table": of} for of in ({} if reads is None else reads, writes))
     path = f"workflow/scripts/{script or name}.py"
-    wildcards = list(dict.fromkeys(re.findall(r"{(\w+)}", next(iter(writes.values())))))
-    place = "{scenario}/" if "scenario" in wildcards else ""
-    file = "_".join(f"{{{wildcard}}}" for wildcard in wildcards if wildcard != "scenario")
+    made = Path(next(iter(writes.values())))
+    made = made.relative_to(made.parts[0])
+    wildcards = dict.fromkeys(re.findall(r"{\w+}", str(made)))
+    if "{scenario}" in wildcards:
+        others = "_".join(wildcard for wildcard in wildcards if wildcard != "{scenario}")
+        place = Path("{scenario}", name, others)
+    else:
+        place = made.with_suffix("") if wildcards else made.with_name(name)
     JOBS.append(
         SimpleNamespace(
             name=name,
@@ -448,7 +453,7 @@ def job(name, reads=None, settings=None, *, writes=None, script=None, modules=()
             code=(lambda wc: code_digest(path, *modules(wc))) if callable(modules) else code_digest(path, *modules),
             where=where or {},
             resources={"mem_mb": 1000, "runtime": "2m", **resources},
-            place=f"{place}{name}/{file}" if file else f"{place}{name}",
+            place=place,
         )
     )
 

@@ -16,7 +16,7 @@ for algorithm, priority, runtime in (("fictitious_play", 20, "2h"), ("nash_dqn",
             history="results/{training}/history.csv",
             run="results/{training}/run.json",
         log:
-            f"logs/train_{algorithm}/{{training}}.log",
+            "logs/{training}.log",
         wildcard_constraints:
             training=trainings_by_algorithm()[algorithm],
         cache: True
