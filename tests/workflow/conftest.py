@@ -50,8 +50,9 @@ class Checkout:
             if (REPOSITORY / ".test" / name).is_dir():
                 ignored = shutil.ignore_patterns("locks", "incomplete")
                 shutil.copytree(REPOSITORY / ".test" / name, checkout.run_directory / name, ignore=ignored)
-        wanted = checkout.snakemake("--summary").stdout
-        for name in checkout.results():  # what was made on request is not the toy run's
+        there = checkout.results()
+        wanted = checkout.snakemake("--summary").stdout if there else ""
+        for name in there:  # what was made on request is not the toy run's
             if f"\n{name}\t" not in wanted:
                 (checkout.run_directory / name).unlink()
         run = checkout.snakemake()

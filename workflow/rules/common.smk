@@ -467,7 +467,7 @@ def figure(name, path, label, reads, *, source=None, function="plot", script="pl
         label: its name in the report.
         reads: tables by the name of their columns in the module (``error``: ERROR_COLUMNS; ``table``: COLUMNS), in the
             order in which the function takes them; ``records`` are of trainings.
-        source: module of nash_dqn.plots, where its name is not the file's; also names the caption.
+        source: module of nash_dqn.plots, where its name is not that of the file, as the caption's is.
         function: of the module, which draws it.
         script: what calls it.
         settings: keyword arguments of the function; with a script of its own, the script's settings.
