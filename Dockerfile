@@ -20,8 +20,6 @@ COPY workflow workflow
 COPY config config
 COPY docs/results.md docs/results.md
 COPY .test/config .test/config
-# Each job's record holds its digest.
-COPY environment.yml ./
 
 # Whoever runs it (--user) may make the toy run and have a home for caches.
 RUN useradd --create-home --home-dir /home/nash-dqn nash-dqn && chmod --recursive a+rwX .test /home/nash-dqn

@@ -13,22 +13,26 @@ READY_TEST := $(VENV)/ready-test
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help replicate status report quick test lint api bench record constraints clean
+.PHONY: help home replicate status report quick test lint api bench record constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo "variables: PYTHON=$(PYTHON) (what .venv is made from), CORES=$(CORES) (for snakemake)"
 
-replicate: $(READY) ## train every policy, evaluate, draw every figure: results/ and figures/
+replicate: home $(READY) ## train every policy, evaluate, draw every figure: results/ and figures/
 	$(IN_VENV) python -m snakemake --cores $(CORES)
 
-report: $(READY) ## the finished run on one page: figures, tables, what made them, times: report.html
+report: home $(READY) ## the finished run on one page: figures, tables, what made them, times: report.html
 	$(IN_VENV) python -m snakemake --report report.html
+
+# Snakemake keeps a cache there, and fails on its own before it reads anything of ours.
+home:
+	@test -d "$$HOME" -a -w "$$HOME" || { echo "error: HOME='$$HOME' is no folder that can be written to, as Snakemake needs one: export HOME=/path/to/folder" >&2; exit 1; }
 
 status: $(READY) ## from a second terminal: what runs, how far it is, how long it will take
 	@$(BIN)/nash-dqn status
 
-quick: $(READY) ## the same workflow at toy size, in a few minutes: .test/results and .test/figures
+quick: home $(READY) ## the same workflow at toy size, in a few minutes: .test/results and .test/figures
 	$(IN_VENV) python -m snakemake --directory .test --cores $(CORES)
 
 test: $(READY_TEST) ## the test suite

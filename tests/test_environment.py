@@ -249,6 +249,14 @@ def test_too_old_a_python_is_refused_in_one_line(checkout: Path) -> None:
     assert calls(checkout) == []
 
 
+def test_a_home_that_cannot_be_written_is_refused_in_one_line(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/dev/null")
+    done = make(checkout, "replicate")
+    assert done.returncode != 0 and calls(checkout) == []
+    errors = [line for line in done.stderr.splitlines() if "***" not in line]
+    assert len(errors) == 1 and errors[0].startswith("error: HOME='/dev/null' is no folder that can be written to")
+
+
 def test_no_python_is_refused_in_one_line(checkout: Path) -> None:
     done = make(checkout, "replicate", python="no-such-python")
     assert done.returncode != 0

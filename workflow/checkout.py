@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import re
 import sys
 from importlib.util import find_spec
@@ -22,11 +24,24 @@ def check() -> str | None:
         checkout's.
     """
     try:
+        check_user()
         check_paths(_CHECKOUT, Path(sys.executable))
         spec = find_spec("nash_dqn")
         return check_package(_CHECKOUT, None if spec is None or spec.origin is None else Path(spec.origin).parent)
     except ValueError as error:
         sys.exit(f"Error: {error}")
+
+
+def check_user() -> None:
+    """Refuse a user without a name, for which Snakemake asks before the first job.
+
+    Raises:
+        ValueError: one line.
+    """
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        raise ValueError(f"the system has no name for user {os.getuid()}; to give one: export USER=me") from None
 
 
 def check_paths(checkout: Path, python: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -27,32 +28,37 @@ def checkout() -> ModuleType:
     return loaded
 
 
-@pytest.mark.parametrize("name", ["a b", "it's", "a$b", 'a"b', "größe", "a&b", "(a)"])
+@pytest.mark.parametrize("name", ["a b", "it's", "größe", "{x}", "a}"])
 def test_a_checkout_may_lie_anywhere_without_braces(checkout: ModuleType, name: str) -> None:
-    checkout.check_paths(Path("/home") / name, PYTHON)
-
-
-@pytest.mark.parametrize("name", ["{x}", "{", "a}"])
-def test_braces_are_refused(checkout: ModuleType, name: str) -> None:
-    with pytest.raises(ValueError, match="braces") as caught:
+    if {"{", "}"} & set(name):
+        with pytest.raises(ValueError, match="braces") as caught:
+            checkout.check_paths(Path("/home") / name, PYTHON)
+        assert str(caught.value).startswith(f"'/home/{name}': ") and "\n" not in str(caught.value)
+    else:
         checkout.check_paths(Path("/home") / name, PYTHON)
-    assert str(caught.value).startswith(f"'/home/{name}': ") and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "name", ["a b", "it's", "a$b", 'a"b', "a{b}", "a;b", "a&b", "(a)", "a\tb", "a*", "a\\b", "a|b"]
-)
+@pytest.mark.parametrize("name", ["a b", "it's", "a$b", "a;b", "(a)", "a\tb", "a*", "a\\b"])
 def test_a_python_that_a_shell_cannot_start_is_refused(checkout: ModuleType, name: str) -> None:
     with pytest.raises(ValueError, match="cannot start jobs") as caught:
         checkout.check_paths(Path("/home/me"), Path(f"/opt/{name}/bin/python"))
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["größe", "python-3.11_a+b", "50%", "a=b", "a,b@c", "~a:b"])
-def test_a_python_that_a_shell_can_start_is_not(checkout: ModuleType, name: str) -> None:
-    checkout.check_paths(Path("/home/me"), Path(f"/opt/{name}/bin/python"))
-    said = subprocess.run(["bash", "-c", f"echo /opt/{name}/bin"], capture_output=True, text=True, check=True).stdout
-    assert said == f"/opt/{name}/bin\n"
+def test_a_python_that_a_shell_can_start_is_not(checkout: ModuleType) -> None:
+    python = "/opt/größe-3.11_a+b%a=b,b@c~:x/bin/python"
+    checkout.check_paths(Path("/home/me"), Path(python))
+    assert subprocess.run(["bash", "-c", f"echo {python}"], capture_output=True, text=True).stdout == f"{python}\n"
+
+
+def test_a_user_without_a_name_is_told_what_to_set(checkout: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    with pytest.raises(ValueError, match=rf"^the system has no name for user {os.getuid()}; to give one: export USER="):
+        checkout.check_user()
+    monkeypatch.setenv("USER", "me")
+    checkout.check_user()
 
 
 def test_whose_package_it_is(checkout: ModuleType, tmp_path: Path) -> None:

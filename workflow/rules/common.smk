@@ -1,9 +1,10 @@
-"""Functions the rules share: paths of results, settings of jobs, targets."""
+"""Functions the rules share: folders of trainings, who enters which measurement, settings of jobs, declarations."""
 
 import hashlib
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 from code_digest import code_digest
 from nash_dqn.ablation import settings as ablation_recipes
@@ -26,6 +27,8 @@ from nash_dqn.config import (
 from nash_dqn.deviations import read_deviations
 from nash_dqn.games.catalogue import make, module_of
 from nash_dqn.published import AUTHORS, AUTHORS_POLICIES
+
+# ------------------------------------------------------------------------------------------ configuration
 
 
 def read_config():
@@ -59,68 +62,123 @@ def deviations():
 
 def one_of(names):
     """Constraint of a wildcard to these names, so that a misspelt target is refused at once."""
-    return "|".join(map(re.escape, names))
+    return f"(?:{'|'.join(map(re.escape, names))})"
 
 
-def nash_dqn_run(scenario, recipe, beta=None):
-    """Folder of a Nash-DQN training; at the recipe's own beta unless another is given."""
-    if beta is None:
-        beta = config["nash_dqn"][recipe]["penalty"]["beta"]
-    return f"results/{scenario}/nash_dqn/{recipe}/beta_{format_beta(beta)}"
+# ---------------------------------------------------------------------------------------------- trainings
+
+GENERAL = ("nash_dqn", "fictitious_play")  # how games beyond the paper's are learned
+ON_RETURN = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")  # what a training leaves
 
 
-def fictitious_play_run(scenario, recipe):
-    """Folder of a fictitious-play training."""
-    return f"results/{scenario}/fictitious_play/{recipe}"
+def trainings_by_algorithm():
+    """For each algorithm the folders of its trainings, below results/, as a regular expression.
 
-
-def self_play_run(scenario, recipe):
-    """Folder of a self-play training."""
-    return f"results/{scenario}/self_play/{recipe}"
-
-
-def authors_run(scenario, recipe):
-    """Folder of a policy of the authors', `nash` or `fp`."""
-    return f"results/{scenario}/{AUTHORS}/{recipe}"
-
-
-RUN_OF = {
-    "nash_dqn": nash_dqn_run,
-    "fictitious_play": fictitious_play_run,
-    "self_play": self_play_run,
-    AUTHORS: authors_run,
-}
-
-
-def authors_policies():
-    """The authors' policies, Nash-DQN's and fictitious play's, if their weights are given."""
-    return list(AUTHORS_POLICIES) if AUTHORS_WEIGHTS else []
-
-
-def authors_settings(scenario):
-    """Of the authors' policies in a scenario. Digests, as a file's date may be older than what was made of another."""
+    A folder says all: the scenario, the recipe and its beta, or the setting of the ablation; or a game, which has one
+    recipe for each algorithm.
+    """
+    scenarios, games, markets = map(one_of, (config["scenarios"], config["games"], general_games(config)))
+    recipes = {algorithm: one_of(config[algorithm]) for algorithm in ("nash_dqn", "fictitious_play", "self_play")}
     return {
-        "scenario": scenario,
-        "game": config["scenarios"][scenario],
-        "sha256": {name: hashlib.sha256(Path(path).read_bytes()).hexdigest() for name, path in AUTHORS_WEIGHTS.items()},
+        "fictitious_play": f"{scenarios}/fictitious_play/{recipes['fictitious_play']}|general/{games}/fictitious_play",
+        "nash_dqn": f"{scenarios}/nash_dqn/{recipes['nash_dqn']}/beta_{BETA_PATTERN}"
+        f"|{scenarios}/ablation/{one_of(ablated_recipes())}|general/{markets}/nash_dqn",
+        "self_play": f"{scenarios}/self_play/{recipes['self_play']}",
     }
 
 
-def all_policies():
-    """Every policy that can be measured."""
-    trained = {algorithm: config[algorithm] for algorithm in RUN_OF if algorithm != AUTHORS}
-    return policies_of(trained) + authors_policies()
+def training_settings(wildcards):
+    """All that determines the training in a folder. A game is made once before any job starts, so that a wrong setting
+    stops the run in one line.
+    """
+    match wildcards.training.split("/"):
+        case ["general", game, algorithm]:
+            settings = general_settings(config, algorithm, game)
+            try:
+                make(**settings["game"])
+            except ValueError as error:
+                sys.exit(f"Error in the configuration: games.{game}: {error}")
+        case [scenario, "ablation", setting]:
+            algorithm, settings = "nash_dqn", ablation_settings(config, scenario, setting)
+        case [scenario, "nash_dqn" as algorithm, recipe, beta]:
+            settings = nash_dqn_settings(config, scenario, recipe, beta.removeprefix("beta_"))
+        case [scenario, "fictitious_play" as algorithm, recipe]:
+            settings = fictitious_play_settings(config, scenario, recipe)
+        case [scenario, "self_play" as algorithm, recipe]:
+            settings = self_play_settings(config, scenario, recipe)
+    return {**settings, "algorithm": algorithm, "game": game_of(wildcards.training)}
 
 
-def policies_of(recipes):
-    """``algorithm/recipe`` of each policy of a mapping from algorithms to names of recipes."""
-    return [f"{algorithm}/{recipe}" for algorithm, names in recipes.items() for recipe in names]
+def game_of(folder):
+    """The game that is played in a folder below results/, as ``games.catalogue.make`` takes it."""
+    first, *rest = folder.split("/")
+    if first == "general":
+        return general_game(config, rest[0])
+    return {"game": "market.Market", "settings": config["scenarios"][first]}
+
+
+def name_of_game(folder):
+    """The name of the game, or of the scenario, that is played in a folder below results/."""
+    return folder.removeprefix("general/").split("/")[0]
+
+
+def game_code(folder):
+    """The module of the game that is played in a folder, which no import statement shows."""
+    return module_of(game_of(folder)["game"])
+
+
+def nash_dqn_run(scenario, recipe, beta):
+    """Folder of a Nash-DQN training at that beta."""
+    return f"results/{scenario}/nash_dqn/{recipe}/beta_{format_beta(beta)}"
 
 
 def run_of(scenario, policy):
     """Folder of the training of a policy ``algorithm/recipe``; of Nash-DQN at the recipe's own beta."""
     algorithm, recipe = policy.split("/")
-    return RUN_OF[algorithm](scenario, recipe)
+    if algorithm == "nash_dqn":
+        return nash_dqn_run(scenario, recipe, config["nash_dqn"][recipe]["penalty"]["beta"])
+    return f"results/{scenario}/{policy}"
+
+
+def files_of(runs, *names):
+    """The files of these names in each folder, each once."""
+    return [f"{run}/{name}" for run in dict.fromkeys(runs) for name in names]
+
+
+def sweep_runs(scenario):
+    """Folders of the trainings of Fig. 1, in the order of its betas."""
+    return [nash_dqn_run(scenario, config["beta_sweep"]["recipe"], beta) for beta in config["beta_sweep"]["betas"]]
+
+
+def ablated_recipes():
+    """The trainings of the ablation, by name."""
+    return ablation_recipes(config["nash_dqn"], config["ablation"])
+
+
+def study_trainings():
+    """Recipe and beta of each training of the penalty study."""
+    section = config["penalty_study"]
+    return [(recipe, beta) for recipe in section["recipes"] for beta in section["betas"]]
+
+
+def study_files(name):
+    """Input function: the file of that name of each training of the penalty study."""
+    return lambda wc: files_of([nash_dqn_run(wc.scenario, *training) for training in study_trainings()], name)
+
+
+def at_betas(table, trainings):
+    """Input function: tables of that name of trainings given by recipe and beta."""
+    return lambda wc: [
+        f"results/{wc.scenario}/{table}/{recipe}/beta_{format_beta(beta)}.csv" for recipe, beta in trainings
+    ]
+
+
+# ------------------------------------------------------------------------------- who enters which measurement
+
+
+def policies_of(recipes):
+    """``algorithm/recipe`` of each policy of a mapping from algorithms to names of recipes."""
+    return [f"{algorithm}/{recipe}" for algorithm, names in recipes.items() for recipe in names]
 
 
 def comparisons():
@@ -132,140 +190,96 @@ def comparisons():
         name: [f"{algorithm}/{recipe}" for algorithm, recipe in comparison(config, name).items()]
         for name in config["run"]["comparisons"]
     }
-    return ours | ({AUTHORS: authors_policies()} if AUTHORS_WEIGHTS else {})
+    return ours | ({AUTHORS: list(AUTHORS_POLICIES)} if AUTHORS_WEIGHTS else {})
 
 
-def sweep_runs(scenario):
-    """Folders of the trainings of Fig. 1, in the order of its betas."""
-    recipe = config["beta_sweep"]["recipe"]
-    return [nash_dqn_run(scenario, recipe, beta) for beta in config["beta_sweep"]["betas"]]
-
-
-def gains_at_beta(scenario, recipe, beta):
-    """Table of what deviators gain against a training's returned policies."""
-    return f"results/{scenario}/beta_exploitability/{recipe}/beta_{format_beta(beta)}.csv"
-
-
-def penalty_study_trainings():
-    """Recipe and beta of each training of the penalty study."""
-    section = config["penalty_study"]
-    return [(recipe, beta) for recipe in section["recipes"] for beta in section["betas"]]
-
-
-def penalty_study_files(wildcards):
-    """Input of the penalty study's table: what each of its trainings left, and what was measured of it."""
-    trainings, scenario = penalty_study_trainings(), wildcards.scenario
-    runs = [nash_dqn_run(scenario, recipe, beta) for recipe, beta in trainings]
-    return {
-        "histories": files_of(runs, "history.csv"),
-        "records": files_of(runs, "run.json"),
-        "kept": [
-            f"results/{scenario}/penalty_study/{recipe}/beta_{format_beta(beta)}.csv" for recipe, beta in trainings
-        ],
-        "returned": [gains_at_beta(scenario, recipe, beta) for recipe, beta in trainings],
-    }
-
-
-def ablated_recipes():
-    """The trainings of the ablation, by name."""
-    return ablation_recipes(config["nash_dqn"], config["ablation"])
-
-
-def gpus():
-    """GPUs that a training asks a cluster for: one if it needs one; `auto` takes what it is given."""
-    return int(config["device"] == "cuda")
-
-
-def files_of(runs, name):
-    """The file of that name in each folder, each once."""
-    return [f"{run}/{name}" for run in dict.fromkeys(runs)]
-
-
-def compared_policies():
-    """All policies that are compared, each once: Nash-DQN's, then the others."""
+def entrants():
+    """Policies, ``algorithm/recipe``, by what they enter; each measurement's in the order of its table."""
+    authors = list(AUTHORS_POLICIES) if AUTHORS_WEIGHTS else []
+    measured = config["exploitability"]["policies"]
     nash_dqn, others = zip(*comparisons().values())
-    return list(dict.fromkeys(nash_dqn + others))
-
-
-def compared_runs(scenario):
-    """Their folders, in that order."""
-    return [run_of(scenario, policy) for policy in compared_policies()]
-
-
-def drawn_trainings():
-    """Those of them that were trained here."""
-    return [policy for policy in compared_policies() if policy not in AUTHORS_POLICIES]
-
-
-def training_files(name):
-    """Input function: the file of that name of each of these trainings."""
-    return lambda wildcards: files_of([run_of(wildcards.scenario, policy) for policy in drawn_trainings()], name)
-
-
-def compared_weights(wildcards):
-    """Input of rules that compare pairs of policies: weights of either side, one for each comparison."""
-    sides = zip(("nash_dqn", "other"), zip(*comparisons().values()))
-    return {
-        side: [f"{run_of(wildcards.scenario, policy)}/weights.safetensors" for policy in policies]
-        for side, policies in sides
+    trained = policies_of({algorithm: config[algorithm] for algorithm in ("nash_dqn", "fictitious_play", "self_play")})
+    found = {
+        "any": [*trained, *authors],
+        "comparison": list(dict.fromkeys(nash_dqn + others)),
+        "exploitability": policies_of(measured) + authors,
+        # Trainings are measured along the way, references are not.
+        "data_efficiency": policies_of(
+            {algorithm: measured[algorithm] for algorithm in ("nash_dqn", "fictitious_play")}
+        ),
+        "ddpg_best_response": policies_of(config["ddpg_best_response"]["opponents"]),
+        "lq": policies_of({algorithm: config["lq"][algorithm] for algorithm in ("nash_dqn", "fictitious_play")}),
+        "outside_learners": policies_of(config["outside_learners"]["opponents"]),
+        "robustness": policies_of(config["robustness"]),
     }
+    found["training_curves"] = [policy for policy in found["comparison"] if policy not in AUTHORS_POLICIES]
+    found["explorer"] = list(dict.fromkeys(found["comparison"] + found["exploitability"]))
+    return found
 
 
-def reference_weights(section):
-    """Input function: weights of the equilibrium reference that a section of the configuration names."""
-    return lambda wildcards: f"{self_play_run(wildcards.scenario, config[section]['reference'])}/weights.safetensors"
+def runs_of(what, scenario):
+    """Folders of the trainings of the policies that enter it."""
+    return [run_of(scenario, policy) for policy in ENTRANTS[what]]
 
 
-def weights_of(policies):
-    """Input function: weights of these policies, in that order."""
-    return lambda wildcards: [f"{run_of(wildcards.scenario, policy)}/weights.safetensors" for policy in policies]
+def of_entrants(what, name):
+    """Input function: the file of that name of each policy that enters it."""
+    return lambda wc: files_of(runs_of(what, wc.scenario), name)
 
 
-def file_of_policy(name):
+def of_policy(name):
     """Input function: the file of that name of the policy in the wildcards."""
-    return lambda wildcards: f"{run_of(wildcards.scenario, wildcards.policy)}/{name}"
+    return lambda wc: f"{run_of(wc.scenario, wc.policy)}/{name}"
 
 
-def measured_policies():
-    """Policies whose exploitability is measured."""
-    return policies_of(config["exploitability"]["policies"]) + authors_policies()
+def of_side(side):
+    """Input function: weights of the first or the second policy of each comparison."""
+    return lambda wc: [f"{run_of(wc.scenario, pair[side])}/weights.safetensors" for pair in comparisons().values()]
 
 
-def explored_policies(scenario):
-    """Policies on the page on which people play with them, in that scenario: all that are compared or measured."""
-    return list(dict.fromkeys(compared_policies() + measured_policies()))
+def reference_of(section):
+    """Input function: weights of the equilibrium reference that a section of the configuration names."""
+    return lambda wc: f"results/{wc.scenario}/self_play/{config[section]['reference']}/weights.safetensors"
 
 
-def explored_files(name):
-    """The file of that name of each of these policies in each scenario of the run."""
-    scenarios = config["run"]["scenarios"]
-    return [f"{run_of(scenario, policy)}/{name}" for scenario in scenarios for policy in explored_policies(scenario)]
+def measured_folder(gains):
+    """Folder of the training whose exploitability is told by a table, both below results/."""
+    match gains.split("/"):
+        case ["general", game, _, algorithm]:
+            return f"general/{game}/{algorithm}"
+        case [scenario, "ablation", setting, _]:
+            return f"{scenario}/ablation/{setting}"
+        case [scenario, "beta_exploitability", recipe, beta]:
+            return f"{scenario}/nash_dqn/{recipe}/{beta}"
+        case [scenario, _, algorithm, recipe]:
+            return run_of(scenario, f"{algorithm}/{recipe}").removeprefix("results/")
 
 
-def robustness_policies():
-    """Policies whose exploitability is measured on request."""
-    return policies_of(config["robustness"])
+def exploitability_tables():
+    """All tables of one training's exploitability, below results/, as a regular expression."""
+    scenarios, games, recipes = map(one_of, (config["scenarios"], config["games"], config["nash_dqn"]))
+    return (
+        f"{scenarios}/exploitability/{one_of(ENTRANTS['any'])}|{scenarios}/ablation/{one_of(ablated_recipes())}/exploitability"
+        f"|{scenarios}/beta_exploitability/{recipes}/beta_{BETA_PATTERN}|general/{games}/exploitability/{one_of(GENERAL)}"
+    )
 
 
-def followed_policies():
-    """Those of them whose trainings are measured along the way: not the references."""
-    recipes = config["exploitability"]["policies"]
-    return policies_of({algorithm: recipes[algorithm] for algorithm in ("nash_dqn", "fictitious_play")})
+JOINED = ("exploitability", "data_efficiency", "ddpg_best_response", "outside_learners", "robustness")
 
 
-def lq_policies():
-    """Policies that are compared with exact equilibria."""
-    return policies_of({algorithm: config["lq"][algorithm] for algorithm in ("nash_dqn", "fictitious_play")})
+def parts_of(joined):
+    """The tables that are joined to one, which is named below results/."""
+    place, _, table = joined.rpartition("/")
+    if place == "general":
+        return expand("results/general/{game}/exploitability/{algorithm}.csv", game=config["games"], algorithm=GENERAL)
+    folder = "exploitability" if table == "robustness" else table
+    return [f"results/{place}/{folder}/{policy}.csv" for policy in ENTRANTS[table]]
 
 
-def answered_policies():
-    """Policies to which DDPG learns a best response."""
-    return policies_of(config["ddpg_best_response"]["opponents"])
+# ----------------------------------------------------------------------------------------------- settings
 
 
-def outside_opponents():
-    """Policies to which another library's learners find a best response, on request."""
-    return policies_of(config["outside_learners"]["opponents"])
+OF_DEVIATORS = ("hidden", "iterations", "episodes", "learning_rate", "restarts", "seed")  # how they are trained
 
 
 def evaluation_settings(scenario, section, *keys, **more):
@@ -280,42 +294,44 @@ def evaluation_settings(scenario, section, *keys, **more):
 
 def deviator_settings(scenario, section, *keys, **more):
     """What an evaluation that trains deviators depends on: as ``evaluation_settings``, and how they are trained."""
-    training = ("hidden", "iterations", "episodes", "learning_rate", "restarts", "seed")
-    best_response = {key: config[section][key] for key in training}
+    best_response = {key: config[section][key] for key in OF_DEVIATORS}
     keys = ("paths", "validation_paths", *keys)
     return evaluation_settings(scenario, section, *keys, best_response=best_response, **more)
 
 
-def exploitability_settings(scenario, policy):
-    """Of the deviators from one policy: against a reference they search longer, as it is to be certified."""
-    settings = deviator_settings(scenario, "exploitability", "deviators")
-    if policy.startswith("self_play/"):
-        for key in ("iterations", "learning_rate"):
-            settings["best_response"][key] = config["exploitability"][f"certificate_{key}"]
-    return settings
-
-
-def projection_settings(scenario):
-    """Of the exact projection: the game, what agents see, and how its fixed points are found."""
-    section = dict(config["projection"])
-    observation = config["nash_dqn"][section.pop("recipe")]["observation"]
+def exploitability_settings(wildcards):
+    """Of the deviators from one training; against a reference they search longer, as it is to be certified."""
+    folder = measured_folder(wildcards.gains)
+    section = dict(config["exploitability"])
+    if folder.startswith("general/"):
+        section.update(deviators=["same"], seed=config["general"]["seed"])
+    if "/self_play/" in folder:
+        section.update({key: section[f"certificate_{key}"] for key in ("iterations", "learning_rate")})
     return {
-        "scenario": scenario,
-        "game": config["scenarios"][scenario],
-        "observation": observation,
-        "projection": section,
+        "scenario": name_of_game(folder),
+        "game": game_of(folder),
+        "best_response": {key: section[key] for key in OF_DEVIATORS},
+        **{key: section[key] for key in ("paths", "validation_paths", "deviators")},
     }
 
 
-def equilibrium_path_settings(recipe):
-    """Of the path of an equilibrium: the games at its ends, what agents see, and how it is followed."""
-    section = config["equilibrium_path"]
+def lq_settings(wildcards):
+    """Of the comparison with exact equilibria, in a game for each of its groups of agents."""
+    general = wildcards.game.startswith("general/")
+    section = config["general" if general else "lq"]
     return {
-        "recipe_name": recipe,
-        "observation": config["self_play"][recipe]["observation"],
-        **{end: config["scenarios"][section[end]] for end in ("start", "end")},
-        "path": {key: value for key, value in section.items() if key not in ("start", "end", "policies")},
+        "scenario": name_of_game(wildcards.game),
+        "game": game_of(wildcards.game),
+        "by_group": general,
+        **{key: section[key] for key in ("episodes", "seed")},
     }
+
+
+def lq_runs(game):
+    """Folders of the trainings that are compared with a game's exact equilibrium."""
+    if game.startswith("general/"):
+        return [f"results/{game}/{algorithm}" for algorithm in GENERAL]
+    return runs_of("lq", game)
 
 
 def ddpg_settings(scenario):
@@ -343,53 +359,6 @@ def outside_settings(scenario):
     )
 
 
-def game_module(game):
-    """The module of that game, which no import statement of a script shows."""
-    return module_of(general_game(config, game)["game"])
-
-
-def general_training(algorithm):
-    """Params function: all that determines the training in the game of the wildcards.
-
-    The game is made once before any job starts, so that a wrong setting stops the run in one line.
-    """
-
-    def settings(wildcards):
-        found = general_settings(config, algorithm, wildcards.game)
-        try:
-            make(**found["game"])
-        except ValueError as error:
-            sys.exit(f"Error in the configuration: games.{wildcards.game}: {error}")
-        return found
-
-    return settings
-
-
-def general_code(script):
-    """Params function: digest of the script, and of the game of the wildcards."""
-    return lambda wildcards: code_digest(f"workflow/scripts/{script}.py", game_module(wildcards.game))
-
-
-def general_evaluation(game, **more):
-    """What an evaluation in a game depends on besides the policies."""
-    return {"name": game, "game": general_game(config, game), **more}
-
-
-def general_deviators(game):
-    """The same, with how deviators are trained: as in section ``exploitability``, but for the seed."""
-    section = config["exploitability"]
-    training = ("hidden", "iterations", "episodes", "learning_rate", "restarts")
-    best_response = {key: section[key] for key in training} | {"seed": config["general"]["seed"]}
-    paths = {key: section[key] for key in ("paths", "validation_paths")}
-    return general_evaluation(game, best_response=best_response, **paths)
-
-
-def many_players_settings(**more):
-    """The market that is shared, and what is done with it."""
-    scenario = config["general"]["many_players"]["scenario"]
-    return {"game": config["scenarios"][scenario], **more}
-
-
 def beta_sweep_settings(scenario):
     """Of Fig. 1: losses of returned weights are measured at the exploration with which trainings end."""
     recipe = config["nash_dqn"][config["beta_sweep"]["recipe"]]
@@ -403,63 +372,183 @@ def beta_sweep_settings(scenario):
     )
 
 
+def projection_settings(scenario):
+    """Of the exact projection: the game, what agents see, and how its fixed points are found."""
+    section = dict(config["projection"])
+    observation = config["nash_dqn"][section.pop("recipe")]["observation"]
+    return {
+        "scenario": scenario,
+        "game": config["scenarios"][scenario],
+        "observation": observation,
+        "projection": section,
+    }
+
+
+def equilibrium_path_settings(recipe):
+    """Of the path of an equilibrium: the games at its ends, what agents see, and how it is followed."""
+    section = config["equilibrium_path"]
+    return {
+        "recipe_name": recipe,
+        "observation": config["self_play"][recipe]["observation"],
+        **{end: config["scenarios"][section[end]] for end in ("start", "end")},
+        "path": {key: value for key, value in section.items() if key not in ("start", "end", "policies")},
+    }
+
+
+def many_players_settings(**more):
+    """The market that is shared among more and more agents, and what is done with it."""
+    return {"game": config["scenarios"][config["general"]["many_players"]["scenario"]], **more}
+
+
+def authors_settings(scenario):
+    """Of the authors' policies in a scenario. Digests, as a file's date may be older than what was made of another."""
+    return {
+        "scenario": scenario,
+        "game": config["scenarios"][scenario],
+        "sha256": {name: hashlib.sha256(Path(path).read_bytes()).hexdigest() for name, path in AUTHORS_WEIGHTS.items()},
+    }
+
+
 def shown(wildcards):
-    """The comparison a Fig. 2 shows: the one in its name, or the headline."""
+    """The comparison that a Fig. 2 shows: the one in its name, or the headline."""
     return wildcards.get("comparison", config["run"]["comparisons"][0])
 
 
-def shown_records(wildcards):
-    """Input of Fig. 2: records of the two trainings it shows."""
-    return files_of([run_of(wildcards.scenario, policy) for policy in comparisons()[shown(wildcards)]], "run.json")
+# ------------------------------------------------------------------------------------- declarations of rules
+
+JOBS = []  # rules/jobs.smk makes a rule of each
 
 
-def in_every_scenario(table):
-    """That table of each scenario of the run."""
-    return expand("results/{scenario}/{table}.csv", scenario=config["run"]["scenarios"], table=table)
+def job(name, reads=None, settings=None, *, writes=None, script=None, modules=(), where=None, **resources):
+    """Declare a rule that runs scripts/NAME.py.
+
+    Args:
+        name: of the rule.
+        reads: its input by name, also as functions of the wildcards, several files of a name as a list; or one,
+            called ``table``.
+        settings: all that the result depends on besides the input, or a function of the wildcards.
+        writes: its output likewise, by default the scenario's table of the rule's name.
+        script: name of the script where it is not the rule's.
+        modules: modules that the script takes by a name in its settings, or a function of the wildcards.
+        where: constraints of wildcards.
+        resources: those that differ from 1,000 MB and two minutes.
+    """
+    writes = f"results/{{scenario}}/{name}.csv" if writes is None else writes
+    reads, writes = (of if isinstance(of, dict) else {"table": of} for of in ({} if reads is None else reads, writes))
+    path = f"workflow/scripts/{script or name}.py"
+    made = Path(next(iter(writes.values())))
+    made = made.relative_to(made.parts[0])
+    wildcards = dict.fromkeys(re.findall(r"{\w+}", str(made)))
+    if "{scenario}" in wildcards:
+        others = "_".join(wildcard for wildcard in wildcards if wildcard != "{scenario}")
+        place = Path("{scenario}", name, others)
+    else:
+        place = made.with_suffix("") if wildcards else made.with_name(name)
+    JOBS.append(
+        SimpleNamespace(
+            name=name,
+            reads=reads,
+            writes=writes,
+            settings={} if settings is None else settings,
+            script=script or name,
+            code=(lambda wc: code_digest(path, *modules(wc))) if callable(modules) else code_digest(path, *modules),
+            where=where or {},
+            resources={"mem_mb": 1000, "runtime": "2m", **resources},
+            place=place,
+        )
+    )
 
 
-def sweep_tables():
-    """Fig. 1's table of each scenario that it is made in."""
-    return expand("results/{scenario}/beta_sweep.csv", scenario=config["beta_sweep"]["scenarios"])
+def figure(name, path, label, reads, *, source=None, function="plot", script="plot", settings=None, **more):
+    """Declare a rule that draws a figure, as PDF and PNG; the PNG goes into the report.
+
+    Args:
+        name: of the rule, after ``plot_``.
+        path: of the figure below figures/, without suffix.
+        label: its name in the report.
+        reads: tables by the name of their columns in the module (``error``: ERROR_COLUMNS; ``table``: COLUMNS), in the
+            order in which the function takes them; ``records`` are of trainings.
+        source: module of nash_dqn.plots, where its name is not that of the file, as the caption's is.
+        function: of the module, which draws it.
+        script: what calls it.
+        settings: keyword arguments of the function; with a script of its own, the script's settings.
+        more: as of ``job``.
+    """
+    stem = Path(path).name.removesuffix("_{comparison}")
+    source = f"nash_dqn.plots.{source or stem}"
+    drawn_by = {"module": source, "function": function, "arguments": settings or {}}
+    place = "{scenario}" if "{scenario}" in path else "other games" if path.startswith("general/") else "all scenarios"
+    job(
+        f"plot_{name}",
+        reads,
+        drawn_by if script == "plot" else settings,
+        writes={
+            "pdf": f"figures/{path}.pdf",
+            "png": shows(f"figures/{path}.png", stem, "Figures", place, figure=label),
+        },
+        script=script,
+        modules=[source] if script == "plot" else (),
+        **{"runtime": "5m", **more},
+    )
 
 
-def in_every_lq_scenario(name):
-    """That file of each linear-quadratic scenario."""
-    return [name.format(scenario=scenario) for scenario in config["lq"]["scenarios"]]
+def page(name, path, label):
+    """Declare a rule that writes a table as a page of the report, where a CSV file would be there as a download only."""
+    place = "{scenario}" if "{scenario}" in path else "all scenarios"
+    job(
+        f"{name}_page",
+        f"results/{path}.csv",
+        {"title": label},
+        writes=shows(f"results/{path}.html", name, "Tables", place, table=label),
+        script="table_page",
+    )
+
+
+def shows(path, caption, category, place, **labels):
+    """An output file that goes into the report."""
+    return report(path, caption=f"../report/{caption}.rst", category=category, subcategory=place, labels=labels)
+
+
+# ------------------------------------------------------------------------------------------------- targets
+
+
+def pictures(*paths):
+    """Both files of these figures."""
+    return [f"figures/{path}.{suffix}" for path in paths for suffix in ("pdf", "png")]
 
 
 def training_targets():
-    """Weights of every training the run needs."""
-    trainings = []
-    for scenario in config["run"]["scenarios"]:
-        trainings += compared_runs(scenario)
-        trainings += sweep_runs(scenario) if scenario in config["beta_sweep"]["scenarios"] else []
-        trainings += [run_of(scenario, policy) for policy in measured_policies() + answered_policies()]
-    trainings += [run_of(scenario, policy) for scenario in config["lq"]["scenarios"] for policy in lq_policies()]
-    return files_of(trainings, "weights.safetensors")
+    """All files of every training the run needs."""
+    ours = ("training_curves", "exploitability", "ddpg_best_response")
+    runs = [run for scenario in config["run"]["scenarios"] for what in ours for run in runs_of(what, scenario)]
+    runs += [run for scenario in config["beta_sweep"]["scenarios"] for run in sweep_runs(scenario)]
+    runs += [run for scenario in config["lq"]["scenarios"] for run in runs_of("lq", scenario)]
+    theirs = [run for run in runs if f"/{AUTHORS}/" in run]
+    return files_of([run for run in runs if run not in theirs], *ON_RETURN) + files_of(theirs, *ON_RETURN[::3])
+
+
+def in_scenarios(table, section="run"):
+    """That table of each scenario of the run, or of another section of the configuration."""
+    return expand("results/{scenario}/{table}.csv", scenario=config[section]["scenarios"], table=table)
 
 
 def table_targets():
-    """Every table of the run."""
-    names = ["policy_grid", "policy_distance", "cross_play", "cross_play_tests"]
-    names += ["exploitability", "data_efficiency", "ddpg_best_response", "reference"]
-    return [
-        "results/claims.csv",
-        "results/deviations.csv",
-        *sweep_tables(),
-        *(path for name in names for path in in_every_scenario(name)),
-        *in_every_lq_scenario("results/{scenario}/lq_error.csv"),
+    """Every table of the run, also those that are joined to others."""
+    joined = JOINED[:3]
+    names = ["policy_grid", "policy_distance", "cross_play", "cross_play_tests", *joined, "reference"]
+    tables = ["results/claims.csv", "results/deviations.csv", *in_scenarios("beta_sweep", "beta_sweep")]
+    tables += [path for name in names for path in in_scenarios(name)]
+    tables += [
+        path for scenario in config["run"]["scenarios"] for name in joined for path in parts_of(f"{scenario}/{name}")
     ]
+    return tables + in_scenarios("lq_error", "lq") + in_scenarios("lq_scatter", "lq")
 
 
 def page_targets():
     """Every table that the report shows as a page."""
-    pages = expand(
-        "results/{scenario}/{name}.html",
-        scenario=config["run"]["scenarios"],
-        name=("cross_play_tests", "ddpg_best_response"),
-    )
-    return ["results/claims.html", "results/deviations.html", *pages]
+    tables = ["results/claims.csv", "results/deviations.csv"]
+    tables += [path for name in ("cross_play_tests", "ddpg_best_response") for path in in_scenarios(name)]
+    return [f"{path.removesuffix('.csv')}.html" for path in tables]
 
 
 def figure_targets():
@@ -467,7 +556,7 @@ def figure_targets():
     names = ["fig2_policies", "fig3_cross_play", "training_curves"]
     names += [f"fig2_policies_{name}" for name in list(comparisons())[1:]]
     names += ["exploitability", "data_efficiency", "data_efficiency_time"]
-    figures = expand("figures/{scenario}/{name}", scenario=config["run"]["scenarios"], name=names)
-    figures += expand("figures/{scenario}/fig1_beta_sweep", scenario=config["beta_sweep"]["scenarios"])
-    figures += in_every_lq_scenario("figures/{scenario}/lq_policies")
-    return [f"{figure}.{suffix}" for figure in figures for suffix in ("pdf", "png")] + ["figures/explorer.html"]
+    figures = expand("{scenario}/{name}", scenario=config["run"]["scenarios"], name=names)
+    figures += expand("{scenario}/fig1_beta_sweep", scenario=config["beta_sweep"]["scenarios"])
+    figures += expand("{scenario}/lq_policies", scenario=config["lq"]["scenarios"])
+    return pictures(*figures) + ["figures/explorer.html"]

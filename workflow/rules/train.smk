@@ -1,93 +1,53 @@
-"""Training: one job per setting, with all seeds side by side as one batched ensemble.
+"""Training: one job per setting, which trains all seeds side by side as one batched ensemble.
 
 Outputs are named because only named outputs can go to a between-workflow cache (`snakemake --cache`), which in turn
-rules out `benchmark:`; run.json holds the time each training took.
+rules out `benchmark:`; run.json holds the time each training took. A rule for each algorithm, as they take different
+times; the longest jobs start first, so that the last one does not run alone.
 """
 
+for algorithm, priority, runtime in (("fictitious_play", 20, "2h"), ("nash_dqn", 10, "1h"), ("self_play", 5, "1h")):
 
-# The longest jobs start first, so that the last one does not run alone.
-rule train_fictitious_play:
-    output:
-        weights="results/{scenario}/fictitious_play/{recipe}/weights.safetensors",
-        snapshots="results/{scenario}/fictitious_play/{recipe}/snapshots.safetensors",
-        history="results/{scenario}/fictitious_play/{recipe}/history.csv",
-        run="results/{scenario}/fictitious_play/{recipe}/run.json",
-    log:
-        "logs/{scenario}/train_fictitious_play/{recipe}.log",
-    wildcard_constraints:
-        recipe=one_of(config["fictitious_play"]),
-    cache: True
-    priority: 20
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        gpu=gpus(),
-        runtime="2h",
-    params:
-        settings=lambda wc: fictitious_play_settings(config, wc.scenario, wc.recipe),
-        code=code_digest("workflow/scripts/train_fictitious_play.py"),
-    message:
-        "Train fictitious play, recipe {wildcards.recipe}, in {wildcards.scenario}"
-    script:
-        "../scripts/train_fictitious_play.py"
-
-
-rule train_nash_dqn:
-    output:
-        weights="results/{scenario}/nash_dqn/{recipe}/beta_{beta}/weights.safetensors",
-        snapshots="results/{scenario}/nash_dqn/{recipe}/beta_{beta}/snapshots.safetensors",
-        history="results/{scenario}/nash_dqn/{recipe}/beta_{beta}/history.csv",
-        run="results/{scenario}/nash_dqn/{recipe}/beta_{beta}/run.json",
-    log:
-        "logs/{scenario}/train_nash_dqn/{recipe}_beta_{beta}.log",
-    wildcard_constraints:
-        recipe=one_of(config["nash_dqn"]),
-    cache: True
-    priority: 10
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        gpu=gpus(),
-        runtime="1h",
-    params:
-        settings=lambda wc: nash_dqn_settings(config, wc.scenario, wc.recipe, wc.beta),
-        code=code_digest("workflow/scripts/train_nash_dqn.py"),
-    message:
-        "Train Nash-DQN, recipe {wildcards.recipe}, beta {wildcards.beta}, in {wildcards.scenario}"
-    script:
-        "../scripts/train_nash_dqn.py"
+    rule:
+        name:
+            f"train_{algorithm}"
+        output:
+            weights="results/{training}/weights.safetensors",
+            snapshots="results/{training}/snapshots.safetensors",
+            history="results/{training}/history.csv",
+            run="results/{training}/run.json",
+        log:
+            "logs/{training}.log",
+        wildcard_constraints:
+            training=trainings_by_algorithm()[algorithm],
+        cache: True
+        priority: priority
+        threads: 1
+        resources:
+            mem_mb=lambda wc: 2000 if wc.training.startswith("general/") else 1000,
+            runtime=lambda wc, usual=runtime: "2h" if wc.training.startswith("general/") else usual,
+            gpu=int(config["device"] == "cuda"),  # `auto` takes what it is given
+        params:
+            settings=training_settings,
+            code=lambda wc, algorithm=algorithm: code_digest(
+                "workflow/scripts/train.py", f"nash_dqn.agents.{algorithm}", game_code(wc.training)
+            ),
+        message:
+            "Train {wildcards.training}"
+        script:
+            "../scripts/train.py"
 
 
-rule train_self_play:
-    output:
-        weights="results/{scenario}/self_play/{recipe}/weights.safetensors",
-        snapshots="results/{scenario}/self_play/{recipe}/snapshots.safetensors",
-        history="results/{scenario}/self_play/{recipe}/history.csv",
-        run="results/{scenario}/self_play/{recipe}/run.json",
-    log:
-        "logs/{scenario}/train_self_play/{recipe}.log",
-    wildcard_constraints:
-        recipe=one_of(config["self_play"]),
-    cache: True
-    priority: 5
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        gpu=gpus(),
-        runtime="1h",
-    params:
-        settings=lambda wc: self_play_settings(config, wc.scenario, wc.recipe),
-        code=code_digest("workflow/scripts/train_self_play.py"),
-    message:
-        "Train self-play, recipe {wildcards.recipe}, in {wildcards.scenario}"
-    script:
-        "../scripts/train_self_play.py"
+if AUTHORS_WEIGHTS:
+    job(
+        "authors_policies",
+        writes={
+            f"{policy.partition('/')[2]}_{name}": f"results/{{scenario}}/{policy}/{file}"
+            for policy in AUTHORS_POLICIES
+            for name, file in (("weights", "weights.safetensors"), ("run", "run.json"))
+        },
+        reads=AUTHORS_WEIGHTS,
+        settings=lambda wc: authors_settings(wc.scenario),
+    )
 
 
 rule train:

@@ -34,6 +34,7 @@ def log_to(path: str) -> None:
     os.close(log)
     faulthandler.enable()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells each table of each font
     logging.info("process %d on %s", os.getpid(), platform.node())
     threading.Thread(target=_live, args=(path,), daemon=True).start()
 

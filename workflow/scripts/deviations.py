@@ -8,4 +8,4 @@ import pandas as pd
 
 from nash_dqn.artifacts import write_csv
 
-write_csv(snakemake.output[0], pd.DataFrame(snakemake.params.rows))
+write_csv(snakemake.output[0], pd.DataFrame(snakemake.params.settings))

@@ -1,0 +1,124 @@
+"""What is made on request, in one run after the toy run; nothing that was there changes."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nash_dqn.artifacts import read_table
+
+if TYPE_CHECKING:
+    from tests.workflow.conftest import Checkout
+
+TARGETS = ("ablation", "penalty_study", "robustness", "projections", "general")
+
+
+@pytest.fixture(scope="module")
+def requested(smoke_run: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    checkout = smoke_run.copy(tmp_path_factory.mktemp("requests") / "checkout")
+    before = checkout.results()
+    # Of the ablation 5 trainings, of the penalty study and of the robustness 2 each, 1 of the projections, 3 of games.
+    assert checkout.planned(*TARGETS) == {
+        **{"train_nash_dqn": 5 + 2 + 2 + 1 + 3, "train_fictitious_play": 1, "exploitability": 5 + 4 + 2 + 1 + 2},
+        **{"join_tables": 2 + 1, "plot_robustness": 2, "penalty_snapshots": 4},
+        **dict.fromkeys(("ablation_table", "ablation_page", "plot_ablation"), 1),
+        **dict.fromkeys(("beta_exploitability", "plot_beta_exploitability"), 1),
+        **dict.fromkeys(("penalty_study_table", "penalty_study_page", "plot_penalty_study"), 1),
+        **dict.fromkeys(("projection", "plot_projection", "lq_error", "many_players", "training_cost"), 1),
+        **dict.fromkeys(("plot_games", "plot_many_players", "plot_training_cost", *TARGETS), 1),
+    }
+    run = checkout.snakemake(*TARGETS)
+    assert run.returncode == 0, run.stdout
+    after = checkout.results()
+    assert {name: after[name] for name in before} == before
+    pictures = {f"figures/released/{name}" for name in ("ablation", "beta_exploitability", "penalty_study")}
+    pictures |= {"figures/projection", "figures/released/robustness", "figures/table1/robustness"}
+    pictures |= {f"figures/general/{name}" for name in ("games", "many_players", "training_cost")}
+    assert {f"{name}.{suffix}" for name in pictures for suffix in ("pdf", "png")} <= set(after)
+    assert checkout.planned() == checkout.planned(*TARGETS) == {}
+    return checkout
+
+
+def test_ablation(requested: Checkout) -> None:
+    """All of it added is the other recipe, all removed the first, and its training that of the default run."""
+    results = requested.run_directory / "results/released"
+    for same, as_other in (("paper+everything", "refined"), ("refined-everything", "paper")):
+        recipes = [json.loads((results / "ablation" / name / "run.json").read_text()) for name in (same, as_other)]
+        assert recipes[0]["config"] == recipes[1]["config"]
+        assert [recipe["recipe_name"] for recipe in recipes] == [same, as_other]
+    table = read_table(results / "ablation.csv", ["setting", "deviator", "gain"])
+    gains = table.set_index(["setting", "deviator"])["gain"]
+    assert gains["paper+everything", "memory"] == gains["refined", "memory"]
+    assert gains["refined-everything", "same"] == gains["paper", "same"] != gains["refined", "same"]
+    assert "refined+target_network" in set(table["setting"])
+    at_beta = read_table(results / "beta_exploitability.csv", ["beta", "seed", "player"])
+    assert at_beta[at_beta["player"] == "1"].groupby("beta")["seed"].apply(set).to_dict() == {0: {1, 2}, 100: {1, 2}}
+
+
+def test_penalty_study(requested: Checkout) -> None:
+    results = requested.run_directory / "results/released"
+    found = read_table(results / "penalty_study.csv", ["recipe", "beta", "seed", "measure", "iteration", "value"])
+    assert set(found["recipe"]) == {"unstopped", "others_constant"} and found["value"].notna().all()
+    # What was returned is what the exploitability of that training says.
+    one = found[
+        (found["measure"] == "returned_exploitability") & (found["recipe"] == "unstopped") & (found["beta"] == 0)
+    ]
+    gains = read_table(results / "beta_exploitability/unstopped/beta_0.csv", ["deviator", "player", "gain"])
+    gains = gains[(gains["deviator"] == "memory") & (gains["player"].astype(str) == "1")]
+    assert one["value"].tolist() == gains["gain"].tolist()
+    tests = read_table(results / "penalty_study_tests.csv", ["measure", "iteration", "pairs"])
+    assert set(tests["pairs"]) == {2} and len(tests) == 2 * 4
+
+
+def test_robustness_projections_and_games(requested: Checkout) -> None:
+    """Of the games, one of two groups by both algorithms, and a market with two and with three agents."""
+    results = requested.run_directory / "results"
+    for scenario in ("table1", "released"):
+        rows = read_table(results / scenario / "robustness.csv", ["recipe", "seed", "deviator"])
+        measured = {(row.recipe, row.seed, row.deviator) for row in rows.itertuples()}
+        assert measured == {("refined_same", seed, deviator) for seed in (1, 2) for deviator in ("same", "memory")}
+    rows = read_table(results / "lq_released/projection.csv", ["target", "exploration", "gain"])
+    assert set(rows["target"]) == {"nash", "reply"} and set(rows["exploration"]) == {2.5, 1.5} and len(rows) == 4
+    errors = read_table(results / "general/traders/lq_error.csv", ["scenario", "group", "algorithm", "seed"])
+    assert set(errors["scenario"]) == {"traders"} and set(errors["group"]) == {1, 2} and set(errors["seed"]) == {1, 2}
+    gains = read_table(results / "general/exploitability.csv", ["algorithm", "player", "gain"])
+    assert set(gains["player"]) == {*"12345", "nashconv"} and set(gains["algorithm"]) == set(errors["algorithm"])
+    assert set(read_table(results / "general/many_players.csv", ["agents"])["agents"]) == {2, 3}
+
+
+def test_settings_of_what_is_made_on_request(requested: Checkout, tmp_path: Path) -> None:
+    """A variant more is trained alone; an edit of a game's module concerns that game; a wrong setting stops its run."""
+    edited = requested.copy(tmp_path / "checkout")
+    edited.configure(ablation={"variants": {"paper": {"small": {"value_hidden": [4]}}}})
+    target = "results/released/ablation/paper+small/exploitability.csv"
+    assert edited.planned(target) == {"train_nash_dqn": 1, "exploitability": 1}
+    edited.edit("src/nash_dqn/games/traders.py")
+    of_game = {"train_nash_dqn": 1, "train_fictitious_play": 1, "exploitability": 2, "lq_error": 1}
+    assert edited.planned("general") == {**of_game, "join_tables": 1, "plot_games": 1, "general": 1}
+    edited.configure(games={"traders": {"settings": {"b1": [-1, 1]}}})
+    run = edited.snakemake("general")
+    assert run.returncode != 0
+    assert "Error in the configuration: games.traders: b1[0] = -1: allowed is a finite number > 0" in run.stdout
+    assert edited.planned() == {}
+
+
+def test_outside_learners(requested: Checkout) -> None:
+    """The same policies answered by another library and by ours, as a table and a page; without it one line says so."""
+    jobs = {"outside_learners_of_policy": 2, "join_tables": 1, "outside_learners_page": 1}
+    assert requested.planned("outside_learners") == {**jobs, "outside_learners": 1}
+    run = requested.snakemake("outside_learners")
+    if importlib.util.find_spec("stable_baselines3") is None:
+        assert run.returncode != 0
+        wanted = "ModuleNotFoundError: stable_baselines3 is not installed; the optional extra [sb3] brings it: "
+        assert any(line.startswith(wanted) for line in run.stdout.splitlines()), run.stdout
+        return
+    assert run.returncode == 0, run.stdout
+    table = requested.run_directory / "results/released/outside_learners.csv"
+    rows = read_table(table, ["learner", "seed", "opponents", "deviator", "transitions"])
+    assert set(rows["opponents"]) == {"nash_dqn/paper, seed 1", "fictitious_play/released, seed 1"}
+    assert set(rows["learner"]) == {"ddpg", "gradient", "sb3_td3", "sb3_ddpg"} and set(rows["transitions"]) == {400}
+    assert len(rows) == 2 * 2 * 5 and set(rows["seed"]) == {9009, 9019}

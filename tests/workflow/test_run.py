@@ -1,0 +1,153 @@
+"""What the toy run leaves: every table and figure, records, logs, a report."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import yaml
+
+from nash_dqn.artifacts import read_table, read_tensors
+from nash_dqn.progress import last_step
+from nash_dqn.status import summarise
+
+if TYPE_CHECKING:
+    from tests.workflow.conftest import Checkout
+
+OF_TRAINING = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
+TRAINED = {
+    "table1": (
+        *("nash_dqn/paper/beta_100", "nash_dqn/released/beta_50", "nash_dqn/refined/beta_0"),
+        *("fictitious_play/released", "fictitious_play/average", "self_play/memory"),
+    ),
+    "lq_released": ("nash_dqn/lq/beta_0", "fictitious_play/lq"),
+}
+TRAINED["released"] = (*TRAINED["table1"], "nash_dqn/unstopped/beta_0", "nash_dqn/unstopped/beta_100")
+FOLLOWED = ("nash_dqn/refined", "fictitious_play/released")
+TABLES = (
+    *("policy_grid", "policy_distance", "cross_play", "cross_play_tests", "reference"),
+    *("exploitability", *(f"exploitability/{policy}" for policy in (*FOLLOWED, "self_play/memory"))),
+    *("data_efficiency", *(f"data_efficiency/{policy}" for policy in FOLLOWED)),
+    *("ddpg_best_response", *(f"ddpg_best_response/{policy}" for policy in ("nash_dqn/paper", FOLLOWED[1]))),
+)
+FIGURES = (
+    *("fig2_policies", *(f"fig2_policies_{name}" for name in ("paper", "refined", "reference")), "fig3_cross_play"),
+    *("training_curves", "exploitability", "data_efficiency", "data_efficiency_time"),
+)
+
+
+def pictures(*paths: str) -> set[str]:
+    return {f"figures/{path}.{suffix}" for path in paths for suffix in ("pdf", "png")}
+
+
+def test_smoke_run_makes_every_table_and_figure(smoke_run: Checkout) -> None:
+    """And asks for each of them, so that any of them that is missing is made again."""
+    made = smoke_run.results()
+    assert all((smoke_run.run_directory / name).stat().st_size > 0 for name in made)
+    expected = {f"results/{of}/{run}/{name}" for of, runs in TRAINED.items() for run in runs for name in OF_TRAINING}
+    expected |= {f"results/{of}/{table}.csv" for of in ("table1", "released") for table in TABLES}
+    expected |= {
+        f"results/{of}/{page}.html"
+        for of in ("table1", "released")
+        for page in ("cross_play_tests", "ddpg_best_response")
+    }
+    expected |= pictures(*(f"{of}/{figure}" for of in ("table1", "released") for figure in FIGURES))
+    expected |= {"results/released/beta_sweep.csv", *pictures("released/fig1_beta_sweep", "lq_released/lq_policies")}
+    expected |= {f"results/lq_released/{table}.csv" for table in ("lq_error", "lq_scatter")}
+    expected |= {f"results/{table}.{suffix}" for table in ("claims", "deviations") for suffix in ("csv", "html")}
+    assert set(made) == expected | {"figures/explorer.html"}
+    asked = re.search(r"^(?:local)?rule all:\n    input: (.+)$", smoke_run.snakemake("-n", "--forceall").stdout, re.M)
+    assert asked is not None and set(asked[1].split(", ")) == set(made)
+
+
+def test_second_run_has_nothing_to_do(smoke_run: Checkout) -> None:
+    before = smoke_run.results()
+    again = smoke_run.snakemake()
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout
+    assert smoke_run.results() == before
+
+
+def test_a_record_names_its_setting_and_a_recipe_is_trained_from_its_own_seeds(smoke_run: Checkout) -> None:
+    results = smoke_run.run_directory / "results"
+    record = json.loads((results / "released/nash_dqn/unstopped/beta_0/run.json").read_text())
+    assert record["config"]["game"]["kappa"] == 0.5
+    assert record["config"]["recipe"]["penalty"]["beta"] == 0
+    assert [member["seed"] for member in record["members"]] == record["seeds"] == [1, 2]
+    own_seeds = json.loads((results / "lq_released/fictitious_play/lq/run.json").read_text())
+    assert own_seeds["seeds"] == [1, 2, 3] and "seeds" not in own_seeds["config"]["recipe"]
+    assert own_seeds["config"]["game"]["impact"] == "linear"
+
+
+def test_who_is_measured_and_compared_on_which_seeds(smoke_run: Checkout) -> None:
+    """Nash-DQN refined has the seeds 1, 2, 3; fictitious play has 1, 2, and the reference 1. Pairs meet on those that
+    both have; policies are measured along trainings that are long enough."""
+    results = smoke_run.run_directory / "results/released"
+    rewards = read_table(results / "cross_play.csv", ["comparison", "other", "seed_nash", "seed_other"])
+    met = rewards[["comparison", "other", "seed_nash", "seed_other"]].drop_duplicates().to_numpy().tolist()
+    both = [[1, 1], [2, 2]]
+    assert met == [
+        *(["released", "fictitious_play/average", *seeds] for seeds in both),
+        *(["paper", "fictitious_play/released", *seeds] for seeds in both),
+        *(["refined", "fictitious_play/released", *seeds] for seeds in both),
+        *(["reference", "self_play/memory", seed, 1] for seed in (1, 2, 3)),
+    ]
+    learning = read_table(results / "data_efficiency.csv", ["algorithm", "recipe", "seed", "transitions", "reference"])
+    measured = [["nash_dqn", "refined", seed] for seed in (1, 2, 3)]
+    measured += [["fictitious_play", "released", seed] for seed in (1, 2)]
+    assert learning[["algorithm", "recipe", "seed"]].to_numpy().tolist() == measured
+    assert set(learning["transitions"]) == {10_000} and set(learning["reference"]) == {"memory"}
+    assert read_tensors(results / "nash_dqn/released/beta_50/snapshots.safetensors")[0] == {}
+
+
+def test_the_run_kept_its_state_and_logs_hold_what_jobs_say(smoke_run: Checkout) -> None:
+    status = summarise(smoke_run.run_directory)
+    assert (status["state"], status["done"], status["active"]) == ("finished", status["jobs"], [])
+    logs = smoke_run.run_directory / "logs"
+    step = last_step((logs / "released/nash_dqn/unstopped/beta_0.log").read_bytes())
+    assert step is not None and step.done == step.total
+    all_logs = [*smoke_run.run_directory.glob(".snakemake/log/*.log"), *logs.rglob("*.log")]
+    assert len(all_logs) > 70
+    assert not [path for path in all_logs if {b"\x1b", b"\r"} & {bytes([byte]) for byte in path.read_bytes()}]
+    # A font library tells each table of each font that it embeds.
+    assert len((logs / "released/plot_cross_play.log").read_text().splitlines()) < 5
+
+
+def test_report_shows_each_table_and_figure_with_its_caption(smoke_run: Checkout) -> None:
+    report = smoke_run.run_directory / "report.html"
+    made = smoke_run.snakemake("--report", "report.html")
+    assert made.returncode == 0, made.stdout
+    page = report.read_text(encoding="utf-8")
+    report.unlink()
+    assert not re.findall(r"""(?:src|href)=["']?https?:""", page)
+    shown = [name for name in smoke_run.results() if name.endswith((".png", ".html"))]
+    assert [name for name in shown if name not in page] == []
+    assert page.count("What to conclude.") >= len(shown)
+
+
+def test_lint_is_clean(smoke_run: Checkout) -> None:
+    lint = smoke_run.snakemake("--lint")
+    assert lint.returncode == 0, lint.stdout
+    assert "Congratulations, your workflow is in a good condition!" in lint.stdout
+
+
+def test_the_longest_jobs_start_first_and_what_slurm_runs_as_one_job_ends_within_the_hour(finished: Checkout) -> None:
+    """A group's time limit is the sum of its jobs' and a job over its partition's limit is never started."""
+    listing = "\nwith open('rules.txt', 'w') as file:\n    for made in workflow.rules:\n        "
+    listing += "print(made.name, made.priority, file=file)\n    for made in JOBS:\n        "
+    listing += "print(made.name, str(made.resources['runtime']), file=file)\n"
+    finished.edit("workflow/Snakefile", lambda text: text + listing)
+    jobs = finished.planned("--forceall")
+    rows = [row.split(" ", 1) for row in (finished.run_directory / "rules.txt").read_text().splitlines()]
+    asked = {name: value for name, value in rows}
+    order = [name for name, value in sorted(asked.items(), key=lambda row: -int(row[1])) if name.startswith("train_")]
+    assert order == ["train_fictitious_play", "train_nash_dqn", "train_self_play"]
+    profile = yaml.safe_load((finished.root / "workflow/profiles/slurm/config.yaml").read_text())
+    group_of = dict(entry.split("=") for entry in profile["groups"])
+    minutes = {name: int(value[:-1]) for name, value in rows if re.fullmatch(r"\d+m", value)} | {"lq_error": 2}
+    assert set(group_of) <= set(minutes)
+    tables = sum(jobs[rule] * minutes[rule] for rule, group in group_of.items() if group == "tables")
+    figures = max(minutes[rule] for rule, group in group_of.items() if group == "figures")
+    components = dict(entry.split("=") for entry in profile["group-components"])
+    assert 0 < tables <= 60 and 0 < figures * int(components["figures"]) <= 60

@@ -1,0 +1,28 @@
+"""The rules that the other files declare."""
+
+for declared in JOBS:
+
+    rule:
+        name:
+            declared.name
+        input:
+            **declared.reads,
+        output:
+            **declared.writes,
+        log:
+            f"logs/{declared.place}.log",
+        benchmark:
+            f"benchmarks/{declared.place}.tsv"
+        wildcard_constraints:
+            **declared.where,
+        threads: 1
+        resources:
+            **declared.resources,
+        params:
+            settings=declared.settings,
+            script=declared.script,
+            code=declared.code,
+        message:
+            f"{declared.name}: {{output[0]}}"
+        script:
+            "../scripts/{params.script}.py"
