@@ -227,8 +227,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "docs" / "replication.md").write_text(PAGE)
     (tmp_path / "docs" / "bench.txt").write_text("fast\n")
     (tmp_path / "README.md").write_text("<!-- summary:begin -->\nold\n<!-- summary:end -->\n")
-    made = [path.relative_to(tmp_path) for top in ("results", "figures") for path in (tmp_path / top).rglob("*.*")]
-    monkeypatch.setattr(record, "outputs", lambda folder, options: sorted(made))
+    files = [path.relative_to(tmp_path) for top in ("results", "figures") for path in (tmp_path / top).rglob("*.*")]
+    monkeypatch.setattr(record, "outputs", lambda folder, options: sorted(files))
     return tmp_path
 
 

@@ -151,13 +151,18 @@ def render_times(trainings: Sequence[Mapping[str, Any]], jobs: Sequence[float]) 
     head = ("scenario", "algorithm", "recipe", "beta", "iterations by seed", "outcome", "wall time", "peak memory")
     rows = []
     for record in trainings:
-        members = record["members"]
+        members, beta = record["members"], _beta(record)
         ends = Counter(member["stopped"] for member in members)
-        beta = "" if math.isnan(_beta(record)) else f"{_beta(record):g}"
-        row = (record["scenario"], _ALGORITHMS[record["algorithm"]], record["recipe_name"], beta)
-        row += (", ".join(f"{member['iterations']:,}" for member in members),)
-        row += (", ".join(f"{count} {_ENDS[end]}" for end, count in ends.items()),)
-        rows.append((*row, duration(record["wall_seconds"]), f"{record['peak_memory_mib']:,.0f} MiB"))
+        rows.append(
+            (
+                *(record["scenario"], _ALGORITHMS[record["algorithm"]], record["recipe_name"]),
+                "" if math.isnan(beta) else f"{beta:g}",
+                ", ".join(f"{member['iterations']:,}" for member in members),
+                ", ".join(f"{count} {_ENDS[end]}" for end, count in ends.items()),
+                duration(record["wall_seconds"]),
+                f"{record['peak_memory_mib']:,.0f} MiB",
+            )
+        )
     return f"{total}\n\n{_table(head, rows, (3, 4, 6, 7))}"
 
 
