@@ -199,17 +199,14 @@ def change(**changes: Any) -> dict[str, Any]:
     ("content", "message"),
     [
         (change(policy_net__5__bias=None), "policy_net.5.bias is missing, expected policy_net.0.0.weight, "),
-        (change(policy_net__6__bias=torch.zeros(1)), "policy_net.6.bias is unknown, expected policy_net.0.0.weight, "),
         (
             change(policy_net__5__weight=torch.zeros(5, 32)),
             "policy_net.5.weight: got torch.float32 [5, 32], expected torch.float32 [1, 32]; give the file as",
         ),
-        (change(policy_net__5__bias=torch.zeros(1, dtype=torch.float64)), "policy_net.5.bias: got torch.float64 [1], "),
         (change(policy_net__5__bias=[0.0]), "policy_net.5.bias: got list, expected torch.float32 [1]"),
         (change(policy_net__5__bias=torch.tensor([torch.nan])), "policy_net.5.bias: got numbers that are not finite"),
         (torch.zeros(3), "got Tensor, expected a state dictionary"),
         (b"no pickle", "no state dictionary that can be read without running code ("),
-        (b"", "no state dictionary that can be read without running code ("),
         (None, "no such file"),
     ],
 )

@@ -231,7 +231,7 @@ def test_whatever_the_workflow_makes(tmp_path: Path, capsys: pytest.CaptureFixtu
     """Figures, pages, logs, benchmarks, measurements and a run's state; other people's files are left out."""
     write_folder(tmp_path / "a" / "run")
     png = b"\x89PNG\r\n\x1a\n" + bytes(8) + (640).to_bytes(4) + (480).to_bytes(4)
-    made = {
+    made: dict[str, tuple[bytes, str, dict[str, Any]]] = {
         "fig.png": (png, "figure", {"pixels": [640, 480]}),
         "fig.pdf": (b"%PDF-1.4\n", "figure", {"bytes": 9}),
         "page.html": (b"<!DOCTYPE html>\n<title>Claims</title>\n", "page", {"title": "Claims"}),
@@ -249,6 +249,7 @@ def test_whatever_the_workflow_makes(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert (summary["kind"], {key: summary[key] for key in holds}) == (kind, holds)
     (tmp_path / "pyproject.toml").write_text("[build-system]\nrequires = []\n")
     (tmp_path / "notes.md").write_text("a note, of no use\n")
+    (tmp_path / "package.json").write_text('{"name": "another"}\n')
     (tmp_path / "run.json").write_text("{")
     summary, text = shown(capsys, tmp_path)
     assert {entry["path"] for entry in summary["entries"]} == {*made, "a/run", "run.json"}

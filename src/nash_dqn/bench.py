@@ -77,8 +77,8 @@ def _timed(
     with Products() as products:
         step()
 
-    def repeated(call: Callable[[], Any]) -> Callable[[], None]:
-        return lambda: [call() for _ in range(count)] and None
+    def repeated(call: Callable[[], Any]) -> Callable[[], Any]:
+        return lambda: [call() for _ in range(count)]
 
     ours, floor = _paired(real or repeated(step), repeated(products), rounds)
     unit = 1e3 / (count * members)
