@@ -17,13 +17,11 @@ from nash_dqn.agents.episodes import play_episodes
 from nash_dqn.agents.nash_dqn import LOSS_EPISODES, bellman_residuals, exploring
 from nash_dqn.artifacts import ArtifactError
 from nash_dqn.config import AUTHORS_FILES, ConfigError, authors_files, load_yaml
-from nash_dqn.evaluation import cross_play
 from nash_dqn.evaluation.best_response import BestResponseSettings
 from nash_dqn.evaluation.exploitability import evaluate as exploitability
 from nash_dqn.evaluation.rollout import play
 from nash_dqn.games.base import FeatureScales, ObservationSpec
 from nash_dqn.games.market import Market, MarketState
-from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import Policy, load_policy
 from nash_dqn.published import AUTHORS_POLICIES, RELEASED_WEIGHTS_MEANS, RELEASED_WEIGHTS_PAIRED
 from nash_dqn.seeding import generator
@@ -151,19 +149,6 @@ def test_the_files_say_what_they_are(folder: Path, tmp_path: Path) -> None:
     seen = GAME.observe(state, authors.NASH).map(lambda leaf: leaf[None])
     raw = authors.read_nash(folder / "Action_Net.pt", folder / "Value_Net.pt").networks["advantage"](seen, FIRST)
     assert member["advantage"]["P11"] == pytest.approx(raw[..., 1].abs().item(), rel=1e-4)
-
-
-def test_a_single_training_meets_all_of_another_policy(folder: Path, tmp_path: Path) -> None:
-    single = written(authors_files(folder), tmp_path)["fp"]
-    spec = ObservationSpec()
-    streams = [generator(seed, "test_authors", "other") for seed in (4, 5, 6)]
-    other = Policy(ObservationNetwork.create(5, 0, (), (4,), 1, streams), spec, [4, 5, 6], "nash_dqn")
-    table = cross_play.evaluate(GAME, other, single, points=2, paths=5, seed=1)
-    assert list(table[["seed_nash", "seed_other"]].drop_duplicates().itertuples(index=False, name=None)) == [
-        (4, 0),
-        (5, 0),
-        (6, 0),
-    ]
 
 
 # ------------------------------------------------------------------------------------------ files that are not theirs

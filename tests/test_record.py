@@ -267,7 +267,7 @@ def test_run_is_recorded(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ("results/nash_dqn/run.json", lambda text: text[:-40], "not JSON"),
         ("benchmarks/claims.tsv", lambda text: text.replace("s\t", "t\t"), "not a benchmark"),
         ("docs/replication.md", lambda text: text.replace("times:end", "times:"), "times:end --> stands 0 times"),
-        ("docs/bench.txt", None, "make it with: make --silent bench >"),
+        ("docs/bench.txt", None, "in the checkout: make --silent bench >/"),
     ],
 )
 def test_damaged_and_missing_files_are_refused(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import io
 import math
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -319,7 +320,7 @@ def _job_seconds(benchmarks: Path) -> list[float]:
         try:
             seconds.append(float(pd.read_csv(path, sep="\t")["s"].mean()))
         except (ValueError, KeyError) as error:
-            raise RecordError(f"{path}: not a benchmark of Snakemake's ({error}); delete it") from None
+            raise RecordError(f"{path}: not a benchmark of Snakemake's ({error}); {remake(path)}") from None
     return seconds
 
 
@@ -327,7 +328,8 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        hint = f"; make it with: make --silent bench >{path}" if path.name == "bench.txt" else ""
+        command = f"make --silent bench >{shlex.quote(str(path.absolute()))}"
+        hint = f"; to make it, in the checkout: {command}" if path.name == "bench.txt" else ""
         raise RecordError(f"{path}: cannot read: {error.strerror}{hint}") from None
 
 
