@@ -1,7 +1,6 @@
 """``nash-dqn act``: actions and parameters against the library's own view of states that were played."""
 
 import dataclasses
-import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,16 @@ GAME = Market(
     n_agents=4, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1
 )
 SEEDS = [5, 1, 7]
-SPECS = [
-    ObservationSpec(price, flow, own, seen)  # type: ignore[arg-type]
-    for price, flow, own, seen in itertools.product(
-        ("S", "S-Y"), ("total", "others_mean"), (False, True), ("private", "visible")
-    )
-]
 FULL = ObservationSpec("S-Y", "others_mean", True, "visible")
 SCALES = FeatureScales(time_centre=0.7, time=1.3, price=0.2, impact=0.04, flow=1.7, inventory=4.5)
+SPECS = [  # every pair of options
+    ObservationSpec("S", "total", False, "private"),
+    ObservationSpec("S", "others_mean", True, "private"),
+    ObservationSpec("S", "others_mean", False, "visible"),
+    ObservationSpec("S-Y", "total", True, "visible"),
+    ObservationSpec("S-Y", "others_mean", False, "private"),
+    dataclasses.replace(FULL, scales=SCALES),
+]
 STEP, AGENT = 2, 2
 
 
@@ -119,8 +120,11 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
     return err.removeprefix("nash-dqn act: ").strip()
 
 
-@pytest.mark.parametrize("algorithm", ["nash_dqn", "fictitious_play"])
-@pytest.mark.parametrize("spec", [*SPECS, dataclasses.replace(FULL, scales=SCALES)], ids=str)
+@pytest.mark.parametrize(
+    ("spec", "algorithm"),
+    [*((spec, "nash_dqn") for spec in SPECS), (SPECS[0], "fictitious_play"), (FULL, "fictitious_play")],
+    ids=str,
+)
 def test_actions_and_parameters_in_a_played_state(
     spec: ObservationSpec, algorithm: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -255,24 +259,18 @@ def test_an_advantage_function_that_sees_more_than_the_policy(
     ("changes", "expected"),
     [
         ({"--time": "0.7"}, "--time: got 0.7, expected a decision point, one of 0, 0.5, 1, 1.5 hours"),
-        ({"--time": "2"}, "--time: got 2, expected a decision point, one of 0, 0.5, 1, 1.5 hours"),
-        ({"--time": "-0.5"}, "--time: got -0.5, expected"),
         ({"--price": "ten"}, "--price: got 'ten', expected a finite number"),
-        ({"--impact": "inf"}, "--impact: got 'inf', expected a finite number"),
         ({"--price": "1e308"}, "--price: got 1e+308, expected a number from which the policy's do not overflow"),
         ({"--policy": ""}, "--policy: got '', expected a file or folder"),
         ({"--others-inventory": "1,2"}, "--others-inventory: got 2 numbers, expected 3"),
         ({"--others-inventory": "1,,2"}, "--others-inventory: got '1,,2', expected finite numbers with commas"),
-        ({"--others-flow": "1,2,3,4"}, "--others-flow: got 4 numbers, expected 3"),
         ({"--order-flow": "99"}, "--order-flow: got 99, expected"),
         ({"--others-inventory": None}, "--others-inventory: missing, expected 3 numbers"),
-        ({"--others-flow": None}, "--others-flow: missing, expected 3 numbers"),
         ({"--own-flow": None, "--order-flow": None}, "--own-flow: missing, expected a number"),
         ({"--inventory": None}, "the following arguments are required: --inventory"),
         ({"--seed": "2"}, "--seed: got 2, expected one of {policy}: 5, 1, 7"),
         ({"--seed": "1.5"}, "--seed: got '1.5', expected a whole number"),
         ({"--scenario": "toy"}, "--scenario: got 'toy' without --config, expected both or neither"),
-        ({"--config": "nowhere.yaml"}, "nowhere.yaml: cannot read"),
         ({"--policy": "nowhere"}, "nowhere: no such file"),
     ],
 )

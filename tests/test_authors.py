@@ -17,13 +17,11 @@ from nash_dqn.agents.episodes import play_episodes
 from nash_dqn.agents.nash_dqn import LOSS_EPISODES, bellman_residuals, exploring
 from nash_dqn.artifacts import ArtifactError
 from nash_dqn.config import AUTHORS_FILES, ConfigError, authors_files, load_yaml
-from nash_dqn.evaluation import cross_play
 from nash_dqn.evaluation.best_response import BestResponseSettings
 from nash_dqn.evaluation.exploitability import evaluate as exploitability
 from nash_dqn.evaluation.rollout import play
 from nash_dqn.games.base import FeatureScales, ObservationSpec
 from nash_dqn.games.market import Market, MarketState
-from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import Policy, load_policy
 from nash_dqn.published import AUTHORS_POLICIES, RELEASED_WEIGHTS_MEANS, RELEASED_WEIGHTS_PAIRED
 from nash_dqn.seeding import generator
@@ -153,19 +151,6 @@ def test_the_files_say_what_they_are(folder: Path, tmp_path: Path) -> None:
     assert member["advantage"]["P11"] == pytest.approx(raw[..., 1].abs().item(), rel=1e-4)
 
 
-def test_a_single_training_meets_all_of_another_policy(folder: Path, tmp_path: Path) -> None:
-    single = written(authors_files(folder), tmp_path)["fp"]
-    spec = ObservationSpec()
-    streams = [generator(seed, "test_authors", "other") for seed in (4, 5, 6)]
-    other = Policy(ObservationNetwork.create(5, 0, (), (4,), 1, streams), spec, [4, 5, 6], "nash_dqn")
-    table = cross_play.evaluate(GAME, other, single, points=2, paths=5, seed=1)
-    assert list(table[["seed_nash", "seed_other"]].drop_duplicates().itertuples(index=False, name=None)) == [
-        (4, 0),
-        (5, 0),
-        (6, 0),
-    ]
-
-
 # ------------------------------------------------------------------------------------------ files that are not theirs
 
 
@@ -199,17 +184,14 @@ def change(**changes: Any) -> dict[str, Any]:
     ("content", "message"),
     [
         (change(policy_net__5__bias=None), "policy_net.5.bias is missing, expected policy_net.0.0.weight, "),
-        (change(policy_net__6__bias=torch.zeros(1)), "policy_net.6.bias is unknown, expected policy_net.0.0.weight, "),
         (
             change(policy_net__5__weight=torch.zeros(5, 32)),
             "policy_net.5.weight: got torch.float32 [5, 32], expected torch.float32 [1, 32]; give the file as",
         ),
-        (change(policy_net__5__bias=torch.zeros(1, dtype=torch.float64)), "policy_net.5.bias: got torch.float64 [1], "),
         (change(policy_net__5__bias=[0.0]), "policy_net.5.bias: got list, expected torch.float32 [1]"),
         (change(policy_net__5__bias=torch.tensor([torch.nan])), "policy_net.5.bias: got numbers that are not finite"),
         (torch.zeros(3), "got Tensor, expected a state dictionary"),
         (b"no pickle", "no state dictionary that can be read without running code ("),
-        (b"", "no state dictionary that can be read without running code ("),
         (None, "no such file"),
     ],
 )

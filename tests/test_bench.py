@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nash_dqn import bench
 from nash_dqn.config import load_yaml
 
-CONFIG = Path(__file__).resolve().parents[1] / "config" / "config.yaml"
+CONFIG = Path(__file__).resolve().parents[1] / ".test" / "config" / "config.yaml"
 Timed = Callable[[], Any]
 
 
@@ -69,7 +69,7 @@ def test_the_table_is_in_milliseconds_of_one_model(
     assert head.split() == ["K", "ours/ms", "floor/ms", "ours/floor", "authors/ms", "speed-up"]
     table = {line[:34].strip() + line[34:37]: line[37:].split() for line in lines[:-2]}
     # 0.6 s are ten iterations of K models, or so many episodes
-    assert table["Nash-DQN iteration (paper)  4"] == ["15", "6", "2.50", "237", "16x"]
-    assert table["DDPG epoch (last)  8"] == ["7.5", "3", "2.50", "292", "39x"]
+    assert table["Nash-DQN iteration (paper)  2"] == ["30", "12", "2.50", "237", "8x"]
+    assert table["DDPG epoch (released)  8"] == ["7.5", "3", "2.50", "292", "39x"]
     assert table["Cross-play episode, of 1000  1"] == ["0.6", "0.24", "2.50", "10.25", "17x"]
     assert lines[-2] == "" and lines[-1].startswith("One thread; medians")

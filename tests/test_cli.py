@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from nash_dqn import __version__
-from nash_dqn.agents import fictitious_play, nash_dqn, self_play
+from nash_dqn.agents import nash_dqn
 from nash_dqn.artifacts import run_record, write_csv, write_json, write_tensors, write_training
 from nash_dqn.checkpoint import Checkpoint
 from nash_dqn.cli import main
@@ -231,7 +231,7 @@ def test_whatever_the_workflow_makes(tmp_path: Path, capsys: pytest.CaptureFixtu
     """Figures, pages, logs, benchmarks, measurements and a run's state; other people's files are left out."""
     write_folder(tmp_path / "a" / "run")
     png = b"\x89PNG\r\n\x1a\n" + bytes(8) + (640).to_bytes(4) + (480).to_bytes(4)
-    made = {
+    made: dict[str, tuple[bytes, str, dict[str, Any]]] = {
         "fig.png": (png, "figure", {"pixels": [640, 480]}),
         "fig.pdf": (b"%PDF-1.4\n", "figure", {"bytes": 9}),
         "page.html": (b"<!DOCTYPE html>\n<title>Claims</title>\n", "page", {"title": "Claims"}),
@@ -249,29 +249,12 @@ def test_whatever_the_workflow_makes(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert (summary["kind"], {key: summary[key] for key in holds}) == (kind, holds)
     (tmp_path / "pyproject.toml").write_text("[build-system]\nrequires = []\n")
     (tmp_path / "notes.md").write_text("a note, of no use\n")
+    (tmp_path / "logs" / "package.json").write_text('{"name": "another"}\n')
     (tmp_path / "run.json").write_text("{")
     summary, text = shown(capsys, tmp_path)
     assert {entry["path"] for entry in summary["entries"]} == {*made, "a/run", "run.json"}
     assert row_of(text, "a/run") == ["training", "3", "seeds,", "1", "diverged,", "83", "s"]
     assert row_of(text, "run.json") == ["record", "damaged"]
-
-
-def test_a_real_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    recipe = self_play.SelfPlayRecipe.from_dict(
-        {"observation": {}, "hidden": [4], "iterations": 4, "episodes_per_iteration": 2, "learning_rate": 0.01,
-         "opponent_rate": 1.0, "history_every": 2}
-    )  # fmt: skip
-    result = self_play.train(GAME, recipe, [1, 2], **META)
-    names = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
-    write_training(result, *(tmp_path / name for name in names))
-    summary, _ = shown(capsys, tmp_path)
-    assert (summary["kind"], summary["algorithm"], summary["seeds"]) == ("training", "self_play", [1, 2])
-    assert summary["snapshots_after"] == []  # too short for one
-    assert summary["wall_seconds"] == result.record["wall_seconds"]
-    for name in names:
-        shown(capsys, tmp_path / name)
-    state = ["--time", "0.5", "--price", "10", "--inventory", "2"]
-    assert main(["act", "--policy", str(tmp_path), *state]) == 0
 
 
 GAMES: dict[str, Any] = {
@@ -281,49 +264,34 @@ GAMES: dict[str, Any] = {
 }
 
 
-def train_elsewhere(folder: Path, game: Game, algorithm: str) -> Path:
+def train_elsewhere(folder: Path, game: Game) -> Path:
     """A short training on a game that is not the market, as the library writes it."""
-    shared: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "observation": {"inventories": "visible"}, "phi_hidden": [4], "learning_rate": 0.01, "weight_decay": 0.0,
-        "gradient_clip": None, "history_every": 2,
+        "gradient_clip": None, "history_every": 2, "critic": None, "policy": "nash", "p11": "cholesky",
+        "skip_terms": True, "value_hidden": [6], "advantage_hidden": [5], "iterations": 2, "episodes_per_iteration": 2,
+        "minibatch_episodes": 2, "replay_episodes": 2, "learning_rate_schedule": "constant", "adam_beta2": 0.999,
+        "explorers": "all", "exploration": {"start": 0.5, "end": 0.5}, "opponent_gradient": True, "target": None,
+        "patience": None, "penalty": {"norm": "l1", "beta": 0.0}, "watched": "loss", "returned": "last",
+        "divergence_factor": 1e6,
     }  # fmt: skip
-    if algorithm == "nash_dqn":
-        own = {
-            "critic": None, "policy": "nash", "p11": "cholesky", "skip_terms": True, "value_hidden": [6],
-            "advantage_hidden": [5], "iterations": 2, "episodes_per_iteration": 2, "minibatch_episodes": 2,
-            "replay_episodes": 2, "learning_rate_schedule": "constant", "adam_beta2": 0.999, "explorers": "all",
-            "exploration": {"start": 0.5, "end": 0.5}, "opponent_gradient": True, "target": None, "patience": None,
-            "penalty": {"norm": "l1", "beta": 0.0}, "watched": "loss", "returned": "last", "divergence_factor": 1e6,
-        }  # fmt: skip
-        result = nash_dqn.train(game, nash_dqn.NashDQNRecipe.from_dict({**shared, **own}), [3, 4], **META)
-    else:
-        responses: dict[str, Any] = {
-            "actor_hidden": [6], "critic_hidden": [5], "iterations": 1, "first_epochs": 2, "epochs": 2,
-            "episodes_per_epoch": 2, "target_rate": 0.5, "action_bound": 9.0, "action_scale": None,
-            "exploration": {"start": 0.5, "end": 0.5, "target_sd": None}, "returned": "target",
-            "optimisers": "renewed", "opponents": "last", "largest_loss": None,
-        }  # fmt: skip
-        recipe = fictitious_play.FictitiousPlayRecipe.from_dict({**shared, **responses})
-        result = fictitious_play.train(game, recipe, [3, 4], **META)
-    write_training(
-        result, *(folder / n for n in ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json"))
-    )
+    result = nash_dqn.train(game, nash_dqn.NashDQNRecipe.from_dict(settings), [3, 4], **META)
+    names = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
+    write_training(result, *(folder / name for name in names))
     return folder
 
 
-@pytest.mark.parametrize(
-    ("game", "algorithm"), [("groups", "nash_dqn"), ("vectors", "fictitious_play"), ("another field", "nash_dqn")]
-)
-def test_trainings_on_other_games(
-    game: str, algorithm: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = train_elsewhere(tmp_path, GAMES[game], algorithm)
-    scores = gains().assign(algorithm=algorithm, seed=lambda rows: rows["seed"].map({5: 3, 1: 4, 7: 9}))
+@pytest.mark.parametrize("game", GAMES)
+def test_trainings_on_other_games(game: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = train_elsewhere(tmp_path, GAMES[game])
+    scores = gains().assign(seed=lambda rows: rows["seed"].map({5: 3, 1: 4, 7: 9}))
     write_csv(folder / "exploitability.csv", scores)
     summary, _ = shown(capsys, folder)
-    assert (summary["algorithm"], summary["seeds"], summary["of_market"]) == (algorithm, [3, 4], False)
+    assert (summary["algorithm"], summary["seeds"], summary["of_market"]) == ("nash_dqn", [3, 4], False)
     assert (summary["action_dim"], summary["finite"]) == (GAMES[game].action_dim, [True, True])
     assert summary["members"][0]["share"]["same"] == pytest.approx(0.05)
+    for name in ("weights.safetensors", "snapshots.safetensors", "run.json", "history.csv"):
+        shown(capsys, folder / name)
     message = refused(capsys, "act", "--policy", str(folder), "--time", "0", "--price", "10", "--inventory", "2")
     wrong = "of another game than the market, which alone act is for; give a policy of it"
     assert message == f"nash-dqn act: {folder / 'weights.safetensors'}: {wrong}"
@@ -405,6 +373,7 @@ def test_foreign_and_missing_files(tmp_path: Path, capsys: pytest.CaptureFixture
         (["show", ""], "nash-dqn show: PATH: got '', expected a file or folder (. is this one)"),
         (["status", ""], "nash-dqn status: FOLDER: got '', expected"),
         (["show", "--jso", "x"], "nash-dqn: unrecognized arguments: --jso"),
+        (["check", "traders.Traders", "sigma=1.0e+308"], "nash-dqn check: traders.Traders: a number of its settings"),
     ],
 )
 def test_misspelt_commands(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -62,67 +62,53 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_claims_on_the_page_are_those_of_the_file() -> None:
-    path = ROOT / "docs" / "claims.csv"
-    if not path.is_file():
-        pytest.fail(f"{name_of(path)} is missing: it comes from a full run, by `make replicate` and `make record`")
-    page = (ROOT / "docs" / PAGE).read_text(encoding="utf-8")
-    rendered = render_claims(pd.read_csv(path))
-    assert read_block(page, "claims") == rendered, f"docs/{PAGE} is not what docs/claims.csv gives: run `make record`"
+def test_blocks_on_the_page_are_those_of_the_files() -> None:
+    page, docs = (ROOT / "docs" / PAGE).read_text(encoding="utf-8"), ROOT / "docs"
+    assert read_block(page, "claims") == render_claims(pd.read_csv(docs / "claims.csv")), "run `make record`"
+    assert read_block(page, "bench") == render_bench((docs / "bench.txt").read_text(encoding="utf-8")), (
+        "run `make record`"
+    )
 
 
-def test_benchmark_on_the_page_is_that_of_the_file() -> None:
-    path = ROOT / "docs" / "bench.txt"
-    if not path.is_file():
-        pytest.fail(f"{name_of(path)} is missing: `make --silent bench >docs/bench.txt`, then `make record`")
-    page = (ROOT / "docs" / PAGE).read_text(encoding="utf-8")
-    assert read_block(page, "bench") == render_bench(path.read_text(encoding="utf-8")), "run `make record`"
-
-
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_links_lead_somewhere(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
-    dead = []
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        if re.match(r"[a-z]+:", target):
-            continue
+def dead_links(page: Path) -> Iterator[str]:
+    """Links to files and headings that are not there."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         file, _, anchor = target.partition("#")
         path = (page.parent / file).resolve() if file else page
-        if not path.exists() or (anchor and anchor not in anchors(path)):
-            dead.append(target)
-    assert not dead, f"{name_of(page)} links to what is not there: {', '.join(dead)}"
+        if not re.match(r"[a-z]+:", target) and (not path.exists() or (anchor and anchor not in anchors(path))):
+            yield target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_make_targets_exist(page: Path) -> None:
+def unknown_targets(page: Path) -> Iterator[str]:
+    """Targets of make that the Makefile does not have."""
     rules = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    named = set()
     for span in spans(page.read_text(encoding="utf-8")):
         command = re.match(r"make((?: [^#>]+)?)", span)
-        if command:
-            named |= {word for word in command[1].split() if re.fullmatch(r"[a-z]+", word)}
-    assert named <= set(rules), f"{name_of(page)} names {sorted(named - set(rules))}, the Makefile has {rules}"
+        words = command[1].split() if command else []
+        yield from (word for word in words if re.fullmatch(r"[a-z]+", word) and word not in rules)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_paths_exist(page: Path) -> None:
+def absent_paths(page: Path) -> Iterator[str]:
+    """Files and folders in code type that are not in a checkout."""
     path = re.compile(r"(?<![\w./{}-])\.?[\w-]+(?:/[\w.-]+)*(?:/|\.(?:md|ya?ml|toml|cff|txt|py|smk))(?![\w{])")
     words = {word for span in spans(page.read_text(encoding="utf-8")) for word in path.findall(span)} - EXAMPLES
     bases = (ROOT, ROOT / "src" / "nash_dqn")
-    absent = [w for w in sorted(words) if not w.startswith(MADE) and not any((base / w).exists() for base in bases)]
-    assert not absent, f"{name_of(page)} names what is not there: {', '.join(absent)}"
+    yield from (w for w in sorted(words) if not w.startswith(MADE) and not any((base / w).exists() for base in bases))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_names_in_code_exist(page: Path) -> None:
-    """``nash_dqn.a.b`` is a module or something in one, or a key of the configuration."""
-    config = load_yaml(ROOT / "config" / "config.yaml")
-    unknown = []
+def unknown_names(page: Path) -> Iterator[str]:
+    """``nash_dqn.a.b`` that is no module, nothing in one and no key of the configuration."""
+    recipes = load_yaml(ROOT / "config" / "config.yaml").get("nash_dqn", {})
     for span in spans(page.read_text(encoding="utf-8")):
         for name in re.findall(r"(?<![\w./])nash_dqn(?:\.\w+)+", span):
-            if name.split(".")[1] not in config["nash_dqn"] and name not in EXAMPLES and not resolves(name):
-                unknown.append(name)
-    assert not unknown, f"{name_of(page)} names what is not there: {', '.join(unknown)}"
+            if name.split(".")[1] not in recipes and name not in EXAMPLES and not resolves(name):
+                yield name
+
+
+@pytest.mark.parametrize("wrong_in", [dead_links, unknown_targets, absent_paths, unknown_names])
+def test_what_the_pages_name_exists(wrong_in: Callable[[Path], Iterator[str]]) -> None:
+    found = {name_of(page): wrong for page in PAGES if (wrong := list(wrong_in(page)))}
+    assert not found
 
 
 def resolves(name: str) -> bool:

@@ -227,8 +227,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "docs" / "results.md").write_text(PAGE)
     (tmp_path / "docs" / "bench.txt").write_text("fast\n")
     (tmp_path / "README.md").write_text("<!-- summary:begin -->\nold\n<!-- summary:end -->\n")
-    made = [path.relative_to(tmp_path) for top in ("results", "figures") for path in (tmp_path / top).rglob("*.*")]
-    monkeypatch.setattr(record, "outputs", lambda folder, options: sorted(made))
+    files = [path.relative_to(tmp_path) for top in ("results", "figures") for path in (tmp_path / top).rglob("*.*")]
+    monkeypatch.setattr(record, "outputs", lambda folder, options: sorted(files))
     return tmp_path
 
 
@@ -267,7 +267,7 @@ def test_run_is_recorded(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ("results/nash_dqn/run.json", lambda text: text[:-40], "not JSON"),
         ("benchmarks/claims.tsv", lambda text: text.replace("s\t", "t\t"), "not a benchmark"),
         ("docs/results.md", lambda text: text.replace("times:end", "times:"), "times:end --> stands 0 times"),
-        ("docs/bench.txt", None, "make it with: make --silent bench >"),
+        ("docs/bench.txt", None, "in the checkout: make --silent bench >/"),
     ],
 )
 def test_damaged_and_missing_files_are_refused(

@@ -75,7 +75,7 @@ def remake(path: Path | str) -> str:
         return "copy it again from where it was made, or make it anew"
     target = path.relative_to(run)
     if target.parts[0] == ".checkpoints":
-        return f"to train from the start instead: rm {shlex.quote(str(path))}"
+        return "a training that finds it so begins anew"
     command = ["snakemake", "--directory", str(run), "--cores", "1", "--force", str(target)]
     return f"to make it anew, in the checkout and with the run's own --config and --configfile: {shlex.join(command)}"
 

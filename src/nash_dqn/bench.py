@@ -1,9 +1,8 @@
-"""``python -m nash_dqn.bench``: what training and evaluation cost, beside the matrix products they cannot do without.
+"""``python -m nash_dqn.bench``: what training and evaluation cost, beside the matrix products they consist of.
 
 Every row times the real code and its floor in turn in one process, so that the ratio holds on a machine whose speed
-drifts. The floor is the products alone, as many and as large: for an iteration of Nash-DQN both networks forward and
-backward, V once more after its step, the target network's where there is one, and mu at each step of the game.
-Activations, losses, optimiser, game and random numbers come on top of it.
+drifts. The floor is the products alone, as PyTorch dispatched them in a run of the real code, with all memory taken
+beforehand. Activations, losses, optimiser, game and random numbers come on top of it.
 """
 
 from __future__ import annotations
@@ -11,12 +10,14 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nash_dqn import config as configuration
 from nash_dqn.agents import fictitious_play, nash_dqn
@@ -30,33 +31,28 @@ from nash_dqn.seeding import generator
 AUTHORS_MS = {"nash_dqn": 237.0, "fictitious_play": 292.0, "cross_play": 10.25}
 """The authors' released code on one core of a similar machine: ms per iteration, per epoch, per episode."""
 
+_FACTORS = {"mm": 0, "bmm": 0, "addmm": 1, "baddbmm": 1}  # which argument is the first factor
+_EPISODES = 1000  # a batch of cross-play
 
-class Products:
-    """The matrix products of networks of K members, with all memory taken beforehand."""
 
-    def __init__(self, members: int) -> None:
-        self._members = members
+class Products(TorchDispatchMode):
+    """The matrix products that are dispatched within it, to be done again with numbers of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._random = generator(0, "products")
         self._calls: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def _add(self, rows: int, inner: int, columns: int) -> None:
-        shape = (self._members, rows, inner), (self._members, inner, columns), (self._members, rows, columns)
-        left, right = (torch.randn(size, generator=self._random) for size in shape[:2])
-        self._calls.append((left, right, torch.empty(shape[2])))
-
-    def forward(self, sizes: Sequence[int], rows: int, times: int = 1) -> None:
-        """``times`` evaluations of layers ``sizes`` on a batch of ``rows``."""
-        for _ in range(times):
-            for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
-                self._add(rows, fan_in, fan_out)
-
-    def backward(self, sizes: Sequence[int], rows: int, weights: bool = True, inputs: bool = False) -> None:
-        """Gradients with respect to the weights, and the inputs of every layer (of the first only if ``inputs``)."""
-        for layer, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
-            if weights:
-                self._add(fan_in, rows, fan_out)
-            if layer or inputs:
-                self._add(rows, fan_out, fan_in)
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = function(*args, **(kwargs or {}))
+        first = _FACTORS.get(function.overloadpacket.__name__)
+        if first is not None:
+            shapes = [(1, *factor.shape)[-3:] for factor in args[first : first + 2]]
+            left, right = (torch.randn(shape, generator=self._random) for shape in shapes)
+            self._calls.append((left, right, left @ right))
+        return result
 
     def __call__(self) -> None:
         """Do all of them once."""
@@ -74,6 +70,21 @@ class Row(NamedTuple):
     authors: float
 
 
+def _timed(
+    name: str, authors: float, members: int, rounds: int, count: int, step: Callable[[], Any], real: Any = None
+) -> Row:
+    """The row of ``count`` times a step, which ``real``, if given, does in one."""
+    with Products() as products:
+        step()
+
+    def repeated(call: Callable[[], Any]) -> Callable[[], Any]:
+        return lambda: [call() for _ in range(count)]
+
+    ours, floor = _paired(real or repeated(step), repeated(products), rounds)
+    unit = 1e3 / (count * members)
+    return Row(name, members, ours * unit, floor * unit, authors)
+
+
 def _paired(real: Callable[[], Any], floor: Callable[[], Any], rounds: int) -> tuple[float, float]:
     """Median seconds of both, timed in turn."""
     times: tuple[list[float], list[float]] = ([], [])
@@ -85,124 +96,55 @@ def _paired(real: Callable[[], Any], floor: Callable[[], Any], rounds: int) -> t
     return statistics.median(times[0]), statistics.median(times[1])
 
 
-def _iterations(products: Products, count: int) -> Callable[[], None]:
-    def repeat() -> None:
-        for _ in range(count):
-            products()
-
-    return repeat
-
-
-def bench_nash_dqn(game: Market, recipe: nash_dqn.NashDQNRecipe, members: int, count: int, rounds: int) -> Row:
-    """An iteration of Algorithm 1."""
-    trainer = nash_dqn.Trainer(game, recipe, list(range(members)), torch.device("cpu"))
-    own, _ = game.observation_size(recipe.observation)
-    samples = recipe.minibatch_episodes * game.n_steps * game.n_agents
-    advantage = [own, *recipe.advantage_hidden, nash_dqn.output_size(game.action_dim)]
-    value = [own, *recipe.value_hidden, 1]
-    products = Products(members)
-    acting = [*advantage[:-1], game.action_dim]
-    products.forward(acting, recipe.episodes_per_iteration * game.n_agents, game.n_steps)
-    for sizes in (advantage, value):
-        products.forward(sizes, samples)
-        products.backward(sizes, samples)
-    products.forward(value, samples)  # the network's step needs V after its own
-    if recipe.target is not None:
-        products.forward(value, samples)
-
-    def real() -> None:
-        for _ in range(count):
-            trainer.iterate()
-
-    ours, floor = _paired(real, _iterations(products, count), rounds)
-    unit = 1e3 / (count * members)
-    return Row("Nash-DQN iteration", members, ours * unit, floor * unit, AUTHORS_MS["nash_dqn"])
-
-
-def bench_fictitious_play(
-    game: Market, recipe: fictitious_play.FictitiousPlayRecipe, members: int, count: int, rounds: int
-) -> Row:
-    """An epoch of DDPG within Algorithm 2, the opponents trading."""
-    trainer = fictitious_play.Trainer(game, recipe, list(range(members)), torch.device("cpu"))
-    trainer.past.append(trainer.policy)
-    own, _ = game.observation_size(recipe.observation)
-    episodes, samples = recipe.episodes_per_epoch, recipe.episodes_per_epoch * game.n_steps
-    actor = [own, *recipe.actor_hidden, game.action_dim]
-    critic = [own + game.action_dim, *recipe.critic_hidden, 1]
-    products = Products(members)
-    products.forward(actor, episodes, game.n_steps)
-    products.forward(actor, episodes * (game.n_agents - 1), game.n_steps)
-    for sizes in (actor, critic):
-        products.forward(sizes, samples, 2)  # online and target
-        products.backward(sizes, samples)
-    products.forward(critic, samples)  # the actor's loss, through the critic
-    products.backward(critic, samples, weights=False, inputs=True)
-
-    def real() -> None:
-        for _ in range(count):
-            trainer.epoch(0.5)
-
-    ours, floor = _paired(real, _iterations(products, count), rounds)
-    name = f"DDPG epoch ({recipe.opponents})"
-    unit = 1e3 / (count * members)
-    return Row(name, members, ours * unit, floor * unit, AUTHORS_MS["fictitious_play"])
-
-
-def bench_cross_play(game: Market, recipe: nash_dqn.NashDQNRecipe, episodes: int, rounds: int) -> Row:
-    """Episodes of one policy against another."""
-    own, items = game.observation_size(recipe.observation)
-    policies = []
-    for name in ("first", "others"):
-        streams = [generator(0, name)]
-        network = ObservationNetwork.create(own, items, (), recipe.advantage_hidden, game.action_dim, streams)
-        policies.append(Policy(network, recipe.observation, [0], name))
-    shocks = game.sample_shocks(episodes, generator(1))
-    sizes = [own, *recipe.advantage_hidden, game.action_dim]
-    batch = 1000
-    products = Products(1)
-    products.forward(sizes, batch, game.n_steps)
-    products.forward(sizes, batch * (game.n_agents - 1), game.n_steps)
-    assignments = [(policies[0], slice(0, 1)), (policies[1], slice(1, None))]
-    real, floor = _paired(lambda: play(game, assignments, shocks), _iterations(products, episodes // batch), rounds)
-    unit = 1e3 / episodes
-    return Row(f"Cross-play episode, of {episodes}", 1, real * unit, floor * unit, AUTHORS_MS["cross_play"])
-
-
 def rows(config: dict[str, Any], scenario: str, quick: bool) -> list[Row]:
-    """All rows of the table: every compared recipe of the networks whose floor is counted, without items and extras."""
+    """All rows of the table: an iteration or epoch of every compared recipe, and episodes of cross-play."""
     game = Market(**configuration.scenario(config, scenario))
     count, rounds = (10, 3) if quick else (50, 9)
+    sizes, cpu = (len(config["seeds"]), 8), torch.device("cpu")
     result = []
-    compared = dict.fromkeys(of["nash_dqn"] for of in config["comparisons"].values())
-    recipes = {name: _recipe(config["nash_dqn"][name]) for name in compared}
-    plain = {
-        name: nash_dqn.NashDQNRecipe.from_dict(settings)
-        for name, settings in recipes.items()
-        if settings["critic"] is None and not settings["skip_terms"] and _private(settings)
-    }
-    for name, recipe in plain.items():
-        for members in (len(config["seeds"]), 8):
-            row = bench_nash_dqn(game, recipe, members, count, rounds)
-            result.append(row._replace(name=f"{row.name} ({name})"))
-    for settings in map(_recipe, config["fictitious_play"].values()):
-        if not _private(settings):
-            continue
-        recipe_fp = fictitious_play.FictitiousPlayRecipe.from_dict(settings)
-        for members in (len(config["seeds"]), 8):
-            result.append(bench_fictitious_play(game, recipe_fp, members, count, rounds))
-    first = next(iter(plain.values()))
+    for name in dict.fromkeys(pair["nash_dqn"] for pair in config["comparisons"].values()):
+        recipe = nash_dqn.NashDQNRecipe.from_dict(_recipe(config["nash_dqn"][name]))
+        for members in sizes:
+            trainer = nash_dqn.Trainer(game, recipe, list(range(members)), cpu)
+            label = f"Nash-DQN iteration ({name})"
+            result.append(_timed(label, AUTHORS_MS["nash_dqn"], members, rounds, count, trainer.iterate))
+    for name, settings in config["fictitious_play"].items():
+        responses = fictitious_play.FictitiousPlayRecipe.from_dict(_recipe(settings))
+        for members in sizes:
+            player = fictitious_play.Trainer(game, responses, list(range(members)), cpu)
+            player.past.append(player.policy)
+            step = partial(player.epoch, 0.5)
+            label = f"DDPG epoch ({name})"
+            result.append(_timed(label, AUTHORS_MS["fictitious_play"], members, rounds, count, step))
     for episodes in (1_000, 10_000) if quick else (1_000, 10_000, 100_000):
-        result.append(bench_cross_play(game, first, episodes, rounds))
+        result.append(_cross_play(game, recipe, episodes, rounds))
     return result
 
 
-def _recipe(settings: dict[str, Any]) -> dict[str, Any]:
+def _cross_play(game: Market, recipe: nash_dqn.NashDQNRecipe, episodes: int, rounds: int) -> Row:
+    """Episodes of one policy against another; ms per episode."""
+    own, _ = game.observation_size(recipe.observation)
+    assignments = []
+    for name, agents in (("first", slice(0, 1)), ("others", slice(1, None))):
+        streams = [generator(0, name)]
+        network = ObservationNetwork.create(own, 0, (), recipe.advantage_hidden, game.action_dim, streams)
+        assignments.append((Policy(network, recipe.observation, [0], name), agents))
+    batch, shocks = (game.sample_shocks(count, generator(1)) for count in (_EPISODES, episodes))
+    found = _timed(
+        f"Cross-play episode, of {episodes}",
+        AUTHORS_MS["cross_play"],
+        1,
+        rounds,
+        episodes // _EPISODES,
+        lambda: play(game, assignments, batch),
+        lambda: play(game, assignments, shocks),
+    )
+    return found._replace(ours=found.ours / _EPISODES, floor=found.floor / _EPISODES)
+
+
+def _recipe(settings: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe as the configuration has it, without its seeds."""
     return {key: value for key, value in settings.items() if key != "seeds"}
-
-
-def _private(settings: dict[str, Any]) -> bool:
-    return bool(settings["observation"]["inventories"] == "private")
 
 
 def table(results: Sequence[Row]) -> str:

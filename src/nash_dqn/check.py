@@ -21,7 +21,10 @@ def summarise(game: str, fields: Sequence[str] = ()) -> dict[str, Any]:
         ValueError: there is no such game or field, a value is not allowed, or the game cannot be compared.
     """
     settings = dict(_field(text) for text in fields)
-    found = compare(make(game, settings), generator(1, "check"))
+    try:
+        found = compare(make(game, settings), generator(1, "check"))
+    except OverflowError:
+        raise ValueError(f"{game}: a number of its settings is too large to compute with") from None
     return {
         "game": game,
         "settings": settings,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import io
 import math
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -151,13 +152,18 @@ def render_times(trainings: Sequence[Mapping[str, Any]], jobs: Sequence[float]) 
     head = ("scenario", "algorithm", "recipe", "beta", "iterations by seed", "outcome", "wall time", "peak memory")
     rows = []
     for record in trainings:
-        members = record["members"]
+        members, beta = record["members"], _beta(record)
         ends = Counter(member["stopped"] for member in members)
-        beta = "" if math.isnan(_beta(record)) else f"{_beta(record):g}"
-        row = (record["scenario"], _ALGORITHMS[record["algorithm"]], record["recipe_name"], beta)
-        row += (", ".join(f"{member['iterations']:,}" for member in members),)
-        row += (", ".join(f"{count} {_ENDS[end]}" for end, count in ends.items()),)
-        rows.append((*row, duration(record["wall_seconds"]), f"{record['peak_memory_mib']:,.0f} MiB"))
+        rows.append(
+            (
+                *(record["scenario"], _ALGORITHMS[record["algorithm"]], record["recipe_name"]),
+                "" if math.isnan(beta) else f"{beta:g}",
+                ", ".join(f"{member['iterations']:,}" for member in members),
+                ", ".join(f"{count} {_ENDS[end]}" for end, count in ends.items()),
+                duration(record["wall_seconds"]),
+                f"{record['peak_memory_mib']:,.0f} MiB",
+            )
+        )
     return f"{total}\n\n{_table(head, rows, (3, 4, 6, 7))}"
 
 
@@ -314,7 +320,7 @@ def _job_seconds(benchmarks: Path) -> list[float]:
         try:
             seconds.append(float(pd.read_csv(path, sep="\t")["s"].mean()))
         except (ValueError, KeyError) as error:
-            raise RecordError(f"{path}: not a benchmark of Snakemake's ({error}); delete it") from None
+            raise RecordError(f"{path}: not a benchmark of Snakemake's ({error}); {remake(path)}") from None
     return seconds
 
 
@@ -322,7 +328,8 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        hint = f"; make it with: make --silent bench >{path}" if path.name == "bench.txt" else ""
+        command = f"make --silent bench >{shlex.quote(str(path.absolute()))}"
+        hint = f"; to make it, in the checkout: {command}" if path.name == "bench.txt" else ""
         raise RecordError(f"{path}: cannot read: {error.strerror}{hint}") from None
 
 

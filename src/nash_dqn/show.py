@@ -36,7 +36,7 @@ def render(summary: Mapping[str, Any]) -> str:
 
 
 def _entry(name: str, text: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent=f"  {name:18}", subsequent_indent=" " * 20) or [f"  {name}"]
+    return textwrap.wrap(text, _WIDTH, initial_indent=f"  {name:20}", subsequent_indent=" " * 22) or [f"  {name}"]
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:

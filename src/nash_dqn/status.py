@@ -122,7 +122,7 @@ class RunState:
         except FileNotFoundError:
             raise ValueError(f"{path}: no such file; no run was started in this folder") from None
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"{path}: not the state of a run ({error}); delete it and start the run again") from None
+            raise ValueError(f"{path}: not the state of a run ({error}); the next run there writes it anew") from None
 
 
 def summarise(folder: Path | str, now: float | None = None) -> dict[str, Any]:

@@ -37,6 +37,10 @@ _ORDER = ("training", "weights", "checkpoint", "record", "history", "table", "fi
 _BELOW = 12  # files of weights that are listed
 
 
+class _ForeignError(ArtifactError):
+    """A file that this workflow did not make."""
+
+
 class Weights(NamedTuple):
     """A file of weights or snapshots, checked.
 
@@ -174,7 +178,7 @@ def _record(path: Path) -> Summary:
     """A run's record, of which the parts that are shown are there."""
     record = read_json(path)
     if not isinstance(record, dict) or not isinstance(record.get("kind"), str) or "versions" not in record:
-        raise ArtifactError(f"{path}: JSON of another origin (no kind and versions); give a record of this package")
+        raise _ForeignError(f"{path}: JSON of another origin (no kind and versions); give a record of this package")
     with _ours(path, "a run's record"):
         dict(record["versions"])
         if record["kind"] == "training":
@@ -253,17 +257,17 @@ def find_weights(path: Path | str) -> Path:
     found = _weights_in(path)
     if len(found) == 1:
         return found[0]
-    below = found or [file for folder, _, _ in _walk(path) for file in _weights_in(folder)]
+    below = found or [file for folder in _walk(path) for file in _weights_in(folder)]
     listed = ", ".join(map(str, below[:_BELOW])) + (f" and {len(below) - _BELOW} more" if len(below) > _BELOW else "")
     wrong = f"{len(found)} files of weights in it, not one"
     raise ArtifactError(f"{path}: {wrong}; give one of {listed}" if below else f"{path}: {wrong}, nor any below it")
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+def _walk(folder: Path) -> Iterator[Path]:
     """The folder and all below it in their order, hidden ones left out."""
-    for name, folders, files in os.walk(folder):
+    for name, folders, _ in os.walk(folder):
         folders[:] = sorted(below for below in folders if not below.startswith("."))
-        yield Path(name), folders, files
+        yield Path(name)
 
 
 # ---------------------------------------------------------------------------------------------- summaries
@@ -463,24 +467,23 @@ def _of_other(path: Path) -> Summary:
 def _of_folder(path: Path) -> Summary:
     """Folders of trainings and all else below, without reading more than tells them apart."""
     entries: list[Summary] = []
-    for folder, _, _ in _walk(path):
+    for folder in _walk(path):
         files = _files(folder)
+        shown = [(file, kind, _in_brief(file, kind)) for file, kind in files.items()]
         if "weights" in files.values():
-            name = str(folder.relative_to(path))
-            entries.append({"path": name, "kind": "training", "holds": _in_brief(folder / RECORD, "record")})
-            files = {file: kind for file, kind in files.items() if kind == "table"}
-        for file, kind in files.items():
-            entries.append({"path": str(file.relative_to(path)), "kind": kind, "holds": _in_brief(file, kind)})
+            brief = {file.name: holds for file, _, holds in shown}
+            entries.append({"path": f"{folder}", "kind": "training", "holds": brief.get(RECORD) or "no record"})
+            shown = [entry for entry in shown if entry[1] == "table"]
+        entries += [{"path": f"{file}", "kind": kind, "holds": holds} for file, kind, holds in shown if holds]
     if not entries:
         raise ArtifactError(f"{path}: nothing in it that this workflow makes; give a folder such as results/")
     entries.sort(key=lambda entry: _ORDER.index(entry["kind"]))
-    return {"path": str(path), "kind": "folder", "entries": entries}
+    below = [{**entry, "path": os.path.relpath(entry["path"], path)} for entry in entries]
+    return {"path": str(path), "kind": "folder", "entries": below}
 
 
-def _in_brief(path: Path, kind: str) -> str:
-    """What a file holds, in a few words."""
-    if not path.is_file():
-        return "no record"
+def _in_brief(path: Path, kind: str) -> str | None:
+    """What a file holds, in a few words; None for a record of another origin."""
     if kind in ("table", "history", "benchmark"):
         lines = path.read_bytes().count(b"\n")
         return f"{max(lines - 1, 0):,} rows"
@@ -488,6 +491,8 @@ def _in_brief(path: Path, kind: str) -> str:
         return f"{path.stat().st_size:,} bytes"
     try:
         found = summarise(path)
+    except _ForeignError:
+        return None
     except ArtifactError:
         return "damaged"
     if kind == "checkpoint":

@@ -409,7 +409,7 @@ def _reference(recipe: str, deviator: str, gains: pd.DataFrame) -> Iterator[_Row
     """
     highs = gains["high"].to_numpy(dtype=np.float64)
     worst = gains.iloc[int(np.argmax(np.where(np.isfinite(highs), highs, np.inf)))]
-    estimate = Interval(*(float(worst[column]) for column in ("gain", "low", "high")), len(gains))
+    estimate = Interval(float(worst["gain"]), float(worst["low"]), float(worst["high"]), len(gains))
     verdict: Verdict = _within(estimate, CERTIFIED) if math.isfinite(estimate.high) else "does not hold"
     yield _Row(f"self_play/{recipe}: gain of a deviator of class {deviator}, highest of the seeds", estimate, verdict)
 
