@@ -1,6 +1,6 @@
 """``python -m nash_dqn.record``: bring docs/ up to date with a finished run, so that no number there is typed by hand.
 
-Copies ``results/claims.csv`` and every PNG of the run to docs/, and writes the marked blocks anew: in
+Copies ``results/claims.csv`` and every PNG of the run to docs/, writes docs/times.csv, and the marked blocks anew: in
 docs/results.md ``claims`` (from the claims), ``times`` (from the run records and the workflow's benchmarks) and
 ``bench`` (from docs/bench.txt, what ``make bench`` prints), in README.md ``summary`` (from the tables of the first
 scenario). Whatever stands between ``<!-- NAME:begin -->`` and
@@ -10,11 +10,9 @@ scenario). Whatever stands between ``<!-- NAME:begin -->`` and
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,12 +45,13 @@ __all__ = [
     "render_claims",
     "render_summary",
     "render_times",
+    "times_table",
 ]
 
 PAGE = "results.md"
 """The page in docs/ that holds the blocks."""
 
-_ALGORITHMS = {"nash_dqn": "Nash-DQN", "fictitious_play": "fictitious play", "self_play": "self-play"}
+_ALGORITHMS = ("nash_dqn", "fictitious_play", "self_play")
 _ENDS = {"iterations": "ran to the end", "early_stopping": "stopped early", "diverged": "diverged"}
 
 _MADE_FROM = {
@@ -187,45 +186,46 @@ def _estimate(mean: float, low: float, high: float) -> str:
 
 
 def render_claims(claims: pd.DataFrame) -> str:
-    """The claims that are judged, as Markdown; what is only reported stands in claims.csv.
+    """How many quantities of each claim hold, do not hold or are not decided, as Markdown; claims.csv has each of them.
 
     Args:
         claims: columns :data:`nash_dqn.evaluation.claims.COLUMNS`.
     """
-    head = ("scenario", "claim", "quantity", "published", "ours", "[low, high]", "seeds", "verdict")
+    verdicts = ("holds", "does not hold", "inconclusive")
     rows = [
-        (
-            *(row.scenario, row.claim, row.quantity),
-            *_numbers(row.published, row.ours, row.low, row.high),
-            *(row.seeds, row.verdict),
-        )
-        for row in claims.itertuples()
+        (*names, *(int((found["verdict"] == verdict).sum()) for verdict in verdicts))
+        for names, found in claims[claims["verdict"] != "reported"].groupby(["scenario", "claim"], sort=False)
     ]
-    return _table(head, [row for row in rows if row[-1] != "reported"], (3, 4, 5, 6))
+    return _table(("scenario", "claim", *verdicts), rows, (2, 3, 4))
 
 
 def render_times(trainings: Sequence[Training], jobs: Sequence[Job]) -> str:
-    """What the run took: a line on the software and all jobs, and the trainings."""
+    """What the run took, and what made it, as a line."""
     stacks = dict.fromkeys(_stack(training.record) for training in trainings)
     learning = sum(training.record["wall_seconds"] for training in trainings)
     rest = sum(job.seconds for job in jobs)
-    total = (
+    return (
         f"{duration(learning + rest)} of one core in all: {len(trainings)} trainings {duration(learning)}, "
         f"{len(jobs)} evaluations and figures {duration(rest)}. Made with {'; '.join(stacks)}."
     )
-    head = ("scenario", "algorithm", "recipe", "beta", "iterations by seed", "outcome", "wall time", "peak memory")
+
+
+def times_table(trainings: Sequence[Training]) -> pd.DataFrame:
+    """What each training took, all its seeds side by side: a row each, ``iterations`` by seed."""
     rows = [
-        (
-            *(training.scenario, _ALGORITHMS[training.algorithm], training.recipe),
-            "" if training.beta is None else format_beta(training.beta),
-            ", ".join(f"{member['iterations']:,}" for member in training.record["members"]),
-            _outcome(training.record["members"]),
-            duration(training.record["wall_seconds"]),
-            _memory(training.record["peak_memory_mib"]),
-        )
+        {
+            "scenario": training.scenario,
+            "algorithm": training.algorithm,
+            "recipe": training.recipe,
+            "beta": "" if training.beta is None else format_beta(training.beta),
+            "iterations": " ".join(str(member["iterations"]) for member in training.record["members"]),
+            "outcome": _outcome(training.record["members"]),
+            "wall_time": duration(training.record["wall_seconds"]),
+            "peak_memory_mib": round(training.record["peak_memory_mib"]),
+        }
         for training in trainings
     ]
-    return _join(total, _table(head, rows, (3, 4, 6, 7)))
+    return pd.DataFrame(rows)
 
 
 def render_bench(text: str) -> str:
@@ -260,10 +260,6 @@ def _span(page: str, name: str) -> tuple[int, int]:
     return start, end
 
 
-def _join(*parts: str) -> str:
-    return "\n\n".join(parts)
-
-
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]], numeric: Sequence[int]) -> str:
     """A Markdown table; the columns ``numeric`` are set flush right."""
     rule = ["---:" if column in numeric else "---" for column in range(len(head))]
@@ -271,37 +267,9 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[Any]], numeric: Sequence
     return "\n".join(f"| {' | '.join(line)} |" for line in [list(head), rule, *cells])
 
 
-def _numbers(published: float, ours: float, low: float, high: float) -> tuple[str, str, str]:
-    """The published value, ours and the interval as text, ours to three digits of the interval's half-width."""
-    if math.isnan(low) or math.isnan(high):
-        return _significant(published), _significant(ours), ""
-    half = (high - low) / 2
-    decimals = 4 if half == 0 else min(2 - math.floor(math.log10(half)), 6)
-    ours_, low_, high_ = (_rounded(value, decimals) for value in (ours, low, high))
-    return _significant(published), ours_, f"[{low_}, {high_}]"
-
-
-def _rounded(value: float, decimals: int) -> str:
-    """The value to so many decimals (tens where negative), from a million on in powers of ten."""
-    rounded = round(value, decimals) + 0.0  # no negative zero
-    return f"{rounded:.{max(decimals, 0)}f}" if abs(rounded) < 1e6 else f"{rounded:.4g}"
-
-
-def _significant(value: float, digits: int = 4) -> str:
-    """The value to so many digits, without trailing zeros; NaN is empty."""
-    if math.isnan(value):
-        return ""
-    text = f"{value:.{digits}g}"
-    return f"{Decimal(text):f}" if 1e-6 < abs(value) < 1e6 else text
-
-
 def _outcome(members: Sequence[Mapping[str, Any]]) -> str:
     counts = Counter(member["stopped"] for member in members)
     return ", ".join(f"{count} {_ENDS[stopped]}" for stopped, count in counts.items())
-
-
-def _memory(mebibytes: float) -> str:
-    return "" if math.isnan(mebibytes) else f"{mebibytes:,.0f} MiB"
 
 
 def _stack(record: Mapping[str, Any]) -> str:
@@ -371,7 +339,7 @@ def _wanted(config: Mapping[str, Any]) -> list[tuple[str, str, str, float | None
     """Scenario, algorithm, recipe and beta of each training, each once."""
     uses = _uses(config)
     exact, swept = uses.pop("exact"), uses.pop("swept")
-    of_run = sorted((run for runs in uses.values() for run in runs), key=lambda run: list(_ALGORITHMS).index(run[0]))
+    of_run = sorted((run for runs in uses.values() for run in runs), key=lambda run: _ALGORITHMS.index(run[0]))
     wanted = [(scenario, *run) for scenario in config["run"]["scenarios"] for run in of_run]
     wanted += [(scenario, *run) for scenario in config["beta_sweep"]["scenarios"] for run in swept]
     wanted += [(scenario, *run) for scenario in config["lq"]["scenarios"] for run in exact]
@@ -475,6 +443,7 @@ def update(config: Mapping[str, Any], results: Path, pictures: Path, benchmarks:
         page = replace_block(page, name, content)
 
     copies = {docs / "claims.csv": (results / "claims.csv").read_bytes()}
+    copies[docs / "times.csv"] = times_table(ran).to_csv(index=False, lineterminator="\n").encode()
     drawn = figures(config)
     if AUTHORS in comparisons:
         drawn += [Path(scenario, f"fig2_policies_{AUTHORS}.png") for scenario in config["run"]["scenarios"]]
