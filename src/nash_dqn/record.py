@@ -1,6 +1,6 @@
 """``python -m nash_dqn.record``: bring docs/ up to date with a finished run, so that no number there is typed by hand.
 
-Copies ``results/claims.csv`` and every PNG of the run to docs/, and writes the marked blocks anew: in
+Copies ``results/claims.csv`` and every PNG of the run to docs/, writes docs/times.csv, and the marked blocks anew: in
 docs/results.md ``claims`` (from the claims), ``times`` (from the run records and the workflow's benchmarks) and
 ``bench`` (from docs/bench.txt, what ``make bench`` prints), in README.md ``summary`` (from the tables of the first
 scenario). Whatever stands between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->`` is replaced, everything else stays.
@@ -17,7 +17,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +39,14 @@ __all__ = [
     "render_summary",
     "render_times",
     "replace_block",
+    "times_table",
     "update",
 ]
 
 PAGE = "results.md"
 """The page in docs/ that holds the blocks."""
 
-_ALGORITHMS = {"nash_dqn": "Nash-DQN", "fictitious_play": "fictitious play", "self_play": "self-play"}
+_ALGORITHMS = ("nash_dqn", "fictitious_play", "self_play")
 _ENDS = {"iterations": "ran to the end", "early_stopping": "stopped early", "diverged": "diverged"}
 _TITLES = {AUTHORS: "authors' weights"}
 _CLASSES = {"same": "same observations", "memory": "with memory", "history": "with all its past"}
@@ -119,52 +119,54 @@ def _estimate(mean: float, low: float, high: float) -> str:
 
 
 def render_claims(claims: pd.DataFrame) -> str:
-    """The claims that are judged, as Markdown; what is only reported stands in claims.csv.
+    """How many quantities of each claim hold, do not hold or are not decided, as Markdown; claims.csv has each of them.
 
     Args:
         claims: columns :data:`nash_dqn.evaluation.claims.COLUMNS`.
     """
-    head = ("scenario", "claim", "quantity", "published", "ours", "[low, high]", "seeds", "verdict")
+    verdicts = ("holds", "does not hold", "inconclusive")
     rows = [
-        (
-            *(row.scenario, row.claim, row.quantity),
-            *_numbers(row.published, row.ours, row.low, row.high),
-            *(row.seeds, row.verdict),
-        )
-        for row in claims[claims["verdict"] != "reported"].itertuples()
+        (*names, *(int((found["verdict"] == verdict).sum()) for verdict in verdicts))
+        for names, found in claims[claims["verdict"] != "reported"].groupby(["scenario", "claim"], sort=False)
     ]
-    return _table(head, rows, (3, 4, 5, 6))
+    return _table(("scenario", "claim", *verdicts), rows, (2, 3, 4))
 
 
 def render_times(trainings: Sequence[Mapping[str, Any]], jobs: Sequence[float]) -> str:
-    """What the run took: a line on the software and all jobs, and the trainings.
+    """What the run took, and what made it, as a line.
 
     Args:
         trainings: their records.
         jobs: seconds of every other job.
     """
     learning, rest = sum(record["wall_seconds"] for record in trainings), sum(jobs)
-    total = (
+    return (
         f"{duration(learning + rest)} of one core in all: {len(trainings)} trainings {duration(learning)}, "
         f"{len(jobs)} evaluations and figures {duration(rest)}. "
         f"Made with {'; '.join(dict.fromkeys(map(_stack, trainings)))}."
     )
-    head = ("scenario", "algorithm", "recipe", "beta", "iterations by seed", "outcome", "wall time", "peak memory")
-    rows = []
-    for record in trainings:
-        members, beta = record["members"], _beta(record)
-        ends = Counter(member["stopped"] for member in members)
-        rows.append(
-            (
-                *(record["scenario"], _ALGORITHMS[record["algorithm"]], record["recipe_name"]),
-                "" if math.isnan(beta) else f"{beta:g}",
-                ", ".join(f"{member['iterations']:,}" for member in members),
-                ", ".join(f"{count} {_ENDS[end]}" for end, count in ends.items()),
-                duration(record["wall_seconds"]),
-                f"{record['peak_memory_mib']:,.0f} MiB",
-            )
-        )
-    return f"{total}\n\n{_table(head, rows, (3, 4, 6, 7))}"
+
+
+def times_table(trainings: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """What each training took, all its seeds side by side: a row for each record, ``iterations`` by seed."""
+    return pd.DataFrame(
+        {
+            "scenario": record["scenario"],
+            "algorithm": record["algorithm"],
+            "recipe": record["recipe_name"],
+            "beta": _beta(record),
+            "iterations": " ".join(str(member["iterations"]) for member in record["members"]),
+            "outcome": _outcome(record["members"]),
+            "wall_time": duration(record["wall_seconds"]),
+            "peak_memory_mib": round(record["peak_memory_mib"]),
+        }
+        for record in trainings
+    )
+
+
+def _outcome(members: Sequence[Mapping[str, Any]]) -> str:
+    counts = Counter(member["stopped"] for member in members)
+    return ", ".join(f"{count} {_ENDS[stopped]}" for stopped, count in counts.items())
 
 
 def _beta(record: Mapping[str, Any]) -> float:
@@ -219,30 +221,6 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[Any]], numeric: Sequence
     return "\n".join(f"| {' | '.join(line)} |" for line in [list(head), rule, *cells])
 
 
-def _numbers(published: float, ours: float, low: float, high: float) -> tuple[str, str, str]:
-    """The published value, ours and the interval as text, ours to three digits of the interval's half-width."""
-    if math.isnan(low) or math.isnan(high):
-        return _significant(published), _significant(ours), ""
-    half = (high - low) / 2
-    decimals = 4 if half == 0 else min(2 - math.floor(math.log10(half)), 6)
-    ours_, low_, high_ = (_rounded(value, decimals) for value in (ours, low, high))
-    return _significant(published), ours_, f"[{low_}, {high_}]"
-
-
-def _rounded(value: float, decimals: int) -> str:
-    """The value to so many decimals (tens where negative), from a million on in powers of ten."""
-    rounded = round(value, decimals) + 0.0  # no negative zero
-    return f"{rounded:.{max(decimals, 0)}f}" if abs(rounded) < 1e6 else f"{rounded:.4g}"
-
-
-def _significant(value: float, digits: int = 4) -> str:
-    """The value to so many digits, without trailing zeros; NaN is empty."""
-    if math.isnan(value):
-        return ""
-    text = f"{value:.{digits}g}"
-    return f"{Decimal(text):f}" if 1e-6 < abs(value) < 1e6 else text
-
-
 # -------------------------------------------------------------------------------------------- the run
 
 
@@ -279,7 +257,7 @@ def update(run: Path, docs: Path, options: Sequence[str] = ()) -> list[Path]:
         (record for record in records if record["kind"] == "training"),
         key=lambda record: (
             (scenarios + [record["scenario"]]).index(record["scenario"]),
-            list(_ALGORITHMS).index(record["algorithm"]),
+            _ALGORITHMS.index(record["algorithm"]),
             (record["scenario"], record["recipe_name"], _beta(record)),
         ),
     )
@@ -299,6 +277,7 @@ def update(run: Path, docs: Path, options: Sequence[str] = ()) -> list[Path]:
         },
     }
     written = {docs / "claims.csv": (run / "results" / "claims.csv").read_bytes()}
+    written[docs / "times.csv"] = times_table(trainings).to_csv(index=False, lineterminator="\n").encode()
     for path in made:
         if path.suffix == ".png":
             written[docs / path] = (run / path).read_bytes()
