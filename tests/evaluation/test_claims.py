@@ -13,7 +13,7 @@ from nash_dqn.artifacts import read_table, write_csv
 from nash_dqn.evaluation import claims as module
 from nash_dqn.evaluation import cross_play
 from nash_dqn.evaluation.claims import COLUMNS, claims
-from nash_dqn.evaluation.policy_grid import DISTANCE_COLUMNS
+from nash_dqn.evaluation.policy_distance import DISTANCE_COLUMNS
 from nash_dqn.evaluation.statistics import mean_interval
 
 OPTIMAL = "Fig 1: beta = 100 is optimal"
