@@ -67,23 +67,11 @@ fits."""
 FIG1_BEST_BETA = 100.0
 """The weight the paper calls optimal, and trains with."""
 
-FIG2_IMPACTS: tuple[float, ...] = (-0.2, 0.0, 0.2)
-"""Transient impact Y of the three columns of Fig 2 (price units)."""
-
-FIG2_PRICES: tuple[float, ...] = (9.5, 9.75, 10.0, 10.25, 10.5)
-"""Price of the five heat maps in each panel of Fig 2."""
-
 FIG2_RATE_LIMIT = 10.0
 """End of Fig 2's diverging colour scale, from -10 to 10 shares/hour."""
 
 FIG3_BINS = 20
 """Bins of each histogram in Fig 3."""
-
-FIG3_POINTS = 100
-"""Points in each histogram of Fig 3, each the mean of ``FIG3_PATHS`` simulated total rewards of agent 1."""
-
-FIG3_PATHS = 1000
-"""Simulated paths behind each point of Fig 3."""
 
 FIG3_ALPHA = 0.05
 """Level of the tests of equal means that the paper reports as not rejecting."""
@@ -103,9 +91,6 @@ RELEASED_WEIGHTS_MEANS: Mapping[str, Published] = _table(
     source="the authors' released weights, simulated independently at the released parameters, 100 x 1,000 paths each",
 )
 """As ``FIG3_MEANS``, from the authors' weights."""
-
-RELEASED_WEIGHTS_PAIRED_PATHS = 200_000
-"""Common paths behind ``RELEASED_WEIGHTS_PAIRED``."""
 
 RELEASED_WEIGHTS_PAIRED: Mapping[str, Published] = _table(
     {"first_nash-all_other": -0.0307, "first_other-all_nash": 0.0300},
@@ -144,8 +129,3 @@ AUTHORS_POLICIES: Mapping[str, str] = MappingProxyType(
 BUDGETS: Mapping[str, int] = MappingProxyType({"nash_dqn": 2_000_000, "fictitious_play": 10_500_000})
 """Joint transitions a published training plays: ten episodes of ten steps in each of at most 20,000 iterations of
 Nash-DQN (text, section 6.2), and in each of the 10,000 + 19 x 5,000 epochs of fictitious play (released code)."""
-
-EQUILIBRIUM_VALUE = Published(
-    -1.35, 0.005, "rounding", "an equilibrium at the released parameters that a deviator exploits by less than 0.001"
-)
-"""An agent's expected total reward near equilibrium at the released parameters (currency units)."""

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from nash_dqn.evaluation import best_response
 from nash_dqn.evaluation.best_response import (
-    BestResponse,
     BestResponseSettings,
     Deviation,
     DeviatorClass,
@@ -72,6 +71,11 @@ def far_from_equilibrium(market: Market) -> lq.LinearPolicies:
     return lq.LinearPolicies(gains, np.full((steps, n), 0.4))
 
 
+def each(shocks: Shocks) -> Shocks:
+    """Of a profile of one member."""
+    return shocks.map(lambda leaf: leaf[None])
+
+
 def deviation_of(network: ActionMap, own_flow: bool = False, history: bool = False) -> Deviation:
     assert isinstance(network, ObservationNetwork)
     return Deviation(ObservationSpec(own_flow=own_flow), history, network)
@@ -103,28 +107,24 @@ def test_finds_nothing_against_the_exact_equilibrium() -> None:
     response = train(LQ_MARKET, policy, "memory", SETTINGS)
     gain = measure(LQ_MARKET, policy, response.deviation, 20_000, generator(4, "test"), seats=range(3)).gain
     assert gain.shape == (1, 1, 3, 20_000)
-    assert gain.mean(-1).max() <= 0.001
-    assert gain.mean(-1).min() >= -0.001  # doing nothing costs nothing
+    assert gain.mean(-1).abs().max() <= 0.001  # doing nothing costs nothing
 
 
-@pytest.mark.parametrize("opponents", ["no trading", "liquidation"])
-def test_beats_every_policy_of_a_fine_grid(market: Market, linear: Linear, opponents: str) -> None:
+def test_beats_every_policy_of_a_fine_grid(market: Market, linear: Linear) -> None:
+    """Against liquidation, -q / (T - t), all -a q - b (S - theta)."""
     skip = torch.zeros(market.n_steps, 5)
-    if opponents == "liquidation":  # -q / (T - t)
-        skip[:, 4] = -market.scales.inventory / (market.dt * torch.arange(market.n_steps, 0, -1))
+    skip[:, 4] = -market.scales.inventory / (market.dt * torch.arange(market.n_steps, 0, -1))
     policy = per_step(skip)
     response = train(market, policy, "same", SETTINGS)
     gain = measure(market, policy, response.deviation, 2000, generator(5, "test")).gain.mean()
-    # All -a q - b (S - theta).
     a, b = torch.meshgrid(torch.linspace(0, 1, 26), torch.linspace(-3, 3, 25), indexing="ij")
     weights = torch.zeros(a.numel(), 5)
     weights[:, 1], weights[:, 4] = -b.flatten() * market.scales.price, -a.flatten() * market.scales.inventory
     shocks = market.sample_shocks(2000, generator(5, "test"))
     played = play(market, [(linear(weights.tolist()), [0]), (policy, [1, 2])], shocks)[..., 0].double().mean(1)
-    base = play(market, [(policy, ALL)], shocks)[..., 0].double().mean()
+    base = play(market, policy, shocks)[..., 0].double().mean()
     best = int(played.argmax())
-    assert 0 < a.flatten()[best] < 1, "the best of the grid lies within it"
-    assert -3 < b.flatten()[best] < 3, "the best of the grid lies within it"
+    assert 0 < a.flatten()[best] < 1 and -3 < b.flatten()[best] < 3, "the best of the grid lies within it"
     assert gain > played[best] - base > 0.1
 
 
@@ -173,7 +173,9 @@ def test_gradients_are_those_of_finite_differences(market: Market, linear: Linea
     shocks = market.sample_shocks(6, generator(2, "test")).map(Tensor.double)
 
     def total(network: ObservationNetwork) -> Tensor:
-        return play_deviation(market, policy, deviation_of(network, own_flow=True, history=True), shocks, seat=1).sum()
+        return play_deviation(
+            market, policy, deviation_of(network, own_flow=True, history=True), each(shocks), seat=1
+        ).sum()
 
     trained = network.map(lambda t: t.clone().requires_grad_())
     gradients = torch.autograd.grad(total(trained), trained.parameters)
@@ -202,7 +204,9 @@ def test_the_others_react_to_the_deviator(market: Market, linear: Linear) -> Non
             actions[..., 1, 0] += 2.0 * market.scales.rate
         state, rewards = market.step(state, actions, shocks.map(lambda leaf: leaf[None]))
         expected += market.discount**m * rewards[..., 1]
-    torch.testing.assert_close(play_deviation(market, policy, linear_deviation(constant), shocks, seat=1), expected)
+    torch.testing.assert_close(
+        play_deviation(market, policy, linear_deviation(constant), each(shocks), seat=1), expected
+    )
 
 
 # --- what each class sees ---------------------------------------------------------------------------
@@ -219,13 +223,6 @@ def test_classes_see_what_they_should(market: Market, linear: Linear, deviator: 
     assert deviation.network.sigma.weights[0].shape == (2, inputs, 16)
 
 
-def test_same_and_memory_coincide_for_a_policy_that_sees_its_flow(market: Market, linear: Linear) -> None:
-    policy = linear([[*TEXT[0], 0.5]], spec=ObservationSpec(own_flow=True))
-    same, memory = (train(market, policy, deviator, FEW) for deviator in ("same", "memory"))
-    assert same.deviation.observation == memory.deviation.observation
-    assert torch.equal(same.progress, memory.progress)
-
-
 def corrected_rates(market: Market, deviation: Deviation, shocks: Shocks, m: int) -> tuple[list[Any], Tensor]:
     """States of a game without trading but for agent 0's correction, and its rates at step m."""
     played: list[Any] = []
@@ -238,71 +235,47 @@ def corrected_rates(market: Market, deviation: Deviation, shocks: Shocks, m: int
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Market, "step", spy)
-        play_deviation(market, idle, deviation, shocks)
+        play_deviation(market, idle, deviation, each(shocks))
     return [state for state, _ in played], played[m][1][0, :, :, 0]
 
 
-@pytest.mark.parametrize("seen", [0, 1, 2])
+@pytest.mark.parametrize("seen", [0, 2])
 def test_history_is_of_the_step_it_should_be_of(market: Market, seen: int) -> None:
     shocks = market.sample_shocks(6, generator(2, "test"))
     skip = torch.zeros(market.n_steps, 6 + 3 * 5)
     skip[0, 0] = 0.3  # trade, so that inventory and own flow move
+    skip[1, 6 + 5 :] = 1.0  # at step 1: what is seen from step 1 on, which is still to come
     skip[3, 6 + 5 * seen + 3] = 1.0  # at the last step: own inventory at that earlier one
     skip[3, 6 + 5 * seen + 4] = 10.0  # and own past flow then
-    states, rates = corrected_rates(market, linear_deviation(skip, own_flow=True, history=True), shocks, 3)
+    deviation = linear_deviation(skip, own_flow=True, history=True)
+    states, rates = corrected_rates(market, deviation, shocks, 3)
     held, start = states[seen].inventory[0, :, 0], shocks.inventory[:, 0]
     expected = market.scales.rate * (held + 10.0 * (held - start)) / market.scales.inventory
     torch.testing.assert_close(rates[:, 0], expected)
     assert (rates[:, 1:] == 0).all()
-
-
-def test_history_of_steps_to_come_is_zero(market: Market) -> None:
-    skip = torch.zeros(market.n_steps, 6 + 3 * 5)
-    skip[1, 6 + 5 :] = 1.0  # at step 1, what is seen from step 1 on
-    shocks = market.sample_shocks(6, generator(2, "test"))
-    _, rates = corrected_rates(market, linear_deviation(skip, own_flow=True, history=True), shocks, 1)
-    assert (rates == 0).all()
-
-
-def test_memory_is_of_own_past_flow(market: Market) -> None:
-    shocks = market.sample_shocks(6, generator(2, "test"))
-    skip = torch.zeros(market.n_steps, 6)
-    skip[0, 0], skip[1, 5] = 0.3, 1.0
-    _, rates = corrected_rates(market, linear_deviation(skip, own_flow=True), shocks, 1)
-    flow = 0.3 * market.scales.rate * market.dt
-    torch.testing.assert_close(rates[:, 0], torch.full((6,), market.scales.rate * flow / market.scales.inventory))
+    assert (corrected_rates(market, deviation, shocks, 1)[1] == 0).all()
 
 
 # --- ensembles, profiles, seats ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("deviator", ["same", "history"])
-def test_members_train_as_if_alone(market: Market, linear: Linear, deviator: DeviatorClass) -> None:
-    together = train(market, linear(TEXT), deviator, FEW)
-    assert together.progress.shape == (5, 2, 2)
-    for p in range(2):
-        alone = train(market, linear([TEXT[p]]), deviator, FEW)
-        torch.testing.assert_close(together.progress[:, [p]], alone.progress)
-        members = slice(2 * p, 2 * p + 2)
-        for mine, theirs in zip(together.deviation.network.parameters, alone.deviation.network.parameters, strict=True):
-            torch.testing.assert_close(mine[members], theirs, rtol=1e-3, atol=1e-4)
-
-
-def test_policies_share_episodes_and_restarts_do_not(market: Market, linear: Linear) -> None:
-    progress = train(market, linear([TEXT[0], TEXT[0]]), "same", FEW).progress
-    torch.testing.assert_close(progress[:, 0], progress[:, 1])
-    assert (progress[:, 0, 0] != progress[:, 0, 1]).all()
-
-
-def test_training_starts_without_deviation(market: Market, linear: Linear) -> None:
+def test_members_train_as_if_alone_and_start_without_deviation(market: Market, linear: Linear) -> None:
+    """On the same episodes, a stream for each restart."""
     policy = linear(TEXT)
-    response = train(market, policy, "memory", FEW)
+    together = train(market, policy, "history", FEW)
+    assert together.progress.shape == (5, 2, 2)
     for r in range(2):
         shocks = market.sample_shocks(8, generator(3, "best_response", "episodes", r))
-        torch.testing.assert_close(response.progress[0, :, r], play(market, [(policy, ALL)], shocks)[..., 0].mean(1))
+        torch.testing.assert_close(together.progress[0, :, r], play(market, policy, shocks)[..., 0].mean(1))
+    for p in range(2):
+        alone = train(market, linear([TEXT[p]]), "history", FEW)
+        torch.testing.assert_close(together.progress[:, [p]], alone.progress)
+        chosen = together.choose([1, 1]).network.parameters
+        for mine, theirs in zip(chosen, alone.choose([1]).network.parameters, strict=True):
+            torch.testing.assert_close(mine[[p]], theirs, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("seat", [0, 1, 2])
+@pytest.mark.parametrize("seat", [0, 1])
 def test_a_profile_may_be_mixed_and_any_agent_deviate(market: Market, linear: Linear, seat: int) -> None:
     code = linear([[*row[:4], -1.0] for row in TEXT], spec=ObservationSpec(price="S-Y", order_flow="others_mean"))
     profile: list[Assignment] = [(linear(TEXT), [0, 2]), (code, [1])]
@@ -322,27 +295,17 @@ def test_gains_are_paired_with_the_profile_on_the_same_paths(
     assert whole.gain.shape == (2, 2, 2, 30)
     assert whole.value.shape == (2, 2, 30)
     shocks = market.sample_shocks(30, generator(4, "test"))
-    base = play(market, [(policy, ALL)], shocks).double()
+    base = play(market, policy, shocks).double()
     torch.testing.assert_close(whole.value, base[..., [2, 0]].movedim(1, -1))
     for p in range(2):
         for r in range(2):
             one = deviation._replace(network=deviation.network.map(lambda t, k=2 * p + r: t[[k]]))
             for s, seat in enumerate((2, 0)):
-                gain = play_deviation(market, policy.member(p), one, shocks, seat)[0].double() - base[p, :, seat]
+                gain = play_deviation(market, policy.member(p), one, each(shocks), seat)[0].double() - base[p, :, seat]
                 torch.testing.assert_close(whole.gain[p, r, s], gain, rtol=1e-4, atol=1e-4)
     monkeypatch.setattr(best_response, "CHUNK", 28)
     blocks = measure(market, policy, deviation, 30, generator(4, "test"), seats=(2, 0))
     torch.testing.assert_close(blocks.gain, whole.gain, rtol=1e-4, atol=1e-4)
-
-
-def test_one_restart_is_chosen_for_each_member(market: Market, linear: Linear) -> None:
-    response = train(market, linear(TEXT), "same", FEW)
-    chosen = response.choose([1, 0])
-    for whole, part in zip(response.deviation.network.parameters, chosen.network.parameters, strict=True):
-        assert torch.equal(part, whole[[1, 2]])
-    for wrong in ([0], [0, 2], [-1, 0]):
-        with pytest.raises(ValueError, match=r"allowed is one of 0\.\.1 for each of 2 members"):
-            response.choose(wrong)
 
 
 # --- what goes wrong --------------------------------------------------------------------------------
@@ -361,20 +324,12 @@ def test_a_training_that_is_not_finite_is_reported_and_leaves_the_others_alone(
     torch.testing.assert_close(response.progress[:, 0], train(market, linear(TEXT[:1]), "same", FEW).progress[:, 0])
 
 
-def test_a_training_that_blows_up_is_reported(market: Market, linear: Linear) -> None:
-    response: BestResponse = train(market, linear(TEXT[:1]), "same", dataclasses.replace(FEW, learning_rate=1e15))
-    assert not response.sound.any()
-
-
 @pytest.mark.parametrize(
     ("key", "value", "allowed"),
     [
         ("iterations", 0, "a whole number >= 1"),
-        ("episodes", 2.5, "a whole number >= 1"),
         ("restarts", True, "a whole number >= 1"),
-        ("learning_rate", 0.0, "a number > 0"),
         ("learning_rate", math.inf, "a number > 0"),
-        ("learning_rate", math.nan, "a number > 0"),
     ],
 )
 def test_settings_that_are_not_allowed(key: str, value: Any, allowed: str) -> None:

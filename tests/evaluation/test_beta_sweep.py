@@ -10,8 +10,15 @@ import torch
 from torch import Tensor
 
 from nash_dqn.advantage import P11Form, label_invariant_advantage, unpack
-from nash_dqn.agents.nash_dqn import NashDQNRecipe, train
-from nash_dqn.evaluation.beta_sweep import COLUMNS, Swept, evaluate, table
+from nash_dqn.evaluation.beta_sweep import (
+    COLUMNS,
+    Swept,
+    diverged_by,
+    evaluate,
+    resets_by,
+    table,
+    window_before,
+)
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, Shocks
 from nash_dqn.networks import MLP, ObservationNetwork
@@ -23,10 +30,10 @@ GAME = Market(
 )  # fmt: skip
 
 
-def networks(items: int, seeds: tuple[int, ...] = (1, 2)) -> dict[str, Tensor]:
+def networks(items: int) -> dict[str, Tensor]:
     tensors = {}
     for name, outputs in (("advantage", 5), ("value", 1)):
-        streams = [generator(seed, "test_beta_sweep", name) for seed in seeds]
+        streams = [generator(seed, "test_beta_sweep", name) for seed in (1, 2)]
         tensors.update(ObservationNetwork.create(5, items, (3,), (4,), outputs, streams).state_dict(name))
     return tensors
 
@@ -110,42 +117,6 @@ def test_an_exact_value_and_advantage_leave_no_error() -> None:
     assert quiet.tolist() == pytest.approx([0.0, 2.7, 0.0], rel=1e-4, abs=1e-9)
 
 
-def test_the_same_episodes_for_every_member_and_call() -> None:
-    """Common random numbers: a member's loss does not depend on its company."""
-    tensors = networks(0)
-    together = evaluate(GAME, tensors, ObservationSpec(), "absolute", 1.0, 20, seed=4)
-    again = evaluate(GAME, tensors, ObservationSpec(), "absolute", 1.0, 20, seed=4)
-    assert all(torch.equal(a, b) for a, b in zip(together, again, strict=True))
-    alone = evaluate(GAME, networks(0, seeds=(2,)), ObservationSpec(), "absolute", 1.0, 20, seed=4)
-    torch.testing.assert_close(alone[0], together[0][1:], rtol=1e-5, atol=0)
-    twins = evaluate(GAME, networks(0, seeds=(2, 2)), ObservationSpec(), "absolute", 1.0, 20, seed=4)
-    torch.testing.assert_close(twins[0][0], twins[0][1], rtol=1e-6, atol=0)
-    other = evaluate(GAME, tensors, ObservationSpec(), "absolute", 1.0, 20, seed=5)
-    assert not torch.equal(other[0], together[0])
-
-
-def test_trained_weights_can_be_evaluated() -> None:
-    """On the training's axis: a short training's loss and the loss on fresh episodes are of one size."""
-    recipe = NashDQNRecipe.from_dict(
-        {
-            "observation": {}, "critic": None, "policy": "nash", "p11": "absolute", "skip_terms": False,
-            "value_hidden": [8], "advantage_hidden": [8], "phi_hidden": [], "iterations": 100,
-            "episodes_per_iteration": 20, "minibatch_episodes": 20, "replay_episodes": 20, "learning_rate": 0.01,
-            "learning_rate_schedule": "constant", "adam_beta2": 0.999, "weight_decay": 0.0,
-            "exploration": {"start": 1.0, "end": 1.0}, "explorers": "all", "opponent_gradient": True,
-            "penalty": {"norm": "l1", "beta": 0.0}, "target": None, "gradient_clip": None, "watched": "loss",
-            "patience": None, "returned": "last", "divergence_factor": 1e6, "history_every": 10,
-        }
-    )  # fmt: skip
-    result = train(GAME, recipe, [1, 2])
-    loss, error = evaluate(GAME, result.tensors, ObservationSpec(), recipe.p11, 1.0, 400, seed=4)
-    last = result.history.groupby("seed")["loss"].last()
-    for k in range(2):
-        # 10 iterations of 20 episodes against 400: about sqrt(3) times the standard error, and the last learning.
-        assert loss[k].item() == pytest.approx(last.iloc[k], abs=8 * error[k].item())
-        assert error[k] < 0.1 * loss[k]
-
-
 def history(seed: int, losses: list[float], resets: list[int]) -> pd.DataFrame:
     """A row each 10 iterations, exploration falling by 0.1 a row from 0.9."""
     done = range(1, len(losses) + 1)
@@ -202,9 +173,18 @@ def test_a_training_that_diverged_has_no_loss_from_there_on() -> None:
     assert not rows.loc[rows["seed"] == 1, "diverged"].any()
 
 
-def test_a_history_that_is_too_short_is_refused() -> None:
-    swept = Swept(0.0, CALM.head(5), record(member(1, 50)), (FINAL[0][:1], FINAL[1][:1]))
-    with pytest.raises(ValueError, match="history of seed 1: 2 rows in the 30 iterations before 60, expected 3"):
-        table([swept], [60], window=30, episodes=400, exploration=0.4, scenario="toy", recipe="unstopped")
-    with pytest.raises(ValueError, match="zip"):
-        table([swept._replace(returned=FINAL)], [30], 30, 400, 0.4, scenario="toy", recipe="unstopped")
+HISTORY = pd.DataFrame({"seed": 7, "iteration": [10, 20, 30, 40], "loss": [4.0, 3.0, 2.0, 1.0], "resets": [0, 0, 2, 3]})
+
+
+def test_histories_are_read_at_the_right_rows() -> None:
+    """Iterations 21 to 30 are in the third row; what comes after the last row is not known."""
+    assert window_before(HISTORY, 30, 20, 10)["loss"].tolist() == [3.0, 2.0]
+    assert window_before(HISTORY, 40, 40, 10)["loss"].tolist() == [4.0, 3.0, 2.0, 1.0]
+    for iteration, found in ((50, 1), (10, 1), (35, 2)):
+        message = f"history of seed 7: {found} rows in the 20 iterations before {iteration}, expected 2"
+        with pytest.raises(ValueError, match=message):
+            window_before(HISTORY, iteration, 20, 10)
+    assert [resets_by(HISTORY, iteration) for iteration in (1, 20, 21, 30, 31, 99)] == [0, 0, 2, 2, 3, 3]
+    lost = {"diverged": True, "iterations": 30}
+    assert [diverged_by(lost, iteration) for iteration in (29, 30, 31)] == [False, True, True]
+    assert not diverged_by({"diverged": False, "iterations": 30}, 31)

@@ -12,7 +12,7 @@ import pytest
 from nash_dqn.artifacts import read_table, write_csv
 from nash_dqn.evaluation import cross_play
 from nash_dqn.evaluation.claims import COLUMNS, RULES, claims
-from nash_dqn.evaluation.policy_grid import DISTANCE_COLUMNS
+from nash_dqn.evaluation.policy_distance import DISTANCE_COLUMNS
 from nash_dqn.evaluation.statistics import mean_interval
 
 OPTIMAL = "Fig 1: beta = 100 is optimal"

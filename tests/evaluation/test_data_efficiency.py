@@ -60,35 +60,28 @@ def no_gains(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def unmeasured(game: Market, policies: Sequence[Policy], *_: Any, players: Sequence[int]) -> pd.DataFrame:
         assert tuple(players) == (0,)
-        count = sum(len(policy.seeds) for policy in policies)
-        return pd.DataFrame({name: [math.nan] * count for name in exploitability.COLUMNS}).assign(player="1")
+        seeds = [seed for policy in policies for seed in policy.seeds]
+        return pd.DataFrame({"seed": seeds, "player": "1"}).reindex(columns=list(exploitability.COLUMNS))
 
     monkeypatch.setattr(exploitability, "evaluate", unmeasured)
 
 
-def test_a_row_for_each_seed_and_time(market: Market, kept: Policy, reference: Policy) -> None:
+def test_gains_are_those_of_the_exploitability_table_and_distances_of_constant_rates_exact(
+    market: Market, kept: Policy, reference: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table = measured(market, kept, reference, record())
     assert tuple(table.columns) == COLUMNS
     assert table[["seed", "transitions"]].to_numpy().tolist() == [[1, 10_000], [1, 31_700], [2, 10_000], [2, 31_700]]
     names = ["algorithm", "recipe", "deviator", "reference"]
     assert set(table[names].itertuples(index=False, name=None)) == {("nash_dqn", "paper", "memory", "memory")}
-
-
-def test_gains_are_those_of_the_exploitability_table(market: Market, kept: Policy, reference: Policy) -> None:
-    table = measured(market, kept, reference, record())
+    gains = ["gain", "low", "high", "value"]
     for k, row in table.iterrows():
         alone = exploitability.evaluate(market, [kept.member(int(str(k)))], SETTINGS, 50, 40, SEED, ("memory",))
-        expected = alone[alone["player"] == "1"].iloc[0]
-        for column in ("gain", "low", "high", "value"):
-            assert row[column] == pytest.approx(expected[column], rel=1e-4)
-        assert 0 < row["low"] < row["gain"] < row["high"]
-
-
-@pytest.mark.usefixtures("no_gains")
-def test_distances_of_constant_rates_are_exact(market: Market, kept: Policy, reference: Policy) -> None:
-    table = measured(market, kept, reference, record())
+        assert row[gains].tolist() == pytest.approx(alone[alone["player"] == "1"][gains].iloc[0].tolist(), rel=1e-4)
     assert table["distance"].tolist() == pytest.approx([1.0, 0.0, 5.0, 2.0])
     assert table["relative_distance"].tolist() == pytest.approx([0.5, 0.0, 2.5, 1.0])
+    monkeypatch.setattr(module, "_CHUNK", 3)
+    pd.testing.assert_frame_equal(measured(market, kept, reference, record()), table, rtol=1e-4)
 
 
 @pytest.mark.usefixtures("no_gains")
@@ -109,41 +102,24 @@ def test_distances_are_measured_where_the_reference_goes(market: Market, linear:
     assert measured(market, eager, reference, record(seeds=[1]))["relative_distance"].tolist() == pytest.approx([2.0])
 
 
-def test_chunks_change_nothing(
-    market: Market, kept: Policy, reference: Policy, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("no_gains")
+@pytest.mark.parametrize("at", [20_000, 31_700])
+def test_a_diverged_training_ends_with_a_row_without_numbers(
+    market: Market, kept: Policy, reference: Policy, at: int
 ) -> None:
-    whole = measured(market, kept, reference, record())
-    monkeypatch.setattr(module, "_CHUNK", 3)
-    pd.testing.assert_frame_equal(measured(market, kept, reference, record()), whole, rtol=1e-4)
-
-
-def test_a_diverged_training_ends_with_a_row_without_numbers(market: Market, kept: Policy, reference: Policy) -> None:
-    table = measured(market, kept, reference, record(diverged={2: 20_000}))
-    assert table[["seed", "transitions"]].to_numpy().tolist() == [
-        *([1, 10_000], [1, 31_700]),
-        *([2, 10_000], [2, 20_000]),
-    ]
-    assert table["gain"].isna().tolist() == [False, False, False, True]
+    """What is kept when a divergence is found does not count."""
+    table = measured(market, kept, reference, record(diverged={2: at}))
+    assert table[["seed", "transitions"]].to_numpy().tolist() == [[1, 10_000], [1, 31_700], [2, 10_000], [2, at]]
+    assert table["distance"].isna().tolist() == [False, False, False, True]
     assert table.iloc[3][list(COLUMNS[6:])].isna().all()
     assert table.iloc[3]["recipe"] == "paper"
 
 
-def test_what_is_kept_when_a_divergence_is_found_does_not_count(
-    market: Market, kept: Policy, reference: Policy
-) -> None:
-    table = measured(market, kept, reference, record(diverged={2: 31_700}))
-    assert table["transitions"].tolist() == list(TIMES)
-    assert table["gain"].isna().tolist() == [False, False, False, True]
-
-
 def test_nothing_kept_gives_no_row_but_that_of_a_divergence(market: Market, kept: Policy, reference: Policy) -> None:
     empty = measured(market, None, reference, record())
-    assert tuple(empty.columns) == COLUMNS
-    assert empty.empty
-    lost = measured(market, None, reference, record(diverged={1: 900}))
-    assert lost[["seed", "transitions"]].to_numpy().tolist() == [[1, 900]]
+    assert tuple(empty.columns) == COLUMNS and empty.empty
     everything = measured(market, kept, reference, record(diverged={1: 10_000, 2: 900}))
-    assert everything["transitions"].tolist() == [10_000, 900]
+    assert everything[["seed", "transitions"]].to_numpy().tolist() == [[1, 10_000], [2, 900]]
     assert everything["gain"].isna().all()
 
 
@@ -151,16 +127,6 @@ def test_without_a_reference_distances_are_empty(market: Market, kept: Policy) -
     table = measured(market, kept, None, record())
     assert table[["distance", "relative_distance", "reference"]].isna().all(axis=None)
     assert table["gain"].notna().all()
-
-
-@pytest.mark.usefixtures("no_gains")
-def test_a_reference_that_does_not_trade_has_no_relative_distance(
-    market: Market, kept: Policy, linear: LinearPolicy
-) -> None:
-    still = dataclasses.replace(linear([[0.0] * 5]), meta={"recipe_name": "memory"})
-    table = measured(market, kept, still, record())
-    assert table["distance"].tolist() == pytest.approx([1.0, 2.0, 3.0, 4.0])
-    assert table["relative_distance"].isna().all()
 
 
 def test_policies_whose_actions_overflow_have_empty_numbers(

@@ -1,6 +1,5 @@
 """Play against a plain loop over one episode at a time, and what must hold of any simulation."""
 
-import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from nash_dqn.evaluation import rollout
 from nash_dqn.evaluation.rollout import Agents, play, trajectory
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market, Shocks
@@ -82,92 +82,65 @@ def test_play_agrees_with_a_plain_loop(market: Market, linear: Linear) -> None:
 
 
 @pytest.mark.parametrize("spec", [ObservationSpec(), CODE_SPEC, VISIBLE])
-def test_how_agents_are_grouped_does_not_matter(market: Market, linear: Linear, spec: ObservationSpec) -> None:
+def test_how_agents_and_episodes_are_split_does_not_matter(
+    market: Market, linear: Linear, monkeypatch: pytest.MonkeyPatch, spec: ObservationSpec
+) -> None:
     policy = linear([row[: 6 if spec != ObservationSpec() else 5] for row in CODE], spec=spec)
     shocks = shocks_of(market, 20)
-    expected = play(market, [(policy, ALL)], shocks)
+    expected = play(market, policy, shocks)
     groupings: list[list[Agents]] = [[[0], slice(1, None)], [[2, 0], [1]], [[0], [1], [2]], [[], ALL]]
     for groups in groupings:
         torch.testing.assert_close(play(market, [(policy, group) for group in groups], shocks), expected)
+    monkeypatch.setattr(rollout, "CHUNK", 7)
+    torch.testing.assert_close(play(market, policy, shocks), expected)
 
 
 def test_a_policy_acts_for_its_own_agents_only(market: Market, linear: Linear) -> None:
-    constant = linear([[0.0] * 5], [7.0])
-    idle = linear([[0.0] * 5])
+    constant, idle = linear([[0.0] * 5], [7.0]), linear([[0.0] * 5])
     (first, *_) = trajectory(market, [(constant, [1]), (idle, [0, 2])], shocks_of(market, 3))
     assert first.actions[0, :, :, 0].tolist() == [[0.0, 7.0, 0.0]] * 3
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 7, 64])
-def test_chunks_do_not_matter(market: Market, linear: Linear, chunk: int) -> None:
-    policy, shocks = linear(TEXT), shocks_of(market, 10)
-    torch.testing.assert_close(
-        play(market, [(policy, ALL)], shocks, chunk=chunk),
-        play(market, [(policy, ALL)], shocks, chunk=10_000),
-    )
-
-
-def test_members_play_as_if_alone(market: Market, linear: Linear) -> None:
+def test_members_play_as_if_alone_and_one_meets_all(market: Market, linear: Linear) -> None:
     text, code, shocks = linear(TEXT), linear(CODE, spec=CODE_SPEC), shocks_of(market, 20)
     together = play(market, [(text, [0]), (code, [1, 2])], shocks)
     for k in range(2):
         alone = play(market, [(text.member(k), [0]), (code.member(k), [1, 2])], shocks)
         torch.testing.assert_close(together[k : k + 1], alone)
-
-
-def test_one_member_meets_every_member_of_the_others(market: Market, linear: Linear) -> None:
-    text, code, shocks = linear(TEXT), linear(CODE[:1], spec=CODE_SPEC), shocks_of(market, 20)
-    rewards = play(market, [(text, [0]), (code, [1, 2])], shocks)
-    torch.testing.assert_close(rewards, play(market, [(text, [0]), (code.select([0, 0]), [1, 2])], shocks))
+    one, twice = (play(market, [(text, [0]), (code.select(of), [1, 2])], shocks) for of in ([0], [0, 0]))
+    torch.testing.assert_close(one, twice)
 
 
 def test_common_random_numbers(market: Market, linear: Linear) -> None:
     text, slightly = linear(TEXT[:1]), linear([[w * 1.01 for w in TEXT[0]]])
     shocks, other = shocks_of(market, 500), shocks_of(market, 500, seed=2)
-    base = play(market, [(text, ALL)], shocks)
-    assert torch.equal(play(market, [(text, ALL)], shocks), base)
-    common = play(market, [(slightly, [0]), (text, [1, 2])], shocks) - base
-    independent = play(market, [(slightly, [0]), (text, [1, 2])], other) - base
+    base = play(market, text, shocks)
+    assert torch.equal(play(market, text, shocks), base)
+    common, independent = (play(market, [(slightly, [0]), (text, [1, 2])], of) - base for of in (shocks, other))
     assert common[..., 0].std() < 0.05 * independent[..., 0].std()
 
 
 def test_rewards_follow_agents_that_change_places(market: Market, linear: Linear) -> None:
     policy, shocks, order = linear(CODE, spec=CODE_SPEC), shocks_of(market, 20), [2, 0, 1]
     moved = shocks._replace(inventory=shocks.inventory[:, order])
-    torch.testing.assert_close(
-        play(market, [(policy, ALL)], moved),
-        play(market, [(policy, ALL)], shocks)[..., order],
-        rtol=1e-4,
-        atol=1e-4,
-    )
-
-
-def test_later_rewards_count_less(market: Market, linear: Linear) -> None:
-    policy, shocks = linear(TEXT), shocks_of(market, 4)
-    steps = [transition.rewards for transition in trajectory(market, [(policy, ALL)], shocks)]
-    expected = sum(0.9**m * reward for m, reward in enumerate(steps))
-    torch.testing.assert_close(play(market, [(policy, ALL)], shocks), expected)
-    undiscounted = dataclasses.replace(market, discount=1.0)
-    torch.testing.assert_close(play(undiscounted, [(policy, ALL)], shocks), sum(steps))
+    expected = play(market, policy, shocks)[..., order]
+    torch.testing.assert_close(play(market, policy, moved), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_gradients_flow_through_a_trajectory_but_not_through_play(market: Market, linear: Linear) -> None:
     policy, other, shocks = linear(TEXT[:1]), linear(TEXT[1:]), shocks_of(market, 4)
     weight = policy.network.parameters[0].requires_grad_()
-    assert not play(market, [(policy, ALL)], shocks).requires_grad
+    assert not play(market, policy, shocks).requires_grad
     steps = trajectory(market, [(policy, [0]), (other, [1, 2])], shocks)
     torch.stack([transition.rewards for transition in steps])[..., 0].sum().backward()
     assert weight.grad is not None
     assert (weight.grad != 0).all()
 
 
-@pytest.mark.parametrize("agents", [([0], [1]), ([0, 1], [1, 2]), ([0, 1, 2], [3]), (ALL, [0])])
-def test_every_agent_needs_one_policy(market: Market, linear: Linear, agents: tuple[Any, Any]) -> None:
-    policy = linear(TEXT)
+@pytest.mark.parametrize("agents", [([0], [1]), ([0, 1], [1, 2]), ([0, 1, 2], [3])])
+def test_profiles_that_cannot_be_played(market: Market, linear: Linear, agents: tuple[Any, Any]) -> None:
+    policy, shocks = linear(TEXT), shocks_of(market, 2)
     with pytest.raises(ValueError, match=r"every agent 0\.\.2 needs exactly one policy"):
-        play(market, [(policy, group) for group in agents], shocks_of(market, 2))
-
-
-def test_numbers_of_members_must_fit(market: Market, linear: Linear) -> None:
+        play(market, [(policy, group) for group in agents], shocks)
     with pytest.raises(ValueError, match="policies of 2, 3 members cannot meet"):
-        play(market, [(linear(TEXT), [0]), (linear([*TEXT, TEXT[0]]), [1, 2])], shocks_of(market, 2))
+        play(market, [(policy, [0]), (linear([*TEXT, TEXT[0]]), [1, 2])], shocks)

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nash_dqn.evaluation.statistics import mean_interval, paired_test, pooled_test, rms, welch_test
+from nash_dqn.evaluation.statistics import (
+    geometric_mean,
+    mean_interval,
+    paired_test,
+    pooled_test,
+    rms,
+    tidy,
+    welch_test,
+)
 
 # Student (1908), "The probable error of a mean", section IX: additional hours of sleep of ten patients under
 # two drugs. R's documentation of t.test(sleep) quotes the paired t statistic, 4.0621 (p = 0.002833).
@@ -14,83 +22,54 @@ SLEEP_1 = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
 SLEEP_2 = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
 
 
-def test_interval_by_hand() -> None:
-    # mean 2, sd 1, se 1/sqrt(3), t(0.975, 2) = 4.302653
-    interval = mean_interval([1.0, 2.0, 3.0])
-    assert interval.mean == 2.0
-    assert interval.n == 3
-    assert interval.high - 2 == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
-    assert interval.low == pytest.approx(4 - interval.high)
-
-
-def test_interval_of_another_level() -> None:
-    # t(0.95, 2) = 2.919986
-    assert mean_interval([1.0, 2.0, 3.0], alpha=0.1).high - 2 == pytest.approx(2.919986 / math.sqrt(3), rel=1e-6)
+@pytest.mark.parametrize(("alpha", "quantile"), [(0.05, 4.302653), (0.1, 2.919986)])
+def test_interval_by_hand(alpha: float, quantile: float) -> None:
+    """Mean 2, sd 1, standard error 1 / sqrt(3), two degrees of freedom."""
+    mean, low, high, n = mean_interval([1.0, 2.0, 3.0], alpha)
+    assert (mean, n) == (2.0, 3)
+    assert (low, high) == pytest.approx((2 - quantile / math.sqrt(3), 2 + quantile / math.sqrt(3)), rel=1e-6)
 
 
 def test_paired_on_students_sleep_data() -> None:
     result = paired_test(SLEEP_2, SLEEP_1)
-    assert result.n == 10
+    assert (result.n, result.df, result.reject) == (10, 9, True)
     assert result.mean_difference == pytest.approx(1.58)
     assert result.statistic == pytest.approx(4.0621, abs=5e-5)
-    assert result.df == 9
     assert result.p_value == pytest.approx(0.002833, abs=5e-7)
     assert (result.low, result.high) == pytest.approx((0.7001142, 2.4598858), abs=1e-6)
     assert result.effect_size == pytest.approx(4.0621 / math.sqrt(10), abs=5e-5)
-    assert result.reject
 
 
 def test_welch_on_students_sleep_data() -> None:
-    # R: t.test(extra ~ group, data = sleep): t = -1.8608, df = 17.776, p = 0.07939, [-3.3654832, 0.2054832]
+    """R: t.test(extra ~ group, data = sleep): t = -1.8608, df = 17.776, p = 0.07939, [-3.3654832, 0.2054832]."""
     result = welch_test(SLEEP_1, SLEEP_2)
     assert result.statistic == pytest.approx(-1.8608, abs=5e-5)
     assert result.df == pytest.approx(17.776, abs=5e-4)
     assert result.p_value == pytest.approx(0.07939, abs=5e-6)
     assert (result.low, result.high) == pytest.approx((-3.3654832, 0.2054832), abs=1e-6)
-    assert not result.reject
-    assert welch_test(SLEEP_1, SLEEP_2, alpha=0.1).reject
+    assert not result.reject and welch_test(SLEEP_1, SLEEP_2, alpha=0.1).reject
 
 
 def test_tests_agree_with_scipy_on_unequal_sizes_and_levels() -> None:
     random = np.random.default_rng(0)
     a, b = random.normal(0, 1, 30), random.normal(0.4, 3, 12)
-    welch, expected = welch_test(a, b, 0.01), stats.ttest_ind(a, b, equal_var=False)
-    assert (welch.statistic, welch.p_value, welch.df) == pytest.approx(
-        (expected.statistic, expected.pvalue, expected.df)
-    )
-    assert (welch.low, welch.high) == pytest.approx(tuple(expected.confidence_interval(0.99)))
-    assert welch.n == 12
-    assert welch.effect_size == pytest.approx((a.mean() - b.mean()) / np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2))
-
-    paired, expected = paired_test(a[:12], b, 0.01), stats.ttest_rel(a[:12], b)
-    assert (paired.statistic, paired.p_value) == pytest.approx((expected.statistic, expected.pvalue))
-    assert (paired.low, paired.high) == pytest.approx(tuple(expected.confidence_interval(0.99)))
-
-
-def test_pooling_takes_seed_pairs_as_the_unit() -> None:
-    # Three differences 1, 2, 3: mean 2, se 1/sqrt(3), so t = 2 sqrt(3) with 2 degrees of freedom.
-    result = pooled_test([1.0, 2.0, 3.0])
-    assert (result.n, result.df, result.mean_difference) == (3, 2, 2.0)
-    assert result.statistic == pytest.approx(2 * math.sqrt(3))
-    assert result.p_value == pytest.approx(stats.ttest_1samp([1.0, 2.0, 3.0], 0).pvalue)
-    assert (result.low, result.high) == pytest.approx(mean_interval([1.0, 2.0, 3.0])[1:3])
+    for result, expected in (
+        (welch_test(a, b, 0.01), stats.ttest_ind(a, b, equal_var=False)),
+        (paired_test(a[:12], b, 0.01), stats.ttest_rel(a[:12], b)),
+        (pooled_test(b, 0.01), stats.ttest_1samp(b, 0)),
+    ):
+        assert result.n == 12
+        assert (result.statistic, result.p_value, result.df) == pytest.approx((*expected, expected.df))
+        assert (result.low, result.high) == pytest.approx(tuple(expected.confidence_interval(0.99)))
+    spread = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
+    assert welch_test(a, b).effect_size == pytest.approx((a.mean() - b.mean()) / spread)
 
 
-@pytest.mark.parametrize("function", [pooled_test, mean_interval])
-def test_one_seed_pair_has_no_interval(function: object) -> None:
-    assert callable(function)
-    with pytest.raises(ValueError, match="at least two"):
-        function([1.0])
-
-
-def test_identical_samples_are_not_different() -> None:
-    # Two equal policies on common random numbers: no spread in the differences, no difference, no rejection.
+def test_samples_without_spread_are_equal_or_certainly_different() -> None:
+    """Two equal policies on common random numbers: no spread in the differences, no rejection."""
     for result in (paired_test(SLEEP_1, SLEEP_1), welch_test([0.1] * 3, [0.1] * 4)):
-        assert (result.mean_difference, result.low, result.high) == (0, 0, 0)
-        assert (result.p_value, result.effect_size, result.reject) == (1, 0, False)
-
-
-def test_a_constant_difference_is_certain() -> None:
+        assert (result.mean_difference, result.low, result.high, result.effect_size) == (0, 0, 0, 0)
+        assert (result.p_value, result.reject) == (1, False)
     result = paired_test([1.0, 2.0, 3.0], [1.5, 2.5, 3.5])
     assert (result.low, result.mean_difference, result.high) == (-0.5, -0.5, -0.5)
     assert (result.statistic, result.p_value, result.reject) == (-math.inf, 0.0, True)
@@ -110,18 +89,29 @@ def test_samples_that_cannot_be_tested(first: object, second: object, message: s
             test(first, second)  # type: ignore[arg-type]
 
 
-def test_pairs_need_equal_lengths() -> None:
+def test_questions_without_an_answer_are_refused() -> None:
     with pytest.raises(ValueError, match="got 2 and 3"):
         paired_test([1.0, 2.0], [1.0, 2.0, 3.0])
-
-
-@pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1])
-def test_levels_outside_the_unit_interval(alpha: float) -> None:
     with pytest.raises(ValueError, match="strictly between 0 and 1"):
-        mean_interval([1.0, 2.0], alpha)
-
-
-def test_rms() -> None:
-    assert rms([[3.0, -4.0], [0.0, 0.0]]) == 2.5
+        mean_interval([1.0, 2.0], 1.0)
+    with pytest.raises(ValueError, match="at least two"):
+        pooled_test([1.0])
     with pytest.raises(ValueError, match="empty"):
         rms([])
+
+
+def test_means_of_squares_and_of_logarithms() -> None:
+    """The logarithms of 1, 2, 4 are 0, 1, 2 times log 2: mean and standard deviation are both log 2."""
+    assert rms([[3.0, -4.0], [0.0, 0.0]]) == 2.5
+    half = 4.302653 / math.sqrt(3)
+    assert geometric_mean(np.array([1.0, 2.0, 4.0])) == pytest.approx((2, 2 ** (1 - half), 2 ** (1 + half)), rel=1e-6)
+    assert geometric_mean(np.array([3.0, 3.0])) == pytest.approx((3, 3, 3))
+    assert geometric_mean(np.array([3.0])) == pytest.approx((3, math.nan, math.nan), nan_ok=True)
+    assert np.isnan(geometric_mean(np.empty(0))).all()
+
+
+def test_a_tidy_table_has_a_row_for_each_combination() -> None:
+    table = tidy({"seed": [2, 1], "step": ["a", "b"]}, x=np.arange(4).reshape(2, 2), y=np.array([[5], [6]]), z="same")
+    assert table.to_numpy().tolist() == [
+        [2, "a", 0, 5, "same"], [2, "b", 1, 5, "same"], [1, "a", 2, 6, "same"], [1, "b", 3, 6, "same"],
+    ]  # fmt: skip

@@ -9,8 +9,9 @@ import pytest
 from matplotlib.figure import Figure
 from pandas import DataFrame, concat
 
-from nash_dqn.evaluation.ablation import FLOOR, by_seed, table
+from nash_dqn.evaluation.statistics import FLOOR
 from nash_dqn.plots.ablation import plot
+from nash_dqn.studies.ablation import by_seed, table
 
 Find = Callable[[Figure, str], list[Any]]
 Words = Callable[[Figure], str]

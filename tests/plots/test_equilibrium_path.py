@@ -6,8 +6,8 @@ import pytest
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
-from nash_dqn.evaluation import equilibrium_path
 from nash_dqn.plots.equilibrium_path import COLUMNS, ENDS, plot
+from nash_dqn.studies import equilibrium_path
 
 Find = Callable[[Figure, str], list[Any]]
 PANELS = ("value", "smallest_singular")

@@ -47,7 +47,6 @@ def test_every_number_names_its_source_and_uncertainty() -> None:
         published.RELEASED_WEIGHTS_MEANS,
         published.RELEASED_WEIGHTS_PAIRED,
         published.RELEASED_WEIGHTS_EXPLOITABILITY,
-        {"value": published.EQUILIBRIUM_VALUE},
     )
     for table in tables:
         for number in table.values():

@@ -5,8 +5,8 @@ from _job import log_to
 log_to(snakemake.log[0])
 
 from nash_dqn.artifacts import read_tables, write_csv
-from nash_dqn.evaluation.ablation import by_seed, table
 from nash_dqn.evaluation.exploitability import COLUMNS
+from nash_dqn.studies.ablation import by_seed, table
 
 seeds = by_seed(read_tables(snakemake.input, ["scenario", *COLUMNS]), snakemake.params.settings)
 write_csv(snakemake.output.seeds, seeds)

@@ -10,10 +10,10 @@ from _record import sound_members
 from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe
 from nash_dqn.artifacts import write_csv
 from nash_dqn.evaluation.best_response import BestResponseSettings
-from nash_dqn.evaluation.exploitability import LEARNER_COLUMNS, ddpg_comparison
 from nash_dqn.games.market import Market
 from nash_dqn.policy import load_policy
 from nash_dqn.runtime import configure_process
+from nash_dqn.studies.outside_learners import LEARNER_COLUMNS, ddpg_comparison
 
 configure_process()
 settings = snakemake.params.settings

@@ -5,10 +5,10 @@ from _job import log_to
 log_to(snakemake.log[0])
 
 from nash_dqn.artifacts import write_csv
-from nash_dqn.evaluation.equilibrium_path import PathSettings, follow
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market
 from nash_dqn.runtime import configure_process
+from nash_dqn.studies.equilibrium_path import PathSettings, follow
 
 configure_process()
 settings = snakemake.params.settings

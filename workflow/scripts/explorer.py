@@ -7,7 +7,7 @@ log_to(snakemake.log[0])
 from pathlib import Path
 
 from nash_dqn.artifacts import atomic_path
-from nash_dqn.evaluation.policy_grid import Grid
+from nash_dqn.evaluation.policy_distance import Grid
 from nash_dqn.games.market import Market
 from nash_dqn.plots.explorer import render
 

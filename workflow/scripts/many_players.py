@@ -8,11 +8,11 @@ import pandas as pd
 
 from nash_dqn.artifacts import write_csv
 from nash_dqn.evaluation.lq_error import evaluate
-from nash_dqn.evaluation.many_players import limit
 from nash_dqn.games.market import Market
 from nash_dqn.games.mean_field import shared
 from nash_dqn.policy import load_policy
 from nash_dqn.runtime import configure_process
+from nash_dqn.studies.many_players import limit
 
 configure_process()
 settings = snakemake.params.settings

@@ -10,11 +10,10 @@ from _record import sound_members
 from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe
 from nash_dqn.artifacts import run_record, write_csv, write_json
 from nash_dqn.evaluation.best_response import BestResponseSettings
-from nash_dqn.evaluation.exploitability import LearnerComparison
-from nash_dqn.evaluation.outside_learners import COLUMNS, OutsideSettings, compare
 from nash_dqn.games.market import Market
 from nash_dqn.policy import load_policy
 from nash_dqn.runtime import configure_process
+from nash_dqn.studies.outside_learners import COLUMNS, LearnerComparison, OutsideSettings, compare
 
 configure_process()
 settings = snakemake.params.settings

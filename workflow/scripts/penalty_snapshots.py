@@ -7,9 +7,9 @@ log_to(snakemake.log[0])
 from nash_dqn.artifacts import read_json, write_csv
 from nash_dqn.evaluation.best_response import BestResponseSettings
 from nash_dqn.evaluation.data_efficiency import load_snapshots
-from nash_dqn.evaluation.penalty_study import along
 from nash_dqn.games.market import Market
 from nash_dqn.runtime import configure_process
+from nash_dqn.studies.penalty_study import along
 
 configure_process()
 settings = snakemake.params.settings

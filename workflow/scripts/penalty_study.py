@@ -5,7 +5,7 @@ from _job import log_to
 log_to(snakemake.log[0])
 
 from nash_dqn.artifacts import read_json, read_table, write_csv
-from nash_dqn.evaluation.penalty_study import Studied, compare, table
+from nash_dqn.studies.penalty_study import Studied, compare, table
 
 settings, files = snakemake.params.settings, snakemake.input
 gains = ["seed", "deviator", "gain", "low", "high"]

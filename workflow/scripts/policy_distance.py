@@ -7,7 +7,7 @@ log_to(snakemake.log[0])
 import pandas as pd
 
 from nash_dqn.artifacts import write_csv
-from nash_dqn.evaluation.policy_grid import Grid, distance
+from nash_dqn.evaluation.policy_distance import Grid, distance
 from nash_dqn.games.market import Market
 from nash_dqn.policy import load_policy
 from nash_dqn.runtime import configure_process

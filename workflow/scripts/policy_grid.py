@@ -5,7 +5,7 @@ from _job import log_to
 log_to(snakemake.log[0])
 
 from nash_dqn.artifacts import write_csv
-from nash_dqn.evaluation.policy_grid import Grid, evaluate
+from nash_dqn.evaluation.policy_distance import Grid, evaluate
 from nash_dqn.games.market import Market
 from nash_dqn.policy import load_policy
 from nash_dqn.runtime import configure_process

@@ -6,10 +6,10 @@ log_to(snakemake.log[0])
 
 from nash_dqn.agents.nash_dqn import NashDQNRecipe
 from nash_dqn.artifacts import write_json
-from nash_dqn.evaluation.many_players import training_cost
 from nash_dqn.games.market import Market
 from nash_dqn.games.mean_field import shared
 from nash_dqn.runtime import configure_process
+from nash_dqn.studies.many_players import training_cost
 
 configure_process()
 settings = snakemake.params.settings

@@ -33,10 +33,9 @@ import torch
 from torch import Generator, Tensor
 
 from nash_dqn.agents.learner import Learner, half_cosine
-from nash_dqn.evaluation.rollout import CHUNK, Assignment, joint_action, members_of, play, seats_of
+from nash_dqn.evaluation.rollout import CHUNK, Played, Profile, play, steps
 from nash_dqn.games.base import Game, ObservationSpec, Shocks, State, discounts
 from nash_dqn.networks import ObservationNetwork
-from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 from nash_dqn.settings.measures import BestResponseSettings, DeviatorClass
 
@@ -82,17 +81,8 @@ class BestResponse(NamedTuple):
     sound: Tensor
 
     def choose(self, restarts: Sequence[int]) -> Deviation:
-        """One restart for each member.
-
-        Raises:
-            ValueError: not one number of a restart for each member.
-        """
-        members, count = self.sound.shape
-        if len(restarts) != members or not all(0 <= r < count for r in restarts):
-            raise ValueError(
-                f"restarts = {list(restarts)}: allowed is one of 0..{count - 1} for each of {members} members"
-            )
-        index = [p * count + r for p, r in enumerate(restarts)]
+        """One restart for each of the P members."""
+        index = [p * self.sound.shape[1] + r for p, r in enumerate(restarts)]
         return self.deviation._replace(network=self.deviation.network.map(lambda t: t[index]))
 
 
@@ -110,7 +100,7 @@ class Gains(NamedTuple):
 
 def train(
     game: Game,
-    profile: Policy | Sequence[Assignment],
+    played: Played,
     deviator: DeviatorClass,
     settings: BestResponseSettings,
     seat: int = 0,
@@ -122,7 +112,7 @@ def train(
 
     Args:
         game: the game.
-        profile: a policy that all agents follow, or the policies and the agents that follow each.
+        played: who plays what, P members.
         deviator: class of the deviator.
         settings: of the training.
         seat: the deviating agent.
@@ -132,10 +122,10 @@ def train(
     """
     if deviator not in get_args(DeviatorClass):
         raise ValueError(f"deviator = {deviator!r}: allowed are {', '.join(map(repr, get_args(DeviatorClass)))}")
-    assignments = _assignments(profile)
-    members, restarts = members_of(assignments), settings.restarts
+    profile, restarts = Profile(game, played), settings.restarts
+    members = profile.members
     # Its own sizes: what the policy's features are divided by is not to decide how well a deviator learns.
-    observation = dataclasses.replace(_policy_of(game, assignments, seat).observation, scales=None)
+    observation = dataclasses.replace(profile.policy_of(seat).observation, scales=None)
     if deviator != "same":
         observation = dataclasses.replace(observation, own_flow=True)
     history = deviator == "history"
@@ -150,7 +140,7 @@ def train(
         last.zero_()
     learner = Learner(network.map(lambda t: torch.cat([t] * members)), settings.learning_rate, 0.0, None)
     deviation = Deviation(observation, history, learner.network)
-    repeated = _repeat(assignments, restarts)
+    repeated = profile.repeat(restarts)
     episodes = [generator(settings.seed, "best_response", "episodes", r) for r in range(restarts)]
     progress = torch.empty(settings.iterations, members, restarts)
     for iteration in range(settings.iterations):
@@ -168,43 +158,28 @@ def train(
     return BestResponse(deviation._replace(network=learner.snapshot()), progress, sound)
 
 
-def play_deviation(
-    game: Game, profile: Policy | Sequence[Assignment], deviation: Deviation, shocks: Shocks, seat: int = 0
-) -> Tensor:
+def play_deviation(game: Game, played: Played, deviation: Deviation, shocks: Shocks, seat: int = 0) -> Tensor:
     """Total reward ``[K, E]`` of the deviating agent, equation (1), with gradients unless switched off.
 
-    Args:
-        game: the game.
-        profile: of K members, as for :func:`train`.
-        deviation: of K members.
-        shocks: of E episodes, leaves ``[E, ...]``, the same for all members, or ``[K, E, ...]``, each its own.
-        seat: the deviating agent.
-
-    Raises:
-        ValueError: a profile that cannot be played.
+    Profile and deviation have K members; shocks are of E episodes of each, leaves ``[K, E, ...]``.
     """
-    assignments = _assignments(profile)
-    members = members_of(assignments)
-    seats = seats_of(assignments, game.n_agents, members)
-    state = game.reset(shocks)
-    first = game.observe(state, deviation.observation).own
-    if first.dim() == 3:  # [E, N, F]: the same episodes for all members
-        shocks = shocks.map(lambda leaf: leaf.expand(members, *leaf.shape))
-        state = game.reset(shocks)
-    here = torch.eye(game.n_agents, dtype=first.dtype, device=first.device)[seat].unsqueeze(-1)
-    past: list[Tensor] = []
-    total, discount = first.new_zeros(()), discounts(game)[seat]
-    for m in range(game.n_steps):
+    profile, past = Profile(game, played), list[Tensor]()
+    here = torch.eye(game.n_agents)[seat].unsqueeze(-1)
+
+    def act(state: State) -> Tensor:
         correction = game.action_scale * _correction(game, deviation, state, seat, past)
-        state, rewards = game.step(state, joint_action(game, seats, state) + here * correction, shocks)
-        total = torch.add(total, rewards[..., seat], alpha=discount**m)
+        return profile.act(state) + here * correction
+
+    total, discount = torch.zeros(()), discounts(game)[seat]
+    for m, step in enumerate(steps(game, act, shocks)):
+        total = torch.add(total, step.rewards[..., seat], alpha=discount**m)
     return total
 
 
 @torch.no_grad()
 def measure(
     game: Game,
-    profile: Policy | Sequence[Assignment],
+    played: Played,
     deviation: Deviation,
     paths: int,
     stream: Generator,
@@ -216,31 +191,30 @@ def measure(
 
     Args:
         game: the game.
-        profile: of P members, as for :func:`train`.
+        played: who plays what, P members.
         deviation: of P R deviators, the restarts of a member side by side.
-        paths: number of fresh paths, the same for all.
+        paths: number of paths, the same for all.
         stream: of their random numbers.
         seats: agents that deviate, one at a time.
 
     Raises:
         ValueError: a profile that cannot be played, or numbers of members that do not fit.
     """
-    assignments = _assignments(profile)
-    members, deviators = members_of(assignments), len(deviation.network.sigma.weights[0])
-    restarts, rest = divmod(deviators, members)
+    profile, deviators = Profile(game, played), len(deviation.network.sigma.weights[0])
+    restarts, rest = divmod(deviators, profile.members)
     if rest:
-        raise ValueError(f"{deviators} deviators cannot meet {members} members: give the same number for each")
+        raise ValueError(f"{deviators} deviators cannot meet {profile.members} members: give the same number for each")
     shocks = game.sample_shocks(paths, stream)
-    value = play(game, assignments, shocks)[..., list(seats)].double().movedim(1, -1)
-    repeated = _repeat(assignments, restarts)
-    gain = torch.empty(members, restarts, len(seats), paths, dtype=torch.float64)
+    value = play(game, played, shocks)[..., list(seats)].double().movedim(1, -1)
+    repeated = profile.repeat(restarts)
+    gain = torch.empty(profile.members, restarts, len(seats), paths, dtype=torch.float64)
     block = max(1, CHUNK // deviators)
     for start in range(0, paths, block):
         part = slice(start, start + block)
-        block_shocks = shocks.map(operator.itemgetter(part))
+        of_block = shocks.map(operator.itemgetter(part)).map(lambda leaf: leaf.expand(deviators, *leaf.shape))
         for s, seat in enumerate(seats):
-            played = play_deviation(game, repeated, deviation, block_shocks, seat).double()
-            gain[:, :, s, part] = played.view(members, restarts, -1)
+            found = play_deviation(game, repeated, deviation, of_block, seat).double()
+            gain[:, :, s, part] = found.view(profile.members, restarts, -1)
     return Gains(gain - value.unsqueeze(1), value)
 
 
@@ -267,23 +241,3 @@ def _correction(game: Game, deviation: Deviation, state: State, seat: int, past:
 def _past_size(game: Game, observation: ObservationSpec) -> int:
     """Number of own features of all steps before the last, time left out."""
     return (game.n_steps - 1) * (game.observation_size(observation)[0] - 1)
-
-
-def _assignments(profile: Policy | Sequence[Assignment]) -> Sequence[Assignment]:
-    return [(profile, slice(None))] if isinstance(profile, Policy) else profile
-
-
-def _repeat(assignments: Sequence[Assignment], restarts: int) -> list[Assignment]:
-    """The profile with each of its members ``restarts`` times, side by side."""
-    index = [k for k in range(members_of(assignments)) for _ in range(restarts)]
-    return [(policy.select(index if len(policy.seeds) > 1 else [0] * len(index)), at) for policy, at in assignments]
-
-
-def _policy_of(game: Game, assignments: Sequence[Assignment], seat: int) -> Policy:
-    """The policy that an agent follows."""
-    if not 0 <= seat < game.n_agents:
-        raise ValueError(f"seat = {seat}: the game has agents 0 to {game.n_agents - 1}")
-    for policy, agents in seats_of(assignments, game.n_agents, members_of(assignments)):
-        if seat in range(game.n_agents)[agents]:
-            return policy
-    raise AssertionError("every agent has a policy")

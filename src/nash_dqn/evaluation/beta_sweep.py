@@ -19,12 +19,11 @@ from torch import Tensor
 from nash_dqn.advantage import P11Form
 from nash_dqn.agents.episodes import play_episodes
 from nash_dqn.agents.nash_dqn import LOSS_EPISODES, bellman_residuals, exploring
-from nash_dqn.evaluation.histories import diverged_by, resets_by, window_before
 from nash_dqn.games.base import Game, ObservationSpec
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.seeding import generator
 
-__all__ = ["COLUMNS", "Swept", "evaluate", "table"]
+__all__ = ["COLUMNS", "Swept", "diverged_by", "evaluate", "resets_by", "table", "window_before"]
 
 COLUMNS = (
     *("scenario", "recipe", "beta", "seed", "measure", "iteration", "loss", "loss_se", "episodes", "exploration"),
@@ -139,3 +138,27 @@ def table(
             found = {"loss": loss, "loss_se": error, "resets": resets_by(of_seed, at), "diverged": member["diverged"]}
             rows.append({**training, **fresh, "iteration": at, **found})
     return pd.DataFrame(rows).assign(**names)[list(COLUMNS)]
+
+
+def window_before(history: pd.DataFrame, iteration: int, window: int, every: int) -> pd.DataFrame:
+    """The rows of ``every`` iterations each that make up the window which ends with an iteration.
+
+    Raises:
+        ValueError: the history does not have all of them.
+    """
+    rows = history[(history["iteration"] > iteration - window) & (history["iteration"] <= iteration)]
+    if len(rows) * every != window or rows["iteration"].max() != iteration:
+        found = f"{len(rows)} rows in the {window} iterations before {iteration}, expected {window // every}"
+        raise ValueError(f"history of seed {history['seed'].iloc[0]}: {found}")
+    return rows
+
+
+def resets_by(history: pd.DataFrame, iteration: int) -> int:
+    """Resets until the end of the row that holds an iteration, or of the last row."""
+    before = history[history["iteration"] < iteration]
+    return int(history["resets"].iloc[min(len(before), len(history) - 1)])
+
+
+def diverged_by(member: Mapping[str, Any], iteration: int) -> bool:
+    """Whether a training, ``members`` of its record, had diverged by the end of an iteration."""
+    return bool(member["diverged"]) and member["iterations"] <= iteration

@@ -96,7 +96,7 @@ def claims(
 
     Args:
         beta_sweep: scenario and others of :data:`nash_dqn.evaluation.beta_sweep.COLUMNS`; one recipe.
-        policy_distance: scenario, comparison and :data:`nash_dqn.evaluation.policy_grid.DISTANCE_COLUMNS`, policies
+        policy_distance: scenario, comparison and :data:`nash_dqn.evaluation.policy_distance.DISTANCE_COLUMNS`, policies
             named ``algorithm/recipe``.
         cross_play: scenario, comparison, other (``algorithm/recipe`` of Nash-DQN's counterpart) and
             :data:`nash_dqn.evaluation.cross_play.COLUMNS`.

@@ -17,24 +17,21 @@ Two questions are asked, with the others' policy held fixed: is ``first_nash`` b
 profiles on their own random numbers, Welch's test over points. *common*: both on the same random numbers,
 paired test over points, which takes the noise of the paths out of the difference.
 
-Random streams: 0 ``all_other`` and, common, ``first_nash``; 1 ``first_nash``, independent; 2 ``all_nash`` and,
-common, ``first_other``; 3 ``first_other``, independent. All pairs of seeds play on the same streams, so that they
-differ by training.
+All pairs of seeds play on the same random streams, so that they differ by training.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from nash_dqn.evaluation.rollout import Assignment, play
-from nash_dqn.evaluation.statistics import Comparison, paired_test, pooled_test, welch_test
+from nash_dqn.evaluation.rollout import Played, check_seat, play
+from nash_dqn.evaluation.statistics import Comparison, paired_test, pooled_test, tidy, welch_test
 from nash_dqn.games.base import Game
 from nash_dqn.pairing import member_pairs
 from nash_dqn.policy import Policy
@@ -49,41 +46,20 @@ POOLED = "pooled"
 """Scope of the tests over all pairs of seeds."""
 
 COLUMNS = ("seed_nash", "seed_other", "profile", "design", "point", "reward", "reward_sd", "paths")
-TEST_COLUMNS = (
-    "pair",
-    "scope",
-    "test",
-    "n",
-    "mean_difference",
-    "low",
-    "high",
-    "statistic",
-    "df",
-    "p_value",
-    "effect_size",
-    "reject",
-)
+_RESULT = ("low", "high", "statistic", "df", "p_value", "effect_size")
+TEST_COLUMNS = ("pair", "scope", "test", "n", "mean_difference", *_RESULT, "reject")
 
-_BLOCK = 1000  # paths whose random numbers are in memory at a time; part of what a seed means
-_DESIGN = {"welch": "independent", "paired": "common"}
-
-
-class _Run(NamedTuple):
-    """A profile on a stream of random numbers, and the designs it serves."""
-
-    profile: str
-    stream: int
-    designs: tuple[str, ...]
-
+_BLOCK = 1000  # paths whose random numbers are drawn at a time; part of what a seed means
 
 _RUNS = (
-    _Run("all_other", 0, ("independent", "common")),
-    _Run("first_nash", 0, ("common",)),
-    _Run("first_nash", 1, ("independent",)),
-    _Run("all_nash", 2, ("independent", "common")),
-    _Run("first_other", 2, ("common",)),
-    _Run("first_other", 3, ("independent",)),
+    ("all_other", 0, ("independent", "common")),
+    ("first_nash", 0, ("common",)),
+    ("first_nash", 1, ("independent",)),
+    ("all_nash", 2, ("independent", "common")),
+    ("first_other", 2, ("common",)),
+    ("first_other", 3, ("independent",)),
 )
+"""A profile, the stream of random numbers it is played on, and the designs that this serves."""
 
 
 def evaluate(
@@ -111,44 +87,35 @@ def evaluate(
     Raises:
         ValueError: trainings that cannot be paired, fewer than one point or two paths, or no such agent.
     """
-    if not 0 <= seat < game.n_agents:
-        raise ValueError(f"seat = {seat}: the game has agents 0 to {game.n_agents - 1}")
+    check_seat(game, seat)
     if points < 1 or paths < 2:
         raise ValueError(f"points = {points}, paths = {paths}: at least 1 point of 2 paths is needed")
     members_nash, members_other = zip(*member_pairs(nash.seeds, other.seeds), strict=True)
     nash, other = nash.select(members_nash), other.select(members_other)
     first, others = [seat], [agent for agent in range(game.n_agents) if agent != seat]
-    profiles: dict[str, list[Assignment]] = {
-        "all_other": [(other, slice(None))],
+    profiles: dict[str, Played] = {
+        "all_other": other,
         "first_nash": [(nash, first), (other, others)],
-        "all_nash": [(nash, slice(None))],
+        "all_nash": nash,
         "first_other": [(other, first), (nash, others)],
     }
-    rows: list[dict[str, Any]] = []
-    for run in _RUNS:
-        for point in range(points):
-            means, sds = _point(game, profiles[run.profile], paths, (seed, run.stream, point), seat)
-            rows += [
-                {
-                    "seed_nash": nash.seeds[k],
-                    "seed_other": other.seeds[k],
-                    "profile": run.profile,
-                    "design": design,
-                    "point": point,
-                    "reward": float(means[k]),
-                    "reward_sd": float(sds[k]),
-                    "paths": paths,
-                }
-                for k in range(len(nash.seeds))
-                for design in run.designs
-            ]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    order = {name: position for position, name in enumerate(PROFILES)}
+    parts = []
+    for profile, stream, designs in _RUNS:
+        rewards = torch.stack(
+            [_rewards(game, profiles[profile], paths, (seed, stream, point), seat) for point in range(points)], 1
+        )
+        means = rewards.mean(-1)
+        sds = ((rewards - means.unsqueeze(-1)).square().sum(-1) / (paths - 1)).sqrt()
+        axes = {"member": range(len(nash.seeds)), "point": range(points), "profile": [profile], "design": designs}
+        parts.append(tidy(axes, reward=means[..., None, None], reward_sd=sds[..., None, None], paths=paths))
+    table = pd.concat(parts, ignore_index=True)
+    for column, policy in (("seed_nash", nash), ("seed_other", other)):
+        table[column] = table["member"].map(dict(enumerate(policy.seeds)))
     return table.sort_values(
         ["seed_nash", "seed_other", "profile", "design", "point"],
-        key=lambda column: column.map(order) if column.name == "profile" else column,
+        key=lambda column: column.map(PROFILES.index) if column.name == "profile" else column,
         ignore_index=True,
-    )
+    )[list(COLUMNS)]
 
 
 def tests(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
@@ -168,61 +135,32 @@ def tests(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
         and ``reject`` are empty.
     """
     rewards = table.set_index(["design", "seed_nash", "seed_other", "profile", "point"])["reward"].sort_index()
-    seed_pairs = list(dict.fromkeys(zip(table["seed_nash"].tolist(), table["seed_other"].tolist(), strict=True)))
-    rows: list[dict[str, Any]] = []
+    seed_pairs = table[["seed_nash", "seed_other"]].drop_duplicates().to_numpy()
+    rows: list[tuple[Any, ...]] = []
+
+    def add(*row: Any, result: Comparison | None) -> None:
+        numbers = [getattr(result, name) if result else math.nan for name in _RESULT]
+        rows.append((*row, *numbers, result.reject if result else None))
+
     for deviation, base in PAIRS:
-        for name, test in (("welch", welch_test), ("paired", paired_test)):
+        pair = f"{deviation}-{base}"
+        for name, test, design in (("welch", welch_test, "independent"), ("paired", paired_test, "common")):
             differences = []
             for a, b in seed_pairs:
-                x, y = (rewards.loc[_DESIGN[name], a, b, profile].to_numpy() for profile in (deviation, base))
+                x, y = (rewards.loc[design, a, b, profile].to_numpy() for profile in (deviation, base))
                 finite = bool(np.isfinite(x).all() and np.isfinite(y).all())
-                result = test(x, y, alpha) if finite and len(x) > 1 else None
                 differences.append(float(x.mean() - y.mean()) if finite else math.nan)
-                rows.append(_row(f"{deviation}-{base}", f"{a}-{b}", name, len(x), differences[-1], result))
+                result = test(x, y, alpha) if finite and len(x) > 1 else None
+                add(pair, f"{a}-{b}", name, len(x), differences[-1], result=result)
             mean = float(np.mean(differences))
-            pooled = pooled_test(differences, alpha) if math.isfinite(mean) and len(differences) > 1 else None
-            rows.append(_row(f"{deviation}-{base}", POOLED, name, len(differences), mean, pooled))
+            result = pooled_test(differences, alpha) if math.isfinite(mean) and len(differences) > 1 else None
+            add(pair, POOLED, name, len(differences), mean, result=result)
     return pd.DataFrame(rows, columns=list(TEST_COLUMNS)).astype({"reject": "boolean"})
 
 
-def _point(
-    game: Game, profile: list[Assignment], paths: int, key: tuple[int, int, int], seat: int
-) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation ``[K]`` of an agent's total reward over the paths of a point: seed, stream, point."""
-    count, mean, squares = 0, torch.zeros(()), torch.zeros(())
-    for rewards in _rewards(game, profile, paths, key, seat):
-        # Chan's update: blocks are merged without the cancellation that sums of squares suffer.
-        size = rewards.shape[1]
-        block_mean = rewards.mean(1)
-        shift = block_mean - mean
-        squares = (
-            squares + (rewards - block_mean.unsqueeze(1)).square().sum(1) + shift**2 * (count * size / (count + size))
-        )
-        mean = mean + shift * (size / (count + size))
-        count += size
-    return mean, torch.sqrt(squares / (count - 1))
-
-
-def _rewards(
-    game: Game, profile: list[Assignment], paths: int, key: tuple[int, int, int], seat: int
-) -> Iterator[Tensor]:
-    """An agent's total rewards ``[K, block]`` in double precision, block by block."""
+def _rewards(game: Game, played: Played, paths: int, key: tuple[int, int, int], seat: int) -> Tensor:
+    """An agent's total rewards ``[K, paths]`` in double precision on the paths of a point: seed, stream, point."""
     seed, stream, point = key
     source = generator(seed, "cross_play", stream, point)
-    for start in range(0, paths, _BLOCK):
-        shocks = game.sample_shocks(min(_BLOCK, paths - start), source)
-        yield play(game, profile, shocks)[..., seat].double()
-
-
-def _row(pair: str, scope: str, test: str, n: int, difference: float, result: Comparison | None) -> dict[str, Any]:
-    """A row of the table; the test's numbers are empty where it is undefined."""
-    names = ("low", "high", "statistic", "df", "p_value", "effect_size")
-    return {
-        "pair": pair,
-        "scope": scope,
-        "test": test,
-        "n": n,
-        "mean_difference": difference,
-        **{name: getattr(result, name) if result else math.nan for name in names},
-        "reject": result.reject if result else None,
-    }
+    blocks = [game.sample_shocks(min(_BLOCK, paths - start), source) for start in range(0, paths, _BLOCK)]
+    return torch.cat([play(game, played, shocks)[..., seat].double() for shocks in blocks], 1)

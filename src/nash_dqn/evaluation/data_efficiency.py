@@ -12,7 +12,7 @@ Random streams of (seed, ``exploitability``) for deviators, and (seed, ``data_ef
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +28,8 @@ from nash_dqn.seeding import generator
 
 __all__ = ["COLUMNS", "evaluate", "load_snapshots"]
 
-COLUMNS = (
-    "algorithm",
-    "recipe",
-    "seed",
-    "deviator",
-    "reference",
-    "transitions",
-    "gain",
-    "low",
-    "high",
-    "value",
-    "distance",
-    "relative_distance",
-)
+_GAIN, _DISTANCES = ("gain", "low", "high", "value"), ("distance", "relative_distance")
+COLUMNS = ("algorithm", "recipe", "seed", "deviator", "reference", "transitions", *_GAIN, *_DISTANCES)
 
 _CHUNK = 32  # snapshots whose deviators are trained side by side: memory stays bounded however many there are
 
@@ -67,6 +55,7 @@ def evaluate(
     validation_paths: int,
     visited_episodes: int,
     seed: int,
+    times: Collection[int] | None = None,
 ) -> pd.DataFrame:
     """Measure every policy kept along the trainings of a recipe.
 
@@ -84,6 +73,7 @@ def evaluate(
         validation_paths: paths on which the best restart is chosen.
         visited_episodes: episodes in whose states distances are measured.
         seed: of paths and episodes.
+        times: joint transitions at which policies are measured; None for all.
 
     Returns:
         Table with :data:`COLUMNS`, a row for each seed and count of joint transitions at which a policy was kept:
@@ -101,35 +91,35 @@ def evaluate(
     if visited_episodes < 1:
         raise ValueError(f"visited_episodes = {visited_episodes}: at least 1 is needed")
     lost = {member["seed"]: member["transitions"] for member in record["members"] if member["diverged"]}
-    common = {
-        "algorithm": record["algorithm"],
-        "recipe": record["recipe_name"],
-        "deviator": deviator,
-        "reference": None if reference is None else reference.meta["recipe_name"],
-    }
-    rows = [{**common, "seed": of_seed, "transitions": transitions} for of_seed, transitions in lost.items()]
-    kept, times = _before_divergence(snapshots, lost)
-    if kept is not None:
-        chunks = [kept.select(range(len(times))[start : start + _CHUNK]) for start in range(0, len(times), _CHUNK)]
-        counts = (paths, validation_paths)
-        measured = exploitability.evaluate(game, chunks, settings, *counts, seed, (deviator,), players=(0,))
-        gains = measured.loc[measured["player"] == "1", ["gain", "low", "high", "value"]].to_dict("records")
-        distances = [math.nan] * len(times), [math.nan] * len(times)
+    tables = [pd.DataFrame({"seed": [of_seed], "transitions": [time]}) for of_seed, time in lost.items()]
+    visited = game.sample_shocks(visited_episodes, generator(seed, "data_efficiency", "visited"))
+    for kept, at in _before_divergence(snapshots, lost, times):
+        counts = paths, validation_paths, seed
+        gains = exploitability.evaluate(game, [kept], settings, *counts, (deviator,), players=(0,))
+        table = gains[gains["player"] == "1"].reset_index(drop=True).assign(transitions=at)
         if reference is not None:
-            shocks = game.sample_shocks(visited_episodes, generator(seed, "data_efficiency", "visited"))
-            distances = distances_to(game, chunks, reference.member(0), shocks)
-        for of_seed, transitions, gain, *distance in zip(kept.seeds, times, gains, *distances, strict=True):
-            at = {"seed": of_seed, "transitions": transitions}
-            rows.append({**common, **at, **gain, **dict(zip(COLUMNS[-2:], distance, strict=True))})
-    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(["seed", "transitions"], ignore_index=True)
+            distances = distances_to(game, kept, reference.member(0), visited)
+            table = table.assign(**dict(zip(_DISTANCES, distances, strict=True)))
+        tables.append(table)
+    if not tables:
+        return pd.DataFrame(columns=list(COLUMNS))
+    names = {"algorithm": record["algorithm"], "recipe": record["recipe_name"], "deviator": deviator}
+    of = None if reference is None else reference.meta["recipe_name"]
+    table = pd.concat(tables, ignore_index=True).assign(**names, reference=of).reindex(columns=list(COLUMNS))
+    return table.sort_values(["seed", "transitions"], ignore_index=True)
 
 
-def _before_divergence(snapshots: Policy | None, lost: Mapping[int, int]) -> tuple[Policy | None, list[int]]:
-    """The policies kept before their training diverged, if any, and their joint transitions."""
+def _before_divergence(
+    snapshots: Policy | None, lost: Mapping[int, int], wanted: Collection[int] | None
+) -> Iterator[tuple[Policy, list[int]]]:
+    """Policies kept before their training diverged, some at a time, and their joint transitions."""
     if snapshots is None:
-        return None, []
+        return
     times = snapshots.meta.get("transitions")
     if times is None or len(times) != len(snapshots.seeds):
         raise ValueError("snapshots: meta lacks the transitions of each member; give a training's snapshots file")
-    members = [k for k, of_seed in enumerate(snapshots.seeds) if times[k] < lost.get(of_seed, math.inf)]
-    return (snapshots.select(members), [times[k] for k in members]) if members else (None, [])
+    kept = ((k, time) for k, time in enumerate(times) if wanted is None or time in wanted)
+    members = [k for k, time in kept if time < lost.get(snapshots.seeds[k], math.inf)]
+    for start in range(0, len(members), _CHUNK):
+        chunk = members[start : start + _CHUNK]
+        yield snapshots.select(chunk), [times[k] for k in chunk]

@@ -10,7 +10,6 @@ Visited by whom matters: ``learned``, all agents follow the policy, tells how wr
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -18,7 +17,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from nash_dqn.evaluation.rollout import repeated, sound_weights, trajectory
+from nash_dqn.evaluation.rollout import mean_squares, repeated, sound_weights, steps, trajectory
+from nash_dqn.evaluation.statistics import tidy
 from nash_dqn.games.base import LinearQuadratic, Shocks
 from nash_dqn.games.lq import NoEquilibriumError, solve_nash
 from nash_dqn.games.market import Market
@@ -26,16 +26,7 @@ from nash_dqn.games.mean_field import symmetric_equilibrium, symmetric_profile
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 
-__all__ = [
-    "ALL_STEPS",
-    "COLUMNS",
-    "SCATTER_COLUMNS",
-    "SCATTER_POINTS",
-    "VISITED_BY",
-    "by_group",
-    "evaluate",
-    "scatter",
-]
+__all__ = ["ALL_STEPS", "COLUMNS", "SCATTER_COLUMNS", "SCATTER_POINTS", "VISITED_BY", "by_group", "evaluate", "scatter"]
 
 COLUMNS = ("algorithm", "recipe", "seed", "visited_by", "step", "rms_error", "rms_exact", "relative")
 SCATTER_COLUMNS = ("algorithm", "recipe", "seed", "step", "exact", "learned")
@@ -82,31 +73,18 @@ def evaluate(
         NoEquilibriumError: the game has no unique equilibrium.
     """
     exact, shocks = _exact_actions(game), _shocks(game, episodes, seed)
-    of = _slice(game, agents)
-    rows: list[dict[str, Any]] = []
+    by_step = [*map(str, range(game.n_steps)), ALL_STEPS]
+    parts = []
     for recipe, policy in policies:
-        sound = sound_weights(policy).tolist()
-        for visited_by in VISITED_BY:
-            squares = torch.stack(
-                [
-                    _mean_squares(*(action[..., of, :] for action in actions))
-                    for actions in _visited(game, policy, exact, shocks, visited_by)
-                ]
-            )  # [M, 2, K]
-            by_step = {str(m): of_step for m, of_step in enumerate(squares)} | {ALL_STEPS: squares.mean(0)}
-            rows += [
-                {
-                    "algorithm": policy.algorithm,
-                    "recipe": recipe,
-                    "seed": policy.seeds[k],
-                    "visited_by": visited_by,
-                    "step": step,
-                    **_numbers(of_step[:, k].sqrt(), sound[k]),
-                }
-                for k in range(len(policy.seeds))
-                for step, of_step in by_step.items()
-            ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+        visited = (mean_squares(_actions(game, policy, exact, shocks, by, agents)) for by in VISITED_BY)
+        squares = torch.stack([torch.cat((of, of.mean(0, keepdim=True))) for of in visited])  # [2, M + 1, 3, K]
+        error, _, size = squares.sqrt().movedim((2, 3), (0, 2))
+        known = sound_weights(policy).unsqueeze(-1) & error.isfinite()
+        error, size = (of.where(known, torch.nan) for of in (error, size))
+        axes = {"algorithm": [policy.algorithm], "recipe": [recipe], "visited_by": VISITED_BY, "seed": policy.seeds}
+        relative = error / size.where(size > 0, torch.nan)
+        parts.append(tidy({**axes, "step": by_step}, rms_error=error, rms_exact=size, relative=relative))
+    return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
 
 
 def by_group(
@@ -116,18 +94,11 @@ def by_group(
     episodes: int,
     seed: int,
 ) -> pd.DataFrame:
-    """:func:`evaluate` or :func:`scatter` for each of the game's groups: 1, 2, ... in column ``group``, the first.
-
-    Raises:
-        ValueError: as for :func:`evaluate`.
-        NoEquilibriumError: as for :func:`evaluate`.
-    """
-    tables = []
-    for number, agents in enumerate(game.groups, start=1):
-        table = measure(game, policies, episodes, seed, agents)
-        table.insert(0, "group", number)
-        tables.append(table)
-    return pd.concat(tables, ignore_index=True)
+    """:func:`evaluate` or :func:`scatter` for each of the game's groups: 1, 2, ... in column ``group``, the first."""
+    tables = {
+        number: measure(game, policies, episodes, seed, agents) for number, agents in enumerate(game.groups, start=1)
+    }
+    return pd.concat(tables, names=["group"]).reset_index("group").reset_index(drop=True)
 
 
 @torch.no_grad()
@@ -140,57 +111,36 @@ def scatter(
 ) -> pd.DataFrame:
     """Pairs of exact and learned action in states that the learned policies visit: a sample of :func:`evaluate`'s.
 
-    Args:
-        game: as for :func:`evaluate`.
-        policies: as for :func:`evaluate`.
-        episodes: as for :func:`evaluate`.
-        seed: as for :func:`evaluate`.
-        agents: as for :func:`evaluate`.
+    Arguments and errors are those of :func:`evaluate`.
 
     Returns:
         Table with :data:`SCATTER_COLUMNS`: for each policy, seed and decision point ``step``, to 4
         decimals, :data:`SCATTER_POINTS` entries of agents' actions, as many as there are if these are fewer, the same
         for all seeds. Seeds without finite actions have no rows.
-
-    Raises:
-        ValueError: as for :func:`evaluate`.
-        NoEquilibriumError: as for :func:`evaluate`.
     """
     exact, shocks = _exact_actions(game), _shocks(game, episodes, seed)
     source = generator(seed, "lq_error", "scatter")
-    of = _slice(game, agents)
-    entries = episodes * (of.stop - of.start) * game.action_dim
+    entries = episodes * len(agents or range(game.n_agents)) * game.action_dim
     chosen = [torch.randperm(entries, generator=source)[:SCATTER_POINTS] for _ in range(game.n_steps)]
     parts = []
     for recipe, policy in policies:
-        sound = sound_weights(policy).tolist()
-        for m, actions in enumerate(_visited(game, policy, exact, shocks, "learned")):
-            learned, right = (of_all[..., of, :].flatten(1)[:, chosen[m]] for of_all in actions)
-            for k, of_seed in enumerate(policy.seeds):
-                if sound[k] and (learned[k] - right[k]).isfinite().all():
-                    part = {
-                        "algorithm": policy.algorithm,
-                        "recipe": recipe,
-                        "seed": of_seed,
-                        "step": m,
-                        "exact": right[k].numpy().round(4),
-                        "learned": learned[k].numpy().round(4),
-                    }
-                    parts.append(pd.DataFrame(part, columns=list(SCATTER_COLUMNS)))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(SCATTER_COLUMNS))
-
-
-def _slice(game: LinearQuadratic, agents: range | None) -> slice:
-    return slice(0, game.n_agents) if agents is None else slice(agents.start, agents.stop)
+        actions = _actions(game, policy, exact, shocks, "learned", agents)
+        learned, right = (
+            torch.stack([of.flatten(1)[:, here] for of, here in zip(of_all, chosen, strict=True)])
+            for of_all in zip(*actions, strict=True)
+        )  # [M, K, points]
+        known = sound_weights(policy) & (learned - right).isfinite().all(-1)
+        names = {"algorithm": [policy.algorithm], "recipe": [recipe]}
+        axes = {**names, "step": range(game.n_steps), "seed": policy.seeds, "point": range(learned.shape[-1])}
+        parts.append(tidy(axes, exact=right, learned=learned, known=known.unsqueeze(-1)))
+    table = pd.concat(parts).round({"exact": 4, "learned": 4})
+    return table.loc[table["known"], list(SCATTER_COLUMNS)].reset_index(drop=True)
 
 
 def _exact_actions(game: LinearQuadratic) -> Act:
-    """The equilibrium's joint action ``[..., N, d]``, float64, in states of any type.
-
-    That of the market, in which all are alike, takes memory in proportion to N, matrices of all states its cube.
-    """
+    """The equilibrium's joint action ``[..., N, d]``, float64, in states of any type."""
     try:
-        if isinstance(game, Market) and game.n_agents > 1:
+        if isinstance(game, Market) and game.n_agents > 1:  # all alike: memory of order N, not of its cube
             return symmetric_profile(game, symmetric_equilibrium(game).gains)
         policies = solve_nash(game.as_lq()).policies
     except NoEquilibriumError as error:
@@ -198,10 +148,12 @@ def _exact_actions(game: LinearQuadratic) -> Act:
             f"{type(game).__name__} of n_agents = {game.n_agents}: no exact equilibrium to compare with: {error}"
         ) from None
     gains, offsets = torch.from_numpy(policies.gains), torch.from_numpy(policies.offsets)
-    size = game.n_agents, game.action_dim
-    return lambda state: (offsets[state.step] - game.state_vector(state).double() @ gains[state.step].T).unflatten(
-        -1, size
-    )
+
+    def act(state: Any) -> Tensor:
+        joint = offsets[state.step] - game.state_vector(state).double() @ gains[state.step].T
+        return joint.unflatten(-1, (game.n_agents, game.action_dim))
+
+    return act
 
 
 def _shocks(game: LinearQuadratic, episodes: int, seed: int) -> Shocks:
@@ -210,31 +162,16 @@ def _shocks(game: LinearQuadratic, episodes: int, seed: int) -> Shocks:
     return game.sample_shocks(episodes, generator(seed, "lq_error"))
 
 
-def _visited(
-    game: LinearQuadratic, policy: Policy, exact: Act, shocks: Shocks, visited_by: str
+def _actions(
+    game: LinearQuadratic, policy: Policy, exact: Act, shocks: Shocks, visited_by: str, agents: range | None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Learned and exact actions at each step, float64: ``[K, E, N, d]`` both, or the exact ones ``[1, E, N, d]``."""
+    """Learned and exact actions of the agents at each step, ``[K, E, n, d]`` both or the exact ones ``[1, ...]``."""
+    of = slice(None) if agents is None else slice(agents.start, agents.stop)
     if visited_by == "learned":
-        for transition in trajectory(game, [(policy, slice(None))], shocks):
-            yield transition.actions.double(), exact(transition.state)
+        for step in trajectory(game, policy, shocks):
+            yield step.actions.double()[..., of, :], exact(step.state)[..., of, :]
         return
-    members, shocks = len(policy.seeds), shocks.map(lambda leaf: leaf.unsqueeze(0))
-    state = game.reset(shocks)
-    for _ in range(game.n_steps):
-        actions = exact(state)
-        yield policy.act(game, repeated(state, members)).double(), actions
-        state, _ = game.step(state, actions.to(next(iter(shocks)).dtype), shocks)
-
-
-def _mean_squares(learned: Tensor, right: Tensor) -> Tensor:
-    """Mean squares ``[2, K]`` of the difference and of the exact action, over episodes and agents."""
-    of_error, of_exact = (x.square().flatten(1).mean(1) for x in (learned - right, right))
-    return torch.stack([of_error, of_exact.expand_as(of_error)])
-
-
-def _numbers(rms: Tensor, sound: bool) -> dict[str, float]:
-    """The numbers of a row from the RMS ``[2]`` of the difference and of the exact action."""
-    error, size = rms.tolist()
-    if not (sound and math.isfinite(error)):
-        error = size = math.nan
-    return {"rms_error": error, "rms_exact": size, "relative": error / size if size else math.nan}
+    dtype, members = next(iter(shocks)).dtype, len(policy.seeds)
+    for step in steps(game, lambda state: exact(state).to(dtype), shocks.map(lambda leaf: leaf.unsqueeze(0))):
+        learned = policy.act(game, repeated(step.state, members)).double()
+        yield learned[..., of, :], exact(step.state)[..., of, :]

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from nash_dqn.evaluation.rollout import Assignment, play, repeated, trajectory
+from nash_dqn.evaluation.rollout import Played, mean_squares, play, repeated, trajectory
 from nash_dqn.evaluation.statistics import mean_interval
 from nash_dqn.games.base import Game, Shocks
 from nash_dqn.policy import Policy
@@ -59,51 +59,41 @@ def evaluate(
         raise ValueError(f"paths = {paths}, visited_episodes = {visited_episodes}: at least 2 and 1 are needed")
     shocks = game.sample_shocks(paths, generator(seed, "reference", "paths"))
     visited = game.sample_shocks(visited_episodes, generator(seed, "reference", "visited"))
-    base = _first_reward(game, [(reference, slice(None))], shocks)
-    rows: list[dict[str, Any]] = []
+    rows: list[tuple[Any, ...]] = []
+
+    def value(played: Played) -> Tensor:
+        """Agent 1's total reward ``[K, paths]``, double precision."""
+        return play(game, played, shocks)[..., 0].double()
+
+    base = value(reference)
     for policy in policies:
-        away, relative = distances_to(game, [policy], reference, visited)
-        value = _first_reward(game, [(policy, slice(None))], shocks)
+        distances = zip(("distance", "relative_distance"), distances_to(game, policy, reference, visited), strict=True)
+        own = value(policy)
         rewards = {
-            "value": value,
-            "reference_value": base.expand_as(value),
-            "policy_among_references": _first_reward(game, [(policy, _FIRST), (reference, _OTHERS)], shocks) - base,
-            "reference_among_policies": _first_reward(game, [(reference, _FIRST), (policy, _OTHERS)], shocks) - value,
+            "value": own,
+            "reference_value": base.expand_as(own),
+            "policy_among_references": value([(policy, _FIRST), (reference, _OTHERS)]) - base,
+            "reference_among_policies": value([(reference, _FIRST), (policy, _OTHERS)]) - own,
         }
-        for k, member_seed in enumerate(policy.seeds):
-            names = (policy.algorithm, policy.meta.get("recipe_name"), member_seed)
-            numbers = [
-                ("distance", away[k], np.nan, np.nan, visited_episodes),
-                ("relative_distance", relative[k], np.nan, np.nan, visited_episodes),
-                *((name, *_interval(reward[k])) for name, reward in rewards.items()),
-            ]
-            rows += [dict(zip(COLUMNS, (*names, *row), strict=True)) for row in numbers]
+        numbers = {name: [(x, np.nan, np.nan, visited_episodes) for x in found] for name, found in distances}
+        numbers |= {name: [_interval(of_member) for of_member in reward] for name, reward in rewards.items()}
+        recipe = policy.meta.get("recipe_name")
+        for k, of_seed in enumerate(policy.seeds):
+            rows += [(policy.algorithm, recipe, of_seed, quantity, *found[k]) for quantity, found in numbers.items()]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 @torch.no_grad()
-def distances_to(
-    game: Game, policies: Sequence[Policy], reference: Policy, shocks: Shocks
-) -> tuple[list[float], list[float]]:
+def distances_to(game: Game, policy: Policy, reference: Policy, shocks: Shocks) -> tuple[list[float], list[float]]:
     """RMS of every member's actions less the reference's where the latter goes, and as a share of the reference's.
 
     NaN where an action is not finite; the shares, where the reference does not trade.
     """
-    squares: list[Tensor] = []
-    sizes: list[Tensor] = []
-    for state, actions, _ in trajectory(game, [(reference, slice(None))], shocks):
-        sizes.append(actions.double().square().mean())
-        differences = [policy.act(game, repeated(state, len(policy.seeds))) - actions for policy in policies]
-        squares.append(torch.cat([x.double().square().flatten(1).mean(1) for x in differences]))
-    distance = torch.stack(squares).mean(0).sqrt()
+    visited = trajectory(game, reference, shocks)
+    squares = mean_squares((policy.act(game, repeated(s, len(policy.seeds))), actions) for s, actions, _ in visited)
+    distance, _, size = squares.mean(0).sqrt()
     distance = distance.where(distance.isfinite(), torch.nan)
-    size = torch.stack(sizes).mean().sqrt()
-    return distance.tolist(), (distance / size if size > 0 else torch.full_like(distance, torch.nan)).tolist()
-
-
-def _first_reward(game: Game, assignments: Sequence[Assignment], shocks: Shocks) -> Tensor:
-    """Agent 1's total reward ``[K, paths]``, double precision."""
-    return play(game, assignments, shocks)[..., 0].double()
+    return distance.tolist(), (distance / size.where(size > 0, torch.nan)).tolist()
 
 
 def _interval(reward: Tensor) -> tuple[float, float, float, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -20,13 +20,15 @@ from nash_dqn.policy import Policy
 __all__ = [
     "Agents",
     "Assignment",
+    "Played",
+    "Profile",
     "Transition",
-    "joint_action",
-    "members_of",
+    "check_seat",
+    "mean_squares",
     "play",
     "repeated",
-    "seats_of",
     "sound_weights",
+    "steps",
     "trajectory",
 ]
 
@@ -35,6 +37,11 @@ Agents = slice | Sequence[int]
 
 Assignment = tuple[Policy, Agents]
 """A policy and the agents that follow it."""
+
+Played = Policy | Sequence[Assignment]
+"""A policy that all agents follow, or pairs of a policy and the agents that follow it, every agent exactly once.
+
+Member k of each policy meets member k of the others; a policy of one member meets every member of the others."""
 
 CHUNK = 4000
 """Episodes x members played at a time: enough to hide the calls' overhead, few enough for a core's cache."""
@@ -50,54 +57,122 @@ class Transition(NamedTuple):
     """``[K, E, N]``"""
 
 
-class Seat(NamedTuple):
-    """A policy and neighbouring agents that follow it."""
+class Profile:
+    """Who plays what in a game, K members side by side.
 
-    policy: Policy
-    agents: slice
+    Attributes:
+        members: K.
+        assignments: policies of K members each and the neighbouring agents that follow them, in the agents' order.
+
+    Raises:
+        ValueError: an agent without or with two policies, or policies whose numbers of members do not fit.
+    """
+
+    def __init__(self, game: Game, played: Played) -> None:
+        given = [(played, slice(None))] if isinstance(played, Policy) else played
+        counts = sorted({len(policy.seeds) for policy, _ in given})
+        if len(set(counts) - {1}) > 1:
+            raise ValueError(f"policies of {', '.join(map(str, counts))} members cannot meet: give equal numbers, or 1")
+        agents = range(game.n_agents)
+        owners: dict[int, list[int]] = {}
+        for position, (_, of) in enumerate(given):
+            for agent in agents[of] if isinstance(of, slice) else of:
+                owners.setdefault(agent, []).append(position)
+        if sorted(owners) != list(agents) or any(len(found) > 1 for found in owners.values()):
+            found = {agent: len(owners[agent]) for agent in sorted(owners)}
+            raise ValueError(
+                f"every agent 0..{len(agents) - 1} needs exactly one policy, got {found} (agent: policies)"
+            )
+        self.game, self.members = game, max(counts)
+        self.assignments: list[tuple[Policy, slice]] = []
+        for position, group in itertools.groupby(agents, key=lambda agent: owners[agent][0]):
+            neighbours, (policy, _) = list(group), given[position]
+            if len(policy.seeds) != self.members:
+                policy = policy.select([0] * self.members)
+            self.assignments.append((policy, slice(neighbours[0], neighbours[-1] + 1)))
+
+    def act(self, state: State) -> Tensor:
+        """Joint actions ``[K, E, N, d]``: each policy is evaluated for its own agents only."""
+        specs = {policy.observation for policy, _ in self.assignments}
+        observed = {spec: self.game.observe(state, spec) for spec in specs}
+        actions = [policy(observed[policy.observation], agents) for policy, agents in self.assignments]
+        return actions[0] if len(actions) == 1 else torch.cat(actions, dim=-2)
+
+    def policy_of(self, seat: int) -> Policy:
+        """The policy that an agent follows."""
+        check_seat(self.game, seat)
+        return next(policy for policy, agents in self.assignments if agents.start <= seat < agents.stop)
+
+    def repeat(self, times: int) -> list[Assignment]:
+        """Assignments of every member that many times, side by side."""
+        index = [k for k in range(self.members) for _ in range(times)]
+        return [(policy.select(index), agents) for policy, agents in self.assignments]
+
+
+def check_seat(game: Game, seat: int) -> None:
+    """Raise ``ValueError`` where the game has no such agent."""
+    if not 0 <= seat < game.n_agents:
+        raise ValueError(f"seat = {seat}: the game has agents 0 to {game.n_agents - 1}")
+
+
+def steps(game: Game, act: Callable[[Any], Tensor], shocks: Shocks) -> Iterator[Transition]:
+    """Play episodes step by step; leaves of the shocks and the joint action in a state have the same dimensions.
+
+    Gradients are recorded unless the caller switches them off.
+    """
+    state = game.reset(shocks)
+    for _ in range(game.n_steps):
+        actions = act(state)
+        after, rewards = game.step(state, actions, shocks)
+        yield Transition(state, actions, rewards)
+        state = after
+
+
+def trajectory(game: Game, played: Played, shocks: Shocks) -> Iterator[Transition]:
+    """:func:`steps` of E episodes of a profile at once; arguments and errors as for :func:`play`."""
+    profile = Profile(game, played)
+    return steps(game, profile.act, shocks.map(lambda leaf: leaf.expand(profile.members, *leaf.shape)))
 
 
 @torch.no_grad()
-def play(game: Game, assignments: Sequence[Assignment], shocks: Shocks, *, chunk: int = CHUNK) -> Tensor:
+def play(game: Game, played: Played, shocks: Shocks) -> Tensor:
     """Total discounted reward sum_m gamma^m r_i, equation (1), of each member, episode and agent.
+
+    Memory does not grow with E beyond shocks and result.
 
     Args:
         game: the game.
-        assignments: pairs of a policy and the agents that follow it; every agent exactly once. Member k of
-            each policy meets member k of the others; a policy of one member meets every member of the others.
+        played: who plays what.
         shocks: the random numbers of E episodes, leaves ``[E, ...]``; the same for all members.
-        chunk: episodes times members in memory at a time. Memory does not grow with E beyond shocks and
-            result, and the result does not depend on it, except by rounding.
 
     Returns:
         ``[K, E, N]``.
 
     Raises:
-        ValueError: an agent without or with two policies, or policies whose numbers of members do not fit.
+        ValueError: a profile that cannot be played (:class:`Profile`).
     """
-    members, episodes = members_of(assignments), len(next(iter(shocks)))
-    rows = max(1, chunk // max(members, 1))
-    totals = next(iter(shocks)).new_empty(members, episodes, game.n_agents)
-    for start in range(0, episodes, rows):
+    profile = Profile(game, played)
+    first = next(iter(shocks))
+    totals = first.new_empty(profile.members, len(first), game.n_agents)
+    discount = first.new_tensor(discounts(game))
+    rows = max(1, CHUNK // profile.members)
+    for start in range(0, len(first), rows):
         part = slice(start, start + rows)
-        totals[:, part] = _total_reward(game, assignments, shocks.map(operator.itemgetter(part)))
+        total = first.new_zeros(())
+        for m, step in enumerate(trajectory(game, profile.assignments, shocks.map(operator.itemgetter(part)))):
+            total = torch.addcmul(total, step.rewards, discount**m)
+        totals[:, part] = total
     return totals
 
 
-def trajectory(game: Game, assignments: Sequence[Assignment], shocks: Shocks) -> Iterator[Transition]:
-    """Play E episodes at once, step by step; arguments and errors as for :func:`play`.
+def mean_squares(actions: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """Mean squares ``[M, 3, K]`` of a - b, a and b over all but steps and members, double precision.
 
-    Gradients are recorded unless the caller switches them off.
+    Args:
+        actions: a and b at each step, ``[K, ...]``, b also ``[1, ...]``.
     """
-    members = members_of(assignments)
-    seats = seats_of(assignments, game.n_agents, members)
-    shocks = shocks.map(lambda leaf: leaf.expand(members, *leaf.shape))
-    state = game.reset(shocks)
-    for _ in range(game.n_steps):
-        actions = joint_action(game, seats, state)
-        after, rewards = game.step(state, actions, shocks)
-        yield Transition(state, actions, rewards)
-        state = after
+    steps_ = [[x.double().square().flatten(1).mean(1) for x in (a - b, a, b)] for a, b in actions]
+    return torch.stack([torch.stack([x.expand_as(of[0]) for x in of]) for of in steps_])
 
 
 def repeated(state: State, members: int) -> State:
@@ -112,47 +187,3 @@ def sound_weights(policy: Policy) -> Tensor:
     """Whether each member's weights are finite, ``[K]``: clipped, even others would give a finite action."""
     finite = [tensor.isfinite().flatten(1).all(1) for tensor in policy.network.parameters]
     return torch.stack(finite).all(0) if finite else torch.ones(len(policy.seeds), dtype=torch.bool)
-
-
-def _total_reward(game: Game, assignments: Sequence[Assignment], shocks: Shocks) -> Tensor:
-    total: Tensor | None = None
-    for m, transition in enumerate(trajectory(game, assignments, shocks)):
-        if total is None:
-            total, discount = transition.rewards, transition.rewards.new_tensor(discounts(game))
-        else:
-            total.addcmul_(transition.rewards, discount**m)
-    assert total is not None  # a game has at least one step
-    return total
-
-
-def joint_action(game: Game, seats: Sequence[Seat], state: State) -> Tensor:
-    """Actions ``[K, E, N, d]``: each policy is evaluated for its own agents only."""
-    observed = {seat.policy.observation: game.observe(state, seat.policy.observation) for seat in seats}
-    actions = [policy(observed[policy.observation], agents) for policy, agents in seats]
-    return actions[0] if len(actions) == 1 else torch.cat(actions, dim=-2)
-
-
-def members_of(assignments: Sequence[Assignment]) -> int:
-    """Number of members K that play side by side."""
-    counts = sorted({len(policy.seeds) for policy, _ in assignments})
-    if len(set(counts) - {1}) > 1:
-        raise ValueError(f"policies of {', '.join(map(str, counts))} members cannot meet: give equal numbers, or 1")
-    return max(counts, default=0)
-
-
-def seats_of(assignments: Sequence[Assignment], n_agents: int, members: int) -> list[Seat]:
-    """Seats in the order of the agents, every policy with all members."""
-    owners: dict[int, list[int]] = {}
-    for position, (_, agents) in enumerate(assignments):
-        for agent in range(n_agents)[agents] if isinstance(agents, slice) else agents:
-            owners.setdefault(agent, []).append(position)
-    if sorted(owners) != list(range(n_agents)) or any(len(found) > 1 for found in owners.values()):
-        counts = {agent: len(owners[agent]) for agent in sorted(owners)}
-        raise ValueError(f"every agent 0..{n_agents - 1} needs exactly one policy, got {counts} (agent: policies)")
-    seats = []
-    for position, group in itertools.groupby(range(n_agents), key=lambda agent: owners[agent][0]):
-        neighbours = list(group)
-        policy = assignments[position][0]
-        policy = policy if len(policy.seeds) == members else policy.select([0] * members)
-        seats.append(Seat(policy, slice(neighbours[0], neighbours[-1] + 1)))
-    return seats

@@ -1,4 +1,4 @@
-"""Intervals and tests for the comparisons: small, explicit about the unit of replication, never silent.
+"""Intervals and tests for the comparisons: explicit about the unit of replication, never silent.
 
 Three units of replication occur and must not be mixed up:
 
@@ -14,13 +14,30 @@ the question, so that an undefined interval is always the caller's explicit deci
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+import pandas as pd
+import scipy
 
-__all__ = ["Comparison", "Interval", "mean_interval", "paired_test", "pooled_test", "rms", "welch_test"]
+__all__ = [
+    "FLOOR",
+    "Comparison",
+    "Interval",
+    "geometric_mean",
+    "mean_interval",
+    "paired_test",
+    "pooled_test",
+    "rms",
+    "tidy",
+    "welch_test",
+]
+
+FLOOR = 1e-4
+"""Gains below it, which the measurement hardly tells from zero, count as this in geometric means: a logarithm must
+exist."""
 
 
 class Interval(NamedTuple):
@@ -65,9 +82,17 @@ def mean_interval(values: npt.ArrayLike, alpha: float = 0.05) -> Interval:
         ValueError: fewer than two values, values that are not finite, or ``alpha`` outside (0, 1).
     """
     x = _sample(values, "values")
-    half = _quantile(alpha, len(x) - 1) * _sd(x) / math.sqrt(len(x))
-    mean = float(x.mean())
+    mean, half = float(x.mean()), _quantile(alpha, len(x) - 1) * _sd(x) / math.sqrt(len(x))
     return Interval(mean, mean - half, mean + half, len(x))
+
+
+def geometric_mean(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    """Geometric mean of positive numbers ``[n]`` and its 95 % t interval; nan where there are too few for either."""
+    logs = np.log(values)
+    if len(logs) < 2:
+        return (float(values[0]) if len(values) else math.nan), math.nan, math.nan
+    mean, low, high, _ = mean_interval(logs)
+    return math.exp(mean), math.exp(low), math.exp(high)
 
 
 def welch_test(first: npt.ArrayLike, second: npt.ArrayLike, alpha: float = 0.05) -> Comparison:
@@ -80,27 +105,14 @@ def welch_test(first: npt.ArrayLike, second: npt.ArrayLike, alpha: float = 0.05)
         ValueError: a sample with fewer than two values or with values that are not finite.
     """
     a, b = _sample(first, "first"), _sample(second, "second")
-    difference = float(a.mean() - b.mean())
+    n, difference = min(len(a), len(b)), float(a.mean() - b.mean())
     scale = math.sqrt((_sd(a) ** 2 + _sd(b) ** 2) / 2)
-    n = min(len(a), len(b))
     if scale == 0:
         return _degenerate("welch", n, float(a[0] - b[0]), len(a) + len(b) - 2, alpha)
-    from scipy.stats import ttest_ind  # a second to import, which few jobs need to spend
-
-    result = ttest_ind(a, b, equal_var=False)
-    interval = result.confidence_interval(1 - _level(alpha))
-    return Comparison(
-        "welch",
-        n,
-        difference,
-        float(interval.low),
-        float(interval.high),
-        float(result.statistic),
-        float(result.df),
-        float(result.pvalue),
-        difference / scale,
-        alpha,
-    )
+    result = scipy.stats.ttest_ind(a, b, equal_var=False)
+    low, high = map(float, result.confidence_interval(1 - alpha))
+    tested = float(result.statistic), float(result.df), float(result.pvalue)
+    return Comparison("welch", n, difference, low, high, *tested, difference / scale, alpha)
 
 
 def paired_test(first: npt.ArrayLike, second: npt.ArrayLike, alpha: float = 0.05) -> Comparison:
@@ -120,10 +132,6 @@ def paired_test(first: npt.ArrayLike, second: npt.ArrayLike, alpha: float = 0.05
 def pooled_test(differences: npt.ArrayLike, alpha: float = 0.05) -> Comparison:
     """One-sample t test of the mean difference where each value comes from one pair of trainings.
 
-    Args:
-        differences: [n_pairs] difference of two means, one value for each seed pair.
-        alpha: level of the test and of the interval.
-
     The seed pair is the unit of replication, so the interval (n_pairs - 1 degrees of freedom) covers what
     other trainings of the same algorithms would give, however precise each single difference is.
 
@@ -141,24 +149,28 @@ def rms(values: npt.ArrayLike) -> float:
     return float(np.sqrt(np.mean(np.square(x))))
 
 
+def tidy(axes: Mapping[str, Sequence[Any]], **columns: npt.ArrayLike) -> pd.DataFrame:
+    """A row for each combination of the axes' values, the last fastest; columns broadcast to ``[axis, ..., axis]``."""
+    index, shape = pd.MultiIndex.from_product(list(axes.values()), names=list(axes)), [len(a) for a in axes.values()]
+    flat = {name: np.broadcast_to(np.asarray(values), shape).ravel() for name, values in columns.items()}
+    return index.to_frame(index=False).assign(**flat)
+
+
 def _one_sample(test: str, x: npt.NDArray[np.float64], alpha: float) -> Comparison:
-    n, mean, sd = len(x), float(x.mean()), _sd(x)
+    n, mean, sd, quantile = len(x), float(x.mean()), _sd(x), _quantile(alpha, len(x) - 1)
     if sd == 0:
         return _degenerate(test, n, float(x[0]), n - 1, alpha)
-    se = sd / math.sqrt(n)
-    statistic = mean / se
-    half = _quantile(alpha, n - 1) * se
-    p_value = float(2 * special.stdtr(n - 1, -abs(statistic)))
-    return Comparison(test, n, mean, mean - half, mean + half, statistic, n - 1, p_value, mean / sd, alpha)
+    error = sd / math.sqrt(n)
+    low, high, statistic = mean - quantile * error, mean + quantile * error, mean / error
+    p_value = 2 * float(scipy.stats.t.sf(abs(statistic), n - 1))
+    return Comparison(test, n, mean, low, high, statistic, n - 1, p_value, mean / sd, alpha)
 
 
 def _degenerate(test: str, n: int, difference: float, df: float, alpha: float) -> Comparison:
     # No spread at all: the limit of the t test. Identical policies on common random numbers end up here.
-    _level(alpha)
-    if difference == 0:
-        return Comparison(test, n, 0.0, 0.0, 0.0, 0.0, df, 1.0, 0.0, alpha)
-    infinite = math.copysign(math.inf, difference)
-    return Comparison(test, n, difference, difference, difference, infinite, df, 0.0, infinite, alpha)
+    statistic = math.copysign(math.inf, difference) if difference else 0.0
+    bounds = difference, difference, difference
+    return Comparison(test, n, *bounds, statistic, df, float(difference == 0), statistic, alpha)
 
 
 def _sample(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
@@ -176,11 +188,8 @@ def _sd(x: npt.NDArray[np.float64]) -> float:
     return 0.0 if np.all(x == x[0]) else float(x.std(ddof=1))
 
 
-def _level(alpha: float) -> float:
+def _quantile(alpha: float, df: int) -> float:
+    """Student's t of a two-sided interval."""
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must lie strictly between 0 and 1, got {alpha}")
-    return alpha
-
-
-def _quantile(alpha: float, df: int) -> float:
-    return float(special.stdtrit(df, 1 - _level(alpha) / 2))
+    return float(scipy.stats.t.ppf(1 - alpha / 2, df))

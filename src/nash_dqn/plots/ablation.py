@@ -14,10 +14,11 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from pandas import DataFrame, Series
 
-from nash_dqn.evaluation.ablation import COLUMNS, FLOOR, SEED_COLUMNS
+from nash_dqn.evaluation.statistics import FLOOR
 from nash_dqn.plots.deviators import DEVIATORS
 from nash_dqn.plots.style import DIVERGED, SMALL, WIDTH_MM, compact, new_figure, style, title_panel
 from nash_dqn.plots.tables import only, require_columns
+from nash_dqn.studies.ablation import COLUMNS, SEED_COLUMNS
 
 __all__ = ["COLUMNS", "SEED_COLUMNS", "plot"]
 
@@ -54,8 +55,8 @@ def plot(ablation: DataFrame, seeds: DataFrame) -> Figure:
     hold one, and how many trainings diverged. Seeds below the floor of averages stand on it, as arrows.
 
     Args:
-        ablation: table of :func:`nash_dqn.evaluation.ablation.table`; one scenario.
-        seeds: table of :func:`nash_dqn.evaluation.ablation.by_seed`, from which it was made.
+        ablation: table of :func:`nash_dqn.studies.ablation.table`; one scenario.
+        seeds: table of :func:`nash_dqn.studies.ablation.by_seed`, from which it was made.
 
     Raises:
         ValueError: if a column is missing, a deviator unknown, or the two directions have not the same switches.

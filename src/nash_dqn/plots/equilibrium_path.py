@@ -78,7 +78,7 @@ def plot(equilibrium_path: DataFrame, *, ends: Mapping[str, float] = ENDS) -> Fi
     comes after is the other equilibrium, which meets the first there.
 
     Args:
-        equilibrium_path: the tables of :func:`nash_dqn.evaluation.equilibrium_path.follow`, one after another, with a
+        equilibrium_path: the tables of :func:`nash_dqn.studies.equilibrium_path.follow`, one after another, with a
             column policy (same, memory); of its columns policy, point, t, kappa (1/hour), sigma (per square-root
             hour), value (currency units) and smallest_singular are needed.
         ends: kappa of the first and the last scenario by the name to mark them with.

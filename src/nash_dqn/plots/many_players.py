@@ -51,7 +51,7 @@ def plot_cost(cost: Sequence[Mapping[str, Any]]) -> Figure:
     """Draw the time of an iteration of one training, and the number of parameters, against the number of agents.
 
     Args:
-        cost: with agents, parameters and median_ms, of :func:`nash_dqn.evaluation.many_players.training_cost`.
+        cost: with agents, parameters and median_ms, of :func:`nash_dqn.studies.many_players.training_cost`.
 
     Raises:
         ValueError: if there are fewer than two rows, or a key is missing.

@@ -13,10 +13,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 from pandas import DataFrame
 
-from nash_dqn.evaluation.ablation import FLOOR, geometric_mean
-from nash_dqn.evaluation.penalty_study import ALONG, GAINS
+from nash_dqn.evaluation.statistics import FLOOR, geometric_mean
 from nash_dqn.plots.style import DIVERGED, GREEN, PURPLE, SMALL, new_figure, scale_log, style, title_panel
 from nash_dqn.plots.tables import grid, only, require_columns, select
+from nash_dqn.studies.penalty_study import ALONG, GAINS
 
 TABLE = "penalty_study"
 COLUMNS = ("scenario", "recipe", "beta", "seed", "measure", "iteration", "value", "resets", "diverged")
@@ -35,7 +35,7 @@ def plot(penalty_study: DataFrame) -> Figure:
     Trainings that have diverged are counted above and in no average.
 
     Args:
-        penalty_study: columns :data:`COLUMNS` of :func:`nash_dqn.evaluation.penalty_study.table`, one scenario; two
+        penalty_study: columns :data:`COLUMNS` of :func:`nash_dqn.studies.penalty_study.table`, one scenario; two
             betas, each with the same seeds.
 
     Raises:

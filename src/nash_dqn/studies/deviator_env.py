@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from gymnasium.spaces import Box
 
-from nash_dqn.evaluation.rollout import joint_action, seats_of
+from nash_dqn.evaluation.rollout import Profile, check_seat
 from nash_dqn.games.base import Game, ObservationSpec, Shocks, State
 from nash_dqn.games.views import Stream, bounded_action
 from nash_dqn.policy import Policy
@@ -53,8 +53,7 @@ class DeviatorEnv(gymnasium.Env[Vector, Vector]):
     ) -> None:
         if len(policy.seeds) != 1:
             raise ValueError(f"policy has {len(policy.seeds)} members: allowed is one")
-        if not 0 <= seat < game.n_agents:
-            raise ValueError(f"seat = {seat}: the game has agents 0 to {game.n_agents - 1}")
+        check_seat(game, seat)
         if not 0 < action_bound < float("inf"):
             raise ValueError(f"action_bound = {action_bound!r}: allowed is a finite number > 0")
         self.game, self.seat, self.observation = game, seat, observation or policy.observation
@@ -63,7 +62,7 @@ class DeviatorEnv(gymnasium.Env[Vector, Vector]):
         bound = np.float32(action_bound)
         self.action_space = Box(-bound, bound, (game.action_dim,), dtype=np.float32)
         self._bound = action_bound
-        self._seats = seats_of([(policy, slice(None))], game.n_agents, 1)
+        self._profile = Profile(game, policy)
         self._stream = Stream("deviator_env")
         self._shocks: Shocks | None = None
         self._state: State | None = None
@@ -90,7 +89,7 @@ class DeviatorEnv(gymnasium.Env[Vector, Vector]):
         if self._state is None or self._state.step == self.game.n_steps:
             raise ValueError("step: no episode is under way; call reset first")
         own = bounded_action("action", action, self.game.action_dim, self._bound)
-        actions = joint_action(self.game, self._seats, self._state).clone()
+        actions = self._profile.act(self._state).clone()
         actions[..., self.seat, :] = own
         self._state, rewards = self.game.step(self._state, actions, self._shocks)
         done = self._state.step == self.game.n_steps

@@ -11,8 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from nash_dqn.evaluation import equilibrium_path
-from nash_dqn.evaluation.equilibrium_path import COLUMNS, PathSettings, SmoothedMarket, _Problem, follow
 from nash_dqn.evaluation.rollout import play
 from nash_dqn.games import lq
 from nash_dqn.games.base import ObservationSpec
@@ -21,6 +19,8 @@ from nash_dqn.games.market_lq import market_lq
 from nash_dqn.networks import MLP, ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
+from nash_dqn.studies import equilibrium_path
+from nash_dqn.studies.equilibrium_path import COLUMNS, PathSettings, SmoothedMarket, _Problem, follow
 
 SPEC, MEMORY = ObservationSpec(), ObservationSpec(own_flow=True)
 START = Market(
@@ -166,15 +166,6 @@ def test_a_lone_agents_path_is_that_of_the_exact_regulators(monkeypatch: pytest.
         assert row.condition >= 1
 
 
-def test_the_root_is_the_exact_regulator_coefficient_by_coefficient() -> None:
-    start, end = (dataclasses.replace(market, n_agents=1, gamma=1.0, initial_impact_sd=0.5) for market in (START, END))
-    problem = Expected(start, end, SPEC, WIDE)
-    theta, _ = regulator(start, WIDE.width)
-    assert float(problem.gradient(free(theta), 0.0).norm()) < 1e-8
-    root = problem.newton(problem.first(), 0.0)
-    torch.testing.assert_close(root, free(theta), rtol=1e-5, atol=1e-5)
-
-
 def test_agents_that_do_not_move_the_price_each_play_the_regulator() -> None:
     start, end = (dataclasses.replace(market, eta=0.0, gamma=0.0) for market in (START, END))
     problem = Expected(start, end, SPEC, SETTINGS)
@@ -184,20 +175,6 @@ def test_agents_that_do_not_move_the_price_each_play_the_regulator() -> None:
     row = problem.row(0, root, 0.0)
     assert row["value"] == pytest.approx(value, rel=1e-9)
     assert row["jacobian"] == pytest.approx(row["own_curvature"], rel=1e-4)
-
-
-def test_from_a_game_to_a_near_one_the_equilibrium_is_followed_to_the_end() -> None:
-    end = dataclasses.replace(START, kappa=0.49, sigma=0.098)
-    settings = dataclasses.replace(SETTINGS, paths=200, start_iterations=200)
-    table = follow(START, end, MEMORY, settings)
-    assert table["t"].iloc[-1] == 1.0
-    assert (table["residual"] < 1e-8).all()
-    assert (table["own_curvature"] < 0).all()
-    # The same equilibrium as solved for in the last game itself.
-    there = follow(end, START, MEMORY, dataclasses.replace(settings, points=1))
-    assert len(there) == 1
-    assert there["value"].iloc[0] == pytest.approx(table["value"].iloc[-1], rel=1e-6)
-    assert there["coefficients"].iloc[0] == pytest.approx(table["coefficients"].iloc[-1], rel=1e-6)
 
 
 # --- a fold that is known -----------------------------------------------------------------------------------
@@ -234,10 +211,6 @@ def test_the_path_gets_round_a_fold_and_is_left_beyond_it() -> None:
     np.testing.assert_allclose(table["jacobian"], -2 * (theta - 2))
     np.testing.assert_allclose(table["smallest_singular"], 2 * np.abs(theta - 2))
     np.testing.assert_allclose(table["condition"], 1.0)
-
-
-@pytest.mark.usefixtures("fold")
-def test_a_path_has_no_more_points_than_allowed() -> None:
     assert follow(START, END, SPEC, dataclasses.replace(SETTINGS, points=3))["point"].tolist() == [0, 1, 2]
 
 
@@ -263,8 +236,10 @@ def test_a_long_last_step_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_path_that_is_lost_is_reported(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     class Lost(Fold):
+        beyond = 0.1
+
         def value(self, own: Tensor, others: Tensor, t: float, normals: Tensor | None = None) -> Tensor:
-            return super().value(own, others, t) * (1.0 if t < 0.1 else math.nan)
+            return super().value(own, others, t) * (1.0 if t < self.beyond else math.nan)
 
     monkeypatch.setattr(equilibrium_path, "_Problem", Lost)
     with caplog.at_level(logging.WARNING):
@@ -272,26 +247,14 @@ def test_a_path_that_is_lost_is_reported(monkeypatch: pytest.MonkeyPatch, caplog
     assert 0.09 < table["t"].iloc[-1] < 0.1
     (record,) = caplog.records
     assert record.message.startswith(f"the path is lost at t = {table['t'].iloc[-1]:.4f}")
-
-
-def test_no_equilibrium_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Rootless(Fold):
-        def value(self, own: Tensor, others: Tensor, t: float, normals: Tensor | None = None) -> Tensor:
-            return super().value(own, others, t + 1)
-
-    monkeypatch.setattr(equilibrium_path, "_Problem", Rootless)
+    monkeypatch.setattr(Lost, "beyond", 0.0)
     with pytest.raises(ValueError, match="no equilibrium found at t = 0"):
         follow(START, END, SPEC, SETTINGS)
 
 
-@pytest.mark.parametrize("change", [{"b1": 0.2}, {"n_agents": 2}, {"initial_price_sd": None}])
-def test_games_that_differ_in_more_than_kappa_and_sigma(change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="differ in kappa and sigma alone"):
+@pytest.mark.parametrize("change", [{"b1": 0.2}, {"impact": "linear"}])
+def test_games_that_no_path_joins(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="games of square-root impact that differ in kappa and sigma alone"):
         follow(START, dataclasses.replace(END, **change), SPEC, SETTINGS)
-
-
-@pytest.mark.parametrize("impact", ["linear", "none"])
-def test_another_law_of_impact(impact: Any) -> None:
-    start, end = (dataclasses.replace(market, impact=impact) for market in (START, END))
-    with pytest.raises(ValueError, match="allowed are two games of square-root impact"):
-        follow(start, end, SPEC, SETTINGS)
+    with pytest.raises(ValueError, match="inventories = 'visible': allowed is 'private'"):
+        follow(START, END, ObservationSpec(inventories="visible"), SETTINGS)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Mapping, Sequence
+import timeit
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -63,23 +63,8 @@ def training_cost(markets: Sequence[Market], recipe: NashDQNRecipe, iterations: 
     rows = []
     for market in markets:
         trainer = Trainer(market, recipe, [0], torch.device("cpu"))
-        times = []
-        for _ in range(2 * iterations):
-            started = time.perf_counter()
-            trainer.iterate()
-            times.append(1e3 * (time.perf_counter() - started))
-        rows.append(
-            {
-                "agents": market.n_agents,
-                "parameters": _size(trainer.agent.weights()),
-                "median_ms": statistics.median(times[iterations:]),
-                "fastest_ms": min(times[iterations:]),
-                "peak_memory_mib": peak_memory(),
-            }
-        )
+        times = [1e3 * timeit.timeit(trainer.iterate, number=1) for _ in range(2 * iterations)][iterations:]
+        sizes = sum(tensor.numel() for tensor in trainer.agent.weights().values())
+        measured = {"median_ms": statistics.median(times), "fastest_ms": min(times), "peak_memory_mib": peak_memory()}
+        rows.append({"agents": market.n_agents, "parameters": sizes, **measured})
     return rows
-
-
-def _size(weights: Mapping[str, torch.Tensor]) -> int:
-    """Numbers in the weights of one member."""
-    return sum(tensor.numel() for tensor in weights.values())

@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from nash_dqn.evaluation.projection import (
+from nash_dqn.games.base import ObservationSpec
+from nash_dqn.games.lq import FloatArray, LinearPolicies, evaluate_policies, solve_nash, state_moments
+from nash_dqn.games.market import Market, MarketState
+from nash_dqn.games.market_lq import market_lq
+from nash_dqn.seeding import generator
+from nash_dqn.studies.projection import (
     COLUMNS,
+    Target,
     _value_and_gradient,
     deviation_gain,
     evaluate,
@@ -20,18 +26,13 @@ from nash_dqn.evaluation.projection import (
     projected,
     views,
 )
-from nash_dqn.games.base import ObservationSpec
-from nash_dqn.games.lq import FloatArray, LinearPolicies, evaluate_policies, solve_nash, state_moments
-from nash_dqn.games.market import Market, MarketState
-from nash_dqn.games.market_lq import market_lq
-from nash_dqn.seeding import generator
 
 MARKET = Market(
     n_agents=3, horizon=3.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05,
     b1=0.1, b2=0.2, b3=0.03, discount=0.9, impact="linear", price_floor=None,
 )  # fmt: skip
 MEMORY = ObservationSpec(own_flow=True)
-SPECS = [MEMORY, ObservationSpec(), ObservationSpec(price="S-Y", order_flow="others_mean", own_flow=True)]
+SPECS = [ObservationSpec(), ObservationSpec(price="S-Y", order_flow="others_mean", own_flow=True)]
 
 
 def gains_for(spec: ObservationSpec) -> FloatArray:
@@ -106,12 +107,12 @@ def test_gradient_by_finite_differences() -> None:
         assert slope[at] == pytest.approx((ahead - behind) / 2e-5, rel=1e-5, abs=1e-7)
 
 
-@pytest.mark.parametrize("exploration", [0.3, 2.0])
-def test_what_sees_everything_settles_at_the_exact_equilibrium(exploration: float) -> None:
+def test_what_sees_everything_settles_at_the_exact_equilibrium() -> None:
     """For a lone agent nothing is hidden: either target's fixed point is the optimal control, whatever the noise."""
     alone = replace(MARKET, n_agents=1)
     exact = solve_nash(market_lq(alone)).policies.gains[:, 0]
-    for target in ("nash", "reply"):
+    targets: list[tuple[Target, float]] = [("nash", 0.3), ("reply", 2.0)]
+    for target, exploration in targets:
         point = fixed_point(alone, MEMORY, target, exploration, 0.5, 200, 1e-9)
         assert point.converged
         # Total and own flow are the same for a lone agent, and worth nothing beside its inventory.

@@ -10,11 +10,11 @@ import pytest
 
 from nash_dqn.agents.nash_dqn import NashDQNRecipe
 from nash_dqn.config import general_settings, load_yaml
-from nash_dqn.evaluation.many_players import LIMIT_COLUMNS, limit, training_cost
 from nash_dqn.games.lq import LinearPolicies, evaluate_policies, exploitability, solve_nash
 from nash_dqn.games.market import Market
 from nash_dqn.games.market_lq import market_lq
 from nash_dqn.games.mean_field import joint_policies, mean_field_equilibrium, shared
+from nash_dqn.studies.many_players import LIMIT_COLUMNS, limit, training_cost
 
 CONFIG = load_yaml(Path(__file__).resolve().parents[2] / "config" / "config.yaml")
 MARKET = Market(**CONFIG["scenarios"]["lq_released"])

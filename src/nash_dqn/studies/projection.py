@@ -16,6 +16,8 @@ A policy that a round leaves as it is, is where training ends; what a deviator g
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -36,19 +38,7 @@ from nash_dqn.games.lq import (
 from nash_dqn.games.market import Market
 from nash_dqn.games.market_lq import market_lq
 
-__all__ = [
-    "COLUMNS",
-    "FixedPoint",
-    "Target",
-    "deviation_gain",
-    "evaluate",
-    "fixed_point",
-    "liquidation",
-    "market_with_flows",
-    "profile",
-    "projected",
-    "views",
-]
+__all__ = ["COLUMNS", "FixedPoint", "Target", "deviation_gain", "evaluate", "fixed_point", "projected"]
 
 Target = Literal["nash", "reply"]
 
@@ -242,16 +232,13 @@ def evaluate(
         deviator that sees as much, $; ``share`` = gain / abs(value). Empty: what does not converge.
     """
     game, seen = market_with_flows(market), views(market, spec)
-    rows: list[dict[str, Any]] = []
-    for target in get_args(Target):
-        for exploration in explorations:
-            point = fixed_point(market, spec, target, exploration, damping, iterations, tolerance)
-            row = {"target": target, "exploration": exploration}
-            row |= {"converged": point.converged, "iterations": point.iterations}
-            if point.converged:
-                gain, value = deviation_gain(game, seen, point.gains, exploration)
-                row |= {"value": value, "gain": gain, "share": gain / abs(value)}
-            rows.append(row)
+    rows: list[tuple[Any, ...]] = []
+    for target, exploration in itertools.product(get_args(Target), explorations):
+        point = fixed_point(market, spec, target, exploration, damping, iterations, tolerance)
+        gain = value = math.nan
+        if point.converged:
+            gain, value = deviation_gain(game, seen, point.gains, exploration)
+        rows.append((target, exploration, point.converged, point.iterations, value, gain, gain / abs(value)))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nash_dqn.evaluation.policy_grid import COLUMNS, DISTANCE_COLUMNS, Grid, distance, evaluate
+from nash_dqn.evaluation.policy_distance import COLUMNS, DISTANCE_COLUMNS, Grid, distance, evaluate
 from nash_dqn.evaluation.rollout import trajectory
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market
@@ -53,19 +53,20 @@ def test_rates_are_those_of_the_labelled_states(market: Market, linear: Linear) 
             assert table[rows]["rate"].to_numpy() == pytest.approx(expected[rows].to_numpy(), abs=1e-4)
 
 
-@pytest.mark.parametrize("feature", [3, 5])
-def test_no_order_has_flown(market: Market, linear: Linear, feature: int) -> None:
-    for flow in ("total", "others_mean"):
-        spec = ObservationSpec(order_flow=flow, own_flow=True)
-        weights = [0.0] * 6
-        weights[feature] = 1.0
-        assert (evaluate(market, [("x", linear([weights], spec=spec))], GRID)["rate"] == 0).all()
-
-
-def test_nobody_else_holds_anything(market: Market, linear: Linear) -> None:
-    # The sixth input of this policy is the mean of the others' inventories.
-    policy = linear([[0.0] * 5 + [1.0]], spec=ObservationSpec(inventories="visible"))
-    assert (evaluate(market, [("x", policy)], GRID)["rate"] == 0).all()
+@pytest.mark.parametrize(
+    ("feature", "spec"),
+    [
+        *((3, ObservationSpec(order_flow=flow, own_flow=True)) for flow in ("total", "others_mean")),
+        (5, ObservationSpec(own_flow=True)),
+        (5, ObservationSpec(inventories="visible")),  # the mean of the others' inventories
+    ],
+)
+def test_no_order_has_flown_and_nobody_else_holds_anything(
+    market: Market, linear: Linear, feature: int, spec: ObservationSpec
+) -> None:
+    weights = [0.0] * 6
+    weights[feature] = 1.0
+    assert (evaluate(market, [("x", linear([weights], spec=spec))], GRID)["rate"] == 0).all()
 
 
 def test_grid_from_its_configuration() -> None:
@@ -104,15 +105,6 @@ def test_distance_of_constant_policies(market: Market, linear: Linear) -> None:
     assert len(table) == 4 * 3
 
 
-def test_every_two_trainings_are_compared_once(market: Market, linear: Linear) -> None:
-    table = distance(market, ("a", linear(A)), ("b", linear(B, spec=CODE_SPEC)), GRID, 2, seed=1)
-    pairs = table.groupby(["policy_a", "policy_b"])[["seed_a", "seed_b"]].apply(
-        lambda rows: sorted(set(rows.itertuples(index=False, name=None)))
-    )
-    assert pairs["a", "b"] == [(1, 1), (2, 2), (3, 3)]
-    assert pairs["a", "a"] == pairs["b", "b"] == [(1, 2), (1, 3), (2, 3)]
-
-
 def test_grid_distance_is_that_of_the_table(market: Market, linear: Linear) -> None:
     a, b = linear(A), linear(B, spec=CODE_SPEC, algorithm="fictitious_play")
     rates = evaluate(market, [("x", a), ("x", b)], GRID)
@@ -140,53 +132,27 @@ def test_visited_states_are_those_of_the_named_policy(market: Market, linear: Li
         assert table.loc[states, own] == pytest.approx(float(np.sqrt(np.mean(np.square(rates)))), rel=1e-5)
 
 
-def test_distance_is_symmetric(market: Market, linear: Linear) -> None:
-    a, b = ("a", linear(A)), ("b", linear(B, spec=CODE_SPEC))
-    one, other = distance(market, a, b, GRID, 4, seed=1), distance(market, b, a, GRID, 4, seed=1)
-    one = one[one["policy_a"] == "a"][lambda t: t["policy_b"] == "b"].set_index(["seed_a", "states"])
-    other = other[other["policy_a"] == "b"][lambda t: t["policy_b"] == "a"].set_index(["seed_a", "states"])
-    for here, there in (("grid", "grid"), ("visited_a", "visited_b"), ("visited_b", "visited_a")):
-        for seed in (1, 2, 3):
-            assert one.loc[(seed, here), "rms"] == other.loc[(seed, there), "rms"]
-            assert one.loc[(seed, here), "rms_a"] == other.loc[(seed, there), "rms_b"]
-
-
-def test_policies_that_never_trade_have_no_relative_distance(market: Market, linear: Linear) -> None:
-    idle = linear([[0.0] * 5])
-    table = distance(market, ("a", idle), ("b", idle), GRID, 2, seed=1)
-    assert (table["rms"] == 0).all()
-    assert table["relative"].isna().all()
-
-
-def test_one_training_has_no_yardstick(market: Market, linear: Linear) -> None:
-    table = distance(market, ("a", linear(A[:1])), ("b", linear(A[1:2])), GRID, 2, seed=1)
-    pd.testing.assert_series_equal(table["policy_a"], pd.Series(["a"] * 3), check_names=False)
-    assert (table["policy_b"] == "b").all()
-
-
 def test_trainings_without_a_counterpart_do_not_count(market: Market, linear: Linear) -> None:
     a, b = linear(A), linear(B, spec=CODE_SPEC)
     table = distance(market, ("a", a), ("b", dataclasses.replace(b.select([2, 0]), seeds=[3, 1])), GRID, 2, seed=1)
     whole = distance(market, ("a", a), ("b", b), GRID, 2, seed=1)
     kept = whole[whole["seed_a"].isin([1, 3]) & whole["seed_b"].isin([1, 3])]
     pd.testing.assert_frame_equal(table, kept.reset_index(drop=True))
+    with pytest.raises(ValueError, match="seeds are 1, 2, 3 and 8, 9: at least one must be the same"):
+        distance(market, ("a", a), ("b", dataclasses.replace(a.select([0, 1]), seeds=[8, 9])), GRID, 2, seed=1)
+    with pytest.raises(ValueError, match="visited_episodes = 0"):
+        distance(market, ("a", a), ("b", b), GRID, 0, seed=1)
 
 
 def test_one_training_is_compared_with_all_and_has_no_spread(market: Market, linear: Linear) -> None:
-    a, b = linear(A), linear(B[:1], spec=CODE_SPEC)
-    table = distance(market, ("a", a), ("b", b), GRID, 2, seed=1)
-    pairs = list(
-        table[["policy_a", "policy_b", "seed_a", "seed_b"]].drop_duplicates().itertuples(index=False, name=None)
-    )
+    a, idle = linear(A), linear([[0.0] * 5])
+    table = distance(market, ("a", a), ("b", idle), GRID, 2, seed=1)
+    pairs = table[["policy_a", "policy_b", "seed_a", "seed_b"]].drop_duplicates().itertuples(index=False, name=None)
     within = [("a", "a", 1, 2), ("a", "a", 1, 3), ("a", "a", 2, 3)]
-    assert pairs == [("a", "b", 1, 1), ("a", "b", 2, 1), ("a", "b", 3, 1), *within]
-    alone = distance(market, ("a", a.member(1)), ("b", b), GRID, 2, seed=1)
+    assert list(pairs) == [("a", "b", 1, 1), ("a", "b", 2, 1), ("a", "b", 3, 1), *within]
+    alone = distance(market, ("a", a.member(1)), ("b", idle), GRID, 2, seed=1)
     second = table[(table["policy_b"] == "b") & (table["seed_a"] == 2)]
     np.testing.assert_allclose(second["rms"], alone["rms"], rtol=1e-5)
-
-
-def test_what_cannot_be_compared(market: Market, linear: Linear) -> None:
-    with pytest.raises(ValueError, match="seeds are 1, 2, 3 and 8, 9: at least one must be the same"):
-        distance(market, ("a", linear(A)), ("b", dataclasses.replace(linear(A[:2]), seeds=[8, 9])), GRID, 2, seed=1)
-    with pytest.raises(ValueError, match="visited_episodes = 0"):
-        distance(market, ("a", linear(A)), ("b", linear(A)), GRID, 0, seed=1)
+    # Policies that never trade have no relative distance.
+    still = distance(market, ("a", idle), ("b", idle), GRID, 2, seed=1)
+    assert (still["rms"] == 0).all() and still["relative"].isna().all()

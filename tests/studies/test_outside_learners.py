@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from nash_dqn.agents.fictitious_play import EpsilonGreedy, FictitiousPlayRecipe
-from nash_dqn.evaluation import outside_learners
 from nash_dqn.evaluation.best_response import BestResponseSettings
-from nash_dqn.evaluation.outside_learners import COLUMNS, OutsideSettings, compare, train
+from nash_dqn.evaluation.exploitability import BestResponseError, evaluate
 from nash_dqn.evaluation.rollout import play
 from nash_dqn.evaluation.statistics import mean_interval
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
+from nash_dqn.studies import outside_learners
+from nash_dqn.studies.outside_learners import COLUMNS, OutsideSettings, compare, ddpg_comparison, train
 
 Linear = Callable[..., Policy]
 
@@ -47,6 +49,95 @@ def rows_of(policy: Policy, rows: int = 20) -> Any:
     return act.act(seen)
 
 
+# --- DDPG -------------------------------------------------------------------------------------------
+
+LONGER = dataclasses.replace(RECIPE, actor_hidden=[16], critic_hidden=[16], first_epochs=300, opponents="average")
+SOME = BestResponseSettings(hidden=[8], iterations=150, episodes=16, learning_rate=0.05, restarts=2, seed=3)
+FEW = dataclasses.replace(SOME, iterations=10)
+TEXT = [[0.3, -1.0, 0.5, -0.7, -3.0], [-0.2, 0.4, 0.1, 0.3, -2.0]]
+
+
+@pytest.fixture
+def policy(linear: Linear) -> Policy:
+    return dataclasses.replace(linear(TEXT), meta={"recipe_name": "text"})
+
+
+def test_ddpg_beside_gradients(market: Market, linear: Linear, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against agents that drift, both find something, and DDPG less than gradients."""
+    spec = ObservationSpec(price="S-Y", order_flow="others_mean")
+    drifting = dataclasses.replace(linear([[0.0] * 5], [5.0], spec=spec), meta={"recipe_name": "drift"})
+    actors: list[Policy] = []
+    train_ddpg = outside_learners._train_ddpg
+
+    def spy(*args: Any) -> tuple[Policy, int]:
+        actor, transitions = train_ddpg(*args)
+        actors.append(actor)
+        return actor, transitions
+
+    monkeypatch.setattr(outside_learners, "_train_ddpg", spy)
+    settings = SOME
+    comparison = ddpg_comparison(market, drifting, LONGER, settings, 500, 200, 7)
+    table = comparison.table
+    assert tuple(table.columns) == outside_learners.LEARNER_COLUMNS
+    assert list(zip(table["learner"], table["deviator"], strict=True)) == [
+        ("ddpg", "same"),
+        ("gradient", "same"),
+        ("gradient", "memory"),
+    ]
+    assert (table["opponents"] == "nash_dqn/drift, seed 1").all()
+    assert table["transitions"].tolist() == [2 * 300 * 10 * 4, 2 * 150 * 16 * 4, 2 * 150 * 16 * 4]
+    assert len(comparison.wall_seconds) == 3
+    assert min(comparison.wall_seconds) > 0
+    assert table["low"][0] > 0
+    assert table["gain"][0] < table["gain"][1]
+    # DDPG's row is what its best actor on validation paths gains on the fresh ones, seeing what the policy sees.
+    (actor,) = actors
+    assert actor.observation == spec
+
+    def gains(name: str, paths: int) -> Tensor:
+        shocks = market.sample_shocks(paths, generator(7, "exploitability", name))
+        base = play(market, [(drifting, slice(None))], shocks)[..., 0].double()
+        return play(market, [(actor, [0]), (drifting, [1, 2])], shocks)[..., 0].double() - base
+
+    best = int(gains("validation", 200).mean(1).argmax())
+    expected = mean_interval(gains("paths", 500)[best].numpy())
+    assert tuple(table.loc[0, ["gain", "low", "high"]]) == pytest.approx(expected[:3], rel=1e-4)
+    # The gradient rows are those of the table of exploitabilities.
+    rows = evaluate(market, [drifting], settings, 500, 200, 7).query("player == '1'")
+    np.testing.assert_allclose(table.loc[1:, ["gain", "low", "high"]], rows[["gain", "low", "high"]], rtol=1e-4)
+
+
+def test_ddpg_trains_against_the_policy_itself(market: Market, linear: Linear, monkeypatch: pytest.MonkeyPatch) -> None:
+    played: list[Tensor] = []
+    update = outside_learners.Trainer.epoch
+
+    def spy(self: Any, fraction: float) -> Tensor:
+        play_once = self.agents[0].play
+
+        def keep(*args: Any) -> Any:
+            episodes = play_once(*args)
+            played.append(episodes.actions)
+            return episodes
+
+        monkeypatch.setattr(self.agents[0], "play", keep)
+        return update(self, fraction)
+
+    monkeypatch.setattr(outside_learners.Trainer, "epoch", spy)
+    recipe = dataclasses.replace(LONGER, first_epochs=1)
+    ddpg_comparison(market, linear([[0.0] * 5], [5.0]), recipe, FEW, 5, 5, 7, deviators=())
+    (actions,) = played
+    torch.testing.assert_close(actions[..., 1:, :], torch.full_like(actions[..., 1:, :], 5.0))
+    assert actions[..., 0, :].std() > 0
+
+
+def test_ddpg_that_is_not_finite_is_an_error_and_answers_one_policy(market: Market, policy: Policy) -> None:
+    with pytest.raises(ValueError, match="policy has 2 members: allowed is one"):
+        ddpg_comparison(market, policy, LONGER, FEW, 5, 5, 7)
+    recipe = dataclasses.replace(LONGER, first_epochs=20, learning_rate=1e20)
+    with pytest.raises(BestResponseError, match="DDPG's best response to nash_dqn/text, seed 1: none of 2 restarts"):
+        ddpg_comparison(market, policy.member(0), recipe, FEW, 5, 5, 7, deviators=())
+
+
 # --- what needs the library -------------------------------------------------------------------------
 
 
@@ -69,16 +160,6 @@ def test_a_row_for_each_learner_and_training(market: Market, drifting: Policy) -
     gain = play(market, [(response, [0]), (drifting, [1, 2])], shocks)[0, :, 0].double() - base
     row = table.query("learner == 'sb3_td3' and seed == 9")[["gain", "low", "high"]]
     np.testing.assert_allclose(row.to_numpy()[0], mean_interval(gain.numpy())[:3], rtol=1e-4)
-
-
-def test_the_library_finds_the_gain_of_trading_back(market: Market, drifting: Policy) -> None:
-    pytest.importorskip("stable_baselines3", reason="the optional extra [sb3]")
-    settings = dataclasses.replace(SETTINGS, transitions=1600)
-    response = train(market, drifting, "ddpg", settings, 5)
-    shocks = market.sample_shocks(200, generator(5, "exploitability", "paths"))
-    base = play(market, [(drifting, slice(None))], shocks)[0, :, 0]
-    gain = play(market, [(response, [0]), (drifting, [1, 2])], shocks)[0, :, 0] - base
-    assert mean_interval(gain.double().numpy())[1] > 0
 
 
 def test_the_same_seed_learns_the_same_and_leaves_global_generators_alone(market: Market, drifting: Policy) -> None:
@@ -119,23 +200,11 @@ def test_budgets_that_a_learner_cannot_meet(market: Market, drifting: Policy, mo
             compare(market, drifting, settings, RECIPE, GRADIENT, 50)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
-        ("transitions", 0, r"transitions: got 0, expected a whole number >= 1"),
-        ("trainings", 1.5, r"trainings: got 1.5, expected a whole number >= 1"),
-        ("environments", True, r"environments: got true, expected a whole number >= 1"),
-        ("action_bound", 0, r"action_bound: got 0, expected a number > 0"),
-        ("noise", float("nan"), r"noise: got .nan, expected a number >= 0"),
-    ],
-)
-def test_settings_out_of_range(name: str, value: object, message: str) -> None:
-    changed: dict[str, Any] = {name: value}
-    with pytest.raises(ValueError, match=f"^{message}"):
-        dataclasses.replace(SETTINGS, **changed)
-
-
-def test_no_two_trainings_share_an_environments_stream() -> None:
+def test_settings_are_in_range_and_no_two_trainings_share_an_environments_stream() -> None:
     seeds = dataclasses.replace(SETTINGS, trainings=3).seeds
     streams = [seed + k for seed in seeds for k in range(SETTINGS.environments)]
     assert len(set(streams)) == len(streams)
+    with pytest.raises(ValueError, match=r"^noise: got .nan, expected a number >= 0"):
+        dataclasses.replace(SETTINGS, noise=float("nan"))
+    with pytest.raises(ValueError, match="^environments: got true, expected a whole number >= 1"):
+        dataclasses.replace(SETTINGS, environments=True)

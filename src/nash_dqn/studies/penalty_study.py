@@ -8,18 +8,16 @@ logarithms. The unit of replication is the seed, which fixes a training's random
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from nash_dqn.evaluation import data_efficiency
-from nash_dqn.evaluation.ablation import FLOOR, geometric_mean
 from nash_dqn.evaluation.best_response import BestResponseSettings, DeviatorClass
-from nash_dqn.evaluation.histories import diverged_by, resets_by, window_before
-from nash_dqn.evaluation.statistics import mean_interval
+from nash_dqn.evaluation.beta_sweep import diverged_by, resets_by, window_before
+from nash_dqn.evaluation.statistics import FLOOR, geometric_mean, mean_interval
 from nash_dqn.games.base import Game
 from nash_dqn.policy import Policy
 
@@ -33,22 +31,9 @@ GAINS = ("exploitability", "returned_exploitability")
 """Measures that are gains of a deviator."""
 COLUMNS = ("recipe", "beta", "seed", "measure", "iteration", "value", "low", "high", "resets", "diverged")
 TEST_COLUMNS = (
-    *(
-        "recipe",
-        "measure",
-        "iteration",
-        "beta",
-        "other_beta",
-        "pairs",
-        "median",
-        "other_median",
-        "reset",
-        "other_reset",
-    ),
-    *("difference", "low", "high", "factor", "factor_low", "factor_high", "lower"),
+    *("recipe", "measure", "iteration", "beta", "other_beta", "pairs", "median", "other_median", "reset"),
+    *("other_reset", "difference", "low", "high", "factor", "factor_low", "factor_high", "lower"),
 )
-
-_NUMBERS = ("gain", "low", "high")
 
 
 class Studied(NamedTuple):
@@ -105,12 +90,8 @@ def along(
     for count, iteration in transitions.items():
         if count not in known and not all(diverged_by(member, iteration) for member in record["members"]):
             raise ValueError(f"snapshots: no policy of iteration {iteration} ({count} joint transitions)")
-    members = [k for k, count in enumerate(known) if count in transitions]
-    wanted = None
-    if snapshots is not None and members:
-        meta = {**snapshots.meta, "transitions": [known[k] for k in members]}
-        wanted = dataclasses.replace(snapshots.select(members), meta=meta)
-    return data_efficiency.evaluate(game, wanted, record, None, settings, DEVIATOR, paths, validation_paths, 1, seed)
+    counts = paths, validation_paths, 1, seed
+    return data_efficiency.evaluate(game, snapshots, record, None, settings, DEVIATOR, *counts, transitions)
 
 
 def _transitions(record: Mapping[str, Any], iteration: int) -> int:
@@ -137,48 +118,43 @@ def table(trainings: Sequence[Studied], iterations: Sequence[int], window: int) 
     Raises:
         ValueError: a history or measurement that lacks what a training that did not diverge has.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[tuple[Any, ...]] = []
     for training in trainings:
         for member in training.record["members"]:
-            rows += _rows(training, member, iterations, window)
+            history, *others = (
+                of[of["seed"] == member["seed"]] for of in (training.history, training.kept, training.returned)
+            )
+            of_seed = Studied(training.recipe, training.beta, history, training.record, *others)
+            for measure, iteration, diverged, numbers in _measured(of_seed, member, iterations, window):
+                names = training.recipe, training.beta, member["seed"]
+                if not diverged and not math.isfinite(numbers[0]):
+                    name = "recipe {}, beta {:g}, seed {}".format(*names)
+                    raise ValueError(f"{name}: no {measure} of iteration {iteration}, but the training did not diverge")
+                rows.append((*names, measure, iteration, *numbers, resets_by(history, iteration), diverged))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _rows(training: Studied, member: Mapping[str, Any], iterations: Sequence[int], window: int) -> list[dict[str, Any]]:
-    """Those of one seed."""
-    recipe = training.record["config"]["recipe"]
-    history, kept, returned = (
-        table[table["seed"] == member["seed"]] for table in (training.history, training.kept, training.returned)
-    )
-    rows: list[dict[str, Any]] = []
-
-    def add(measure: str, iteration: int, diverged: bool, found: Mapping[str, float]) -> None:
-        if not diverged and not math.isfinite(found["value"]):
-            name = f"recipe {training.recipe}, beta {training.beta:g}, seed {member['seed']}"
-            raise ValueError(f"{name}: no {measure} of iteration {iteration}, but the training did not diverge")
-        names = {"recipe": training.recipe, "beta": training.beta, "seed": member["seed"], "measure": measure}
-        until = {"iteration": iteration, "resets": resets_by(history, iteration), "diverged": diverged}
-        rows.append({**names, **found, **until})
-
+def _measured(
+    training: Studied, member: Mapping[str, Any], iterations: Sequence[int], window: int
+) -> Iterator[tuple[str, int, bool, tuple[float, ...]]]:
+    """Of one seed: measure, iteration, whether it had diverged, and value, low, high, nan where there are none."""
+    recipe, kept, returned = training.record["config"]["recipe"], training.kept, training.returned
     for end in range(window, int(recipe["iterations"]) + 1, window):
-        diverged = diverged_by(member, end)
-        means = dict.fromkeys(ALONG, math.nan)
+        means, diverged = dict.fromkeys(ALONG, math.nan), diverged_by(member, end)
         if not diverged:
-            means |= window_before(history, end, window, recipe["history_every"])[list(ALONG)].mean().to_dict()
-        for measure in ALONG:
-            add(measure, end, diverged, {"value": means[measure]})
+            means |= window_before(training.history, end, window, recipe["history_every"])[list(ALONG)].mean().to_dict()
+        for measure, value in means.items():
+            yield measure, end, diverged, (value, math.nan, math.nan)
     for iteration in iterations:
-        of_time = kept[kept["transitions"] == _transitions(training.record, iteration)]
-        add("exploitability", iteration, diverged_by(member, iteration), _gain(of_time))
+        found = kept[kept["transitions"] == _transitions(training.record, iteration)]
+        yield GAINS[0], iteration, diverged_by(member, iteration), _gain(found)
     counts = (returned["deviator"] == DEVIATOR) & (returned["player"].astype(str) == "1")
-    add("returned_exploitability", member["returned_iteration"], member["diverged"], _gain(returned[counts]))
-    return rows
+    yield GAINS[1], member["returned_iteration"], member["diverged"], _gain(returned[counts])
 
 
-def _gain(rows: pd.DataFrame) -> dict[str, float]:
-    """The gain and its interval of one row, nan where there is none."""
-    numbers = rows[list(_NUMBERS)].iloc[0] if len(rows) else [math.nan] * len(_NUMBERS)
-    return dict(zip(("value", "low", "high"), map(float, numbers), strict=True))
+def _gain(rows: pd.DataFrame) -> tuple[float, ...]:
+    """The gain and its interval of one row."""
+    return tuple(map(float, rows[["gain", "low", "high"]].iloc[0])) if len(rows) else (math.nan,) * 3
 
 
 def compare(found: pd.DataFrame, betas: Sequence[float], iterations: Sequence[int]) -> pd.DataFrame:
@@ -195,39 +171,32 @@ def compare(found: pd.DataFrame, betas: Sequence[float], iterations: Sequence[in
         ``difference``, value at ``beta`` less that at ``other_beta``, and the geometric mean ``factor`` of the former
         over the latter, each with its 95 % t interval over pairs, empty for fewer than two; and ``lower``, the beta of
         the lower values where the factor's interval excludes one. Gains below
-        :data:`nash_dqn.evaluation.ablation.FLOOR` count as that in factors.
+        :data:`nash_dqn.evaluation.statistics.FLOOR` count as that in factors.
     """
     first, second = betas
     rows = []
     for recipe, of_recipe in found.groupby("recipe", sort=False):
         for measure in (*ALONG, *GAINS):
             of_measure = of_recipe[of_recipe["measure"] == measure]
-            for iteration in (None,) if measure == "returned_exploitability" else iterations:
-                at = of_measure if iteration is None else of_measure[of_measure["iteration"] == iteration]
+            for iteration in (math.nan,) if measure == GAINS[1] else iterations:
+                at = of_measure if measure == GAINS[1] else of_measure[of_measure["iteration"] == iteration]
                 values, resets = (
                     at.pivot(index="seed", columns="beta", values=column).reindex(columns=[first, second])
                     for column in ("value", "resets")
                 )
-                values, reset = values.dropna(), resets > 0
-                numbers = (
-                    *(len(values), values[first].median(), values[second].median()),
-                    *(int(reset[first].sum()), int(reset[second].sum())),
-                )
-                names = (recipe, measure, math.nan if iteration is None else iteration, first, second)
-                rows.append((*names, *numbers, *_compared(values[first], values[second], betas)))
+                values = values.dropna()
+                numbers = len(values), *values.median(), *(resets > 0).sum()
+                rows.append((recipe, measure, iteration, first, second, *numbers, *_compared(values, betas)))
     return pd.DataFrame(rows, columns=list(TEST_COLUMNS)).astype({"iteration": "Int64"})
 
 
-def _compared(values: pd.Series, others: pd.Series, betas: Sequence[float]) -> tuple[float, ...]:
+def _compared(values: pd.DataFrame, betas: Sequence[float]) -> tuple[float, ...]:
     """Difference and factor with their intervals, and the beta with the lower values."""
-    differences = values - others
+    differences = values[betas[0]] - values[betas[1]]
     difference: tuple[float, ...] = float(differences.mean()), math.nan, math.nan
     if len(differences) > 1:
         difference = mean_interval(differences.to_numpy())[:3]
-    factor = geometric_mean((values.clip(lower=FLOOR) / others.clip(lower=FLOOR)).to_numpy())
-    lower = math.nan
-    if factor[2] < 1:
-        lower = betas[0]
-    elif factor[1] > 1:
-        lower = betas[1]
+    floored = values.clip(lower=FLOOR)
+    factor = geometric_mean((floored[betas[0]] / floored[betas[1]]).to_numpy())
+    lower = betas[0] if factor[2] < 1 else betas[1] if factor[1] > 1 else math.nan
     return (*difference, *factor, lower)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from nash_dqn.callable_policy import policy_of
-from nash_dqn.evaluation.deviator_env import DeviatorEnv
 from nash_dqn.evaluation.rollout import play
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.traders import Traders
 from nash_dqn.seeding import generator
+from nash_dqn.studies.deviator_env import DeviatorEnv
 
 VISIBLE = ObservationSpec(inventories="visible")
 GAME = Traders(sizes=(1, 2), horizon=2.0, n_steps=3, discount=(1.0, 1.0))

@@ -34,25 +34,17 @@ import torch
 from torch import Tensor
 
 from nash_dqn.agents.learner import half_cosine
+from nash_dqn.evaluation.rollout import steps
 from nash_dqn.games.base import ObservationSpec
-from nash_dqn.games.market import Market, Shocks
+from nash_dqn.games.market import Market, MarketState, Shocks
 from nash_dqn.seeding import generator
 from nash_dqn.settings.measures import PathSettings
 
 __all__ = ["COLUMNS", "PathSettings", "SmoothedMarket", "follow"]
 
 COLUMNS = (
-    "point",
-    "t",
-    "kappa",
-    "sigma",
-    "value",
-    "coefficients",
-    "residual",
-    "own_curvature",
-    "jacobian",
-    "smallest_singular",
-    "condition",
+    *("point", "t", "kappa", "sigma", "value", "coefficients", "residual", "own_curvature", "jacobian"),
+    *("smallest_singular", "condition"),
 )
 
 _TOLERANCE = 1e-8  # of |g|, shares of reward per unit of a coefficient
@@ -157,12 +149,15 @@ class _Problem:
         tables = []
         for theta in (own, others):
             tables.append(torch.zeros(self._free.shape, dtype=theta.dtype).masked_scatter(self._free, theta))
-        state, total = game.reset(shocks), torch.zeros_like(shocks.price)
-        for m in range(game.n_steps):
+
+        def act(state: MarketState) -> Tensor:
             features = game.observe(state, self._spec).own[..., 1:]
-            rates = torch.cat((features[:, :1] @ tables[0][m], features[:, 1:] @ tables[1][m]), -1)
-            state, rewards = game.step(state, rates.unsqueeze(-1), shocks)
-            total = torch.add(total, rewards[:, 0], alpha=game.discount**m)
+            rates = (features[:, :1] @ tables[0][state.step], features[:, 1:] @ tables[1][state.step])
+            return torch.cat(rates, -1).unsqueeze(-1)
+
+        total = torch.zeros_like(shocks.price)
+        for m, step in enumerate(steps(game, act, shocks)):
+            total = torch.add(total, step.rewards[:, 0], alpha=game.discount**m)
         return total.mean()
 
     def first(self) -> Tensor:
@@ -229,14 +224,14 @@ class _Problem:
         """The point of the path at that distance along the tangent and Newton's steps; None where they fail."""
         origin = torch.cat((theta, torch.tensor([t], dtype=theta.dtype)))
         point = origin + length * direction
-        for steps in range(_NEWTON_STEPS):
+        for done in range(_NEWTON_STEPS):
             here, at = point[:-1], point[-1].item()
             g, hessian, cross, _ = self.derivatives(here, at)
             excess = direction @ (point - origin) - length
             if not math.isfinite(g.norm()) or g.norm() > 10:
                 return None
             if g.norm() < _TOLERANCE:
-                return (here, at), steps
+                return (here, at), done
             top = torch.cat((hessian + cross, self.by_t(here, at)[:, None]), 1)
             try:
                 point = point - torch.linalg.solve(torch.cat((top, direction[None])), torch.cat((g, excess[None])))

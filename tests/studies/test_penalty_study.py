@@ -10,12 +10,11 @@ import pandas as pd
 import pytest
 
 from nash_dqn.evaluation import exploitability
-from nash_dqn.evaluation.ablation import FLOOR
 from nash_dqn.evaluation.best_response import BestResponseSettings
-from nash_dqn.evaluation.penalty_study import COLUMNS, TEST_COLUMNS, Studied, along, compare, table
-from nash_dqn.evaluation.statistics import mean_interval
+from nash_dqn.evaluation.statistics import FLOOR, mean_interval
 from nash_dqn.games.market import Market
 from nash_dqn.policy import Policy
+from nash_dqn.studies.penalty_study import COLUMNS, TEST_COLUMNS, Studied, along, compare, table
 
 LinearPolicy = Callable[..., Policy]
 SETTINGS = BestResponseSettings(hidden=(4,), iterations=3, episodes=8, learning_rate=0.05, restarts=1, seed=3)
@@ -166,39 +165,24 @@ def test_differences_and_factors_are_paired_by_seed() -> None:
     ends = [2 ** (-4 / 3), 2 ** (-4 / 3 - half), 2 ** (-4 / 3 + half)]
     assert row[["factor", "factor_low", "factor_high"]].tolist() == pytest.approx(ends, rel=1e-6)
     assert math.isnan(row["lower"])  # from 0.15 to 1.07
-
-
-@pytest.mark.parametrize(
-    ("values", "lower"),
-    [
-        ({0.0: [10.0, 11.0, 10.0], 100.0: [20.0, 21.0, 20.0]}, 0.0),
-        ({0.0: [30.0, 31.0, 30.0], 100.0: [20.0, 21.0, 20.0]}, 100.0),
-        # An explosion leaves the difference open, but not which is lower.
-        ({0.0: [1e3, 1e4, 1e5], 100.0: [20.0, 21.0, 20.0]}, 100.0),
-        ({0.0: [10.0], 100.0: [20.0]}, math.nan),
-    ],
-)
-def test_which_beta_is_lower(values: dict[float, list[float]], lower: float) -> None:
-    row = compared(values)
-    assert row["lower"] == pytest.approx(lower, nan_ok=True)
-    if values[0.0][0] == 1e3:
-        assert row["low"] < 0 < row["high"]
-    if len(values[0.0]) == 1:
-        assert row["difference"] == -10 and math.isnan(row["low"])
-
-
-def test_diverged_trainings_are_in_no_pair_and_tiny_gains_count_as_the_floor() -> None:
-    lost = compared({0.0: [10.0, math.nan, 12.0], 100.0: [20.0, 21.0, 20.0]})
+    lost = compared({0.0: [10.0, math.nan, 12.0], 100.0: [20.0, 21.0, 20.0]})  # a diverged training is in no pair
     assert (lost["pairs"], lost["median"], lost["other_median"]) == (2, 11.0, 20.0)
+    single = compared({0.0: [10.0], 100.0: [20.0]})
+    assert single["difference"] == -10 and math.isnan(single["low"]) and math.isnan(single["lower"])
+
+
+def test_which_beta_is_lower() -> None:
+    """An explosion leaves the difference open, but not which is lower; tiny gains count as the floor."""
+    assert compared({0.0: [10.0, 11.0, 10.0], 100.0: [20.0, 21.0, 20.0]})["lower"] == 0.0
+    explodes = compared({0.0: [1e3, 1e4, 1e5], 100.0: [20.0, 21.0, 20.0]})
+    assert explodes["low"] < 0 < explodes["high"] and explodes["lower"] == 100.0
     tiny = compared({0.0: [-1e-6, 0.0], 100.0: [0.1, 0.1]}, measure="exploitability")
     assert tiny["factor"] == pytest.approx(FLOOR / 0.1)
 
 
 def test_returned_policies_are_compared_whatever_their_iteration() -> None:
-    values = {0.0: [0.2, 0.2], 100.0: [0.1, 0.1]}
-    rows = studied(values, "returned_exploitability")
-    rows["iteration"] = range(len(rows))
-    found = compare(rows, [0.0, 100.0], [20])
+    rows = studied({0.0: [0.2, 0.2], 100.0: [0.1, 0.1]}, "returned_exploitability")
+    found = compare(rows.assign(iteration=range(len(rows))), [0.0, 100.0], [20])
     row = found[found["measure"] == "returned_exploitability"].iloc[0]
     assert pd.isna(row["iteration"]) and (row["pairs"], row["factor"]) == (2, pytest.approx(2.0))
     assert found[found["measure"] == "loss"]["pairs"].tolist() == [0]

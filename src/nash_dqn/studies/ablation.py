@@ -6,36 +6,20 @@ it helps. The unit of replication is the seed, which fixes a training's random n
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from nash_dqn.evaluation.statistics import mean_interval
+from nash_dqn.evaluation.statistics import FLOOR, geometric_mean
 
-__all__ = ["COLUMNS", "FLOOR", "SEED_COLUMNS", "by_seed", "geometric_mean", "table"]
-
-FLOOR = 1e-4
-"""Gains below it, which the measurement hardly tells from zero, count as this in averages: a logarithm must exist."""
+__all__ = ["COLUMNS", "SEED_COLUMNS", "by_seed", "table"]
 
 _NAMES = ("scenario", "setting", "base", "change", "kind")
 SEED_COLUMNS = (*_NAMES, "seed", "deviator", "gain", "low", "high", "value", "share", "diverged")
 COLUMNS = (
-    *_NAMES,
-    "deviator",
-    "seeds",
-    "diverged",
-    "gain",
-    "low",
-    "high",
-    "value",
-    "share",
-    "pairs",
-    "factor",
-    "factor_low",
-    "factor_high",
+    *(*_NAMES, "deviator", "seeds", "diverged", "gain", "low", "high", "value", "share"),
+    *("pairs", "factor", "factor_low", "factor_high"),
 )
 
 
@@ -75,30 +59,15 @@ def table(seeds: pd.DataFrame) -> pd.DataFrame:
         ``pairs`` of trainings with the same seed of which neither diverged. Empty: what too few trainings do not tell,
         and the base's own factor.
     """
-    rows = []
-    for key, group in seeds.groupby(["setting", "deviator"], sort=False):
-        gain = _gains(group)
-        first = group.iloc[0]
+    kept = seeds[~seeds["diverged"]]
+    gains = {key: of.set_index("seed")["gain"].clip(lower=FLOOR) for key, of in kept.groupby(["setting", "deviator"])}
+    none, rows = pd.Series(dtype=float), []
+    for (setting, deviator), group in seeds.groupby(["setting", "deviator"], sort=False):
+        first, gain = group.iloc[0], gains.get((setting, deviator), none)
+        base = none if first["kind"] == "base" else gains.get((first["base"], deviator), none)
+        factors = (gain / base).dropna().to_numpy()
         mean, low, high = geometric_mean(gain.to_numpy())
         value = float(group["value"].mean())
-        factors = np.empty(0)
-        if first["kind"] != "base":
-            base = _gains(seeds[(seeds["setting"] == first["base"]) & (seeds["deviator"] == key[1])])
-            factors = (gain / base).dropna().to_numpy()
         numbers = (len(group), int(group["diverged"].sum()), mean, low, high, value, mean / abs(value))
-        rows.append((*first[list(_NAMES)], key[1], *numbers, len(factors), *geometric_mean(factors)))
+        rows.append((*first[list(_NAMES)], deviator, *numbers, len(factors), *geometric_mean(factors)))
     return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def geometric_mean(values: np.ndarray) -> tuple[float, float, float]:
-    """Geometric mean of positive numbers ``[n]`` and its 95 % t interval; nan where there are too few for either."""
-    logs = np.log(values)
-    if len(logs) < 2:
-        return (float(values[0]) if len(values) else math.nan), math.nan, math.nan
-    interval = mean_interval(logs)
-    return math.exp(interval.mean), math.exp(interval.low), math.exp(interval.high)
-
-
-def _gains(rows: pd.DataFrame) -> pd.Series:
-    """Gain by seed of the trainings that did not diverge, from the floor up."""
-    return rows[~rows["diverged"]].set_index("seed")["gain"].clip(lower=FLOOR)

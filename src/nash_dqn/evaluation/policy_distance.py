@@ -11,16 +11,17 @@ visited states are free of that choice.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from nash_dqn.evaluation.rollout import trajectory
+from nash_dqn.evaluation.rollout import mean_squares, repeated, trajectory
+from nash_dqn.evaluation.statistics import tidy
 from nash_dqn.games.market import Market, MarketState
 from nash_dqn.pairing import member_pairs
 from nash_dqn.policy import Policy
@@ -62,21 +63,18 @@ class Grid:
         values = torch.linspace(axis["low"], axis["high"], axis["points"], dtype=torch.float64)
         return Grid(settings["prices"], settings["impacts"], values.tolist())
 
-    def points(self) -> Iterator[tuple[float, float, float]]:
-        """(impact, price, inventory) in the order in which states and rates are laid out."""
-        return itertools.product(self.impacts, self.prices, self.inventories)
-
     def states(self, game: Market) -> Iterator[MarketState]:
-        """The grid at each decision point, leaves ``[G]`` and ``[G, N]``.
+        """The grid at each decision point, leaves ``[1, G]`` and ``[1, G, N]``.
 
         Agent 1 holds the inventory in question and the others none, and everyone started with what they hold:
-        order flow, total, of the others and own, is zero.
+        order flow, total, of the others and own, is zero. The order is that of impacts, prices and inventories.
         """
-        impact, price, own = torch.tensor(list(self.points()), dtype=torch.float32).unbind(1)
+        points = list(itertools.product(self.impacts, self.prices, self.inventories))
+        impact, price, own = torch.tensor(points, dtype=torch.float32).unbind(1)
         inventory = torch.zeros(len(own), game.n_agents)
         inventory[:, 0] = own
         for step in range(game.n_steps):
-            yield MarketState(step, price, impact, inventory, inventory)
+            yield MarketState(step, *(leaf.unsqueeze(0) for leaf in (price, impact, inventory, inventory)))
 
 
 @torch.no_grad()
@@ -92,24 +90,15 @@ def evaluate(game: Market, policies: Sequence[tuple[str, Policy]], grid: Grid) -
         Table with :data:`COLUMNS`, a row per policy, seed and state: ``time`` in hours, ``inventory`` in
         shares, ``rate`` in shares/hour.
     """
-    impacts, prices, inventories = zip(*grid.points(), strict=True)
+    sizes = len(grid.impacts), len(grid.prices), len(grid.inventories)
+    values = {"impact": grid.impacts, "price": grid.prices, "inventory": grid.inventories}
     parts = []
     for recipe, policy in policies:
-        rates = torch.stack([rate[..., 0, 0] for rate in _on_grid(game, policy, grid)])  # [M, K, G]
-        for k, seed in enumerate(policy.seeds):
-            for step in range(game.n_steps):
-                part = {
-                    "algorithm": policy.algorithm,
-                    "recipe": recipe,
-                    "seed": seed,
-                    "impact": impacts,
-                    "price": prices,
-                    "time": step * game.dt,
-                    "inventory": inventories,
-                    "rate": rates[step, k].double().numpy(),
-                }
-                parts.append(pd.DataFrame(part, columns=list(COLUMNS)))
-    return pd.concat(parts, ignore_index=True)
+        rates = torch.stack([rate[..., 0, 0] for rate in _on_grid(game, policy, grid)], 1).double()  # [K, M, G]
+        times = [step * game.dt for step in range(game.n_steps)]
+        axes = {"algorithm": [policy.algorithm], "recipe": [recipe], "seed": policy.seeds, "time": times, **values}
+        parts.append(tidy(axes, rate=rates.unflatten(-1, sizes)))
+    return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
 
 
 @torch.no_grad()
@@ -150,50 +139,41 @@ def distance(
         if within:
             first, second = zip(*within, strict=True)
             pairs.append(((name, policy.select(first)), (name, policy.select(second))))
-    rows = [row for pair in pairs for row in _pair_rows(game, *pair, grid, visited_episodes, seed)]
-    return pd.DataFrame(rows, columns=list(DISTANCE_COLUMNS))
+    return pd.concat([_apart(game, *pair, grid, visited_episodes, seed) for pair in pairs], ignore_index=True)
 
 
-def _pair_rows(
+def _apart(
     game: Market, a: tuple[str, Policy], b: tuple[str, Policy], grid: Grid, episodes: int, seed: int
-) -> list[dict[str, Any]]:
+) -> pd.DataFrame:
     """Rows of member k of ``a`` against member k of ``b``, k = 1..K."""
     (name_a, policy_a), (name_b, policy_b) = a, b
-    squares = {
-        "grid": _mean_squares(
-            (rate_a[..., 0, :], rate_b[..., 0, :])
-            for rate_a, rate_b in zip(_on_grid(game, policy_a, grid), _on_grid(game, policy_b, grid), strict=True)
-        ),
-        "visited_a": _mean_squares(_on_visited(game, policy_a, policy_b, episodes, seed)),
-        "visited_b": _mean_squares((y, x) for x, y in _on_visited(game, policy_b, policy_a, episodes, seed)),
+    on_grid = ([rates[..., 0, :] for rates in _on_grid(game, policy, grid)] for policy in (policy_a, policy_b))
+    pairs = {
+        "grid": zip(*on_grid, strict=True),
+        "visited_a": _on_visited(game, policy_a, policy_b, episodes, seed),
+        "visited_b": ((y, x) for x, y in _on_visited(game, policy_b, policy_a, episodes, seed)),
     }
-    rows = []
-    for k, (seed_a, seed_b) in enumerate(zip(policy_a.seeds, policy_b.seeds, strict=True)):
-        for states, (of_difference, of_a, of_b) in squares.items():
-            size = math.sqrt((float(of_a[k]) + float(of_b[k])) / 2)
-            rms = math.sqrt(of_difference[k])
-            rows.append(
-                {
-                    "policy_a": name_a,
-                    "policy_b": name_b,
-                    "seed_a": seed_a,
-                    "seed_b": seed_b,
-                    "states": states,
-                    "rms": rms,
-                    "rms_a": math.sqrt(of_a[k]),
-                    "rms_b": math.sqrt(of_b[k]),
-                    "relative": rms / size if size else math.nan,
-                }
-            )
-    return rows
+    squares = torch.stack([mean_squares(rates).mean(0) for rates in pairs.values()], -1).numpy()  # [3, K, states]
+    size = np.sqrt((squares[1] + squares[2]) / 2)
+    apart, *of_each = np.sqrt(squares)
+    axes = {"k": range(len(policy_a.seeds)), "states": list(pairs)}
+    columns = dict(
+        zip(
+            ("rms", "rms_a", "rms_b", "relative"),
+            (apart, *of_each, apart / np.where(size > 0, size, np.nan)),
+            strict=True,
+        )
+    )
+    table = tidy(axes, policy_a=name_a, policy_b=name_b, **columns)
+    for column, policy in (("seed_a", policy_a), ("seed_b", policy_b)):
+        table[column] = table["k"].map(dict(enumerate(policy.seeds)))
+    return table[list(DISTANCE_COLUMNS)]
 
 
 def _on_grid(game: Market, policy: Policy, grid: Grid) -> Iterator[Tensor]:
     """Rates ``[K, G, N, 1]`` on the grid at each decision point."""
-    members = len(policy.seeds)
     for state in grid.states(game):
-        step, *leaves = state
-        yield policy.act(game, MarketState(step, *(leaf.expand(members, *leaf.shape) for leaf in leaves)))
+        yield policy.act(game, repeated(state, len(policy.seeds)))
 
 
 def _on_visited(
@@ -201,15 +181,5 @@ def _on_visited(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Rates ``[K, E, N, 1]`` of both policies at each decision point of episodes played by ``player``."""
     shocks = game.sample_shocks(episodes, generator(seed, "visited"))
-    for transition in trajectory(game, [(player, slice(None))], shocks):
+    for transition in trajectory(game, player, shocks):
         yield transition.actions, other.act(game, transition.state)
-
-
-def _mean_squares(rates: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean squares ``[K]`` of a - b, a and b over all but members; terms of equal size ``[K, ...]``."""
-    means = [
-        torch.stack([x.double().square().flatten(1).mean(1) for x in (rate_a - rate_b, rate_a, rate_b)])
-        for rate_a, rate_b in rates
-    ]
-    of_difference, of_a, of_b = torch.stack(means).mean(0)
-    return of_difference, of_a, of_b

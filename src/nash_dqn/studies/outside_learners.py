@@ -1,0 +1,253 @@
+"""Best responses by other learners beside those by gradients: same opponents, same paths, and the data each used.
+
+DDPG is Algorithm 2's own. DDPG and TD3 of Stable-Baselines3 (A. Raffin et al., Journal of Machine Learning Research
+22(268), 2021) come as they are: networks, batch size, learning rates and the rest are that library's defaults. Said are
+only the budget, the number of environments, the largest action, the noise, which the library leaves to its user, and
+the game's own discount.
+
+These two need the optional extra ``sb3``. That library seeds the global generators of Python, NumPy and torch; here
+they are put back as they were when a training is over. Random streams of a training: the library's own of its seed, and
+(seed, ``deviator_env``) of its first environment, (seed + 1, ``deviator_env``) of the next and so on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe, Trainer
+from nash_dqn.callable_policy import policy_of
+from nash_dqn.evaluation.best_response import BestResponseSettings, DeviatorClass
+from nash_dqn.evaluation.best_response import train as train_by_gradients
+from nash_dqn.evaluation.exploitability import best_found, best_restarts, gain_interval, name_of
+from nash_dqn.evaluation.rollout import play
+from nash_dqn.evaluation.statistics import mean_interval
+from nash_dqn.games.base import Game, Shocks, discounts
+from nash_dqn.games.market import Market
+from nash_dqn.policy import Policy
+from nash_dqn.seeding import generator
+from nash_dqn.settings.measures import OutsideLearner, OutsideSettings
+
+__all__ = ["COLUMNS", "LEARNER_COLUMNS", "LearnerComparison", "OutsideSettings", "compare", "ddpg_comparison", "train"]
+
+LEARNER_COLUMNS = ("learner", "deviator", "opponents", "transitions", "gain", "low", "high")
+COLUMNS = ("learner", "seed", *LEARNER_COLUMNS[1:])
+
+
+class LearnerComparison(NamedTuple):
+    """Ways to find a best response to the same opponents.
+
+    Attributes:
+        table: a row for each.
+        wall_seconds: of each row's training; apart from the table, which is the same on every machine.
+    """
+
+    table: pd.DataFrame
+    wall_seconds: list[float]
+
+
+def ddpg_comparison(
+    game: Market,
+    policy: Policy,
+    recipe: FictitiousPlayRecipe,
+    settings: BestResponseSettings,
+    paths: int,
+    validation_paths: int,
+    seed: int,
+    deviators: Sequence[DeviatorClass] = ("same", "memory"),
+) -> LearnerComparison:
+    """DDPG's best response to a policy beside those by gradients: same opponents, same measurement.
+
+    DDPG trains as in Algorithm 2: agent 0 for the recipe's ``first_epochs``, seeing what the policy sees; meanwhile
+    the opponents' actions are clipped to the recipe's bound. Either learner has ``settings.restarts`` trainings, of
+    which the best on validation paths is measured.
+
+    Args:
+        game: the game.
+        policy: of one member; the opponents, and what agent 0 gains over.
+        recipe: of DDPG.
+        settings: of the gradient learner; DDPG's seeds are its ``seed`` and those after.
+        paths: fresh paths on which gains are measured, in seat 0.
+        validation_paths: paths on which the best restart is chosen.
+        seed: of both, the streams of :func:`nash_dqn.evaluation.exploitability.evaluate`.
+        deviators: classes of the gradient learner; DDPG's is ``same``.
+
+    Returns:
+        Its table has :data:`LEARNER_COLUMNS`, a row for DDPG and one per class: ``transitions`` are joint ones, of all
+        restarts; the mean ``gain`` of total reward (1) with its 95 % interval. DDPG may lose; the gradient learner may
+        not.
+
+    Raises:
+        BestResponseError: a gradient deviator loses, or no restart of a learner stayed finite.
+        ValueError: the policy has not one member.
+    """
+    if len(policy.seeds) != 1:
+        raise ValueError(f"policy has {len(policy.seeds)} members: allowed is one")
+    opponents = name_of(policy, 0)
+    started = time.perf_counter()
+    actor, transitions = _train_ddpg(game, policy, recipe, settings)
+    seconds = [time.perf_counter() - started]
+    validation, fresh = (
+        _gain(game, policy, actor, game.sample_shocks(count, generator(seed, "exploitability", name)))
+        for name, count in (("validation", validation_paths), ("paths", paths))
+    )
+    (best,) = best_restarts(validation.mean(-1)[None], [f"DDPG's best response to {opponents}"])
+    rows = [("ddpg", "same", opponents, transitions, *mean_interval(fresh[best].numpy())[:3])]
+    for deviator in deviators:
+        started = time.perf_counter()
+        response = train_by_gradients(game, policy, deviator, settings)
+        seconds.append(time.perf_counter() - started)
+        name = f"best response ({deviator})"
+        found = best_found(game, policy, response, paths, validation_paths, seed, name)
+        interval = gain_interval(found.gain[0, 0], found.value[0, 0], f"{opponents}, deviator {deviator}, player 1")
+        transitions = settings.restarts * settings.iterations * settings.episodes * game.n_steps
+        rows.append(("gradient", deviator, opponents, transitions, *interval[:3]))
+    return LearnerComparison(pd.DataFrame(rows, columns=list(LEARNER_COLUMNS)), seconds)
+
+
+def train(game: Game, policy: Policy, learner: OutsideLearner, settings: OutsideSettings, seed: int) -> Policy:
+    """What Stable-Baselines3 learns as agent 0 while all others follow the policy, of one member; it sees what they do.
+
+    The same seed gives the same policy on one type of machine with one torch thread.
+
+    Raises:
+        ModuleNotFoundError: the extra ``sb3`` is not installed.
+        ValueError: the policy has not one member, or ``environments`` does not divide ``transitions``.
+    """
+    stable_baselines3 = _stable_baselines3()
+    from stable_baselines3.common.noise import NormalActionNoise
+    from stable_baselines3.common.vec_env import DummyVecEnv
+
+    from nash_dqn.studies.deviator_env import DeviatorEnv
+
+    _quotient("transitions", settings.transitions, "environments", settings.environments)
+
+    def environment() -> DeviatorEnv:
+        return DeviatorEnv(game, policy, action_bound=settings.action_bound)
+
+    spread = np.full(game.action_dim, settings.noise / settings.action_bound)
+    with _global_generators_kept():
+        model = {"ddpg": stable_baselines3.DDPG, "td3": stable_baselines3.TD3}[learner](
+            "MlpPolicy",
+            DummyVecEnv([environment] * settings.environments),
+            gamma=discounts(game)[0],
+            action_noise=NormalActionNoise(np.zeros_like(spread), spread),
+            seed=seed,
+            device="cpu",
+        )
+        model.learn(settings.transitions)
+    return policy_of(lambda rows: model.predict(rows, deterministic=True)[0], policy.observation, f"sb3_{learner}")
+
+
+def compare(
+    game: Market,
+    policy: Policy,
+    settings: OutsideSettings,
+    recipe: FictitiousPlayRecipe,
+    gradient: BestResponseSettings,
+    paths: int,
+    deviators: Sequence[DeviatorClass] = ("same", "memory"),
+) -> LearnerComparison:
+    """Best responses of Stable-Baselines3's learners, our DDPG and gradients to a policy, training by training.
+
+    Args:
+        game: the game.
+        policy: of one member; the opponents, and what agent 0 gains over.
+        settings: of the trainings, and of Stable-Baselines3's learners.
+        recipe: of our DDPG, but for the number of epochs, which follows from the budget.
+        gradient: of the gradient learner, but for iterations, restarts and seed, which follow from ``settings``.
+        paths: fresh paths on which gains are measured, those of :func:`nash_dqn.evaluation.exploitability.evaluate`
+            at ``settings.seed``, the same for all.
+        deviators: classes of the gradient learner; all others' is ``same``.
+
+    Returns:
+        Its table has :data:`COLUMNS` and a row per learner, class and training: ``transitions`` are those of the
+        training, joint ones; the mean ``gain`` of total reward (1) with its 95 % interval over paths.
+
+    Raises:
+        BestResponseError: a gradient deviator loses, or a training of our DDPG is not finite.
+        ModuleNotFoundError: the extra ``sb3`` is not installed.
+        ValueError: the policy has not one member, or the budget is no whole number of a learner's updates.
+    """
+    _stable_baselines3()  # before anything takes time
+    budget, at_once = settings.transitions, {"epochs": recipe.episodes_per_epoch, "iterations": gradient.episodes}
+    epochs, iterations = (
+        _quotient("transitions", budget, f"the transitions of our learners' {name}", episodes * game.n_steps)
+        for name, episodes in at_once.items()
+    )
+    recipe = dataclasses.replace(recipe, first_epochs=epochs)
+    tables: list[pd.DataFrame] = []
+    seconds: list[float] = []
+    shocks = game.sample_shocks(paths, generator(settings.seed, "exploitability", "paths"))
+    for seed in settings.seeds:
+        one = dataclasses.replace(gradient, iterations=iterations, restarts=1, seed=seed)
+        # With one restart there is none to choose: two validation paths are the fewest allowed.
+        ours = ddpg_comparison(game, policy, recipe, one, paths, 2, settings.seed, deviators)
+        rows: list[tuple[Any, ...]] = []
+        seconds += ours.wall_seconds
+        for learner in settings.learners:
+            started = time.perf_counter()
+            response = train(game, policy, learner, settings, seed)
+            seconds.append(time.perf_counter() - started)
+            interval = mean_interval(_gain(game, policy, response, shocks)[0].numpy())
+            rows.append((response.algorithm, "same", name_of(policy, 0), budget, *interval[:3]))
+        tables += [of.assign(seed=seed) for of in (ours.table, pd.DataFrame(rows, columns=list(LEARNER_COLUMNS)))]
+    return LearnerComparison(pd.concat(tables, ignore_index=True)[list(COLUMNS)], seconds)
+
+
+def _train_ddpg(
+    game: Market, policy: Policy, recipe: FictitiousPlayRecipe, settings: BestResponseSettings
+) -> tuple[Policy, int]:
+    """Actors of all restarts and the transitions they used."""
+    restarts = settings.restarts
+    recipe = dataclasses.replace(recipe, observation=policy.observation, opponents="last")
+    seeds = list(range(settings.seed, settings.seed + restarts))
+    trainer = Trainer(game, recipe, seeds, torch.device("cpu"))
+    trainer.past.append(policy.select([0] * restarts).network)
+    for epoch in range(recipe.first_epochs):
+        trainer.epoch(epoch / recipe.first_epochs)
+    actor = Policy(trainer.policy, policy.observation, seeds, "ddpg", recipe.action_bound)
+    return actor, restarts * trainer.transitions
+
+
+def _gain(game: Market, policy: Policy, deviation: Policy, shocks: Shocks) -> Tensor:
+    """What agent 0 gains ``[K, E]`` by following the K members of another policy, double precision."""
+    deviated = play(game, [(deviation, [0]), (policy, slice(1, None))], shocks)[..., 0]
+    return deviated.double() - play(game, policy, shocks)[..., 0].double()
+
+
+def _quotient(name: str, value: int, of: str, divisor: int) -> int:
+    if value % divisor:
+        raise ValueError(f"{name} = {value}: allowed is a multiple of {of} ({divisor})")
+    return value // divisor
+
+
+def _stable_baselines3() -> Any:
+    """The library, or one line that says how to get it."""
+    try:
+        import stable_baselines3
+    except ModuleNotFoundError as error:
+        get = "the optional extra [sb3] brings it: pip install -e '.[sb3]' -c constraints.txt"
+        raise ModuleNotFoundError(f"{error.name} is not installed; {get}", name=error.name) from None
+    return stable_baselines3
+
+
+@contextmanager
+def _global_generators_kept() -> Iterator[None]:
+    """Put the global generators back as they were, whatever is drawn from them or seeded in between."""
+    ours, numpys = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(ours)
+        np.random.set_state(numpys)  # noqa: NPY002
