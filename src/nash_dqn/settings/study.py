@@ -145,14 +145,23 @@ def validate(config: object) -> dict[str, Any]:
         ConfigError: at the first problem found: unknown keys come first, then missing ones, then values.
     """
     study: Study = validated(Study, with_bases(config) if isinstance(config, dict) else config)
-    complete = study.model_dump()
-    for entry in complete["games"].values():
-        entry["settings"] = dict(sorted(entry["settings"].items()))
+    complete: dict[str, Any] = _plain(study.model_dump())
+    for name, entry in complete["games"].items():  # of classes that are not known here
+        entry["settings"] = dict(sorted(study.games[name].settings.items()))
     _check_references(complete)
     _check_agreement(complete)
     _check_ablation(complete)
     _check_general(complete)
     return complete
+
+
+def _plain(value: Any) -> Any:
+    """The same with whole numbers without a decimal point, as people write them and tables have them."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 # ------------------------------------------------------------------------------------------ names that refer to others
@@ -375,6 +384,6 @@ def recipe_of(algorithm: str, values: Mapping[str, Any], at: Path) -> dict[str, 
         ConfigError: it is no recipe.
     """
     kind = {"nash_dqn": NashDQNPolicy, "fictitious_play": FictitiousPlayPolicy}[algorithm]
-    recipe = dataclasses.asdict(validated(kind, values, at))
+    recipe: dict[str, Any] = _plain(dataclasses.asdict(validated(kind, values, at)))
     del recipe["seeds"]  # who is trained, not how
     return recipe
