@@ -78,7 +78,8 @@ def _claim(text: str) -> Callable[[Callable[..., Iterable[_Row]]], Callable[...,
     """Make a function, whose docstring is the rule and which yields a claim's rows, list them with the claim's text."""
 
     def decorate(judge: Callable[..., Iterable[_Row]]) -> Callable[..., list[tuple[str, _Row]]]:
-        RULES[text] = inspect.getdoc(judge) or ""
+        if judge.__doc__:
+            RULES[text] = inspect.cleandoc(judge.__doc__)
         return lambda *tables: [(text, row) for row in judge(*tables)]
 
     return decorate
