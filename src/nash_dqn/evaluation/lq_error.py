@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from nash_dqn.evaluation.rollout import repeated, sound_weights, trajectory
-from nash_dqn.games.base import LinearQuadratic, Shocks
+from nash_dqn.games.base import Game, Shocks
 from nash_dqn.games.lq import NoEquilibriumError, solve_nash
 from nash_dqn.games.market import Market
 from nash_dqn.games.mean_field import symmetric_equilibrium, symmetric_profile
@@ -52,7 +52,7 @@ Act = Callable[[Any], Tensor]
 
 @torch.no_grad()
 def evaluate(
-    game: LinearQuadratic,
+    game: Game,
     policies: Sequence[tuple[str, Policy]],
     episodes: int,
     seed: int,
@@ -111,7 +111,7 @@ def evaluate(
 
 def by_group(
     measure: Callable[..., pd.DataFrame],
-    game: LinearQuadratic,
+    game: Game,
     policies: Sequence[tuple[str, Policy]],
     episodes: int,
     seed: int,
@@ -132,7 +132,7 @@ def by_group(
 
 @torch.no_grad()
 def scatter(
-    game: LinearQuadratic,
+    game: Game,
     policies: Sequence[tuple[str, Policy]],
     episodes: int,
     seed: int,
@@ -180,11 +180,11 @@ def scatter(
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(SCATTER_COLUMNS))
 
 
-def _slice(game: LinearQuadratic, agents: range | None) -> slice:
+def _slice(game: Game, agents: range | None) -> slice:
     return slice(0, game.n_agents) if agents is None else slice(agents.start, agents.stop)
 
 
-def _exact_actions(game: LinearQuadratic) -> Act:
+def _exact_actions(game: Game) -> Act:
     """The equilibrium's joint action ``[..., N, d]``, float64, in states of any type.
 
     That of the market, in which all are alike, takes memory in proportion to N, matrices of all states its cube.
@@ -204,14 +204,14 @@ def _exact_actions(game: LinearQuadratic) -> Act:
     )
 
 
-def _shocks(game: LinearQuadratic, episodes: int, seed: int) -> Shocks:
+def _shocks(game: Game, episodes: int, seed: int) -> Shocks:
     if episodes < 1:
         raise ValueError(f"episodes = {episodes}: at least 1 is needed")
     return game.sample_shocks(episodes, generator(seed, "lq_error"))
 
 
 def _visited(
-    game: LinearQuadratic, policy: Policy, exact: Act, shocks: Shocks, visited_by: str
+    game: Game, policy: Policy, exact: Act, shocks: Shocks, visited_by: str
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Learned and exact actions at each step, float64: ``[K, E, N, d]`` both, or the exact ones ``[1, E, N, d]``."""
     if visited_by == "learned":
