@@ -53,11 +53,11 @@ example:
       --time 2.5 --price 10.2 --inventory 4
 """
 _CHECK = """\
-A game is written twice, as a simulator and as matrices (as_lq). Both are compared
-step by step in 20,000 episodes with random actions: transitions and rewards
-without noise to round-off, noise and start in standard errors, of which 6 are
-taken for a difference. Then the equilibrium: it exists, nobody gains by leaving
-it, and agents of a group are worth the same. Exit status 1: something differs.
+Episodes of random actions are played together and alone. The game is derived in
+matrices from its simulator, if it is linear-quadratic. Then its equilibrium: it
+exists, nobody gains by leaving it, agents of a group are worth the same in it, and
+20,000 simulated episodes pay its value, to 6 standard errors. Exit status 1:
+something is wrong.
 
 examples:
   nash-dqn check traders.Traders

@@ -15,7 +15,6 @@ from nash_dqn.agents.learner import Learner
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.lq import solve_nash
 from nash_dqn.games.market import Market, MarketState, Shocks
-from nash_dqn.games.market_lq import market_lq
 from nash_dqn.networks import Network, ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
@@ -429,7 +428,7 @@ def test_finds_the_optimum_of_a_lone_trader() -> None:
     result = train(game, made, seeds)
     network = ObservationNetwork.from_state_dict(result.tensors, "actor")
     policy = Policy(network, ObservationSpec(), seeds, "fictitious_play", 5.0)
-    problem = market_lq(game)
+    problem = game.as_lq()
     solution = solve_nash(problem)
     shocks = game.sample_shocks(5000, generator(99, "test_ddpg"))
 
@@ -443,7 +442,7 @@ def test_finds_the_optimum_of_a_lone_trader() -> None:
 
     def optimal(m: int, state: MarketState) -> Tensor:
         gains = torch.from_numpy(solution.policies.gains[m]).float()
-        return -(game.state_vector(state) @ gains.T).unsqueeze(-1)
+        return -(game.state_vector(state).float() @ gains.T).unsqueeze(-1)
 
     best = discounted(optimal, 1)
     exact = solution.values.expected(problem.initial_mean, problem.initial_covariance)[0]

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 import torch
 from torch import Generator, Tensor
@@ -14,8 +13,7 @@ from nash_dqn.agents.episodes import bootstrap
 from nash_dqn.agents.nash_dqn import NashDQN, NashDQNRecipe, bellman_residuals, train
 from nash_dqn.artifacts import write_tensors
 from nash_dqn.evaluation import lq_error
-from nash_dqn.games.base import Observation, ObservationSpec
-from nash_dqn.games.lq import LQGame, LQStep
+from nash_dqn.games.base import Game, Observation, ObservationSpec
 from nash_dqn.grouped_networks import GroupedNetwork
 from nash_dqn.policy import Policy, load_policy, mu_network
 from nash_dqn.seeding import generator
@@ -50,7 +48,7 @@ class Positions(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Crowd:
+class Crowd(Game):
     """Agents that dislike being far from the origin and moving along with others; plane positions x' = x + u.
 
     r_i = -a_i |x_i'|^2 - |u_i|^2 - c_i u_i . J sum_{j != i} u_j, J a quarter turn plus 1/2: everything differs between
@@ -97,27 +95,6 @@ class Crowd:
 
     def excursion(self, state: Positions, normals: Tensor, sd: float | None = None) -> Tensor:
         return (1.0 if sd is None else sd) * normals - state.positions
-
-    def as_lq(self) -> LQGame:
-        """Matrices from the derivatives of a step, which has no linear and constant terms."""
-
-        def rewards(y: Tensor) -> Tensor:
-            positions, actions = y.view(2, 3, 2)
-            return self.step(Positions(0, positions), actions, Start(positions))[1]
-
-        reward = np.zeros((3, 13, 13))
-        at = np.r_[0:6, 7:13]  # the constant stands at 6
-        zero = torch.zeros(12, dtype=torch.float64)
-        for i in range(3):
-            bent = torch.autograd.functional.hessian(lambda y, i=i: rewards(y)[i], zero)
-            reward[i][np.ix_(at, at)] = bent.numpy() / 2
-        step = LQStep(np.eye(6), np.eye(6), np.zeros(6), np.zeros((6, 0)), reward)
-        discount = np.array([self.discount[0], self.discount[1], self.discount[1]])
-        terminal = np.zeros((3, 7, 7))
-        return LQGame((2, 2, 2), (step,) * self.n_steps, terminal, discount, np.zeros(6), np.eye(6))
-
-    def state_vector(self, state: Positions) -> Tensor:
-        return state.positions.flatten(-2)
 
 
 GAME = Crowd()

@@ -33,7 +33,6 @@ from nash_dqn.artifacts import write_training
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.lq import solve_nash
 from nash_dqn.games.market import Market, MarketState, Shocks
-from nash_dqn.games.market_lq import market_lq
 from nash_dqn.networks import Network, ObservationNetwork
 from nash_dqn.policy import Policy, describe, load_policy, mu_network
 from nash_dqn.seeding import generator
@@ -1101,9 +1100,9 @@ def test_learns_the_equilibrium_of_a_one_shot_game_with_visible_inventories() ->
     pull = -price + impact * (math.exp(-0.7) - 1)
     total = (3 * pull - (2 - c) * held.sum(-1, keepdim=True)) / (growth - 2 * c)
     exact = (pull + c * total - (2 - c) * held) / (growth + c)
-    gains = torch.from_numpy(solve_nash(market_lq(game)).policies.gains[0]).float()
+    gains = torch.from_numpy(solve_nash(game.as_lq()).policies.gains[0]).float()
     state = game.reset(game.sample_shocks(2000, generator(99, "test_nash_dqn")))
-    torch.testing.assert_close(-game.state_vector(state) @ gains.T, exact, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(-game.state_vector(state).float() @ gains.T, exact, rtol=1e-4, atol=1e-4)
     assert max(relative_error(rates, exact)) < 0.04
     private = -(2 - c) / growth * held + pull / (growth - 2 * c)
     assert min(relative_error(rates, private)) > 0.08

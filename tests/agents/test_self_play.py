@@ -18,7 +18,6 @@ from nash_dqn.evaluation.rollout import play, trajectory
 from nash_dqn.games import lq
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market
-from nash_dqn.games.market_lq import market_lq
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import Policy, load_policy
 from nash_dqn.seeding import generator
@@ -78,19 +77,19 @@ def test_finds_the_exact_equilibrium_of_a_linear_quadratic_game(agents: int, inv
         learning_rate=0.05,
     )  # fmt: skip
     result = train(market, settings, [3])
-    exact = lq.solve_nash(market_lq(market))
+    exact = lq.solve_nash(market.as_lq())
     policy = policy_of(ObservationNetwork.from_state_dict(result.tensors, "actor"), settings.observation)
     shocks = market.sample_shocks(4000, generator(2, "test"))
     wrong, right = [], []
     for m, transition in enumerate(trajectory(market, [(policy, slice(None))], shocks)):
-        actions = -market.state_vector(transition.state) @ torch.from_numpy(exact.policies.gains[m]).float().T
+        actions = -market.state_vector(transition.state).float() @ torch.from_numpy(exact.policies.gains[m]).float().T
         wrong.append((transition.actions.squeeze(-1) - actions).square().mean())
         right.append(actions.square().mean())
     assert len(right) == market.n_steps
     assert math.sqrt(sum(wrong) / sum(right)) < 0.03
     # And it is worth what the equilibrium is, but for a sampling error of four standard errors.
     rewards = play(market, [(policy, slice(None))], shocks).double().mean((0, 2))
-    game = market_lq(market)
+    game = market.as_lq()
     value = exact.values.expected(game.initial_mean, game.initial_covariance)[0]
     assert abs(float(rewards.mean()) - value) < 4 * float(rewards.std()) / math.sqrt(len(rewards))
 

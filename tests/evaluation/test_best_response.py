@@ -25,7 +25,6 @@ from nash_dqn.evaluation.statistics import mean_interval
 from nash_dqn.games import lq
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market, Shocks
-from nash_dqn.games.market_lq import market_lq
 from nash_dqn.networks import MLP, ActionMap, ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
@@ -89,7 +88,7 @@ def linear_deviation(skip: Tensor, own_flow: bool = False, history: bool = False
 
 
 def test_finds_the_exact_best_response_of_a_linear_quadratic_game() -> None:
-    game, profile = market_lq(LQ_MARKET), far_from_equilibrium(LQ_MARKET)
+    game, profile = LQ_MARKET.as_lq(), far_from_equilibrium(LQ_MARKET)
     policy, best = visible(LQ_MARKET, profile), visible(LQ_MARKET, lq.best_response(game, profile, 0))
     response = train(LQ_MARKET, policy, "same", SETTINGS)
     found = measure(LQ_MARKET, policy, response.deviation, 20_000, generator(4, "test"))
@@ -103,7 +102,7 @@ def test_finds_the_exact_best_response_of_a_linear_quadratic_game() -> None:
 
 
 def test_finds_nothing_against_the_exact_equilibrium() -> None:
-    policy = visible(LQ_MARKET, lq.solve_nash(market_lq(LQ_MARKET)).policies)
+    policy = visible(LQ_MARKET, lq.solve_nash(LQ_MARKET.as_lq()).policies)
     response = train(LQ_MARKET, policy, "memory", SETTINGS)
     gain = measure(LQ_MARKET, policy, response.deviation, 20_000, generator(4, "test"), seats=range(3)).gain
     assert gain.shape == (1, 1, 3, 20_000)

@@ -15,7 +15,6 @@ from nash_dqn.evaluation import lq_error
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.lq import FloatArray, LinearPolicies, NoEquilibriumError, exploitability, solve_nash, state_moments
 from nash_dqn.games.market import Market
-from nash_dqn.games.market_lq import market_lq
 from nash_dqn.networks import MLP, ObservationNetwork
 from nash_dqn.policy import Policy
 
@@ -31,7 +30,7 @@ def game(market: Market) -> Market:
 
 def exactly(game: Market, factors: Sequence[float], biases: Sequence[Sequence[float]] | None = None) -> Policy:
     """Members that play ``factor`` times the equilibrium's action, plus a bias for each step."""
-    gains = solve_nash(market_lq(game)).policies.gains[:, 0]  # [M, N + 2] of agent 0; by symmetry everybody's
+    gains = solve_nash(game.as_lq()).policies.gains[:, 0]  # [M, N + 2] of agent 0; by symmetry everybody's
     others = game.n_agents - 1
     scales = game.scales
     skip = torch.zeros(len(factors), game.n_steps, 6, 1)  # of 1, price, Y, flow, own inventory, mean inventory
@@ -76,9 +75,9 @@ def test_the_equilibrium_itself_has_no_error_in_a_row_per_policy_seed_visitor_an
 def test_a_tenth_too_much_is_an_error_of_a_tenth_where_it_leads(game: Market, visited_by: str) -> None:
     """What the exact action would be there follows from the exact moments of the states that the profile visits."""
     table = lq_error.evaluate(game, [("more", exactly(game, [1.0, 1.1]))], episodes=20_000, seed=7)
-    exact = solve_nash(market_lq(game)).policies
+    exact = solve_nash(game.as_lq()).policies
     factor = 1.1 if visited_by == "learned" else 1.0
-    moments = state_moments(market_lq(game), LinearPolicies(factor * exact.gains, factor * exact.offsets))
+    moments = state_moments(game.as_lq(), LinearPolicies(factor * exact.gains, factor * exact.offsets))
     second = moments.covariance + moments.mean[:, :, None] * moments.mean[:, None, :]
     square = [np.mean(np.diag(exact.gains[m] @ second[m] @ exact.gains[m].T)) for m in range(4)]
     expected = np.sqrt([*square, np.mean(square)])
@@ -114,7 +113,7 @@ def test_everybody_starts_from_the_same_states(game: Market) -> None:
 
 def test_policies_that_see_less_are_measured_too(game: Market, linear: Linear) -> None:
     """The sum over the others is all that a policy u = -K own needs to miss."""
-    gains = solve_nash(market_lq(game)).policies.gains[0, 0]
+    gains = solve_nash(game.as_lq()).policies.gains[0, 0]
     own = -float(gains[2]) * game.scales.inventory
     table = lq_error.evaluate(game, [("own", linear([[0.0, 0.0, 0.0, 0.0, own]]))], episodes=50_000, seed=7)
     missed = math.sqrt(
@@ -181,7 +180,7 @@ def test_what_an_error_costs_is_of_second_order(
         game, n_agents=5, horizon=5.0, n_steps=10, kappa=kappa, sigma=sigma, rho=0.5, b1=0.1, b2=0.1, b3=0.0,
         discount=1.0, initial_price_sd=None, initial_impact_sd=None,
     )  # fmt: skip
-    lq = market_lq(table1)
+    lq = table1.as_lq()
     exact = solve_nash(lq).policies
     gains = {f: exploitability(lq, LinearPolicies(f * exact.gains, exact.offsets))[0] for f in costs}
     for f, cost in costs.items():

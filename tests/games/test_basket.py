@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from nash_dqn.games.base import ObservationSpec
-from nash_dqn.games.basket import Basket, BasketShocks, BasketState
+from nash_dqn.games.base import Normals, ObservationSpec
+from nash_dqn.games.basket import Basket, BasketState
 from nash_dqn.games.lq import Equilibrium, FloatArray, solve_nash
 from nash_dqn.games.market import Market
-from nash_dqn.games.market_lq import market_lq
 from nash_dqn.seeding import generator
 
 MARKET = Market(
@@ -72,12 +71,8 @@ def test_one_asset_is_the_linear_market() -> None:
         without_order_flow = market_seen.own[..., [0, 1, 2, 4]]
         torch.testing.assert_close(seen.own, without_order_flow, rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(seen.items, market_seen.items, rtol=1e-12, atol=1e-12)
-    ours_lq, theirs_lq = game.as_lq(), market_lq(MARKET)
-    np.testing.assert_allclose(ours_lq.initial_covariance, theirs_lq.initial_covariance, rtol=1e-14)
-    for a, b in zip(ours_lq.steps, theirs_lq.steps, strict=True):
-        np.testing.assert_allclose(a.reward, b.reward, rtol=1e-12, atol=1e-15)
-        np.testing.assert_allclose(a.noise, b.noise, rtol=1e-14)
-    np.testing.assert_allclose(solve_nash(ours_lq).policies.gains, solve_nash(theirs_lq).policies.gains, rtol=1e-10)
+    gains = solve_nash(MARKET.as_lq()).policies.gains
+    np.testing.assert_allclose(solved(game)[0].policies.gains, gains, rtol=1e-10)
 
 
 @pytest.mark.parametrize("step", [0, 9])
@@ -126,7 +121,7 @@ def test_uncoupled_assets_are_separate_games() -> None:
     _, together = game.step(game.reset(shocks), rates, shocks)
     apart = torch.zeros_like(together)
     for k in range(2):
-        one, part = of_asset(game, k), BasketShocks(*(leaf[..., k : k + 1] for leaf in shocks))
+        one, part = of_asset(game, k), Normals(shocks.start[..., k::2], shocks.noise[..., k : k + 1])
         apart += one.step(one.reset(part), rates[..., k : k + 1], part)[1]
     torch.testing.assert_close(together, apart, rtol=1e-12, atol=1e-12)
 

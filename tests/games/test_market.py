@@ -1,7 +1,7 @@
 """The market against section 6 by hand, against plain Python, and what must hold of any market."""
 
+import itertools
 import math
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nash_dqn.games.base import FeatureScales, Observation, ObservationSpec
+from nash_dqn.games.base import FeatureScales, ObservationSpec
 from nash_dqn.games.market import Market, MarketState, Shocks
 from nash_dqn.seeding import generator
 
@@ -23,7 +23,7 @@ GENERAL = Market(
     n_agents=3, horizon=3.0, n_steps=4, kappa=0.4, theta=9.0, sigma=0.3, gamma=0.15, rho=0.7, eta=0.05,
     b1=0.11, b2=0.23, b3=0.031, discount=0.9, initial_inventory_var=4.0, initial_price_sd=0.5, initial_impact_sd=0.2,
 )  # fmt: skip
-LAWS = ("sqrt", "linear", "none")
+SCALES = FeatureScales(time_centre=0.7, time=1.3, price=0.2, impact=0.04, flow=1.7, inventory=4.5)
 SPECS = [
     ObservationSpec(price, flow, own_flow, inventories)
     for price in ("S", "S-Y")
@@ -85,8 +85,7 @@ def plain_episode(game: Market, rates: list[list[float]], shocks: Shocks) -> lis
 # --- dynamics and rewards -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("law", LAWS)
-@pytest.mark.parametrize("floor", [None, 9.0])
+@pytest.mark.parametrize(("law", "floor"), [("sqrt", 9.0), ("linear", None)])
 def test_rewards_sum_to_the_objective_less_the_initial_mark(law: Any, floor: float | None) -> None:
     """Equation (22): X_T + q_T (S_T - b2 q_T) - b3 int q^2 dt, less q_0 S_0, whatever was traded, wherever S went."""
     game = replace(GENERAL, impact=law, price_floor=floor, initial_inventory_var=50.0)
@@ -135,7 +134,9 @@ def test_one_step_by_hand(step: int, expected: tuple[float, float]) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        *({"impact": law, "price_floor": floor} for law in LAWS for floor in (None, 9.0)),
+        {"price_floor": 9.0},
+        {"impact": "linear", "price_floor": None},
+        {"impact": "none"},
         {"n_agents": 1},
         {"n_agents": 3, "n_steps": 1, "horizon": 0.3},
         {"n_agents": 2, "n_steps": 7, "horizon": 8.0, "b3": 0.0, "rho": 0.0, "gamma": 0.0},
@@ -176,66 +177,6 @@ def test_agents_can_be_relabelled() -> None:
                 torch.testing.assert_close(seen.items, expected.items[:, order])
 
 
-def test_price_floor() -> None:
-    """The released code's 0.01: a price below it is raised to it before rewards are paid."""
-    game = replace(RELEASED, n_agents=1, kappa=0.0, gamma=0.0, b1=1e-9, eta=1.0)
-    start = Shocks(*(torch.tensor(v, dtype=torch.float64) for v in (10.0, 0.0, [2.0], [0.0] * 10)))
-    sell = torch.tensor([[-100.0]], dtype=torch.float64)
-    after, reward = game.step(game.reset(start), sell, start)
-    assert after.price.item() == 0.01
-    assert reward.item() == pytest.approx((2 - 50) * (0.01 - 10), rel=1e-5)
-    free, reward = replace(game, price_floor=None).step(game.reset(start), sell, start)
-    assert free.price.item() == pytest.approx(10 - 50)
-    assert reward.item() == pytest.approx((2 - 50) * -50, rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("law", "expected"),
-    [
-        ("sqrt", [-2.0, -0.5, 0.0, 1.0, 3.0]),  # equation (21): sign(v) sqrt|v|
-        ("linear", [-4.0, -0.25, 0.0, 1.0, 9.0]),
-        ("none", [0.0, 0.0, 0.0, 0.0, 0.0]),
-    ],
-)
-def test_law_of_the_transient_impact(law: Any, expected: list[float]) -> None:
-    """Y' - Y exp(-rho dt) = gamma h(v) dt, with gamma dt = 0.01 and two agents that trade v between them."""
-    game = replace(RELEASED, n_agents=2, impact=law)
-    total = torch.tensor([-4.0, -0.25, 0.0, 1.0, 9.0], dtype=torch.float64)
-    start = shocks_of(game, 5)
-    state = game.reset(start)
-    rates = torch.stack((total + 1.5, torch.full_like(total, -1.5)), -1).unsqueeze(-1)
-    after, _ = game.step(state, rates, start)
-    pressure = (after.impact - state.impact * math.exp(-0.25)) / 0.01
-    torch.testing.assert_close(pressure, torch.tensor(expected, dtype=torch.float64), rtol=1e-7, atol=1e-14)
-
-
-def test_discount_is_left_to_the_players() -> None:
-    shocks, rates = shocks_of(GENERAL, 5), rates_of(GENERAL, 5)
-    _, rewards = simulate(GENERAL, rates, shocks)
-    _, undiscounted = simulate(replace(GENERAL, discount=1.0), rates, shocks)
-    assert torch.equal(rewards, undiscounted)
-
-
-def test_leading_dimensions_are_arbitrary() -> None:
-    """[K, E] is K times [E], and one episode needs no leading dimension; so do the observations."""
-    spec = ObservationSpec("S-Y", "others_mean", True, "visible")
-    shocks, rates = shocks_of(GENERAL, 6), rates_of(GENERAL, 6)
-    states, rewards = simulate(GENERAL, rates, shocks)
-    seen = GENERAL.observe(states[2], spec)
-    folded = shocks.map(lambda leaf: leaf.unflatten(0, (2, 3)))
-    more_states, more = simulate(GENERAL, rates.unflatten(0, (2, 3)), folded)
-    assert torch.equal(more.flatten(0, 1), rewards)
-    more_seen = GENERAL.observe(more_states[2], spec)
-    assert (more_seen.step, seen.step) == (2, 2)
-    assert more_seen.own.shape == (2, 3, 3, 6)
-    assert torch.equal(more_seen.own.flatten(0, 1), seen.own)
-    assert more_seen.items is not None and seen.items is not None
-    assert torch.equal(more_seen.items.flatten(0, 1), seen.items)
-    lone_states, lone = simulate(GENERAL, rates[4], shocks.map(lambda leaf: leaf[4]))
-    torch.testing.assert_close(lone, rewards[4], rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(GENERAL.observe(lone_states[2], spec).own, seen.own[4])
-
-
 # --- excursions ---------------------------------------------------------------------------------------------
 
 
@@ -256,7 +197,7 @@ def test_an_excursion_is_the_way_to_its_target_in_an_hour(sd: float | None, spre
 # --- gradients ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("law", ["sqrt", "linear"])
 def test_differentiable_in_the_actions(law: Any) -> None:
     """Rewards and observations of a short game; away from v = 0, where the square root is steep."""
     game = replace(GENERAL, n_agents=2, n_steps=2, impact=law)
@@ -313,74 +254,42 @@ def test_a_scale_of_zero_is_one() -> None:
 
 
 @pytest.mark.parametrize("n_agents", [1, 3])
-@pytest.mark.parametrize("spec", SPECS, ids=str)
-def test_observations_agree_with_a_loop(spec: ObservationSpec, n_agents: int) -> None:
+@pytest.mark.parametrize("scales", [None, SCALES], ids=["the game's", "its own"])
+def test_observations_agree_with_a_loop(scales: FeatureScales | None, n_agents: int) -> None:
     """Section 6.1: time, price, transient impact, order flow sum_j (q_j - q_{j,0}), own inventory (, own flow).
 
-    Where inventories are visible, item j is q_j (, and with own flow its past order flow), in the same units.
+    Where inventories are visible, item j is q_j (, and with own flow its past order flow), in the same units. With
+    scales of a specification's own: time to go less its centre, flow per agent whose flow is summed.
     """
-    game = replace(GENERAL, n_agents=n_agents)
-    sd, n = 2.0, n_agents
+    game, n, sd = replace(GENERAL, n_agents=n_agents), n_agents, 2.0
     rate = math.sqrt(n) * sd / 3.0
     price_unit = math.sqrt(0.5**2 + 0.3**2 * 3.0 + (0.05 * rate * 3.0) ** 2)
     impact_unit = math.hypot(0.2, 0.15 * math.sqrt(rate) * (1 - math.exp(-0.7 * 3.0)) / 0.7)
     states, _ = simulate(game, rates_of(game, 4), shocks_of(game, 4))
-    item = 0 if spec.inventories == "private" else 2 if spec.own_flow else 1
-    assert game.observation_size(spec) == (6 if spec.own_flow else 5, item)
-    for m, state in enumerate(states):
-        seen = game.observe(state, spec)
-        assert seen.own.dtype == torch.float64
-        assert seen.step == m
-        for e in range(4):
-            held, start = state.inventory[e].tolist(), state.initial_inventory[e].tolist()
-            flows = [q - q0 for q, q0 in zip(held, start, strict=True)]
-            price, impact = state.price[e].item(), state.impact[e].item()
-            if spec.price == "S-Y":
-                price -= impact
-            for i in range(n):
-                if spec.order_flow == "total":
-                    flow = sum(flows) / (math.sqrt(n) * sd)
-                else:  # the mean of the others' flows, in units of one agent's inventory
-                    flow = sum(flows[j] for j in range(n) if j != i) / max(n - 1, 1) / sd
-                expected = [2 * m / 4 - 1, (price - 9.0) / price_unit, impact / impact_unit, flow, held[i] / sd]
-                expected += [flows[i] / sd] if spec.own_flow else []
-                assert seen.own[e, i].tolist() == pytest.approx(expected, rel=1e-12, abs=1e-12)
-        if spec.inventories == "private":
-            assert seen.items is None
-        else:
-            assert seen.items is not None
-            items = [state.inventory / sd]
-            items += [(state.inventory - state.initial_inventory) / sd] if spec.own_flow else []
-            torch.testing.assert_close(seen.items, torch.stack(items, -1), rtol=1e-14, atol=0)
-
-
-SCALES = FeatureScales(time_centre=0.7, time=1.3, price=0.2, impact=0.04, flow=1.7, inventory=4.5)
-
-
-@pytest.mark.parametrize("n_agents", [1, 3])
-@pytest.mark.parametrize("spec", SPECS, ids=str)
-def test_scales_of_ones_own_agree_with_a_loop(spec: ObservationSpec, n_agents: int) -> None:
-    """Time to go less its centre, price less theta, impact, flow per agent whose flow is summed, inventories."""
-    game, spec = replace(GENERAL, n_agents=n_agents), replace(spec, scales=SCALES)
-    plain = game.observation_size(spec)
-    states, _ = simulate(game, rates_of(game, 4), shocks_of(game, 4))
-    for m, state in enumerate(states):
-        seen = game.observe(state, spec)
-        assert (seen.own.shape[-1], 0 if seen.items is None else seen.items.shape[-1]) == plain
+    for spec, (m, state) in itertools.product(SPECS, enumerate(states)):
+        seen = game.observe(state, replace(spec, scales=scales))
         for e in range(4):
             held, start = state.inventory[e].tolist(), state.initial_inventory[e].tolist()
             flows = [q - q0 for q, q0 in zip(held, start, strict=True)]
             price, impact = state.price[e].item(), state.impact[e].item()
             price -= impact if spec.price == "S-Y" else 0.0
-            for i in range(n_agents):
-                whose = range(n_agents) if spec.order_flow == "total" else [j for j in range(n_agents) if j != i]
-                flow = sum(flows[j] for j in whose) / max(len(whose), 1)
-                to_go = 3.0 - 0.75 * m
-                expected = [(to_go - 0.7) / 1.3, (price - 9.0) / 0.2, impact / 0.04, flow / 1.7, held[i] / 4.5]
-                expected += [flows[i] / 4.5] if spec.own_flow else []
+            for i in range(n):
+                total = spec.order_flow == "total"
+                whose = [flows[j] for j in range(n) if total or j != i]
+                if scales is None:  # the mean of the others' flows is in units of one agent's inventory
+                    flow = sum(whose) / (math.sqrt(n) * sd if total else max(n - 1, 1) * sd)
+                    expected = [2 * m / 4 - 1, (price - 9.0) / price_unit, impact / impact_unit, flow, held[i] / sd]
+                else:
+                    flow = sum(whose) / max(len(whose), 1)
+                    expected = [(3.0 - 0.75 * m - 0.7) / 1.3, (price - 9.0) / 0.2, impact / 0.04, flow / 1.7]
+                    expected += [held[i] / 4.5]
+                expected += [flows[i] / (sd if scales is None else 4.5)] if spec.own_flow else []
                 assert seen.own[e, i].tolist() == pytest.approx(expected, rel=1e-12, abs=1e-12)
+                assert (seen.items is None) == (spec.inventories == "private")
                 if seen.items is not None:
                     assert seen.items[e, i].tolist() == pytest.approx(expected[4:], rel=1e-12, abs=1e-12)
+        sizes = seen.own.shape[-1], 0 if seen.items is None else seen.items.shape[-1]
+        assert game.observation_size(spec) == sizes and seen.step == m
 
 
 def test_scales_are_told_in_a_specification() -> None:
@@ -399,18 +308,6 @@ def test_scales_are_told_in_a_specification() -> None:
         ObservationSpec(scales={**vars(SCALES), "rate": 1.0})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["time_centre", "time", "price", "impact", "flow", "inventory"])
-@pytest.mark.parametrize("value", [math.nan, math.inf, "1", True, None, 0, -1.0])
-def test_a_scale_that_is_none_is_refused(name: str, value: Any) -> None:
-    """Zero hours to go, or less, is as good a centre as any."""
-    if name == "time_centre" and value in (0, -1.0) and value is not True:
-        assert vars(replace(SCALES, time_centre=value))[name] == value
-        return
-    least = "" if name == "time_centre" else " > 0"
-    with pytest.raises(ValueError, match=rf"^{name}: got .*, expected a number{least} "):
-        replace(SCALES, **{name: value})
-
-
 def test_visible_inventories_and_flows_hide_nothing() -> None:
     """The whole state can be read off one agent's features and the others' items: price, impact, every q and q_0."""
     spec = ObservationSpec("S-Y", "others_mean", own_flow=True, inventories="visible")
@@ -427,37 +324,6 @@ def test_visible_inventories_and_flows_hide_nothing() -> None:
         torch.testing.assert_close(impact, state.impact)
         torch.testing.assert_close(inventory, state.inventory)
         torch.testing.assert_close(inventory - flows, state.initial_inventory)
-
-
-@pytest.mark.parametrize("items", [False, True])
-def test_an_observation_maps_its_tensors_and_keeps_its_step(items: bool) -> None:
-    leaf = torch.arange(6.0).view(3, 2)
-    doubled = Observation(leaf, leaf + 10 if items else None, 7).map(lambda t: 2 * t)
-    assert torch.equal(doubled.own, 2 * leaf)
-    assert doubled.step == 7
-    if items:
-        assert doubled.items is not None
-        assert torch.equal(doubled.items, 2 * leaf + 20)
-    else:
-        assert doubled.items is None
-    assert Observation(leaf, None).step is None
-
-
-def test_observations_keep_the_precision_of_the_state() -> None:
-    """One market serves both precisions: a cached constant of one must not leak into the other."""
-    shocks = GENERAL.sample_shocks(3, generator(1, "test_market"))
-    single = GENERAL.observe(GENERAL.reset(shocks), ObservationSpec()).own
-    double = GENERAL.observe(GENERAL.reset(shocks.map(Tensor.double)), ObservationSpec()).own
-    assert (single.dtype, double.dtype) == (torch.float32, torch.float64)
-    torch.testing.assert_close(single.double(), double, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("field", "value"), [("price", "Y"), ("order_flow", "mean"), ("own_flow", "yes"), ("inventories", "public")]
-)
-def test_an_unknown_feature_is_refused(field: str, value: str) -> None:
-    with pytest.raises(ValueError, match=rf'^{field}: got "{value}", expected [^\n]*$'):
-        ObservationSpec(**{field: value})  # type: ignore[arg-type]
 
 
 # --- random numbers -----------------------------------------------------------------------------------------
@@ -494,33 +360,28 @@ def test_initial_distribution_as_configured() -> None:
     assert not state.impact.any() and not state.inventory.any()
 
 
-def test_the_same_generator_gives_the_same_shocks() -> None:
-    first, again = (GENERAL.sample_shocks(5, generator(3, "test_market")) for _ in range(2))
-    other = GENERAL.sample_shocks(5, generator(4, "test_market"))
-    for a, b, c in zip(first, again, other, strict=True):
-        assert torch.equal(a, b)
-        assert not torch.equal(a, c)
-    # All random numbers lie in the shocks: the game itself draws none.
-    rates = rates_of(GENERAL, 5)
-    assert torch.equal(*(simulate(GENERAL, rates, first.map(Tensor.double))[1] for _ in range(2)))
-
-
 # --- parameters ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("n_agents", 0), ("n_agents", 2.0), ("n_agents", True), ("n_steps", -1), ("horizon", 0.0),
-        ("horizon", math.inf), ("b1", 0.0), ("kappa", -0.1), ("sigma", math.nan), ("gamma", "0.02"), ("rho", -1.0),
-        ("eta", -0.05), ("b2", -0.1), ("b3", -1e-9), ("theta", math.nan), ("theta", None), ("discount", 0.0),
-        ("discount", 1.1), ("impact", "cubic"), ("price_floor", math.inf), ("price_floor", "0.01"),
-        ("initial_inventory_var", -50.0), ("initial_price_sd", -0.1), ("initial_impact_sd", True),
+        ("n_agents", 2.0),
+        ("horizon", 0.0),
+        ("kappa", math.nan),
+        ("gamma", "0.02"),
+        ("discount", 1.1),
+        ("impact", "cubic"),
     ],
-)  # fmt: skip
-def test_a_parameter_outside_its_range_is_refused_in_one_line(field: str, value: Any) -> None:
-    with pytest.raises(ValueError) as caught:
+)
+def test_a_wrong_parameter_is_refused_in_one_line(field: str, value: Any) -> None:
+    """A kind each: no whole number, at a bound, not finite, text, above a range, and none of the choices."""
+    with pytest.raises(ValueError, match=rf"^{field}: got \S+, expected [^\n]*$"):
         replace(RELEASED, **{field: value})
-    message = str(caught.value)
-    assert re.match(rf"{field}: got \S+, expected (a |one of )", message)
-    assert "\n" not in message
+
+
+def test_a_wrong_observation_is_refused_in_one_line() -> None:
+    with pytest.raises(ValueError, match=r'^price: got "Y", expected [^\n]*$'):
+        ObservationSpec(price="Y")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^flow: got 0, expected a number > 0 [^\n]*$"):
+        replace(SCALES, flow=0)

@@ -15,7 +15,6 @@ from nash_dqn.evaluation.rollout import play
 from nash_dqn.games import lq
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market
-from nash_dqn.games.market_lq import market_lq
 from nash_dqn.networks import MLP, ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
@@ -50,7 +49,7 @@ class Expected(_Problem):
 def regulator(market: Market, width: float) -> tuple[Tensor, float]:
     """Exact coefficients [M, F] of a lone agent where impact is linear, gamma v / sqrt(w), and its exact value."""
     twin = dataclasses.replace(market, n_agents=1, impact="linear", gamma=market.gamma / math.sqrt(width))
-    game, scales = market_lq(twin), market.scales
+    game, scales = twin.as_lq(), market.scales
     exact = lq.solve_nash(game)
     gains = exact.policies.gains[:, 0] * np.array([scales.price, scales.impact, scales.inventory])
     theta = -np.insert(gains, 2, 0.0, axis=1)  # order flow tells a lone agent nothing

@@ -12,7 +12,6 @@ from nash_dqn.agents.nash_dqn import NashDQNRecipe
 from nash_dqn.config import general_settings, load_yaml
 from nash_dqn.games.lq import LinearPolicies, evaluate_policies, exploitability, solve_nash
 from nash_dqn.games.market import Market
-from nash_dqn.games.market_lq import market_lq
 from nash_dqn.games.mean_field import joint_policies, mean_field_equilibrium, shared
 from nash_dqn.studies.many_players import LIMIT_COLUMNS, limit, training_cost
 
@@ -25,7 +24,7 @@ def test_finite_games_against_the_full_solution() -> None:
     table = limit(MARKET, [3])
     assert tuple(table.columns) == LIMIT_COLUMNS
     row = table.iloc[0]
-    full = market_lq(shared(MARKET, 3))
+    full = shared(MARKET, 3).as_lq()
     policies: LinearPolicies = solve_nash(full).policies
     at_limit = mean_field_equilibrium(MARKET)
     of_limit = joint_policies(at_limit.gains, 3)

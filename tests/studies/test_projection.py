@@ -11,7 +11,6 @@ import torch
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.lq import FloatArray, LinearPolicies, evaluate_policies, solve_nash, state_moments
 from nash_dqn.games.market import Market, MarketState
-from nash_dqn.games.market_lq import market_lq
 from nash_dqn.seeding import generator
 from nash_dqn.studies.projection import (
     COLUMNS,
@@ -66,7 +65,7 @@ def test_views_are_what_the_market_shows(spec: ObservationSpec) -> None:
 
 def test_flows_add_nothing_to_the_game() -> None:
     """The exact equilibrium of the visible game, as policies that ignore past flows, is worth the same."""
-    plain, game = market_lq(MARKET), market_with_flows(MARKET)
+    plain, game = MARKET.as_lq(), market_with_flows(MARKET)
     exact = solve_nash(plain)
     padded = np.concatenate([exact.policies.gains, np.zeros((4, 3, 3))], -1)
     values = evaluate_policies(game, LinearPolicies(padded, exact.policies.offsets))
@@ -110,7 +109,7 @@ def test_gradient_by_finite_differences() -> None:
 def test_what_sees_everything_settles_at_the_exact_equilibrium() -> None:
     """For a lone agent nothing is hidden: either target's fixed point is the optimal control, whatever the noise."""
     alone = replace(MARKET, n_agents=1)
-    exact = solve_nash(market_lq(alone)).policies.gains[:, 0]
+    exact = solve_nash(alone.as_lq()).policies.gains[:, 0]
     targets: list[tuple[Target, float]] = [("nash", 0.3), ("reply", 2.0)]
     for target, exploration in targets:
         point = fixed_point(alone, MEMORY, target, exploration, 0.5, 200, 1e-9)

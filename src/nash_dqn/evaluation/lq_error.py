@@ -19,7 +19,7 @@ from torch import Tensor
 
 from nash_dqn.evaluation.rollout import mean_squares, repeated, sound_weights, steps, trajectory
 from nash_dqn.evaluation.statistics import tidy
-from nash_dqn.games.base import LinearQuadratic, Shocks
+from nash_dqn.games.base import Game, Shocks
 from nash_dqn.games.lq import NoEquilibriumError, solve_nash
 from nash_dqn.games.market import Market
 from nash_dqn.games.mean_field import symmetric_equilibrium, symmetric_profile
@@ -43,7 +43,7 @@ Act = Callable[[Any], Tensor]
 
 @torch.no_grad()
 def evaluate(
-    game: LinearQuadratic,
+    game: Game,
     policies: Sequence[tuple[str, Policy]],
     episodes: int,
     seed: int,
@@ -89,7 +89,7 @@ def evaluate(
 
 def by_group(
     measure: Callable[..., pd.DataFrame],
-    game: LinearQuadratic,
+    game: Game,
     policies: Sequence[tuple[str, Policy]],
     episodes: int,
     seed: int,
@@ -103,7 +103,7 @@ def by_group(
 
 @torch.no_grad()
 def scatter(
-    game: LinearQuadratic,
+    game: Game,
     policies: Sequence[tuple[str, Policy]],
     episodes: int,
     seed: int,
@@ -137,7 +137,7 @@ def scatter(
     return table.loc[table["known"], list(SCATTER_COLUMNS)].reset_index(drop=True)
 
 
-def _exact_actions(game: LinearQuadratic) -> Act:
+def _exact_actions(game: Game) -> Act:
     """The equilibrium's joint action ``[..., N, d]``, float64, in states of any type."""
     try:
         if isinstance(game, Market) and game.n_agents > 1:  # all alike: memory of order N, not of its cube
@@ -156,14 +156,14 @@ def _exact_actions(game: LinearQuadratic) -> Act:
     return act
 
 
-def _shocks(game: LinearQuadratic, episodes: int, seed: int) -> Shocks:
+def _shocks(game: Game, episodes: int, seed: int) -> Shocks:
     if episodes < 1:
         raise ValueError(f"episodes = {episodes}: at least 1 is needed")
     return game.sample_shocks(episodes, generator(seed, "lq_error"))
 
 
 def _actions(
-    game: LinearQuadratic, policy: Policy, exact: Act, shocks: Shocks, visited_by: str, agents: range | None
+    game: Game, policy: Policy, exact: Act, shocks: Shocks, visited_by: str, agents: range | None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Learned and exact actions of the agents at each step, ``[K, E, n, d]`` both or the exact ones ``[1, ...]``."""
     of = slice(None) if agents is None else slice(agents.start, agents.stop)

@@ -15,39 +15,19 @@ Matrices of linear impact: R. Almgren and N. Chriss, Optimal execution of portfo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
-from nash_dqn.games import checks
-from nash_dqn.games.base import Observation, ObservationSpec
-from nash_dqn.games.checks import Matrix
-from nash_dqn.games.lq import FloatArray, LQGame, LQStep
-
-
-class BasketShocks(NamedTuple):
-    """Every random number of a batch of episodes.
-
-    Attributes:
-        price: ``[..., d]`` initial prices S_0.
-        impact: ``[..., d]`` initial transient impacts Y_0.
-        inventory: ``[..., N, d]`` initial inventories q_0 (shares).
-        noise: ``[..., M, d]`` independent standard normals, correlated when a step uses them.
-    """
-
-    price: Tensor
-    impact: Tensor
-    inventory: Tensor
-    noise: Tensor
-
-    def map(self, function: Callable[[Tensor], Tensor]) -> BasketShocks:
-        """Apply a function to each tensor."""
-        return BasketShocks(*(function(leaf) for leaf in self))
+from nash_dqn.games import parameters
+from nash_dqn.games.base import Game, Normals
+from nash_dqn.games.lq import FloatArray
+from nash_dqn.games.parameters import Matrix
 
 
 class BasketState(NamedTuple):
@@ -66,28 +46,8 @@ class BasketState(NamedTuple):
     inventory: Tensor
 
 
-class _Constants(NamedTuple):
-    """The parameters that are vectors [d] or matrices [d, d], as tensors of one type on one device."""
-
-    kappa: Tensor
-    theta: Tensor
-    decay: Tensor
-    gamma: Tensor
-    eta: Tensor
-    noise: Tensor
-    b1: Tensor
-    b2: Tensor
-    b3: Tensor
-    inventory_sd: Tensor
-    price_root: Tensor
-    impact_sd: Tensor
-    price_scale: Tensor
-    impact_scale: Tensor
-    inventory_scale: Tensor
-
-
 @dataclass(frozen=True)
-class Basket:
+class Basket(Game):
     """Parameters and dynamics; the module's docstring has the equations.
 
     The defaults are three traders and two assets whose prices move together (correlation 0.6), of which the second is
@@ -138,36 +98,31 @@ class Basket:
 
     def __post_init__(self) -> None:
         for name in ("n_agents", "n_steps"):
-            checks.integer(name, getattr(self, name), 1)
-        checks.number("horizon", self.horizon, lambda v: v > 0, "a finite number > 0")
-        checks.number("discount", self.discount, lambda v: 0 < v <= 1, "a number in (0, 1]")
+            parameters.integer(name, getattr(self, name), 1)
+        parameters.number("horizon", self.horizon, lambda v: v > 0, "a finite number > 0")
+        parameters.number("discount", self.discount, lambda v: 0 < v <= 1, "a number in (0, 1]")
         if not isinstance(self.kappa, list | tuple) or not self.kappa:
             raise ValueError(f"kappa = {self.kappa!r}: allowed is a number for each asset")
         d = len(self.kappa)
         settled: list[tuple[str, Any]] = [
-            ("theta", checks.vector("theta", self.theta, d, lambda v: True, "a finite number"))
+            ("theta", parameters.vector("theta", self.theta, d, lambda v: True, "a finite number"))
         ]
         for name in ("kappa", "sigma", "rho", "initial_inventory_var", "initial_price_sd", "initial_impact_sd"):
-            vector = checks.vector(name, getattr(self, name), d, lambda v: v >= 0, "a finite number >= 0")
+            vector = parameters.vector(name, getattr(self, name), d, lambda v: v >= 0, "a finite number >= 0")
             settled.append((name, vector))
-        settled += [(name, checks.matrix(name, getattr(self, name), d)) for name in ("gamma", "eta")]
+        settled += [(name, parameters.matrix(name, getattr(self, name), d)) for name in ("gamma", "eta")]
         for name in ("b2", "b3"):
-            settled.append((name, checks.matrix(name, getattr(self, name), d, "positive semidefinite")))
+            settled.append((name, parameters.matrix(name, getattr(self, name), d, "positive semidefinite")))
         for name in ("correlation", "b1"):
-            settled.append((name, checks.matrix(name, getattr(self, name), d, "positive definite")))
+            settled.append((name, parameters.matrix(name, getattr(self, name), d, "positive definite")))
         if any(row[k] != 1 for k, row in enumerate(self.correlation)):
             raise ValueError(f"correlation = {self.correlation!r}: allowed is a matrix with a unit diagonal")
-        checks.settle(self, settled)
+        parameters.settle(self, settled)
 
     @property
-    def action_dim(self) -> int:
+    def action_dim(self) -> int:  # type: ignore[override]
         """d: each agent's action is its vector of trading rates nu, shares per hour of each asset."""
         return len(self.kappa)
-
-    @property
-    def groups(self) -> tuple[range, ...]:
-        """One: all agents have the same preferences."""
-        return (range(self.n_agents),)
 
     @property
     def dt(self) -> float:
@@ -181,31 +136,27 @@ class Basket:
         return scale if scale > 0 else 1.0
 
     @property
-    def normals_per_episode(self) -> int:
-        """Number of standard normals an episode needs."""
-        return self.action_dim * (2 + self.n_agents + self.n_steps)
+    def start_normals(self) -> int:
+        """Of each asset: S_0, Y_0, and q_0 of each agent."""
+        return self.action_dim * (2 + self.n_agents)
 
-    def shocks_from_normals(self, normal: Tensor) -> BasketShocks:
-        """Shocks from standard normals ``[..., d (2 + N + M)]`` in the order S_0, Y_0, q_0 by agent, noise by step."""
-        constants, n = self._constants(normal), self.n_agents
-        normal = normal.unflatten(-1, (2 + n + self.n_steps, self.action_dim))
-        return BasketShocks(
-            price=constants.theta + normal[..., 0, :] @ constants.price_root.T,
-            impact=constants.impact_sd * normal[..., 1, :],
-            inventory=constants.inventory_sd * normal[..., 2 : 2 + n, :],
-            noise=normal[..., 2 + n :, :],
+    @property
+    def step_normals(self) -> int:
+        """One for each asset, correlated when the step uses them."""
+        return self.action_dim
+
+    def reset(self, shocks: Normals) -> BasketState:
+        """State at m = 0."""
+        constants = self._constants(shocks.start)
+        start = shocks.start.unflatten(-1, (2 + self.n_agents, self.action_dim))
+        return BasketState(
+            step=0,
+            price=constants.theta + start[..., 0, :] @ constants.price_root.T,
+            impact=constants.impact_sd * start[..., 1, :],
+            inventory=constants.inventory_sd * start[..., 2:, :],
         )
 
-    def sample_shocks(self, episodes: int, generator: Generator) -> BasketShocks:
-        """Draw every random number of ``episodes`` episodes."""
-        normal = torch.randn(episodes, self.normals_per_episode, generator=generator, device=generator.device)
-        return self.shocks_from_normals(normal)
-
-    def reset(self, shocks: BasketShocks) -> BasketState:
-        """State at m = 0."""
-        return BasketState(0, shocks.price, shocks.impact, shocks.inventory)
-
-    def step(self, state: BasketState, actions: Tensor, shocks: BasketShocks) -> tuple[BasketState, Tensor]:
+    def step(self, state: BasketState, actions: Tensor, shocks: Normals) -> tuple[BasketState, Tensor]:
         """One step of the module's equations: next state and rewards ``[..., N]`` of the rates ``[..., N, d]``."""
         dt, constants = self.dt, self._constants(actions)
         total = actions.sum(-2)
@@ -224,125 +175,64 @@ class Basket:
         spread = self._constants(normals).inventory_scale if sd is None else sd
         return spread * normals - state.inventory
 
-    def observation_size(self, spec: ObservationSpec) -> tuple[int, int]:
-        """Number of own features F = 1 + 3 d and of features I = d of each agent's item."""
-        checks.only_visible("the basket", spec)
-        return 1 + 3 * self.action_dim, self.action_dim
+    def features(self, state: BasketState) -> tuple[Tensor, Tensor]:
+        """Prices and transient impacts, and each agent's inventories, by the market's scales, asset by asset.
 
-    def observe(self, state: BasketState, spec: ObservationSpec) -> Observation:
-        """Standardised observation of every agent; nothing is hidden.
-
-        Own features ``[..., N, 1 + 3 d]``: time from -1 to 1, prices, transient impacts, own inventories; items
-        ``[..., N, d]``: inventories. Scales are the market's, asset by asset
-        (:attr:`nash_dqn.games.market.Market.scales`).
+        They are those of :attr:`nash_dqn.games.market.Market.scales`.
         """
-        checks.only_visible("the basket", spec)
         constants = self._constants(state.inventory)
-        items = state.inventory / constants.inventory_scale
-        time = torch.full_like(items[..., :1], 2 * state.step / self.n_steps - 1)
         price = (state.price - constants.theta) / constants.price_scale
-        shared = torch.cat((price, state.impact / constants.impact_scale), -1).unsqueeze(-2)
-        shared = shared.expand(*items.shape[:-1], 2 * self.action_dim)
-        return Observation(torch.cat((time, shared, items), -1), items, state.step)
-
-    def as_lq(self) -> LQGame:
-        """The linear-quadratic game over z = (S - theta, Y, q_1, ..., q_N), n = (N + 2) d; actions nu_1, ..., nu_N.
-
-        The reward's noise, whose mean is zero whatever the policies, is left out.
-        """
-        d, agents, dt = self.action_dim, self.n_agents, self.dt
-        kappa, decay, gamma, eta = (self._arrays[name] for name in ("kappa", "decay", "gamma", "eta"))
-        n = (agents + 2) * d
-        # Each row of `unit` is one entry of y = (z, 1, nu) as a linear form of y.
-        unit = np.eye(n + 1 + agents * d)
-        price, impact = unit[:d], unit[d : 2 * d]
-        inventory, rates = unit[2 * d : n].reshape(agents, d, -1), unit[n + 1 :].reshape(agents, d, -1)
-        total = rates.sum(axis=0)
-
-        next_impact = decay[:, None] * impact + dt * (gamma @ total)
-        price_change = dt * (eta @ total - kappa[:, None] * price) + next_impact - impact
-        next_inventory = inventory + dt * rates
-        dynamics = np.concatenate([price + price_change, next_impact, next_inventory.reshape(agents * d, -1)])
-        noise = np.zeros((n, d))
-        noise[:d] = self._arrays["noise"]
-
-        gain = np.einsum("ida,db->iab", next_inventory, price_change)  # made symmetric below
-        running = 0.5 * (gain + gain.transpose(0, 2, 1)) - dt * _form(rates, self._arrays["b1"])
-        running -= dt * _form(next_inventory, self._arrays["b3"])
-
-        def step(reward: FloatArray) -> LQStep:
-            return LQStep(dynamics[:, :n], dynamics[:, n + 1 :], dynamics[:, n], noise, reward)
-
-        before, last = step(running), step(running - _form(next_inventory, self._arrays["b2"]))
-        root = self._arrays["price_root"]
-        covariance = np.diag(
-            np.concatenate([np.zeros(d), np.square(self.initial_impact_sd), *[self.initial_inventory_var] * agents])
-        )
-        covariance[:d, :d] = root @ root.T
-        return LQGame(
-            action_dims=(d,) * agents,
-            steps=(before,) * (self.n_steps - 1) + (last,),
-            terminal=np.zeros((agents, n + 1, n + 1)),
-            discount=np.full(agents, float(self.discount)),
-            initial_mean=np.zeros(n),
-            initial_covariance=0.5 * (covariance + covariance.T),
-        )
+        return torch.cat(
+            (price, state.impact / constants.impact_scale), -1
+        ), state.inventory / constants.inventory_scale
 
     def state_vector(self, state: BasketState) -> Tensor:
-        """The state z ``[..., (N + 2) d]`` of :meth:`as_lq`, float64."""
-        theta = torch.tensor(self.theta, dtype=torch.float64, device=state.price.device)
-        leaves = (state.price.double() - theta, state.impact.double(), state.inventory.double().flatten(-2))
-        return torch.cat(leaves, -1)
+        """The state ``[..., (N + 2) d]`` = (S - theta, Y, q_1, ..., q_N) of :meth:`as_lq`, float64."""
+        price = state.price.double()
+        return super().state_vector(state._replace(price=price - self._constants(price).theta))
+
+    def state_of(self, step: int, vector: Tensor) -> BasketState:
+        """The state at a step with this :meth:`state_vector`."""
+        state: BasketState = super().state_of(step, vector)
+        return state._replace(price=state.price + self._constants(vector).theta)
 
     @cached_property
     def _arrays(self) -> dict[str, FloatArray]:
-        """What :class:`_Constants` holds, in NumPy."""
-        root = np.linalg.cholesky(np.array(self.correlation, dtype=np.float64))
-        sigma, rho, var = (np.array(v, dtype=np.float64) for v in (self.sigma, self.rho, self.initial_inventory_var))
-        gamma, eta = np.array(self.gamma, dtype=np.float64), np.array(self.eta, dtype=np.float64)
-        price_sd, impact_sd = np.array(self.initial_price_sd), np.array(self.initial_impact_sd)
+        """The parameters that are vectors [d] or matrices [d, d], what follows from them, and scales."""
+        names = ("kappa", "theta", "sigma", "gamma", "eta", "b1", "b2", "b3", "correlation", "rho")
+        of = {name: np.array(getattr(self, name), dtype=np.float64) for name in names}
+        root, sigma = np.linalg.cholesky(of["correlation"]), of["sigma"]
+        var, price_sd = np.array(self.initial_inventory_var), np.array(self.initial_price_sd)
+        impact_sd = np.array(self.initial_impact_sd)
         # Scales: what is reached when all agents liquidate at constant rates, as in Market.scales.
         rate = np.sqrt(self.n_agents * var) / self.horizon
-        relaxed = np.array([self.horizon if r == 0 else -math.expm1(-r * self.horizon) / r for r in rho])
-        impact_scale = np.hypot(impact_sd, relaxed * np.linalg.norm(gamma * rate, axis=1))
+        relaxed = np.array([self.horizon if r == 0 else -math.expm1(-r * self.horizon) / r for r in self.rho])
+        impact_scale = np.hypot(impact_sd, relaxed * np.linalg.norm(of["gamma"] * rate, axis=1))
         price_scale = np.hypot(price_sd, sigma * math.sqrt(self.horizon))
-        price_scale = np.hypot(price_scale, np.linalg.norm(eta * rate, axis=1) * self.horizon)
-        return {
-            "kappa": np.array(self.kappa, dtype=np.float64),
-            "theta": np.array(self.theta, dtype=np.float64),
-            "decay": np.exp(-rho * self.dt),
-            "gamma": gamma,
-            "eta": eta,
+        price_scale = np.hypot(price_scale, np.linalg.norm(of["eta"] * rate, axis=1) * self.horizon)
+        scales = {"price": price_scale, "impact": impact_scale, "inventory": np.sqrt(var)}
+        return of | {
+            "decay": np.exp(-of["rho"] * self.dt),
             "noise": math.sqrt(self.dt) * sigma[:, None] * root,
-            "b1": np.array(self.b1, dtype=np.float64),
-            "b2": np.array(self.b2, dtype=np.float64),
-            "b3": np.array(self.b3, dtype=np.float64),
             "inventory_sd": np.sqrt(var),
             "price_root": price_sd[:, None] * root,
             "impact_sd": impact_sd,
-            "price_scale": np.where(price_scale > 0, price_scale, 1.0),
-            "impact_scale": np.where(impact_scale > 0, impact_scale, 1.0),
-            "inventory_scale": np.where(var > 0, np.sqrt(var), 1.0),
+            **{f"{name}_scale": np.where(scale > 0, scale, 1.0) for name, scale in scales.items()},
         }
 
-    def _constants(self, like: Tensor) -> _Constants:
+    def _constants(self, like: Tensor) -> SimpleNamespace:
+        """:attr:`_arrays` as tensors of a tensor's type, on its device."""
         key = (like.dtype, like.device)
         if key not in self._tensors:
-            self._tensors[key] = _Constants(
-                **{name: torch.from_numpy(array).to(like.dtype).to(like.device) for name, array in self._arrays.items()}
-            )
+            of = {name: torch.from_numpy(array).to(like.dtype).to(like.device) for name, array in self._arrays.items()}
+            self._tensors[key] = SimpleNamespace(**of)
         return self._tensors[key]
 
     @cached_property
-    def _tensors(self) -> dict[Any, _Constants]:
+    def _tensors(self) -> dict[Any, SimpleNamespace]:
         return {}
 
 
 def _quadratic(vectors: Tensor, weights: Tensor) -> Tensor:
     """Products x . W x ``[...]`` of the vectors ``[..., d]``."""
     return ((vectors @ weights) * vectors).sum(-1)
-
-
-def _form(rows: FloatArray, weights: FloatArray) -> FloatArray:
-    """The quadratic forms [N, L, L] of y that x . W x is, where the rows [N, d, L] give x as linear forms of y."""
-    return np.asarray(np.einsum("ida,de,ieb->iab", rows, weights, rows), dtype=np.float64)

@@ -10,16 +10,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the workflow asks for names alone, without PyTorch
-    from nash_dqn.games.base import LinearQuadratic
+    from nash_dqn.games.base import Game
 
 __all__ = ["make", "module_of"]
-
-
-def _is_game(value: object) -> bool:
-    return isinstance(value, type) and is_dataclass(value) and hasattr(value, "as_lq")
 
 
 def module_of(game: str) -> str:
@@ -33,7 +29,7 @@ def module_of(game: str) -> str:
     return f"nash_dqn.games.{game.partition('.')[0]}"
 
 
-def make(game: str, settings: Mapping[str, Any]) -> LinearQuadratic:
+def make(game: str, settings: Mapping[str, Any]) -> Game:
     """The game of that name with these values of its fields, and its own defaults for the rest.
 
     Raises:
@@ -46,13 +42,18 @@ def make(game: str, settings: Mapping[str, Any]) -> LinearQuadratic:
         if error.name != module:
             raise
         raise ValueError(f"game = {game!r}: there is no module {module}") from None
-    found: Any = getattr(source, name, None)
-    if not _is_game(found):
-        own = [other for other, value in vars(source).items() if _is_game(value) and value.__module__ == module]
+    from nash_dqn.games.base import Game
+
+    games: dict[str, Any] = {
+        key: value
+        for key, value in vars(source).items()
+        if isinstance(value, type) and issubclass(value, Game) and is_dataclass(value) and value.__module__ == module
+    }
+    if name not in games:
         stem = game.partition(".")[0]
-        allowed = f"; allowed here is {', '.join(f'{stem}.{other}' for other in own)}" if own else ""
-        what = f"there is no {name} in {module}" if found is None else f"{name} is not a dataclass with as_lq"
-        raise ValueError(f"game = {game!r}: {what}{allowed}")
+        allowed = f"; allowed here is {', '.join(f'{stem}.{other}' for other in games)}" if games else ""
+        raise ValueError(f"game = {game!r}: {module} has no game {name}, a dataclass derived from Game{allowed}")
+    found = games[name]
     known = [field.name for field in fields(found)]
     for key, value in settings.items():
         if key not in known:
@@ -64,6 +65,7 @@ def make(game: str, settings: Mapping[str, Any]) -> LinearQuadratic:
     if missing:
         raise ValueError(f"{game} needs {', '.join(missing)}: settings without a default")
     try:
-        return cast("LinearQuadratic", found(**settings))
+        made: Game = found(**settings)
     except TypeError as error:
         raise ValueError(f"{game}: {error}") from None
+    return made

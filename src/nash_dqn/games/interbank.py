@@ -20,35 +20,16 @@ the derivative of V_i in X_i is -(1 - 1/N) eta (Xbar - X_i), and the coefficient
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
-from nash_dqn.games import checks
-from nash_dqn.games.base import Observation, ObservationSpec
-from nash_dqn.games.lq import FloatArray, LQGame, LQStep
-
-
-class InterbankShocks(NamedTuple):
-    """Every random number of a batch of episodes.
-
-    Attributes:
-        reserves: ``[..., N]`` initial log-reserves.
-        common: ``[..., M]`` standard normal increments that all banks share.
-        own: ``[..., M, N]`` standard normal increments of each bank.
-    """
-
-    reserves: Tensor
-    common: Tensor
-    own: Tensor
-
-    def map(self, function: Callable[[Tensor], Tensor]) -> InterbankShocks:
-        """Apply a function to each tensor."""
-        return InterbankShocks(*(function(leaf) for leaf in self))
+from nash_dqn.games import parameters
+from nash_dqn.games.base import Game, Normals
+from nash_dqn.games.lq import FloatArray
 
 
 class InterbankState(NamedTuple):
@@ -64,7 +45,7 @@ class InterbankState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Interbank:
+class Interbank(Game):
     """Parameters and dynamics; the module's docstring has the equations.
 
     The defaults are ten banks over one unit of time, with a, q and sigma of one and control cheap beside the cost of
@@ -99,24 +80,13 @@ class Interbank:
     initial_sd: float = 1.0
 
     def __post_init__(self) -> None:
-        checks.integer("n_agents", self.n_agents, 2)
-        checks.integer("n_steps", self.n_steps, 1)
-        checks.number("horizon", self.horizon, lambda v: v > 0, "a finite number > 0")
+        parameters.integer("n_agents", self.n_agents, 2)
+        parameters.integer("n_steps", self.n_steps, 1)
+        parameters.number("horizon", self.horizon, lambda v: v > 0, "a finite number > 0")
         for name in ("a", "q", "c", "sigma", "initial_sd"):
-            checks.number(name, getattr(self, name), lambda v: v >= 0, "a finite number >= 0")
-        checks.number("epsilon", self.epsilon, lambda v: v >= self.q**2, f"a finite number >= q^2 = {self.q**2:g}")
-        checks.number("rho", self.rho, lambda v: -1 <= v <= 1, "a number in [-1, 1]")
-
-    action_dim = 1
-    """Each bank's action is its rate u of borrowing (above zero) or lending."""
-
-    discount = 1.0
-    """The game is undiscounted."""
-
-    @property
-    def groups(self) -> tuple[range, ...]:
-        """One: all banks are alike."""
-        return (range(self.n_agents),)
+            parameters.number(name, getattr(self, name), lambda v: v >= 0, "a finite number >= 0")
+        parameters.number("epsilon", self.epsilon, lambda v: v >= self.q**2, f"a finite number >= q^2 = {self.q**2:g}")
+        parameters.number("rho", self.rho, lambda v: -1 <= v <= 1, "a number in [-1, 1]")
 
     @property
     def dt(self) -> float:
@@ -131,97 +101,44 @@ class Interbank:
 
     @property
     def action_scale(self) -> float:
-        """Typical rate: back to the mean within the horizon."""
+        """Of each bank's action, its rate u of borrowing (above zero) or lending: to the mean within the horizon."""
         return self.scale / self.horizon
 
     @property
-    def normals_per_episode(self) -> int:
-        """Number of standard normals an episode needs."""
-        return self.n_agents + self.n_steps * (1 + self.n_agents)
+    def start_normals(self) -> int:
+        """One for each bank."""
+        return self.n_agents
 
-    def shocks_from_normals(self, normal: Tensor) -> InterbankShocks:
+    @property
+    def step_normals(self) -> int:
+        """The common noise and each bank's own."""
+        return 1 + self.n_agents
+
+    def shocks_from_normals(self, normal: Tensor) -> Normals:
         """Shocks from standard normals ``[..., N + M + M N]`` in the order X_0, common noise, own noise by step."""
-        n, steps = self.n_agents, self.n_steps
-        return InterbankShocks(
-            reserves=self.initial_sd * normal[..., :n],
-            common=normal[..., n : n + steps],
-            own=normal[..., n + steps :].unflatten(-1, (steps, n)),
-        )
+        start, common, own = normal.split((self.n_agents, self.n_steps, self.n_steps * self.n_agents), -1)
+        return Normals(start, torch.cat((common.unsqueeze(-1), own.unflatten(-1, (self.n_steps, self.n_agents))), -1))
 
-    def sample_shocks(self, episodes: int, generator: Generator) -> InterbankShocks:
-        """Draw every random number of ``episodes`` episodes."""
-        normal = torch.randn(episodes, self.normals_per_episode, generator=generator, device=generator.device)
-        return self.shocks_from_normals(normal)
-
-    def reset(self, shocks: InterbankShocks) -> InterbankState:
+    def reset(self, shocks: Normals) -> InterbankState:
         """State at m = 0."""
-        return InterbankState(0, shocks.reserves)
+        return InterbankState(0, self.initial_sd * shocks.start)
 
-    def step(self, state: InterbankState, actions: Tensor, shocks: InterbankShocks) -> tuple[InterbankState, Tensor]:
+    def step(self, state: InterbankState, actions: Tensor, shocks: Normals) -> tuple[InterbankState, Tensor]:
         """One Euler step: next state and rewards ``[..., N]`` of the rates ``[..., N, 1]``."""
         dt, rates, reserves = self.dt, actions.squeeze(-1), state.reserves
         gap = reserves.mean(-1, keepdim=True) - reserves
-        common = shocks.common.select(-1, state.step).unsqueeze(-1)
-        noise = self.rho * common + math.sqrt(1 - self.rho**2) * shocks.own.select(-2, state.step)
+        common, own = shocks.noise.select(-2, state.step).split((1, self.n_agents), -1)
+        noise = self.rho * common + math.sqrt(1 - self.rho**2) * own
         after = reserves + dt * (self.a * gap + rates) + self.sigma * math.sqrt(dt) * noise
         costs = dt * (0.5 * rates.square() - self.q * rates * gap + 0.5 * self.epsilon * gap.square())
         if state.step == self.n_steps - 1:
             costs = costs + 0.5 * self.c * (after.mean(-1, keepdim=True) - after).square()
         return InterbankState(state.step + 1, after), -costs
 
-    def excursion(self, state: InterbankState, normals: Tensor, sd: float | None = None) -> Tensor:
-        """Random rates ``[..., N, 1]``; their spread ``sd`` is twice the typical size where None is given."""
-        return ((2 * self.action_scale if sd is None else sd) * normals).expand(*state.reserves.shape, 1)
-
-    def observation_size(self, spec: ObservationSpec) -> tuple[int, int]:
-        """Number of own features F = 3 and of features I = 1 of each bank's item."""
-        checks.only_visible("interbank lending", spec)
-        return 3, 1
-
-    def observe(self, state: InterbankState, spec: ObservationSpec) -> Observation:
-        """Standardised observation of every bank; nothing is hidden.
-
-        Own features ``[..., N, 3]``: time from -1 to 1, mean of the log-reserves, own log-reserves; items
-        ``[..., N, 1]``: log-reserves, all divided by :attr:`scale`.
-        """
-        checks.only_visible("interbank lending", spec)
-        items = (state.reserves / self.scale).unsqueeze(-1)
-        time = torch.full_like(items, 2 * state.step / self.n_steps - 1)
-        mean = items.mean(-2, keepdim=True).expand_as(items)
-        return Observation(torch.cat((time, mean, items), -1), items, state.step)
-
-    def as_lq(self) -> LQGame:
-        """The linear-quadratic game over x = (X_1, ..., X_N); actions u_1, ..., u_N."""
-        n, dt = self.n_agents, self.dt
-        off_mean = np.full((n, n), 1.0 / n) - np.eye(n)  # (Xbar - X_i) as linear forms of x
-        noise = np.column_stack([np.full(n, self.rho), math.sqrt(1 - self.rho**2) * np.eye(n)])
-        reward = np.zeros((n, 2 * n + 1, 2 * n + 1))
-        terminal = np.zeros((n, n + 1, n + 1))
-        for i, gap in enumerate(off_mean):
-            rate = n + 1 + i
-            reward[i, :n, :n] = -0.5 * dt * self.epsilon * np.outer(gap, gap)
-            reward[i, rate, :n] = reward[i, :n, rate] = 0.5 * dt * self.q * gap
-            reward[i, rate, rate] = -0.5 * dt
-            terminal[i, :n, :n] = -0.5 * self.c * np.outer(gap, gap)
-        step = LQStep(
-            transition=np.eye(n) + dt * self.a * off_mean,
-            control=dt * np.eye(n),
-            drift=np.zeros(n),
-            noise=self.sigma * math.sqrt(dt) * noise,
-            reward=reward,
-        )
-        return LQGame(
-            action_dims=(1,) * n,
-            steps=(step,) * self.n_steps,
-            terminal=terminal,
-            discount=np.ones(n),
-            initial_mean=np.zeros(n),
-            initial_covariance=self.initial_sd**2 * np.eye(n),
-        )
-
-    def state_vector(self, state: InterbankState) -> Tensor:
-        """The state x ``[..., N]`` of :meth:`as_lq`, float64."""
-        return state.reserves.double()
+    def features(self, state: InterbankState) -> tuple[Tensor, Tensor]:
+        """Mean of the log-reserves, and each bank's own, divided by :attr:`scale`."""
+        own = (state.reserves / self.scale).unsqueeze(-1)
+        return own.mean(-2), own
 
 
 def continuous_gain(game: Interbank, times: FloatArray) -> FloatArray:

@@ -168,21 +168,6 @@ class Values:
 
     matrices: FloatArray
 
-    @property
-    def quadratic(self) -> FloatArray:
-        """The matrices [M + 1, players, n, n] of V = x^T quadratic x + linear^T x + constant."""
-        return self.matrices[..., :-1, :-1]
-
-    @property
-    def linear(self) -> FloatArray:
-        """The vectors [M + 1, players, n] of V = x^T quadratic x + linear^T x + constant."""
-        return 2.0 * self.matrices[..., :-1, -1]
-
-    @property
-    def constant(self) -> FloatArray:
-        """The constants [M + 1, players] of V, what the noise of the steps to come is worth included."""
-        return self.matrices[..., -1, -1]
-
     def at(self, step: int, state: FloatArray) -> FloatArray:
         """Values [..., players] of the states [..., n] at one step (M for the terminal rewards)."""
         lifted = np.concatenate([state, np.ones((*state.shape[:-1], 1))], axis=-1)
@@ -190,7 +175,7 @@ class Values:
 
     def expected(self, mean: FloatArray, covariance: FloatArray, step: int = 0) -> FloatArray:
         """Mean values [players] over any distribution of states with this mean [n] and covariance [n, n]."""
-        return self.at(step, mean) + np.einsum("iab,ab->i", self.quadratic[step], covariance)
+        return self.at(step, mean) + np.einsum("iab,ab->i", self.matrices[step, :, :-1, :-1], covariance)
 
 
 class Equilibrium(NamedTuple):

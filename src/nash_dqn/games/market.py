@@ -9,17 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
-from nash_dqn.games.base import FeatureScales, Observation, ObservationSpec
+from nash_dqn.games.base import FeatureScales, Game, Observation, ObservationSpec
+from nash_dqn.games.lq import LQGame
 from nash_dqn.settings.game import ImpactLaw as ImpactLaw
 from nash_dqn.settings.game import MarketSettings
-
-if TYPE_CHECKING:
-    from nash_dqn.games.lq import LQGame
 
 # sign(v) sqrt|v| is evaluated as v / sqrt(|v| + EPS): the same to 5e-9 relative at |v| = 1 share/hour, zero at zero,
 # and with a finite slope there, which gradients through the simulator need.
@@ -74,21 +72,13 @@ class Scales(NamedTuple):
     rate: float
 
 
-class Market(MarketSettings):
+class Market(MarketSettings, Game):
     """The game of these settings, and its dynamics."""
-
-    action_dim = 1
-    """Each agent's action is its trading rate nu, shares per hour."""
 
     @property
     def action_scale(self) -> float:
-        """The trading rate's, shares/hour."""
+        """Of each agent's action, its trading rate nu: shares/hour."""
         return self.scales.rate
-
-    @property
-    def groups(self) -> tuple[range, ...]:
-        """One: all agents have the same preferences."""
-        return (range(self.n_agents),)
 
     @property
     def dt(self) -> float:
@@ -134,11 +124,6 @@ class Market(MarketSettings):
         """Number of own features F and of label-invariant features I per agent (0 when inventories are private)."""
         return 5 + spec.own_flow, 1 + spec.own_flow if spec.inventories == "visible" else 0
 
-    def sample_shocks(self, episodes: int, generator: Generator) -> Shocks:
-        """Draw every random number of ``episodes`` episodes, leaves ``[E]``, ``[E]``, ``[E, N]``, ``[E, M]``."""
-        normal = torch.randn(episodes, self.normals_per_episode, generator=generator, device=generator.device)
-        return self.shocks_from_normals(normal)
-
     @property
     def normals_per_episode(self) -> int:
         """Number of standard normals an episode needs."""
@@ -154,16 +139,31 @@ class Market(MarketSettings):
             noise=normal[..., 2 + n :],
         )
 
-    def as_lq(self) -> LQGame:
-        """The linear-quadratic game that it is, see :func:`nash_dqn.games.market_lq.market_lq`."""
-        from nash_dqn.games.market_lq import market_lq  # which imports this module
+    def require_linear(self) -> None:
+        """Raise ValueError unless impact is linear, or none, without a price floor: no other market is."""
+        if self.impact not in ("linear", "none"):
+            raise ValueError(f"impact = {self.impact!r}: 'linear' or 'none' makes the market linear-quadratic")
+        if self.price_floor is not None:
+            raise ValueError(f"price_floor = {self.price_floor}: None makes the market linear-quadratic")
 
-        return market_lq(self)
+    def as_lq(self) -> LQGame:
+        """The linear-quadratic game over (S - theta, Y, q_1, ..., q_N) that it is where inventories are visible.
+
+        Raises:
+            ValueError: ``impact`` is neither "linear" nor "none", or ``price_floor`` is not None.
+        """
+        self.require_linear()
+        return super().as_lq()
 
     def state_vector(self, state: MarketState) -> Tensor:
-        """The state ``[..., N + 2]`` = (S - theta, Y, q_1, ..., q_N) of :meth:`as_lq`."""
-        common = torch.stack([state.price - self.theta, state.impact], dim=-1)
-        return torch.cat([common, state.inventory], dim=-1)
+        """The state ``[..., N + 2]`` = (S - theta, Y, q_1, ..., q_N) of :meth:`as_lq`, float64."""
+        common = torch.stack([state.price.double() - self.theta, state.impact.double()], dim=-1)
+        return torch.cat([common, state.inventory.double()], dim=-1)
+
+    def state_of(self, step: int, vector: Tensor) -> MarketState:
+        """A state with this :meth:`state_vector`, as if nothing had been traded."""
+        inventory = vector[..., 2:]
+        return MarketState(step, vector[..., 0] + self.theta, vector[..., 1], inventory, inventory)
 
     def reset(self, shocks: Shocks) -> MarketState:
         """State at m = 0."""

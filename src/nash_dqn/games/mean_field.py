@@ -32,11 +32,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from nash_dqn.games.derive import expand
 from nash_dqn.games.lq import (
     FloatArray,
     LinearPolicies,
@@ -71,7 +74,7 @@ def shared(market: Market, n_agents: int) -> Market:
     Raises:
         ValueError: the market is not linear, or ``n_agents`` is no integer >= 1.
     """
-    _check_linear(market)
+    _check(market)
     if n_agents < 1:
         raise ValueError(f"n_agents = {n_agents}: allowed is an integer >= 1")
     factor = market.n_agents / n_agents
@@ -86,7 +89,7 @@ def symmetric_equilibrium(market: Market) -> SharedEquilibrium:
             conditions are singular; the message names the step.
         ValueError: the market is not linear, or has one agent.
     """
-    _check_linear(market, least=2)
+    _check(market, least=2)
     n, mixing = market.n_agents, _mixing(1.0 / market.n_agents)
     gains = np.empty((market.n_steps, 4))
     value = np.zeros((4, 4))
@@ -119,22 +122,19 @@ def mean_field_equilibrium(market: Market) -> SharedEquilibrium:
         NoEquilibriumError: at some step no mean rate is consistent, or all are.
         ValueError: the market is not linear.
     """
-    _check_linear(market)
-    dt = market.dt
-    eta, gamma = _total_impact(market)
+    _check(market)
     gains = np.zeros((market.n_steps + 1, 4))
-    # Rows: p', Y' and m' as linear forms of (p, Y, m) and of the mean rate v.
-    decay = math.exp(-market.rho * dt)
-    of_state = np.array([[1 - market.kappa * dt, decay - 1, 0.0], [0.0, decay, 0.0], [0.0, 0.0, 1.0]])
-    of_rate = dt * np.array([eta + gamma, gamma, 1.0])
     shared_axes = [_P, _Y, _M]
     for m in reversed(range(market.n_steps)):
+        # p', Y' and m' as linear forms of (p, Y, m) and of the mean rate v, which is that of all others
+        forward, _ = _step_forms(market, 0.0, last=m == market.n_steps - 1)
+        of_state, of_rate = forward[np.ix_(shared_axes, shared_axes)], forward[shared_axes, 5]
         after_shared, after_own = gains[m + 1, shared_axes], gains[m + 1, _Q]
-        cost = market.b3 * dt + (market.b2 if m == market.n_steps - 1 else 0.0)
+        cost = market.b3 * market.dt + (market.b2 if m == market.n_steps - 1 else 0.0)
         onward = 2 * market.discount * market.b1
         # The condition as pull - own_curvature u - holding q + forcing v = 0, with pull linear in (p, Y, m).
         holding = 2 * cost + onward * after_own
-        own_curvature = 2 * market.b1 + holding * dt
+        own_curvature = 2 * market.b1 + holding * market.dt
         pull = of_state[0] - np.array([1.0, 0.0, 0.0]) - onward * after_shared @ of_state
         forcing = of_rate[0] - onward * after_shared @ of_rate
         crowd = own_curvature - forcing
@@ -147,16 +147,6 @@ def mean_field_equilibrium(market: Market) -> SharedEquilibrium:
     return SharedEquilibrium(gains, _worth(_deviator_game(market, gains, weight=0.0), gains))
 
 
-def deviator_game(market: Market, gains: FloatArray) -> LQGame:
-    """One agent's control problem over z = (p, Y, q, m) where all others follow u = -K z, gains K [M, 4].
-
-    Raises:
-        ValueError: the market is not linear, or has one agent.
-    """
-    _check_linear(market, least=2)
-    return _deviator_game(market, gains, 1.0 / market.n_agents)
-
-
 def exploitability(market: Market, gains: FloatArray) -> float:
     """What an agent gains by leaving u = -K z, gains K [M, 4], while all others follow it, $; zero at an equilibrium.
 
@@ -164,23 +154,10 @@ def exploitability(market: Market, gains: FloatArray) -> float:
         NoEquilibriumError: there is no best response.
         ValueError: the market is not linear, or has one agent.
     """
-    game = deviator_game(market, gains)
+    _check(market, least=2)
+    game = _deviator_game(market, gains, 1.0 / market.n_agents)
     best = best_response(game, _policies(gains), player=0)
     return _worth(game, best.gains[:, 0]) - _worth(game, gains)
-
-
-def joint_policies(gains: FloatArray, n_agents: int) -> LinearPolicies:
-    """The profile over (S - theta, Y, q_1, ..., q_N) where all follow u = -K (S - theta, Y, q_i, others' mean q).
-
-    Args:
-        gains: K [M, 4].
-        n_agents: N, at least 2.
-    """
-    full = np.empty((len(gains), n_agents, n_agents + 2))
-    full[:, :, :2] = gains[:, None, :2]
-    full[:, :, 2:] = gains[:, _M, None, None] / (n_agents - 1)
-    full[:, range(n_agents), range(2, n_agents + 2)] = gains[:, [_Q]]
-    return LinearPolicies(full, np.zeros((len(gains), n_agents)))
 
 
 def symmetric_profile(market: Market, gains: FloatArray) -> Callable[[MarketState], Tensor]:
@@ -233,19 +210,10 @@ def _worth(game: LQGame, gains: FloatArray) -> float:
     return float(values.expected(game.initial_mean, game.initial_covariance)[0])
 
 
-def _check_linear(market: Market, least: int = 1) -> None:
-    if market.impact not in ("linear", "none") or market.price_floor is not None:
-        raise ValueError(
-            f"impact = {market.impact!r}, price_floor = {market.price_floor}: "
-            "'linear' or 'none', and None, make the market linear-quadratic"
-        )
+def _check(market: Market, least: int = 1) -> None:
+    market.require_linear()
     if market.n_agents < least:
         raise ValueError(f"n_agents = {market.n_agents}: allowed is an integer >= {least}, to have others")
-
-
-def _total_impact(market: Market) -> tuple[float, float]:
-    """N eta and N gamma."""
-    return market.n_agents * market.eta, market.n_agents * market.gamma if market.impact == "linear" else 0.0
 
 
 def _mixing(weight: float) -> FloatArray:
@@ -257,19 +225,23 @@ def _mixing(weight: float) -> FloatArray:
     return mixing
 
 
+@lru_cache(maxsize=16)
 def _step_forms(market: Market, weight: float, last: bool) -> tuple[FloatArray, FloatArray]:
-    """Mean next z [4, 6] and reward [6, 6] of Market.step, as linear and quadratic forms of (z, u, w).
+    """Mean next z [4, 6] and reward [6, 6] of :meth:`Market.step`, as linear and quadratic forms of (z, u, w).
 
-    w is the others' mean rate, and ``weight`` an agent's in the mean of all.
+    w is the others' mean rate, and ``weight`` an agent's in the mean of all. They are those of a market of two agents,
+    of whom the second trades what is left of the total rate N (weight u + (1 - weight) w). Only the last step differs.
     """
-    dt, (eta, gamma) = market.dt, _total_impact(market)
-    price, impact, own, others, rate, others_rate = np.eye(6)
-    mean_rate = weight * rate + (1 - weight) * others_rate
-    next_impact = math.exp(-market.rho * dt) * impact + gamma * dt * mean_rate
-    change = dt * (eta * mean_rate - market.kappa * price) + next_impact - impact
-    held = own + dt * rate
-    forward = np.array([price + change, next_impact, held, others + dt * others_rate])
-    gain = np.outer(held, change)
-    reward = 0.5 * (gain + gain.T) - market.b1 * dt * np.outer(rate, rate)
-    reward -= (market.b3 * dt + (market.b2 if last else 0.0)) * np.outer(held, held)
-    return forward, reward
+    pair, m = replace(market, n_agents=2), market.n_steps - 1 if last else 0
+    calm = pair.shocks_from_normals(torch.zeros(pair.normals_per_episode, dtype=torch.float64))
+
+    def step(y: Tensor) -> Tensor:
+        price, impact, own, others, rate, others_rate = y
+        rest = market.n_agents * (weight * rate + (1 - weight) * others_rate) - rate
+        state = pair.state_of(m, torch.stack((price, impact, own, 0 * own)))
+        after, rewards = pair.step(state, torch.stack((rate, rest)).unsqueeze(-1), calm)
+        next_others = others + market.dt * others_rate
+        return torch.cat((pair.state_vector(after)[:3], next_others.view(1), rewards[:1]))
+
+    forms = expand(step, 6, ("price", "impact", "inventory", "mean inventory", "reward"), linear=4)
+    return forms.slope[:4].numpy(), 0.5 * forms.curvature[0].numpy()

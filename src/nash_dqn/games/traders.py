@@ -8,24 +8,20 @@ price floor and visible inventories the game is linear-quadratic.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from typing import Self
 
-import numpy as np
-import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
-from nash_dqn.games import checks
-from nash_dqn.games.base import Observation, ObservationSpec
-from nash_dqn.games.lq import LQGame, LQStep
+from nash_dqn.games import parameters
+from nash_dqn.games.base import Game, Observation, ObservationSpec
+from nash_dqn.games.lq import LQGame
 from nash_dqn.games.market import ImpactLaw, Market, MarketState, Shocks
-from nash_dqn.games.market_lq import market_lq
 
 
 @dataclass(frozen=True)
-class Traders:
+class Traders(Game):
     """Parameters and dynamics; the market's own are those of :class:`nash_dqn.games.market.Market`.
 
     What differs is a tuple with an entry per group; agents are numbered group after group. The defaults are two
@@ -69,7 +65,7 @@ class Traders:
         if not isinstance(self.sizes, list | tuple) or not self.sizes:
             raise ValueError(f"sizes = {self.sizes!r}: allowed is a number of agents for each group")
         for k, size in enumerate(self.sizes):
-            checks.integer(f"sizes[{k}]", size, 1)
+            parameters.integer(f"sizes[{k}]", size, 1)
         ranges = {
             "b1": (lambda v: v > 0, "a finite number > 0"),
             "b2": (lambda v: v >= 0, "a finite number >= 0"),
@@ -79,29 +75,9 @@ class Traders:
             "initial_inventory_var": (lambda v: v >= 0, "a finite number >= 0"),
         }
         groups = len(self.sizes)
-        settled = [(name, checks.vector(name, getattr(self, name), groups, *r)) for name, r in ranges.items()]
-        checks.settle(self, [("sizes", tuple(self.sizes)), *settled])
+        settled = [(name, parameters.vector(name, getattr(self, name), groups, *r)) for name, r in ranges.items()]
+        parameters.settle(self, [("sizes", tuple(self.sizes)), *settled])
         _ = self.market  # checks the rest
-
-    @classmethod
-    def of_market(cls, market: Market) -> Self:
-        """The same market, as one group of traders who are all alike."""
-        shared = ("horizon", "n_steps", "kappa", "theta", "sigma", "gamma", "rho", "eta", "impact", "price_floor")
-        return cls(
-            sizes=(market.n_agents,),
-            b1=(market.b1,),
-            b2=(market.b2,),
-            b3=(market.b3,),
-            discount=(market.discount,),
-            initial_inventory_mean=(0.0,),
-            initial_inventory_var=(market.initial_inventory_var,),
-            initial_price_sd=market.initial_price_sd,
-            initial_impact_sd=market.initial_impact_sd,
-            **{name: getattr(market, name) for name in shared},
-        )
-
-    action_dim = 1
-    """Each agent's action is its trading rate nu, shares per hour."""
 
     @cached_property
     def market(self) -> Market:
@@ -143,14 +119,9 @@ class Traders:
         return sum(self.sizes)
 
     @property
-    def dt(self) -> float:
-        """Length of a step, hours."""
-        return self.market.dt
-
-    @property
     def action_scale(self) -> float:
-        """Typical trading rate, shares/hour."""
-        return self.market.scales.rate
+        """Of each agent's action, its trading rate: shares/hour."""
+        return self.market.action_scale
 
     @property
     def normals_per_episode(self) -> int:
@@ -164,11 +135,6 @@ class Traders:
         sd = normal.new_tensor([math.sqrt(var) for var in self._of_agents(self.initial_inventory_var)])
         return shocks._replace(inventory=mean + sd * normal[..., 2 : 2 + self.n_agents])
 
-    def sample_shocks(self, episodes: int, generator: Generator) -> Shocks:
-        """Draw every random number of ``episodes`` episodes, leaves ``[E]``, ``[E]``, ``[E, N]``, ``[E, M]``."""
-        normal = torch.randn(episodes, self.normals_per_episode, generator=generator, device=generator.device)
-        return self.shocks_from_normals(normal)
-
     def reset(self, shocks: Shocks) -> MarketState:
         """State at m = 0."""
         return self.market.reset(shocks)
@@ -178,8 +144,8 @@ class Traders:
         after, rewards = self.market.step(state, actions, shocks)
         rates, inventory = actions.squeeze(-1), after.inventory
         trading, running, terminal = (rewards.new_tensor(extra) for extra in self._beyond_first)
-        penalty = self.dt * running + (terminal if after.step == self.n_steps else 0.0)
-        return after, rewards - self.dt * trading * rates.square() - penalty * inventory.square()
+        penalty = self.market.dt * running + (terminal if after.step == self.n_steps else 0.0)
+        return after, rewards - self.market.dt * trading * rates.square() - penalty * inventory.square()
 
     def excursion(self, state: MarketState, normals: Tensor, sd: float | None = None) -> Tensor:
         """Rates ``[..., N, 1]`` towards random inventories, as in the market."""
@@ -194,39 +160,21 @@ class Traders:
         return self.market.observe(state, spec)
 
     def as_lq(self) -> LQGame:
-        """The linear-quadratic game over z = (S - theta, Y, q_1, ..., q_N), as of :func:`market_lq`; actions nu_i.
+        """The linear-quadratic game over (S - theta, Y, q_1, ..., q_N), where that of the market is.
 
         Raises:
             ValueError: ``impact`` is neither "linear" nor "none", or ``price_floor`` is not None.
         """
-        game, agents = market_lq(self.market), self.n_agents
-        n = agents + 2
-        unit = np.eye(n + 1 + agents)
-        rates = unit[n + 1 :]
-        holding = unit[2:n] + self.dt * rates
-        squared_rate, squared_holding = (form[:, :, None] * form[:, None, :] for form in (rates, holding))
-        trading, running, terminal = (np.array(extra)[:, None, None] for extra in self._beyond_first)
-        extra_cost = self.dt * (trading * squared_rate + running * squared_holding)
-
-        def own(step: LQStep, last: bool) -> LQStep:
-            cost = extra_cost + terminal * squared_holding if last else extra_cost
-            return replace(step, reward=step.reward - cost)
-
-        before, last = own(game.steps[0], last=False), own(game.steps[-1], last=True)
-        return replace(
-            game,
-            steps=(before,) * (self.n_steps - 1) + (last,),
-            discount=np.array(self._of_agents(self.discount), dtype=np.float64),
-            initial_mean=np.array([0.0, 0.0, *self._of_agents(self.initial_inventory_mean)]),
-            initial_covariance=np.diag(
-                [self.market.price_sd**2, self.market.impact_sd**2, *self._of_agents(self.initial_inventory_var)]
-            ),
-        )
+        self.market.require_linear()
+        return super().as_lq()
 
     def state_vector(self, state: MarketState) -> Tensor:
-        """The state z ``[..., N + 2]`` of :meth:`as_lq`, float64."""
-        common = torch.stack([state.price.double() - self.theta, state.impact.double()], dim=-1)
-        return torch.cat([common, state.inventory.double()], dim=-1)
+        """The market's."""
+        return self.market.state_vector(state)
+
+    def state_of(self, step: int, vector: Tensor) -> MarketState:
+        """The market's."""
+        return self.market.state_of(step, vector)
 
     def _of_agents(self, values: tuple[float, ...]) -> list[float]:
         """The value of each agent's group, [N]."""

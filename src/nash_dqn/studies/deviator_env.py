@@ -16,7 +16,7 @@ from gymnasium.spaces import Box
 
 from nash_dqn.evaluation.rollout import Profile, check_seat
 from nash_dqn.games.base import Game, ObservationSpec, Shocks, State
-from nash_dqn.games.views import Stream, bounded_action
+from nash_dqn.games.parallel_env import Stream, bounded_action
 from nash_dqn.policy import Policy
 
 __all__ = ["DeviatorEnv"]
@@ -30,7 +30,7 @@ class DeviatorEnv(gymnasium.Env[Vector, Vector]):
     It sees its own features, then the others' items in the order of the agents; rewards are its own, undiscounted.
     Random streams of (seed, ``deviator_env``): the shocks of one episode after the other; ``reset`` without a seed goes
     on with the stream, and where none was ever given, each environment, copies of one too, has a stream of its own
-    (:class:`nash_dqn.games.views.Stream`).
+    (:class:`nash_dqn.games.parallel_env.Stream`).
 
     Args:
         game: the game.

@@ -36,7 +36,6 @@ from nash_dqn.games.lq import (
     state_moments,
 )
 from nash_dqn.games.market import Market
-from nash_dqn.games.market_lq import market_lq
 
 __all__ = ["COLUMNS", "FixedPoint", "Target", "deviation_gain", "evaluate", "fixed_point", "projected"]
 
@@ -64,12 +63,12 @@ class FixedPoint(NamedTuple):
 
 
 def market_with_flows(market: Market) -> LQGame:
-    """:func:`market_lq` over x = (S - theta, Y, q_1..q_N, y_1..y_N), y_i = q_i - q_{i,0} the past flow of agent i.
+    """:meth:`Market.as_lq` over x = (S - theta, Y, q_1..q_N, y_1..y_N), y_i = q_i - q_{i,0} the past flow of agent i.
 
     Raises:
         ValueError: the market is not linear-quadratic.
     """
-    game = market_lq(market)
+    game = market.as_lq()
     n, agents = game.state_dim, market.n_agents
     kept = np.concatenate([np.arange(n), n + agents + np.arange(1 + agents)])  # where y = (z, 1, u) stands in (x, 1, u)
 

@@ -1,4 +1,4 @@
-"""Checks of a game's parameters: an error is one line that names the parameter, its value and what is allowed."""
+"""What a game's parameters may be: an error is one line that names the parameter, its value and what is allowed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.lq import FloatArray
 
 Matrix = tuple[tuple[float, ...], ...]
 Kind = Literal["any", "positive semidefinite", "positive definite"]
-
-VISIBLE = ObservationSpec(inventories="visible")
-"""The one specification of a game that hides nothing and has no order flow worth showing."""
 
 
 def integer(name: str, value: Any, least: int) -> None:
@@ -52,14 +48,6 @@ def matrix(name: str, rows: Any, size: int, kind: Kind = "any") -> Matrix:
         if not np.array_equal(array, array.T) or least < bound or (kind == "positive definite" and least <= 0):
             raise ValueError(f"{name} = {rows!r}: allowed is a symmetric, {kind} matrix")
     return checked
-
-
-def only_visible(game: str, spec: ObservationSpec) -> None:
-    """Raise ValueError unless spec is :data:`VISIBLE`: a game that shows everything has no other view to give."""
-    for name in VISIBLE.__dataclass_fields__:
-        value, wanted = getattr(spec, name), getattr(VISIBLE, name)
-        if value != wanted:
-            raise ValueError(f"observation.{name} = {value!r}: {game} allows {wanted!r} only")
 
 
 def settle(instance: object, values: Iterable[tuple[str, Any]]) -> None:

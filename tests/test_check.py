@@ -1,0 +1,126 @@
+"""``nash-dqn check``: it passes the games here, and names what was changed in one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nash_dqn import check
+from nash_dqn.cli import main
+from nash_dqn.games.interbank import Interbank
+from nash_dqn.games.traders import Traders
+from nash_dqn.seeding import generator
+
+
+@dataclass(frozen=True)
+class Other(Interbank):
+    """Another game than the learners take it for, in one place."""
+
+    n_agents: int = 3
+    where: str = ""
+
+    def step(self, state: Any, actions: Tensor, shocks: Any) -> Any:
+        """As the game's, but for what ``where`` says."""
+        after, rewards = super().step(state, actions, shocks)
+        third = torch.eye(3, dtype=rewards.dtype)[2]
+        if self.where == "batches" and rewards.dim() > 1:
+            rewards = rewards + 1e-3 * rewards.mean(0)
+        elif self.where == "linear-quadratic":
+            rewards = rewards - third * state.reserves**4
+        elif self.where == "equilibrium":
+            rewards = -rewards
+        elif self.where == "groups":  # agent 2 pays twice for its actions
+            rewards = rewards - 0.05 * third * actions.squeeze(-1) ** 2
+        elif self.where == "returns" and len(rewards) > 1000:
+            rewards = rewards + 0.05
+        return (after._replace(step=0) if self.where == "step" else after), rewards
+
+    def features(self, state: Any) -> Any:
+        """Logarithms of what may be below zero."""
+        shared, own = super().features(state)
+        return (shared.log(), own) if self.where == "observations" else (shared, own)
+
+    @property
+    def groups(self) -> tuple[range, ...]:
+        """With one agent left out, or not."""
+        return (range(2),) if self.where == "left out" else super().groups
+
+
+def wrong(game: Any) -> dict[str, str]:
+    found = check.findings(game, generator(1, "test_check"), 5_000)
+    assert len({row.what for row in found}) == len(found) >= 3
+    return {row.what: row.outcome for row in found if not row.passed}
+
+
+@pytest.mark.parametrize("game", [Traders(), Other()], ids=lambda game: type(game).__name__)
+def test_nothing_is_wrong(game: Any) -> None:
+    assert wrong(game) == {}
+
+
+@pytest.mark.parametrize(
+    ("what", "outcome"),
+    [
+        ("batches", "6 episodes together and each alone differ by"),
+        ("observations", "3 features, 1 of each"),
+        ("linear-quadratic", "step 0: reward of agent 2 is not quadratic"),
+        ("equilibrium", "step 9, player 0: the action value is not strictly concave"),
+        ("groups", "agents within one differ by"),
+        ("returns", "standard errors from that"),
+    ],
+)
+def test_what_is_wrong_is_named(what: str, outcome: str) -> None:
+    found = wrong(Other(where=what))
+    assert set(found) == {what} and outcome in found[what]
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("step", "step: the state after step 0 says step = 0, expected 1"),
+        ("left out", r"groups = \(range\(0, 2\),\): allowed are ranges that cut 0..2, in order"),
+    ],
+)
+def test_a_game_that_cannot_be_played_is_refused(where: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        check.findings(Other(where=where), generator(1, "test_check"), 100)
+
+
+def test_a_reward_of_another_shape_is_refused() -> None:
+    @dataclass(frozen=True)
+    class Flat(Interbank):
+        def step(self, state: Any, actions: Tensor, shocks: Any) -> Any:
+            after, rewards = super().step(state, actions, shocks)
+            return after, rewards[..., :-1]
+
+    with pytest.raises(ValueError, match=r"^step: rewards: shape \(6, 9\), expected \(6, 10\)"):
+        check.findings(Flat(), generator(1, "test_check"), 100)
+
+
+def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """With impact as strong as the second there is no equilibrium: status 1."""
+    assert main(["check", "interbank.Interbank", "n_agents=3", "epsilon=3.5"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "interbank.Interbank with n_agents = 3, epsilon = 3.5" and len(lines) == 7
+    assert main(["check", "traders.Traders", "eta=1.0", "gamma=1.0", "--json"]) == 1
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["settings"] == {"eta": 1.0, "gamma": 1.0} and not summary["findings"][-1]["passed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["traders.Trader"], "nash_dqn.games.traders has no game Trader"),
+        (["traders.Traders", "kappa"], "'kappa': expected FIELD=VALUE, such as n_agents=3"),
+        (["traders.Traders", "kappa=["], "'kappa=[': '[' is no YAML"),
+        (["traders.Traders", "kapa=1"], "did you mean 'kappa'?"),
+    ],
+)
+def test_the_command_refuses(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("nash-dqn check: ") and error.count("\n") == 1
