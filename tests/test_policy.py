@@ -11,13 +11,15 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from nash_dqn.advantage import output_size, unpack
+from nash_dqn.advantage import mu_network, output_size, unpack
+from nash_dqn.agents.training import describe
 from nash_dqn.artifacts import ArtifactError, write_tensors
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market
 from nash_dqn.networks import MLP, ObservationNetwork
-from nash_dqn.policy import Policy, describe, load_policy, mu_network
+from nash_dqn.policy import Policy, load_policy
 from nash_dqn.seeding import generator
+from nash_dqn.trees import tensor_map
 
 GAME = Market(
     n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1
@@ -89,7 +91,7 @@ def test_bound_clips_actions() -> None:
     free = Policy(network(1), SPEC, SEEDS, "fictitious_play")(seen())
     assert ((free > 0.05).any(), (free < 0.05).any()) == (True, True)
     torch.testing.assert_close(policy(seen()), free.clamp(-0.05, 0.05), rtol=0, atol=0)
-    negative = Policy(network(1).map(torch.neg), SPEC, SEEDS, "fictitious_play", bound=0.05)
+    negative = Policy(tensor_map(torch.neg, network(1)), SPEC, SEEDS, "fictitious_play", bound=0.05)
     assert negative(seen()).min() == pytest.approx(-0.05)
 
 
@@ -170,7 +172,7 @@ def test_fictitious_play_round_trip(tmp_path: Path) -> None:
 def test_a_file_of_the_actor_alone(tmp_path: Path, skip: bool) -> None:
     """mu of Nash-DQN, kept along the training without the rest of its network."""
     advantage = network(output_size(1))
-    mu = mu_network(with_skip(advantage) if skip else advantage, 1).map(Tensor.contiguous)
+    mu = tensor_map(Tensor.contiguous, mu_network(with_skip(advantage) if skip else advantage, 1))
     path = tmp_path / "snapshots.safetensors"
     write_tensors(path, mu.state_dict("actor"), describe("nash_dqn", SPEC, SEEDS, 1, None, transitions=[10, 10, 31]))
     policy = load_policy(path)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from nash_dqn import config as configuration
+from nash_dqn.advantage import output_size
 from nash_dqn.agents import fictitious_play, nash_dqn
 from nash_dqn.evaluation.rollout import play
 from nash_dqn.games.market import Market
@@ -26,6 +27,7 @@ from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.runtime import configure_process, peak_memory
 from nash_dqn.seeding import generator
+from nash_dqn.trees import copied
 
 AUTHORS_MS = {"nash_dqn": 237.0, "fictitious_play": 292.0, "cross_play": 10.25}
 """The authors' released code on one core of a similar machine: ms per iteration, per epoch, per episode."""
@@ -95,10 +97,10 @@ def _iterations(products: Products, count: int) -> Callable[[], None]:
 
 def bench_nash_dqn(game: Market, recipe: nash_dqn.NashDQNRecipe, members: int, count: int, rounds: int) -> Row:
     """An iteration of Algorithm 1."""
-    trainer = nash_dqn.Trainer(game, recipe, list(range(members)), torch.device("cpu"))
+    trainer = nash_dqn.NashDQN(game, recipe, list(range(members)), torch.device("cpu"))
     own, _ = game.observation_size(recipe.observation)
     samples = recipe.minibatch_episodes * game.n_steps * game.n_agents
-    advantage = [own, *recipe.advantage_hidden, nash_dqn.output_size(game.action_dim)]
+    advantage = [own, *recipe.advantage_hidden, output_size(game.action_dim)]
     value = [own, *recipe.value_hidden, 1]
     products = Products(members)
     acting = [*advantage[:-1], game.action_dim]
@@ -123,8 +125,8 @@ def bench_fictitious_play(
     game: Market, recipe: fictitious_play.FictitiousPlayRecipe, members: int, count: int, rounds: int
 ) -> Row:
     """An epoch of DDPG within Algorithm 2, the opponents trading."""
-    trainer = fictitious_play.Trainer(game, recipe, list(range(members)), torch.device("cpu"))
-    trainer.past.append(trainer.policy)
+    trainer = fictitious_play.FictitiousPlay(game, recipe, list(range(members)), torch.device("cpu"))
+    trainer.remember(copied(trainer.policy))
     own, _ = game.observation_size(recipe.observation)
     episodes, samples = recipe.episodes_per_epoch, recipe.episodes_per_epoch * game.n_steps
     actor = [own, *recipe.actor_hidden, game.action_dim]

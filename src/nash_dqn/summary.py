@@ -19,11 +19,10 @@ import pandas as pd
 from torch import Tensor
 
 from nash_dqn.artifacts import ArtifactError, read_json, read_table, read_tensors
-from nash_dqn.checkpoint import read_checkpoint
+from nash_dqn.checkpoint import read_progress
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market
-from nash_dqn.grouped_networks import GroupedNetwork, GroupNetwork
-from nash_dqn.networks import MLP, ObservationNetwork
+from nash_dqn.networks import MLP, GroupedNetwork, ObservationNetwork
 
 __all__ = ["Weights", "find_weights", "read_run", "read_weights", "summarise"]
 
@@ -168,10 +167,10 @@ def _network(tensors: dict[str, Tensor], name: str, sizes: Sequence[int] | None)
 def _mlps(network: ObservationNetwork | GroupedNetwork) -> list[tuple[str, MLP]]:
     """Its perceptrons, by the names that their tensors have."""
     if isinstance(network, ObservationNetwork):
-        return [("sigma", network.sigma), *([] if network.phi is None else [("phi", network.phi)])]
+        return [("sigma", network.sigma), *(("phi", phi) for phi in network.phi or ())]
     parts = []
     for g, group in enumerate(network.networks):
-        parts += [(f"group_{g}.phi_{h}", phi) for h, phi in enumerate(group.phi)]
+        parts += [(f"group_{g}.phi_{h}", phi) for h, phi in enumerate(group.phi or ())]
         parts.append((f"group_{g}.sigma", group.sigma))
     return parts
 
@@ -334,13 +333,14 @@ def _of_network(network: ObservationNetwork | GroupedNetwork) -> Summary:
     parameters = {"parameters": _count(network.parameters)}
     if isinstance(network, GroupedNetwork):
         return {"groups": [_of_group(group) for group in network.networks], **parameters}
-    phi = {} if network.phi is None else {"phi": _layers(network.phi)}
-    return {**phi, "sigma": _layers(network.sigma), **_skip(network.skip), **parameters}
+    phi = [_layers(mlp) for mlp in network.phi or ()]
+    return {**({"phi": phi[0]} if phi else {}), "sigma": _layers(network.sigma), **_skip(network.skip), **parameters}
 
 
-def _of_group(network: GroupNetwork) -> Summary:
+def _of_group(network: ObservationNetwork) -> Summary:
     """Of a group's network, which pools the items of each group it sees; agents are counted from 1."""
-    agents, phi = network.agents, [_layers(mlp) for mlp in network.phi]
+    agents, phi = network.agents, [_layers(mlp) for mlp in network.phi or ()]
+    assert agents is not None
     result: Summary = {"agents": [agents.start + 1, agents.stop], **({"phi": phi} if phi else {})}
     result |= {"sigma": _layers(network.sigma), **_skip(network.skip)}
     return {**result, "parameters": _count(network.parameters)}
@@ -412,11 +412,8 @@ def _of_run(path: Path) -> Summary:
 
 def _of_checkpoint(path: Path) -> Summary:
     """How far an unfinished training is, and its members as of the last row of history."""
-    _, state = read_checkpoint(path)
+    run = read_progress(path)
     with _ours(path, "a training's checkpoint"):
-        run, done, total = state["run"], int(state["trainer"]["done"]), int(state["trainer"]["total"])
-        plain = [{"seed": seed, "iterations": done} for seed in run["seeds"]]  # of a training that watches no member
-        members = state["monitor"]["members"] if "monitor" in state else plain
         return {
             "path": str(path),
             "kind": "checkpoint",
@@ -424,18 +421,16 @@ def _of_checkpoint(path: Path) -> Summary:
             "scenario": run.get("scenario"),
             "recipe": run.get("recipe_name"),
             "device": str(run["device"]),
-            "done": done,
-            "total": total,
+            "done": int(run["done"]),
+            "total": int(run["total"]),
             "wall_seconds": float(run["wall_seconds"]),
             "members": [
                 {
-                    "seed": member["seed"],
-                    "stopped": member.get("stopped") or "goes on",
-                    "diverged": member.get("stopped") == "diverged",
-                    "iterations": member["iterations"],
-                    **({"final_loss": member["last"]} if "last" in member else {}),
+                    name: member[name]
+                    for name in ("seed", "stopped", "diverged", "iterations", "final_loss")
+                    if name in member
                 }
-                for member in members
+                for member in run["members"]
             ],
         }
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nash_dqn.agents.result import TrainingResult
+from nash_dqn.agents.training import TrainingResult
 from nash_dqn.artifacts import write_training
 from nash_dqn.checkpoint import Checkpoint, key_of
 from nash_dqn.games.base import Game

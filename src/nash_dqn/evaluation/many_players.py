@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from nash_dqn.agents.nash_dqn import NashDQNRecipe, Trainer
+from nash_dqn.agents.nash_dqn import NashDQN, NashDQNRecipe
 from nash_dqn.games.market import Market
 from nash_dqn.games.mean_field import exploitability, mean_field_equilibrium, shared, symmetric_equilibrium
 from nash_dqn.runtime import peak_memory
@@ -62,7 +62,7 @@ def training_cost(markets: Sequence[Market], recipe: NashDQNRecipe, iterations: 
     """
     rows = []
     for market in markets:
-        trainer = Trainer(market, recipe, [0], torch.device("cpu"))
+        trainer = NashDQN(market, recipe, [0], torch.device("cpu"))
         times = []
         for _ in range(2 * iterations):
             started = time.perf_counter()
@@ -71,7 +71,7 @@ def training_cost(markets: Sequence[Market], recipe: NashDQNRecipe, iterations: 
         rows.append(
             {
                 "agents": market.n_agents,
-                "parameters": _size(trainer.agent.weights()),
+                "parameters": _size(trainer.weights()),
                 "median_ms": statistics.median(times[iterations:]),
                 "fastest_ms": min(times[iterations:]),
                 "peak_memory_mib": peak_memory(),
