@@ -72,7 +72,7 @@ TRAININGS: dict[str, Train] = {
     "lq, diverging": trained(nash_dqn, "nash_dqn", "lq", **SMALL, **ONCE, history_every=4, divergence_factor=2.6),
     "released fictitious play, diverging": trained(
         fictitious_play, "fictitious_play", "released", **RESPONSES, episodes_per_epoch=3, history_every=8,
-        largest_loss=300,
+        largest_loss=700,
     ),
     "average": trained(
         fictitious_play, "fictitious_play", "average", **RESPONSES, episodes_per_epoch=3, history_every=8,

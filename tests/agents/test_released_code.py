@@ -199,13 +199,14 @@ def test_three_epochs_of_their_ddpg(theirs: Any, monkeypatch: pytest.MonkeyPatch
     agent.actor = agent.actor.with_network(of("start", "actor"), renew=True)
     agent.critic = agent.critic.with_network(of("start", "critic"), renew=True)
     agent.target_actor, agent.target_critic = of("start", "target_actor"), of("start", "target_critic")
-    step, actor_losses = agent.actor.step, []
+    step, actor_losses = learner.Learner.step, []
 
-    def stepping(loss: Tensor) -> None:
-        actor_losses.append(loss.item())
-        step(loss)
+    def stepping(stepped: Any, loss: Tensor) -> None:
+        if stepped is agent.actor:
+            actor_losses.append(loss.item())
+        step(stepped, loss)
 
-    monkeypatch.setattr(agent.actor, "step", stepping)
+    monkeypatch.setattr(learner.Learner, "step", stepping)
     for e in range(3):
         batch = {name.removeprefix(f"ddpg.batch{e}."): tensor for name, tensor in tensors.items()}
         distance = torch.cdist(batch["next_features"], batch["features"])

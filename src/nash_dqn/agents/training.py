@@ -130,20 +130,13 @@ def train(
     while monitor.active and algorithm.done < algorithm.total:
         seconds = time.perf_counter() - started
         if checkpoint is not None and checkpoint.due:
-            checkpoint.write(
-                {"algorithm": algorithm.state, "monitor": monitor, "snapshots": snapshots, "seconds": seconds},
-                {
-                    **asked,
-                    "done": algorithm.done,
-                    "total": algorithm.total,
-                    "wall_seconds": seconds,
-                    "members": monitor.record("goes on"),
-                },
-            )
+            state = {"algorithm": algorithm.state, "monitor": monitor, "snapshots": snapshots, "seconds": seconds}
+            stands = {"done": algorithm.done, "total": algorithm.total, "members": monitor.record("goes on")}
+            checkpoint.write(state, {**asked, "wall_seconds": seconds, **stands})
         columns = algorithm.columns
         monitor.add(algorithm.iterate(), algorithm.weights)
         if algorithm.has_policy and snapshots.due(algorithm.transitions):
-            active = [seeds[index] for index in monitor.active]
+            active = [monitor.members[index].seed for index in monitor.active]
             snapshots.take(algorithm.transitions, time.perf_counter() - started, active, algorithm.policy)
         if monitor.due:
             left = monitor.check(algorithm.transitions, algorithm.weights, **columns)
