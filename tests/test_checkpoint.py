@@ -9,20 +9,24 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pytest
 import torch
 
+from nash_dqn import checkpoint
 from nash_dqn.agents import fictitious_play, nash_dqn, self_play, snapshots
-from nash_dqn.agents.result import TrainingResult
+from nash_dqn.agents.learner import Learner
+from nash_dqn.agents.monitor import Monitor
+from nash_dqn.agents.training import TrainingResult
 from nash_dqn.artifacts import ArtifactError, read_json, write_tensors, write_training
-from nash_dqn.checkpoint import Checkpoint, State, key_of, read_checkpoint, resumed
+from nash_dqn.checkpoint import Checkpoint, key_of, read_progress
 from nash_dqn.config import load_yaml
 from nash_dqn.games.market import Market
+from nash_dqn.networks import create
 from nash_dqn.seeding import generator
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,7 +72,7 @@ TRAININGS: dict[str, Train] = {
     "lq, diverging": trained(nash_dqn, "nash_dqn", "lq", **SMALL, **ONCE, history_every=4, divergence_factor=2.6),
     "released fictitious play, diverging": trained(
         fictitious_play, "fictitious_play", "released", **RESPONSES, episodes_per_epoch=3, history_every=8,
-        largest_loss=170,
+        largest_loss=700,
     ),
     "average": trained(
         fictitious_play, "fictitious_play", "average", **RESPONSES, episodes_per_epoch=3, history_every=8,
@@ -88,10 +92,10 @@ class Interrupted(Checkpoint):
         super().__init__(path, "key", 0)
         self.at, self.end = at, at + lost
 
-    def write(self, state: State) -> None:
-        if state["trainer"]["done"] == self.at:
-            super().write(state)
-        if state["trainer"]["done"] >= self.end:
+    def write(self, state: Any, progress: Mapping[str, Any]) -> None:
+        if progress["done"] == self.at:
+            super().write(state, progress)
+        if progress["done"] >= self.end:
             raise KeyboardInterrupt
 
 
@@ -123,7 +127,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], d
 
 
 # 50: where a block of random numbers ends, and the first best response
-@pytest.mark.parametrize("at", [0, 30, 50, 71])
+@pytest.mark.parametrize("at", [30, 50])
 @pytest.mark.parametrize("name", TRAININGS)
 def test_a_training_stopped_and_resumed_is_the_same_to_the_bit(
     name: str, at: int, tmp_path: Path, uninterrupted: Callable[[str], dict[str, Any]]
@@ -140,7 +144,7 @@ def test_a_training_stopped_and_resumed_is_the_same_to_the_bit(
 @pytest.mark.parametrize("name", LEAVING)
 def test_members_leave_before_and_after_these_stops(name: str, uninterrupted: Callable[[str], dict[str, Any]]) -> None:
     ended = [member["iterations"] for member in uninterrupted(name)["record"]["members"]]
-    assert any(iteration < 50 for iteration in ended) and any(71 < iteration < 110 for iteration in ended), ended
+    assert any(iteration < 50 for iteration in ended) and any(50 < iteration < 110 for iteration in ended), ended
 
 
 @pytest.mark.parametrize("name", [name for name in TRAININGS if "resets" in name])
@@ -169,54 +173,76 @@ def test_a_training_may_be_stopped_again_and_again(
 # --- when it is written and read ----------------------------------------------------------------------------
 
 
-class Counter:
-    """A training of one part, which counts."""
+class Pair(NamedTuple):
+    """Not of the package."""
 
-    def __init__(self) -> None:
-        self.count = torch.zeros(2)
-
-    def state(self) -> State:
-        return {"count": self.count, "more": [None, -math.inf, {"text": "Ψ", "whole": 3}]}
-
-    def restore(self, state: State) -> None:
-        assert state["more"] == [None, -math.inf, {"text": "Ψ", "whole": 3}]
-        self.count = state["count"]
+    first: int
 
 
-def kept(path: Path, counts: int = 1) -> bytes:
-    """A checkpoint of a counter, written at each count."""
-    counter = Counter()
-    keep = resumed(Checkpoint(path, "key", 0), counter=counter)
-    for _ in range(counts):
-        counter.count += 1
-        keep()
+NETWORK = create((range(2), range(2, 3)), 4, 2, (3,), (5,), 2, [generator(1)], skip=(2, 2))
+STATE: dict[str, Any] = {
+    "tensors": [torch.tensor(2.5, dtype=torch.float64), torch.arange(6).reshape(2, 3).T, torch.empty(0, 3)],
+    "stream": generator(3, "test").get_state(),
+    "learner": Learner.create(NETWORK, 0.1),
+    "monitor": Monitor.create([7], NETWORK.state_dict("v"), 9, 3, ("loss",), "loss", patience=2),
+    "more": [None, -math.inf, ({"text": "Ψ", "whole": 3}, range(2, 5))],
+}
+
+
+def write(path: Path, state: Any = STATE) -> bytes:
+    Checkpoint(path, "key").write(state, {"done": 3})
     return path.read_bytes()
 
 
-def test_it_is_written_when_the_time_has_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
+def assert_same(one: Any, other: Any) -> None:
+    """The same types, and equal to the bit."""
+    assert type(one) is type(other)
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+        assert (one.dtype, one.device, one.requires_grad) == (other.dtype, other.device, other.requires_grad)
+        assert other.data_ptr() % 64 == 0
+    elif isinstance(one, (list, tuple)):
+        for of_one, of_other in zip(one, other, strict=True):
+            assert_same(of_one, of_other)
+    elif isinstance(one, dict) or hasattr(one, "__dict__"):
+        entries, others = (value if isinstance(value, dict) else vars(value) for value in (one, other))
+        assert list(entries) == list(others)
+        assert_same(list(entries.values()), list(others.values()))
+    else:
+        assert one == other
+
+
+def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
+    write(tmp_path / "c")
+    assert_same(STATE, Checkpoint(tmp_path / "c", "key").read())
+    assert read_progress(tmp_path / "c") == {"done": 3}
+
+
+@pytest.mark.parametrize("name", ["subprocess:Popen", "nash_dqn.checkpoint:Checkpoint", "nash_dqn.checkpoint:log"])
+def test_no_other_class_is_ever_made(name: str, tmp_path: Path) -> None:
+    write(tmp_path / "c", Pair(3))
+    content, tensors = checkpoint._read(tmp_path / "c")
+    with pytest.raises(TypeError, match="is no class of a training's state"):
+        checkpoint._join({**content["state"], "is": name}, tensors)
+
+
+def test_it_is_due_when_the_time_has_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, times = [100.0], []
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
-    path, counter, times = tmp_path / "c.safetensors", Counter(), []
-    keep = resumed(Checkpoint(path, "key", 20), counter=counter)
+    kept = Checkpoint(tmp_path / "c.safetensors", "key", 20)
     for _ in range(7):
         now[0] += 9
-        keep()
-        if path.exists():
-            path.unlink()
+        if kept.due:
+            kept.write({}, {})
             times.append(now[0])
     assert times == [127, 154]  # the first iteration at or after each 20 s, counted from the last
-    assert resumed(None, counter=counter)() is None
 
 
 def test_a_checkpoint_of_other_settings_is_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path, counter = tmp_path / "c.safetensors", Counter()
-    kept(path, counts=3)
-    resumed(Checkpoint(path, "key"), counter=counter)
-    assert counter.count.tolist() == [3, 3]
-    caplog.clear()
-    counter = Counter()
-    resumed(Checkpoint(path, "other"), counter=counter)
-    assert counter.count.tolist() == [0, 0]
+    path = tmp_path / "c.safetensors"
+    assert Checkpoint(path, "key").read() is None and not caplog.messages
+    write(path)
+    assert Checkpoint(path, "other").read() is None
     assert caplog.messages == [f"{path}: of other settings, code or device; the training starts over"]
 
 
@@ -250,49 +276,32 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 def test_a_damaged_checkpoint_is_reported_and_the_training_starts_over(
     damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path, counter = tmp_path / "c.safetensors", Counter()
-    whole = kept(path)
+    path = tmp_path / "c.safetensors"
+    whole = write(path)
     path.write_bytes(DAMAGE[damage](whole))
-    resumed(Checkpoint(path, "key"), counter=counter)
-    assert counter.count.tolist() == [0, 0]
+    assert Checkpoint(path, "key").read() is None
     [message] = caplog.messages
     assert message.startswith(f"{path}: ") and message.endswith("; the training starts over")
     assert "\n" not in message
-    assert kept(path) == whole  # and is replaced by a sound one
+    assert write(path) == whole  # and is replaced by a sound one
 
 
 def test_weights_are_no_checkpoint(tmp_path: Path) -> None:
     write_tensors(tmp_path / "w.safetensors", {"w": torch.ones(2)}, {"policy": "{}"})
     with pytest.raises(ArtifactError, match="w.safetensors: no checkpoint of a training"):
-        read_checkpoint(tmp_path / "w.safetensors")
-
-
-def test_tensors_come_back_where_and_as_they_were(tmp_path: Path) -> None:
-    state: dict[str, Any] = {
-        "a": [torch.tensor(2.5, dtype=torch.float64), torch.arange(6).reshape(2, 3).T, torch.empty(0, 3)],
-        "b": generator(3, "test").get_state(),
-    }
-    Checkpoint(tmp_path / "c", "key").write({"part": state})
-    key, read = read_checkpoint(tmp_path / "c")
-    assert key == "key"
-    for before, after in zip([*state["a"], state["b"]], [*read["part"]["a"], read["part"]["b"]], strict=True):
-        assert torch.equal(before, after)
-        assert (before.dtype, before.device) == (after.dtype, after.device)
-        assert after.data_ptr() % 64 == 0
+        read_progress(tmp_path / "w.safetensors")
 
 
 def test_a_checkpoint_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
-    counter = Counter()
-    keep = resumed(Checkpoint(tmp_path / "file" / "c.safetensors", "key", 0), counter=counter)
-    keep()
+    Checkpoint(tmp_path / "file" / "c.safetensors", "key").write(STATE, {})
     [message] = caplog.messages
     assert message.startswith("no checkpoint kept: ") and "\n" not in message
 
 
 def test_a_checkpoint_is_deleted_with_what_killed_sessions_left_of_it(tmp_path: Path) -> None:
     path = tmp_path / "c.safetensors"
-    kept(path)
+    write(path)
     (tmp_path / ".c.0123456789ab.tmp.safetensors").write_text("half of a check")
     (tmp_path / "other.safetensors").write_text("of another training")
     for _ in range(2):

@@ -17,6 +17,7 @@ import torch
 
 from nash_dqn import __version__
 from nash_dqn.agents import nash_dqn
+from nash_dqn.agents.training import describe
 from nash_dqn.artifacts import run_record, write_csv, write_json, write_tensors, write_training
 from nash_dqn.checkpoint import Checkpoint
 from nash_dqn.cli import main
@@ -26,7 +27,6 @@ from nash_dqn.games.interbank import Interbank
 from nash_dqn.games.market import Market
 from nash_dqn.games.traders import Traders
 from nash_dqn.networks import ObservationNetwork
-from nash_dqn.policy import describe
 from nash_dqn.seeding import generator
 from nash_dqn.status import RuleState, RunState
 
@@ -152,21 +152,22 @@ def test_a_runs_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert (summary["of"], summary["paths"], row_of(text, "paths")) == ("evaluation", 7, ["7"])
 
 
-@pytest.mark.parametrize("watched", [True, False], ids=["with a monitor", "without"])
-def test_a_checkpoint(watched: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """How far a training is; self-play watches no member."""
+def test_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """How far a training is."""
     run = {"algorithm": "nash_dqn", **META, "seeds": [5, 1], "device": "cpu", "wall_seconds": 83.2}
-    ends = [(5, 1200, None, 2.5), (1, 400, "diverged", math.inf)]
-    members = [{"seed": seed, "iterations": at, "stopped": end, "last": loss} for seed, at, end, loss in ends]
-    state = {"run": run, "trainer": {"done": 1234, "total": 20_000, "noise": torch.ones(3)}}
-    state |= {"monitor": {"members": members}} if watched else {}
+    ends = [(5, 1200, "goes on", 2.5), (1, 400, "diverged", None)]
+    members = [
+        {"seed": seed, "iterations": at, "stopped": end, "diverged": end == "diverged", "final_loss": loss}
+        for seed, at, end, loss in ends
+    ]
     path = tmp_path / "results" / "checkpoint.safetensors"
-    Checkpoint(path, "key").write(state)
+    progress = {**run, "done": 1234, "total": 20_000, "members": members}
+    Checkpoint(path, "key").write({"noise": torch.ones(3)}, progress)
     summary, text = shown(capsys, path)
     assert (summary["kind"], summary["algorithm"], summary["recipe"]) == ("checkpoint", "nash_dqn", "mine")
     assert (summary["done"], summary["total"], summary["wall_seconds"]) == (1234, 20_000, 83.2)
-    assert row_of(text, "5") == ["goes", "on", *(["1200", "2.5"] if watched else ["1234"])]
-    assert row_of(text, "1") == (["diverged", "400", "inf"] if watched else ["goes", "on", "1234"])
+    assert row_of(text, "5") == ["goes", "on", "1200", "2.5"]
+    assert row_of(text, "1") == ["diverged", "400", "null"]
     assert "1,234 of 20,000 iterations, 83 s" in shown(capsys, tmp_path)[1]
     path.write_bytes(path.read_bytes()[:-1])
     assert refused(capsys, "show", str(path)).startswith(f"nash-dqn show: {path}: not a complete safetensors file")

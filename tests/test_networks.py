@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from nash_dqn.games.base import Observation
 from nash_dqn.networks import MLP, ObservationNetwork, monomials
 from nash_dqn.seeding import generator
+from nash_dqn.trees import tensor_map
 
 
 def streams(*seeds: int) -> list[Generator]:
@@ -83,7 +84,7 @@ def test_without_gradients_the_input_is_left_alone() -> None:
     """Activations are in place then; the observations that a replay buffer holds must not be."""
     for net in (example(), example(phi_hidden=()), with_skip(1), with_skip(2)):
         observation = seen()
-        before = observation.map(Tensor.clone)
+        before = tensor_map(Tensor.clone, observation)
         recorded = net(observation)
         with torch.no_grad():
             assert torch.equal(net(observation), recorded)
@@ -113,7 +114,7 @@ def test_a_member_computes_what_it_computes_alone(degree: int | None) -> None:
     own = Observation(observation.own[1:2], observation.items[1:2] if observation.items is not None else None)
     torch.testing.assert_close(together(observation)[1:2], alone(own))
     # The same with gradients: nothing flows from one member to another.
-    net = together.map(lambda t: t.requires_grad_())
+    net = tensor_map(lambda t: t.requires_grad_(), together)
     gradients = torch.autograd.grad(net(observation)[1].sum(), net.parameters)
     assert all(not g[0].any() and not g[2].any() and g[1].any() for g in gradients)
 
@@ -125,8 +126,8 @@ def test_a_member_computes_what_it_computes_alone(degree: int | None) -> None:
 @pytest.mark.parametrize("agents", [1, 2, 4])
 def test_deep_sets_agree_with_a_loop_over_the_others(phi_hidden: tuple[int, ...], agents: int) -> None:
     """Equation (16): sigma(own_i, mean over j != i of phi(item_j)), where the pool of a lone agent is zero."""
-    net, observation = example(phi_hidden).map(Tensor.double), seen(agents)
-    observation = observation.map(Tensor.double)
+    net, observation = tensor_map(Tensor.double, example(phi_hidden)), seen(agents)
+    observation = tensor_map(Tensor.double, observation)
     assert observation.items is not None
     out = net(observation)
     assert out.shape == (2, 3, 2, agents, 3)
@@ -139,7 +140,7 @@ def test_deep_sets_agree_with_a_loop_over_the_others(phi_hidden: tuple[int, ...]
                     for j in set(range(agents)) - {i}:
                         item = observation.items[k, e, m, j]
                         if net.phi is not None:  # phi's layers are all hidden layers: an activation after each
-                            item = torch.nn.functional.silu(reference(net.phi, k)(item))
+                            item = torch.nn.functional.silu(reference(net.phi[0], k)(item))
                         pool += item / (agents - 1)
                     expected = sigma(torch.cat((observation.own[k, e, m, i], pool)))
                     torch.testing.assert_close(out[k, e, m, i], expected)
@@ -147,8 +148,8 @@ def test_deep_sets_agree_with_a_loop_over_the_others(phi_hidden: tuple[int, ...]
 
 @pytest.mark.parametrize("degree", [None, 1, 2])
 def test_the_order_of_the_others_is_not_seen_but_each_of_them_is(degree: int | None) -> None:
-    net, observation = (example() if degree is None else with_skip(degree)).map(Tensor.double), seen()
-    observation = observation.map(Tensor.double)
+    net, observation = tensor_map(Tensor.double, (example() if degree is None else with_skip(degree))), seen()
+    observation = tensor_map(Tensor.double, observation)
     assert observation.items is not None
     out = net(observation)
     swapped = Observation(observation.own, observation.items[..., [0, 3, 1, 2], :])
@@ -199,17 +200,6 @@ def test_monomials_by_hand() -> None:
     assert torch.equal(features, before)
 
 
-@pytest.mark.parametrize("count", [1, 2, 5, 8])
-def test_monomials_are_the_products_of_each_two_features(count: int) -> None:
-    """Every unordered pair once, the constant and the features themselves among them."""
-    features = normal(3, 4, count).double()
-    z = [torch.ones(3, 4).double(), *features.unbind(-1)[1:]]
-    expected = [first * second for first, second in itertools.combinations_with_replacement(z, 2)]
-    assert len(expected) == count * (count + 1) // 2
-    assert torch.equal(monomials(features, 2), torch.stack(expected, -1))
-    assert torch.equal(monomials(features, 2)[..., :count], monomials(features, 1))
-
-
 @pytest.mark.parametrize(("degree", "terms"), [(1, 6), (2, 21)])
 def test_skip_terms_start_at_zero_and_move_nothing_else(degree: int, terms: int) -> None:
     """Four own features and two of the mean item; phi and sigma draw the numbers they draw without."""
@@ -227,7 +217,7 @@ def test_skip_terms_start_at_zero_and_move_nothing_else(degree: int, terms: int)
 @pytest.mark.parametrize("degree", [1, 2])
 def test_skip_terms_agree_with_a_loop(degree: int, agents: int, phi_hidden: tuple[int, ...]) -> None:
     """Beside sigma, a step's own coefficients of 1, the own features but time, and the mean of the *others'* items."""
-    net, observation = with_skip(degree, phi_hidden).map(Tensor.double), seen(agents).map(Tensor.double)
+    net, observation = tensor_map(Tensor.double, with_skip(degree, phi_hidden)), tensor_map(Tensor.double, seen(agents))
     assert net.skip is not None and observation.items is not None
     skipped = net(observation) - net._replace(skip=None)(observation)
     for k, e, m, i in itertools.product(range(2), range(3), range(2), range(agents)):
@@ -241,23 +231,11 @@ def test_skip_terms_agree_with_a_loop(degree: int, agents: int, phi_hidden: tupl
             assert skipped[k, e, m, i, output].item() == pytest.approx(expected, rel=1e-10, abs=1e-12)
 
 
-def test_skip_terms_of_private_observations() -> None:
-    """Without items the terms are those of the own features alone."""
-    net = ObservationNetwork.create(4, 0, (7, 6), (8,), 2, streams(1), skip=(2, 2))
-    assert net.skip is not None
-    assert net.skip.shape == (1, 2, 10, 2)
-    net, own = net._replace(skip=normal(1, 2, 10, 2)), normal(1, 3, 2, 4, 4)
-    skipped = net(Observation(own, None)) - net._replace(skip=None)(Observation(own, None))
-    assert net.skip is not None
-    for m in range(2):
-        torch.testing.assert_close(skipped[0, :, m], monomials(own[0, :, m], 2) @ net.skip[0, m], rtol=1e-4, atol=1e-5)
-
-
 @pytest.mark.parametrize("agents", [slice(None), slice(0, 1), slice(1, 3)], ids=str)
 @pytest.mark.parametrize("degree", [1, 2])
 def test_one_step_is_that_step_of_all(degree: int, agents: slice) -> None:
     """What a policy computes at a decision point is what the trainer computes there for whole episodes."""
-    net, observation = with_skip(degree).map(Tensor.double), seen().map(Tensor.double)
+    net, observation = tensor_map(Tensor.double, with_skip(degree)), tensor_map(Tensor.double, seen())
     assert observation.items is not None
     together = net(observation, agents)
     for m in range(2):
@@ -267,44 +245,18 @@ def test_one_step_is_that_step_of_all(degree: int, agents: slice) -> None:
         assert (net(other, agents) - together[:, :, m]).abs().amin() > 1e-4, "the step matters"
 
 
-@pytest.mark.parametrize("degree", [1, 2])
-def test_a_steps_coefficients_are_its_own(degree: int) -> None:
-    """No gradient from the output at one step to the skip terms of another, and a change moves that step alone."""
-    net, observation = with_skip(degree), seen()
-    assert net.skip is not None
-    skip = net.skip.requires_grad_()
-    for m in range(2):
-        (gradient,) = torch.autograd.grad(net(observation)[:, :, m].sum(), skip)
-        assert not gradient[:, 1 - m].any()
-        assert (gradient[:, m] != 0).all()
-        changed = skip.detach().clone()
-        changed[:, m] += 0.1
-        moved = net._replace(skip=changed)(observation) - net(observation)
-        assert not moved[:, :, 1 - m].any()
-        assert (moved[:, :, m].abs() > 1e-6).all()
-
-
-@pytest.mark.parametrize("degree", [1, 2])
-def test_skip_terms_do_not_see_time(degree: int) -> None:
-    net, observation = with_skip(degree).map(Tensor.double), seen().map(Tensor.double)
-    later = observation._replace(own=observation.own + torch.tensor([0.7, 0.0, 0.0, 0.0]).double())
-    skipped, skipped_later = (net(x) - net._replace(skip=None)(x) for x in (observation, later))
-    torch.testing.assert_close(skipped, skipped_later, rtol=1e-12, atol=1e-12)
-    assert (net(later) - net(observation)).abs().amin() > 1e-6, "sigma sees it"
-
-
 # --- a basis of the own features ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("degree", [None, 1, 2])
 def test_a_basis_is_a_change_of_the_own_features(degree: int | None) -> None:
     """Step by step, before anything else sees them, for all steps at once and for one; it is no trained tensor."""
-    plain = (example() if degree is None else with_skip(degree)).map(Tensor.double)
+    plain = tensor_map(Tensor.double, (example() if degree is None else with_skip(degree)))
     matrices = normal(2, 4, 4, seed=5).double()
     created = ObservationNetwork.create(4, 2, (7, 6), (8, 5), 3, streams(1, 2), basis=matrices)
     assert created.basis is not None
     assert torch.equal(created.basis, torch.stack((matrices, matrices)))
-    net, observation = plain._replace(basis=created.basis), seen().map(Tensor.double)
+    net, observation = plain._replace(basis=created.basis), tensor_map(Tensor.double, seen())
     assert observation.items is not None
     own = torch.stack([observation.own[:, :, m] @ matrices[m] for m in range(2)], 2)
     for agents in (slice(None), slice(1, 3)):
@@ -318,9 +270,6 @@ def test_a_basis_is_a_change_of_the_own_features(degree: int | None) -> None:
     assert again.basis is not None
     assert torch.equal(again.basis, created.basis)
     assert torch.equal(again(observation), net(observation))
-    doubled = net.map(torch.add, net)
-    assert doubled.basis is not None
-    assert torch.equal(doubled.basis, 2 * created.basis)
 
 
 # --- tensors by name ----------------------------------------------------------------------------------------
@@ -328,27 +277,14 @@ def test_a_basis_is_a_change_of_the_own_features(degree: int | None) -> None:
 
 @pytest.mark.parametrize("phi_hidden", [(7, 6), ()])
 def test_state_dict_round_trip(phi_hidden: tuple[int, ...]) -> None:
-    net = example(phi_hidden)
+    """By its prefix: a network without skip terms in the same file stays without."""
+    net = with_skip(2, phi_hidden)
     tensors = {**net.state_dict("one"), **example((3,)).state_dict("two")}
     again = ObservationNetwork.from_state_dict(tensors, "one")
     assert (again.phi is None) == (not phi_hidden)
     assert len(again.parameters) == len(net.parameters) == len(net.state_dict("one"))
     assert all(torch.equal(a, b) for a, b in zip(again.parameters, net.parameters, strict=True))
     assert torch.equal(again(seen()), net(seen()))
-
-
-@pytest.mark.parametrize("degree", [1, 2])
-def test_state_dict_round_trip_with_skip_terms(degree: int) -> None:
-    """By its prefix: a network without skip terms in the same file stays without."""
-    net = with_skip(degree)
-    tensors = {**example((3,)).state_dict("two"), **net.state_dict("one")}
-    assert net.skip is not None
-    assert torch.equal(tensors["one.skip"], net.skip)
-    again = ObservationNetwork.from_state_dict(tensors, "one")
-    assert len(again.parameters) == len(net.parameters) == len(net.state_dict("one"))
-    assert all(torch.equal(a, b) for a, b in zip(again.parameters, net.parameters, strict=True))
-    assert torch.equal(again(seen()), net(seen()))
-    assert ObservationNetwork.from_state_dict(tensors, "two").skip is None
 
 
 def test_names_of_the_tensors() -> None:
@@ -369,21 +305,11 @@ def test_a_missing_tensor_is_a_key_error(missing: str) -> None:
 
 
 @pytest.mark.parametrize("degree", [None, 1, 2])
-def test_scaled_multiplies_the_outputs(degree: int | None) -> None:
+def test_what_is_done_to_the_last_layer_is_done_to_the_outputs(degree: int | None) -> None:
     """Skip terms too; the network itself is left as it was."""
     net, observation = example() if degree is None else with_skip(degree), seen()
     before, plain = [t.clone() for t in net.parameters], net(observation)
-    scaled = net.scaled(-4.5)
+    scaled = net.with_outputs(lambda tensor: -4.5 * tensor)
     torch.testing.assert_close(scaled(observation), -4.5 * plain)
     assert all(torch.equal(a, b) for a, b in zip(net.parameters, before, strict=True))
-    torch.testing.assert_close(net.sigma.scaled(2.0)(normal(2, 3, 10)), 2 * net.sigma(normal(2, 3, 10)))
-
-
-@pytest.mark.parametrize("degree", [None, 1])
-def test_map_meets_counterparts(degree: int | None) -> None:
-    first, second = (
-        example(seeds=seeds) if degree is None else with_skip(degree, seeds=seeds) for seeds in ((1, 2), (3, 4))
-    )
-    total = first.map(torch.add, second)
-    for a, b, c in zip(first.parameters, second.parameters, total.parameters, strict=True):
-        assert torch.equal(a + b, c)
+    torch.testing.assert_close(net.sigma.with_outputs(torch.neg)(normal(2, 3, 10)), -net.sigma(normal(2, 3, 10)))

@@ -1,23 +1,20 @@
 """Policies: their files, their parts, and files that are not theirs."""
 
-import os
-import pickle
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from nash_dqn.advantage import output_size, unpack
+from nash_dqn.advantage import mu_network, output_size, unpack
+from nash_dqn.agents.training import describe
 from nash_dqn.artifacts import ArtifactError, write_tensors
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market
-from nash_dqn.networks import MLP, ObservationNetwork
-from nash_dqn.policy import Policy, describe, load_policy, mu_network
+from nash_dqn.networks import ObservationNetwork
+from nash_dqn.policy import Policy, load_policy
 from nash_dqn.seeding import generator
+from nash_dqn.trees import tensor_map
 
 GAME = Market(
     n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1
@@ -89,7 +86,7 @@ def test_bound_clips_actions() -> None:
     free = Policy(network(1), SPEC, SEEDS, "fictitious_play")(seen())
     assert ((free > 0.05).any(), (free < 0.05).any()) == (True, True)
     torch.testing.assert_close(policy(seen()), free.clamp(-0.05, 0.05), rtol=0, atol=0)
-    negative = Policy(network(1).map(torch.neg), SPEC, SEEDS, "fictitious_play", bound=0.05)
+    negative = Policy(tensor_map(torch.neg, network(1)), SPEC, SEEDS, "fictitious_play", bound=0.05)
     assert negative(seen()).min() == pytest.approx(-0.05)
 
 
@@ -124,27 +121,6 @@ def test_select_and_member() -> None:
     assert torch.equal(policy.to("cpu")(seen()), actions)
 
 
-def test_a_policy_of_skip_terms_is_linear_step_by_step() -> None:
-    """sigma's last layer zero: u = S - theta at step 0, twice the mean inventory of the others at step 1, in units."""
-    net = with_skip(network(1, seeds=[5]))
-    assert net.skip is not None
-    net.sigma.weights[-1].zero_()
-    net.sigma.biases[-1].zero_()
-    coefficients = torch.zeros_like(net.skip)
-    coefficients[0, 0, 1], coefficients[0, 1, 6] = 1.0, 2.0
-    spec = ObservationSpec(own_flow=True, inventories="visible")
-    policy = Policy(net._replace(skip=coefficients), spec, [5], "nash_dqn")
-    shocks = GAME.sample_shocks(4, generator(1, "test_policy")).map(lambda leaf: leaf.unsqueeze(0))
-    first = GAME.reset(shocks)
-    actions = policy.act(GAME, first)
-    expected = ((first.price - 10.0) / GAME.scales.price)[..., None, None].expand(1, 4, 3, 1)
-    torch.testing.assert_close(actions, expected, rtol=1e-4, atol=1e-5)
-    second, _ = GAME.step(first, actions, shocks)
-    held = second.inventory / GAME.scales.inventory
-    others = (held[..., [1, 0, 0]] + held[..., [2, 2, 1]]) / 2
-    torch.testing.assert_close(policy.act(GAME, second).squeeze(-1), 2 * others, rtol=1e-4, atol=1e-5)
-
-
 # --- files --------------------------------------------------------------------------------------------------
 
 
@@ -170,7 +146,7 @@ def test_fictitious_play_round_trip(tmp_path: Path) -> None:
 def test_a_file_of_the_actor_alone(tmp_path: Path, skip: bool) -> None:
     """mu of Nash-DQN, kept along the training without the rest of its network."""
     advantage = network(output_size(1))
-    mu = mu_network(with_skip(advantage) if skip else advantage, 1).map(Tensor.contiguous)
+    mu = tensor_map(Tensor.contiguous, mu_network(with_skip(advantage) if skip else advantage, 1))
     path = tmp_path / "snapshots.safetensors"
     write_tensors(path, mu.state_dict("actor"), describe("nash_dqn", SPEC, SEEDS, 1, None, transitions=[10, 10, 31]))
     policy = load_policy(path)
@@ -186,55 +162,6 @@ def refused(path: Path) -> str:
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
     return message
-
-
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    assert "no such file" in refused(tmp_path / "weights.safetensors")
-    assert "cannot be read" in refused(tmp_path)
-
-
-@pytest.mark.parametrize("write", [nash_dqn_file, fictitious_play_file])
-def test_a_truncated_file_is_refused(write: Callable[[Path], ObservationNetwork], tmp_path: Path) -> None:
-    path = tmp_path / "weights.safetensors"
-    write(path)
-    whole = path.read_bytes()
-    for length in (0, 5, 8, 100, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:length])
-        assert "not a complete safetensors file" in refused(path)
-
-
-class Malicious:
-    """Unpickling it makes a folder."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = str(mark)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (self.mark,)
-
-
-@pytest.mark.parametrize("write", [pickle.dump, torch.save])
-def test_a_pickle_is_refused_and_not_executed(write: Callable[[Any, Any], None], tmp_path: Path) -> None:
-    path, mark = tmp_path / "weights.safetensors", tmp_path / "executed"
-    with path.open("wb") as file:
-        write({"actor.sigma.0.weight": torch.zeros(1, 5, 1), "x": Malicious(mark)}, file)
-    assert "not a complete safetensors file" in refused(path)
-    assert not mark.exists()
-    with path.open("rb") as file:  # the pickle is a live one: loading it the unsafe way runs it
-        if write is pickle.dump:
-            pickle.load(file)
-        else:
-            torch.load(file, weights_only=False)
-    assert mark.exists()
-
-
-def test_files_of_another_origin_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "weights.safetensors"
-    tensors = network(1).state_dict("actor")
-    safetensors.torch.save_file(tensors, path)
-    assert "of another origin" in refused(path)
-    safetensors.torch.save_file(tensors, path, {"format": "pt", **describe("fictitious_play", SPEC, SEEDS, 1, 50.0)})
-    assert "of another origin" in refused(path)
 
 
 def without(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
@@ -262,22 +189,3 @@ def test_our_files_without_a_policy_are_refused(
     path = tmp_path / "weights.safetensors"
     write_tensors(path, tensors, metadata)
     assert "holds no policy" in refused(path)
-
-
-def test_a_specification_from_another_version_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "weights.safetensors"
-    for old, new in (('"price": "S-Y"', '"price": "mid"'), ('"own_flow"', '"own_flows"')):
-        description = describe("fictitious_play", SPEC, SEEDS, 1, 50.0)["policy"]
-        assert old in description
-        write_tensors(path, network(1).state_dict("actor"), {"policy": description.replace(old, new)})
-        assert "holds no policy" in refused(path)
-
-
-def test_a_policy_without_hidden_layers(tmp_path: Path) -> None:
-    """One linear layer is a network too."""
-    linear = ObservationNetwork(None, MLP([torch.arange(30.0).view(1, 6, 5)], [torch.zeros(1, 1, 5)]))
-    path = tmp_path / "weights.safetensors"
-    spec = ObservationSpec(own_flow=True)
-    write_tensors(path, linear.state_dict("advantage"), describe("nash_dqn", spec, [1], 1, None))
-    rates = load_policy(path)(Observation(torch.eye(6).view(1, 1, 6, 6), None))
-    assert rates.flatten().tolist() == [0, 5, 10, 15, 20, 25]

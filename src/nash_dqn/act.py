@@ -160,8 +160,8 @@ def _check_fit(path: Path, network: ActionMap, spec: ObservationSpec, name: str,
     """The network takes what the market shows, at each of its decision points."""
     assert isinstance(network, ObservationNetwork)  # there are no groups of agents in the market
     own, item = game.observation_size(spec)
-    takes = network.sigma.weights[0].shape[1] - (network.phi.weights[-1].shape[2] if network.phi else item)
-    if takes != own or (network.phi is not None and network.phi.weights[0].shape[1] != item):
+    takes = network.sigma.weights[0].shape[1] - (network.phi[0].weights[-1].shape[2] if network.phi else item)
+    if takes != own or (network.phi and network.phi[0].weights[0].shape[1] != item):
         wrong = f"its network does not take the {own} own and {item} shared features it says it sees"
         raise ArtifactError(f"{path}: {wrong}; {remake(path)}")
     for tensor in (network.skip, network.basis):

@@ -1,7 +1,8 @@
 """The locally linear-quadratic advantage: equation (10) in general, (15) under label invariance, and between them.
 
-All are pure functions of delta = u - mu(x) and of the matrices at x. None has a term linear in an agent's own delta_i
-alone, and all are strictly concave in it, so delta = 0, i.e. u = mu(x), is the Nash point of Q = V + A: equation (12).
+All are functions of delta = u - mu(x) and of the matrices at x, which a network gives. None has a term linear in an
+agent's own delta_i alone, and all are strictly concave in it, so delta = 0, i.e. u = mu(x), is the Nash point of
+Q = V + A: equation (12).
 
 Between them stands Remark 4.1, label invariance within groups of agents (:func:`grouped_advantage`): with one group it
 is (15), with one agent per group (10). The three count cross terms differently. (10) multiplies delta_i and delta_j
@@ -19,6 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nash_dqn.games.base import Observation
+from nash_dqn.networks import GroupedNetwork, Network
 from nash_dqn.settings.nash_dqn import P11Form as P11Form
 
 
@@ -220,3 +223,57 @@ def _of_others(of_agents: Tensor, groups: Sequence[range]) -> Tensor:
     for h, group in enumerate(groups):
         member[group.start : group.stop, h] = 1.0
     return sums.unsqueeze(-3) - member * of_agents.unsqueeze(-2)
+
+
+Parameters = AdvantageParameters | GroupedParameters
+
+
+def mu_network(advantage: Network, d: int) -> Network:
+    """The part of the advantage network that computes mu: its first d outputs (views, not copies)."""
+    return advantage.with_outputs(lambda tensor: tensor[..., :d])
+
+
+def advantage_size(d: int, groups: int) -> int:
+    """Number of outputs of the advantage network of each group."""
+    return output_size(d) if groups == 1 else grouped_output_size(d, groups)
+
+
+def advantage_of(
+    network: Network,
+    seen: Observation,
+    actions: Tensor,
+    agents: slice = slice(None),
+    opponent_gradient: bool = True,
+    p11: P11Form = "cholesky",
+) -> tuple[Tensor, Parameters]:
+    """A(x; u) ``[K, E, M, n]`` of these agents' actions while the others play mu, and the parameters.
+
+    ``actions`` are ``[K, E, M, N, d]``. Without ``opponent_gradient`` the deviations delta_{-i} are constants. With a
+    network for each group, of all agents.
+    """
+    raw, d = network(seen, agents), actions.shape[-1]
+    parameters: Parameters
+    if isinstance(network, GroupedNetwork):
+        parameters = unpack_groups(raw, d, network.groups, p11)
+    else:
+        parameters = unpack(raw, d, p11)
+    return deviation_advantage(actions[..., agents, :], parameters, opponent_gradient), parameters
+
+
+def deviation_advantage(actions: Tensor, parameters: Parameters, opponent_gradient: bool) -> Tensor:
+    """(15), or between groups its counterpart, at delta = u - mu: actions ``[..., n, d] -> [..., n]``."""
+    delta = actions - parameters.mu
+    opponents = delta if opponent_gradient else delta.detach()
+    if isinstance(parameters, GroupedParameters):
+        return grouped_advantage(delta, parameters, opponents)
+    return label_invariant_advantage(delta, parameters, opponents)
+
+
+def projection_loss(policy: Tensor, parameters: Parameters) -> Tensor:
+    """|pi(o) - mu(x)|^2_{P11} of a policy's actions ``[..., n, d] -> [..., n]``, mu and P11 constants.
+
+    With the others at mu, V less this is what an agent's action pi(o) is worth at x, so that its mean over what the
+    agent cannot see is best at the best reply to o.
+    """
+    gap = policy - parameters.mu.detach()
+    return torch.einsum("...a,...ab,...b->...", gap, parameters.p11.detach(), gap)

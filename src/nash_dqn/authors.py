@@ -26,12 +26,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nash_dqn.advantage import output_size
+from nash_dqn.advantage import mu_network, output_size
+from nash_dqn.agents.training import describe
 from nash_dqn.artifacts import ArtifactError, run_record, write_json, write_tensors
 from nash_dqn.games.base import FeatureScales, ObservationSpec
 from nash_dqn.games.market import Market
-from nash_dqn.networks import MLP, ObservationNetwork
-from nash_dqn.policy import describe, mu_network
+from nash_dqn.networks import MLP, Network, ObservationNetwork
 from nash_dqn.published import AUTHORS
 
 __all__ = ["FP", "FP_BOUND", "FP_SCALE", "NASH", "SEED", "Released", "read_fp", "read_nash", "write"]
@@ -79,7 +79,7 @@ class Released(NamedTuple):
     recipe: str
     observation: ObservationSpec
     bound: float | None
-    networks: dict[str, ObservationNetwork]
+    networks: dict[str, Network]
     files: list[Path]
 
 
@@ -102,7 +102,9 @@ def read_fp(actor: Path | str) -> Released:
     Raises:
         ArtifactError: as :func:`read_nash`.
     """
-    networks = {"actor": _network(actor, _ACTOR, 1, [0]).scaled(FP_SCALE)}
+    networks: dict[str, Network] = {
+        "actor": _network(actor, _ACTOR, 1, [0]).with_outputs(lambda tensor: FP_SCALE * tensor)
+    }
     return Released("fp", FP, FP_BOUND, networks, [Path(actor)])
 
 

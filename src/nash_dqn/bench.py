@@ -27,6 +27,7 @@ from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.runtime import configure_process, peak_memory
 from nash_dqn.seeding import generator
+from nash_dqn.trees import copied
 
 AUTHORS_MS = {"nash_dqn": 237.0, "fictitious_play": 292.0, "cross_play": 10.25}
 """The authors' released code on one core of a similar machine: ms per iteration, per epoch, per episode."""
@@ -105,14 +106,14 @@ def rows(config: dict[str, Any], scenario: str, quick: bool) -> list[Row]:
     for name in dict.fromkeys(pair["nash_dqn"] for pair in config["comparisons"].values()):
         recipe = nash_dqn.NashDQNRecipe.from_dict(_recipe(config["nash_dqn"][name]))
         for members in sizes:
-            trainer = nash_dqn.Trainer(game, recipe, list(range(members)), cpu)
+            trainer = nash_dqn.NashDQN(game, recipe, list(range(members)), cpu)
             label = f"Nash-DQN iteration ({name})"
             result.append(_timed(label, AUTHORS_MS["nash_dqn"], members, rounds, count, trainer.iterate))
     for name, settings in config["fictitious_play"].items():
         responses = fictitious_play.FictitiousPlayRecipe.from_dict(_recipe(settings))
         for members in sizes:
-            player = fictitious_play.Trainer(game, responses, list(range(members)), cpu)
-            player.past.append(player.policy)
+            player = fictitious_play.FictitiousPlay(game, responses, list(range(members)), cpu)
+            player.remember(copied(player.policy))
             step = partial(player.epoch, 0.5)
             label = f"DDPG epoch ({name})"
             result.append(_timed(label, AUTHORS_MS["fictitious_play"], members, rounds, count, step))

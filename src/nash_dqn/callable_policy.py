@@ -70,9 +70,6 @@ class _CallableNetwork(NamedTuple):
     def parameters(self) -> list[Tensor]:
         return []
 
-    def map(self, function: Callable[..., Tensor], *others: _CallableNetwork) -> _CallableNetwork:
-        return self
-
 
 class _Differentiable(torch.autograd.Function):
     """A function's actions, and their derivative by central differences."""

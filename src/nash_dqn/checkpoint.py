@@ -1,44 +1,34 @@
 """Checkpoints: an unfinished training goes on after an interruption as if there had been none, to the bit.
 
-A checkpoint is one file that holds the state of each part of a training. It is a convenience, not a result: one that is
-damaged, or was written with other settings or code, is left aside with a line on the log and the training starts over;
-one that cannot be written costs nothing but itself. It is safetensors with JSON, which carry no code.
+A checkpoint is one file that holds the state of a training, a tree of tensors and plain values. It is a convenience,
+not a result: one that is damaged, or was written with other settings or code, is left aside with a line on the log and
+the training starts over; one that cannot be written costs nothing but itself. It is safetensors with JSON, which carry
+no code: of a class its name is kept, which has to be one of this package's named tuples or dataclasses.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from nash_dqn.artifacts import ArtifactError, read_tensors, write_tensors
 
-__all__ = ["Checkpoint", "Part", "key_of", "read_checkpoint", "resumed"]
+__all__ = ["Checkpoint", "key_of", "read_progress"]
 
 log = logging.getLogger(__name__)
 
-State = Mapping[str, Any]
-"""Tensors, and whatever else JSON knows, in mappings and lists of any depth."""
-
 _METADATA = "checkpoint"  # the metadata key under which everything but the tensors stands
-_TENSOR = "tensor"  # {_TENSOR: name, "device": where} stands for a tensor
-
-
-class Part(Protocol):
-    """What a training consists of."""
-
-    def state(self) -> State:
-        """All that the iterations to come depend on."""
-
-    def restore(self, state: State) -> None:
-        """Go on from such a state."""
+_PACKAGE = __name__.split(".")[0]
 
 
 def key_of(*settings: Any) -> str:
@@ -65,29 +55,38 @@ class Checkpoint:
         """Whether it is time to write it."""
         return time.perf_counter() - self._written >= self._seconds
 
-    def write(self, state: State) -> None:
-        """Replace what was kept; if that fails, say so and let the training go on."""
+    def write(self, state: Any, progress: Mapping[str, Any]) -> None:
+        """Replace what was kept; if that fails, say so and let the training go on.
+
+        Args:
+            state: tree of tensors, plain values, and this package's named tuples and dataclasses.
+            progress: how far the training is, for people, JSON-ready.
+        """
         tensors: dict[str, Tensor] = {}
-        text = json.dumps({"key": self._key, "state": _split(state, "", tensors)})
+        text = json.dumps({"key": self._key, "progress": progress, "state": _split(state, "", tensors)})
         try:
             write_tensors(self.path, tensors, {_METADATA: text, "sha256": _digest(text, tensors)})
         except ArtifactError as error:
             log.warning("no checkpoint kept: %s", error)
         self._written = time.perf_counter()
 
-    def read(self) -> State | None:
-        """What was kept; None, with a line on the log if there is something, where there is nothing to go on from."""
+    def read(self) -> Any:
+        """The state that was kept, each tensor in memory of its own, on the device where it was.
+
+        None, with a line on the log if there is something, where there is nothing to go on from.
+        """
         if not self.path.exists():
             return None
         try:
-            key, state = read_checkpoint(self.path)
+            content, tensors = _read(self.path)
         except ArtifactError as error:
             log.warning("%s; the training starts over", error)
             return None
-        if key != self._key:
+        if content["key"] != self._key:
             log.warning("%s: of other settings, code or device; the training starts over", self.path)
             return None
-        return state
+        log.info("goes on from %s", self.path)
+        return _join(content["state"], tensors)
 
     def delete(self) -> None:
         """Remove it, and what a session that was killed while it wrote left: the results have been written."""
@@ -95,65 +94,84 @@ class Checkpoint:
             path.unlink(missing_ok=True)
 
 
-def resumed(checkpoint: Checkpoint | None, **parts: Part) -> Callable[[], None]:
-    """Restore the parts of a training from its checkpoint, if there is one.
-
-    Returns:
-        Keeps the parts in the checkpoint whenever it is time to: to be called before each iteration.
-    """
-    if checkpoint is None:
-        return lambda: None
-    state = checkpoint.read()
-    if state is not None:
-        for name, part in parts.items():
-            part.restore(state[name])
-        log.info("goes on from %s", checkpoint.path)
-
-    def keep() -> None:
-        if checkpoint.due:
-            checkpoint.write({name: part.state() for name, part in parts.items()})
-
-    return keep
-
-
-def read_checkpoint(path: Path | str) -> tuple[str, State]:
-    """The key and the state in a checkpoint, each tensor in memory of its own, on the device where it was.
+def read_progress(path: Path | str) -> dict[str, Any]:
+    """How far the training of a checkpoint is.
 
     Raises:
         ArtifactError: the file is missing, damaged, or no checkpoint.
     """
+    progress: dict[str, Any] = _read(path)[0]["progress"]
+    return progress
+
+
+def _read(path: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What stands beside the tensors, and the tensors."""
     tensors, metadata = read_tensors(path)
     text = metadata.get(_METADATA)
     if text is None:
         raise ArtifactError(f"{path}: no checkpoint of a training; give one, below .checkpoints/")
     if metadata.get("sha256") != _digest(text, tensors):
         raise ArtifactError(f"{path}: damaged checkpoint (its content has another sha256 than it records)")
-    content = json.loads(text)
-    return content["key"], _join(content["state"], tensors)
+    return json.loads(text), tensors
 
 
 def _split(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    """The value with a reference in place of each tensor, which is added to ``tensors`` by its dotted path."""
+    """JSON that stands for a tree; its tensors are added to ``tensors`` by their dotted paths.
+
+    A list stands for itself, everything else that JSON does not know for a mapping whose ``is`` says what it is.
+    """
+
+    def entries(items: Any) -> Any:
+        return {str(key): _split(entry, f"{name}.{key}", tensors) for key, entry in items}
+
     if isinstance(value, Tensor):
         tensors[name] = value.detach().cpu()
-        return {_TENSOR: name, "device": str(value.device)}
+        return {"is": "tensor", "name": name, "device": str(value.device), "trained": value.requires_grad}
     if isinstance(value, Mapping):
-        return {key: _split(entry, f"{name}.{key}", tensors) for key, entry in value.items()}
+        return {"is": "mapping", "of": entries(value.items())}
+    if isinstance(value, range):
+        return {"is": "range", "of": [value.start, value.stop]}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {"is": _name_of(value), "of": entries(vars(value).items())}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {"is": _name_of(value), "of": entries(value._asdict().items())}
     if isinstance(value, (list, tuple)):
-        return [_split(entry, f"{name}.{index}", tensors) for index, entry in enumerate(value)]
+        parts = [_split(entry, f"{name}.{index}", tensors) for index, entry in enumerate(value)]
+        return parts if isinstance(value, list) else {"is": "tuple", "of": parts}
     return value
 
 
 def _join(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     """Inverse of :func:`_split`."""
-    if isinstance(value, dict):
-        if _TENSOR in value:
-            # A copy, as what a file is read into need not be aligned like torch's own memory.
-            return tensors[value[_TENSOR]].to(value["device"], copy=True)
-        return {key: _join(entry, tensors) for key, entry in value.items()}
     if isinstance(value, list):
         return [_join(entry, tensors) for entry in value]
-    return value
+    if not isinstance(value, dict):
+        return value
+    kind = value["is"]
+    if kind == "tensor":
+        # A copy, as what a file is read into need not be aligned like torch's own memory.
+        tensor = tensors[value["name"]].to(value["device"], copy=True)
+        return tensor.requires_grad_(value["trained"])
+    of = value["of"]
+    if kind == "range":
+        return range(*of)
+    if kind == "tuple":
+        return tuple(_join(entry, tensors) for entry in of)
+    entries = {key: _join(entry, tensors) for key, entry in of.items()}
+    return entries if kind == "mapping" else _class_of(kind)(**entries)
+
+
+def _name_of(value: Any) -> str:
+    return f"{type(value).__module__}:{type(value).__qualname__}"
+
+
+def _class_of(name: str) -> Any:
+    """The named tuple or dataclass of this package that has a name."""
+    module, _, attribute = name.partition(":")
+    found = getattr(import_module(module), attribute) if module.split(".")[0] == _PACKAGE else None
+    if not isinstance(found, type) or not (hasattr(found, "_fields") or dataclasses.is_dataclass(found)):
+        raise TypeError(f"{name!r} is no class of a training's state")
+    return found
 
 
 def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:

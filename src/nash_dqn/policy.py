@@ -7,17 +7,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from nash_dqn.advantage import mu_network
 from nash_dqn.artifacts import ArtifactError, read_tensors, remake
 from nash_dqn.games.base import Game, Observation, ObservationSpec, State
-from nash_dqn.grouped_networks import GroupedNetwork
-from nash_dqn.networks import ActionMap, Network, ObservationNetwork
-
-N = TypeVar("N", bound=Network)
+from nash_dqn.networks import ActionMap, GroupedNetwork, Network, ObservationNetwork
+from nash_dqn.trees import select, tensor_map
 
 
 @dataclass(frozen=True)
@@ -51,10 +50,7 @@ class Policy:
 
     def select(self, members: Sequence[int]) -> Policy:
         """The policy of some members, in that order."""
-        index = list(members)
-        return dataclasses.replace(
-            self, network=self.network.map(lambda t: t[index]), seeds=[self.seeds[k] for k in index]
-        )
+        return dataclasses.replace(self, network=select(self.network, members), seeds=[self.seeds[k] for k in members])
 
     def member(self, k: int) -> Policy:
         """The policy of one member, K = 1."""
@@ -62,35 +58,7 @@ class Policy:
 
     def to(self, device: torch.device | str) -> Policy:
         """The same policy on a device."""
-        return dataclasses.replace(self, network=self.network.map(lambda t: t.to(device)))
-
-
-def mu_network(advantage: N, action_dim: int) -> N:
-    """The part of the advantage network that computes mu: its first d outputs (views, not copies)."""
-    return advantage.first_outputs(action_dim)
-
-
-def describe(
-    algorithm: str,
-    observation: ObservationSpec,
-    seeds: Sequence[int],
-    action_dim: int,
-    bound: float | None,
-    **meta: Any,
-) -> dict[str, str]:
-    """Metadata with which :func:`load_policy` rebuilds a policy from a weights file.
-
-    ``groups`` in ``meta`` are the sizes of the game's groups of agents, where each has its own network.
-    """
-    policy = {
-        "algorithm": algorithm,
-        "observation": dataclasses.asdict(observation),
-        "seeds": list(seeds),
-        "action_dim": action_dim,
-        "bound": bound,
-        "meta": meta,
-    }
-    return {"policy": json.dumps(policy, sort_keys=True)}
+        return dataclasses.replace(self, network=tensor_map(lambda t: t.to(device), self.network))
 
 
 def load_policy(path: str | Path) -> Policy:

@@ -19,11 +19,10 @@ import pandas as pd
 from torch import Tensor
 
 from nash_dqn.artifacts import RECORD, ArtifactError, read_json, read_table, read_tensors, remake
-from nash_dqn.checkpoint import read_checkpoint
+from nash_dqn.checkpoint import read_progress
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market
-from nash_dqn.grouped_networks import GroupedNetwork
-from nash_dqn.networks import ObservationNetwork
+from nash_dqn.networks import GroupedNetwork, ObservationNetwork
 from nash_dqn.progress import last_step
 
 __all__ = ["Weights", "find_weights", "read_run", "read_weights", "summarise"]
@@ -381,30 +380,22 @@ def _of_json(path: Path) -> Summary:
     return {**(record := _record(path)), "kind": "run", "of": record["kind"]}
 
 
+_PROGRESS = ("seed", "stopped", "iterations", "final_loss")
+
+
 def _of_checkpoint(path: Path) -> Summary:
     """How far an unfinished training is, and its members as of the last row of history."""
-    _, state = read_checkpoint(path)
+    run = read_progress(path)
     with _ours(path, "a training's checkpoint"):
-        run, done, total = state["run"], int(state["trainer"]["done"]), int(state["trainer"]["total"])
-        plain = [{"seed": seed, "iterations": done} for seed in run["seeds"]]  # of a training that watches no member
-        members = state["monitor"]["members"] if "monitor" in state else plain
         return {
             "algorithm": str(run["algorithm"]),
             "scenario": run.get("scenario"),
             "recipe": run.get("recipe_name"),
             "device": str(run["device"]),
-            "done": done,
-            "total": total,
+            "done": int(run["done"]),
+            "total": int(run["total"]),
             "wall_seconds": float(run["wall_seconds"]),
-            "members": [
-                {
-                    "seed": member["seed"],
-                    "stopped": member.get("stopped") or "goes on",
-                    "iterations": member["iterations"],
-                    **({"final_loss": member["last"]} if "last" in member else {}),
-                }
-                for member in members
-            ],
+            "members": [{name: member[name] for name in _PROGRESS} for member in run["members"]],
         }
 
 

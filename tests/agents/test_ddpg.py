@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nash_dqn.agents.ddpg import DDPG, LEARNER, OPPONENTS, Excursions
 from nash_dqn.agents.episodes import Episodes
-from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe, PastPolicies, train
+from nash_dqn.agents.fictitious_play import FictitiousPlay, FictitiousPlayRecipe, train
 from nash_dqn.agents.learner import Learner
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.lq import solve_nash
@@ -18,6 +18,7 @@ from nash_dqn.games.market import Market, MarketState, Shocks
 from nash_dqn.networks import Network, ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
+from nash_dqn.trees import select, tensor_map
 
 GAME = Market(
     n_agents=3, horizon=1.5, n_steps=3, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.1, rho=0.5, eta=0.05, b1=0.1, b2=0.2,
@@ -42,11 +43,11 @@ def agent_of(made: FictitiousPlayRecipe, game: Market = GAME, seeds: tuple[int, 
     """In double precision."""
     agent = DDPG(game, made, seeds, CPU)
     for name in NETWORKS:
-        network = getattr(agent, name).frozen.map(Tensor.double)
-        setattr(agent, name, Learner(network, made.learning_rate, made.weight_decay, made.gradient_clip))
+        network = tensor_map(Tensor.double, getattr(agent, name).snapshot())
+        setattr(agent, name, Learner.create(network, made.learning_rate, made.weight_decay, made.gradient_clip))
     # Targets apart from the networks, so that a confusion of the two would show.
-    agent.target_actor = agent.actor.snapshot().map(lambda t: 0.9 * t + 0.01)
-    agent.target_critic = agent.critic.snapshot().map(lambda t: 1.1 * t - 0.02)
+    agent.target_actor = tensor_map(lambda t: 0.9 * t + 0.01, agent.actor.snapshot())
+    agent.target_critic = tensor_map(lambda t: 1.1 * t - 0.02, agent.critic.snapshot())
     return agent
 
 
@@ -82,7 +83,7 @@ def test_the_learner_follows_its_actor_and_the_others_their_policy() -> None:
     """The actor's network gives rates in units of 1.5 shares/hour."""
     agent = agent_of(recipe())
     episodes = agent.play(playing_numbers, shocks_of(), excursions(False))
-    actor = agent.actor.frozen(episodes.observation, LEARNER)
+    actor = agent.actor.network(episodes.observation, LEARNER)
     torch.testing.assert_close(episodes.actions[..., LEARNER, :], 1.5 * actor)
     for m in range(3):
         assert (episodes.actions[:, :, m, 1, 0] == 1.0 + m).all()
@@ -101,24 +102,13 @@ def test_excursions_approach_their_target(sd: float | None) -> None:
     torch.testing.assert_close(end, 3.0 - (3.0 - start) / 8)
 
 
-def test_the_spread_of_excursions_is_in_shares() -> None:
-    """A standard normal of 1 leads to 2 shares, the sd of initial inventories, or to as many as the recipe says."""
-    agent, shocks = agent_of(recipe()), shocks_of()
-    one = excursions(True, target=2.0)
-    assert (one.normals == 1).all()
-    start = shocks.inventory[..., 0]
-    for sd, target in ((None, 2.0), (10.0, 10.0)):
-        played = agent.play(still, shocks, one._replace(sd=sd)).actions
-        torch.testing.assert_close(played[:, :, 0, 0, 0], target - start)
-
-
 def test_an_excursion_of_one_step() -> None:
     """At step 1 only; before and after the actor trades."""
     agent = agent_of(recipe())
     one = excursions(False, target=-2.0)
     one.explore[:, :, 1] = True
     episodes = agent.play(still, shocks_of(), one)
-    actor = 1.5 * agent.actor.frozen(episodes.observation, LEARNER)[..., 0, 0]
+    actor = 1.5 * agent.actor.network(episodes.observation, LEARNER)[..., 0, 0]
     held = shocks_of().inventory[..., 0] + 0.5 * actor[:, :, 0]
     torch.testing.assert_close(episodes.actions[:, :, 1, 0, 0], -2.0 - held)
     torch.testing.assert_close(episodes.actions[:, :, [0, 2], 0, 0], actor[:, :, [0, 2]])
@@ -130,7 +120,7 @@ def test_actions_are_clipped_to_the_bound() -> None:
     for target, bound in ((1e3, 0.25), (-1e3, -0.25)):
         played = agent.play(still, shocks_of(), excursions(True, target=target)).actions
         assert (played[..., 0, 0] == bound).all()
-    agent.actor.frozen.parameters[-1].fill_(7.0)  # the last layer's bias
+    agent.actor.network.parameters[-1].data.fill_(7.0)  # the last layer's bias
     assert (agent.play(still, shocks_of(), excursions(False)).actions[..., 0, 0] == 0.25).all()
 
 
@@ -153,7 +143,7 @@ class Plain:
     def __init__(self, network: Network, member: int) -> None:
         assert isinstance(network, ObservationNetwork)
         self.parameters = [t[member].detach().clone().requires_grad_() for t in network.parameters]
-        self.phi_layers = len(network.phi.weights) if network.phi else 0
+        self.phi_layers = len(network.phi[0].weights) if network.phi else 0
 
     def __call__(self, own: Tensor, items: Tensor | None, action: Tensor | None = None) -> Tensor:
         """Agent 0's output, a scalar: own features [N, F], items [N, I], action [1]."""
@@ -256,49 +246,17 @@ def check_step(
         parameter.grad = gradient
     if clip is not None:
         assert torch.nn.utils.clip_grad_norm_(net.parameters, clip) > clip
-    for ours, parameter in zip(learner.parameters, net.parameters, strict=True):
-        assert ours.grad is not None and parameter.grad is not None
-        torch.testing.assert_close(ours.grad[k], parameter.grad, rtol=1e-8, atol=1e-10)
     optimiser.step()
-    for ours, parameter in zip(learner.parameters, net.parameters, strict=True):
+    for mean, parameter in zip(learner.means, net.parameters, strict=True):
+        torch.testing.assert_close(mean[k], optimiser.state[parameter]["exp_avg"], rtol=1e-8, atol=1e-11)
+    for ours, parameter in zip(learner.network.parameters, net.parameters, strict=True):
         torch.testing.assert_close(ours[k], parameter, rtol=1e-8, atol=1e-10)
-
-
-def test_targets_start_as_copies() -> None:
-    agent = DDPG(GAME, recipe(), [1, 2], CPU)
-    for name in NETWORKS:
-        learner, target = getattr(agent, name), getattr(agent, f"target_{name}")
-        for parameter, copy in zip(learner.parameters, target.parameters, strict=True):
-            assert torch.equal(parameter, copy)
-            assert parameter.data_ptr() != copy.data_ptr()
-
-
-def test_select_keeps_all_four_networks_together() -> None:
-    agent = agent_of(recipe())
-    expected = [
-        [t[1:].clone() for t in net.parameters]
-        for net in (agent.actor.frozen, agent.critic.frozen, agent.target_actor, agent.target_critic)
-    ]
-    agent.select([1])
-    kept = (agent.actor.frozen, agent.critic.frozen, agent.target_actor, agent.target_critic)
-    for net, tensors in zip(kept, expected, strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(net.parameters, tensors, strict=True))
-
-
-@pytest.mark.parametrize("returned", ["target", "online"])
-def test_what_a_best_response_returns(returned: str) -> None:
-    """The target actor or the online one, in shares/hour."""
-    agent = agent_of(recipe(returned=returned))
-    episodes = agent.play(playing_numbers, shocks_of(), excursions(False))
-    actor = {"target": agent.target_actor, "online": agent.actor.frozen}[returned]
-    expected = 1.5 * actor(episodes.observation, LEARNER)
-    torch.testing.assert_close(agent.policy(episodes.observation, LEARNER), expected)
 
 
 def optimiser_steps(agent: DDPG) -> list[float]:
     """How many steps each tensor's optimiser has made."""
     learners = (agent.actor, agent.critic)
-    return [learner.optimiser.state[p]["step"].item() for learner in learners for p in learner.parameters]
+    return [steps.item() for learner in learners for steps in learner.steps]
 
 
 @pytest.mark.parametrize("optimisers", ["renewed", "kept"])
@@ -313,7 +271,7 @@ def test_the_next_best_response_begins_with_what_the_last_one_returned(returned:
     for kept, online, target in zip(
         found, (agent.actor, agent.critic), (agent.target_actor, agent.target_critic), strict=True
     ):
-        for network in (online.network, online.frozen, target):
+        for network in (online.network, online.network, target):
             assert all(torch.equal(a, b) for a, b in zip(network.parameters, kept, strict=True))
     assert all(torch.equal(a, b) for a, b in zip(agent.policy.parameters, policy, strict=True))
 
@@ -322,7 +280,7 @@ def test_the_next_best_response_begins_with_what_the_last_one_returned(returned:
     for kept, online, target in zip(
         found, (agent.actor, agent.critic), (agent.target_actor, agent.target_critic), strict=True
     ):
-        for before, now, slow in zip(kept, online.frozen.parameters, target.parameters, strict=True):
+        for before, now, slow in zip(kept, online.network.parameters, target.parameters, strict=True):
             torch.testing.assert_close(slow, 0.3 * now + 0.7 * before)
             assert not torch.equal(now, before)
 
@@ -336,13 +294,13 @@ def test_kept_optimisers_go_on_where_they_were() -> None:
             agent.restart()
         else:
             for name in NETWORKS:
-                online, target = getattr(agent, name).frozen, getattr(agent, f"target_{name}")
+                online, target = getattr(agent, name).network, getattr(agent, f"target_{name}")
                 for parameter, weight in zip(online.parameters, target.parameters, strict=True):
-                    parameter.copy_(weight)
+                    parameter.data.copy_(weight)
         agent.update(agent.play(playing_numbers, shocks_of(seed=2), excursions(False)))
     by_hand, restarted = agents
     for name in NETWORKS:
-        pairs = zip(getattr(by_hand, name).parameters, getattr(restarted, name).parameters, strict=True)
+        pairs = zip(getattr(by_hand, name).network.parameters, getattr(restarted, name).network.parameters, strict=True)
         assert all(torch.equal(a, b) for a, b in pairs)
 
 
@@ -360,38 +318,36 @@ def scene(inventories: Any = "private", episodes: int = 40) -> tuple[MarketState
     return state, GAME.observe(state, ObservationSpec(inventories=inventories))
 
 
+def playing(mode: str) -> FictitiousPlay:
+    return FictitiousPlay(GAME, recipe(opponents=mode, action_bound=0.2), [1, 2], CPU)
+
+
 @pytest.mark.parametrize("mode", ["last", "average"])
-def test_nobody_trades_before_the_first_best_response(mode: Any) -> None:
+def test_nobody_trades_before_the_first_best_response(mode: str) -> None:
     """The released code's start."""
-    past = PastPolicies(mode, 50.0)
-    assert len(past) == 1
-    assert torch.equal(past.opponents(torch.rand(2, 40, generator=generator(1)))(*scene()), torch.zeros(2, 40, 2, 1))
+    rates = playing(mode).opponents(torch.rand(2, 40, generator=generator(1)))(*scene())
+    assert torch.equal(rates, torch.zeros(2, 40, 2, 1))
 
 
 def test_last_is_the_last_actor() -> None:
-    past = PastPolicies("last", 0.2)
+    trainer = playing("last")
     for seed in (1, 2):
-        past.append(actor(seed))
-        rates = past.opponents(torch.rand(2, 40, generator=generator(1)))(*scene())
+        trainer.remember(actor(seed))
+        rates = trainer.opponents(torch.rand(2, 40, generator=generator(1)))(*scene())
         torch.testing.assert_close(rates, actor(seed)(scene()[1], OPPONENTS).clamp(-0.2, 0.2))
-    assert len(past) == 3
-    past.select([1])
-    state, observation = scene()
-    one = Observation(observation.own[1:], None)
-    torch.testing.assert_close(past.opponents(torch.zeros(1, 40))(state, one), rates[1:])
 
 
 @pytest.mark.parametrize("inventories", ["private", "visible"])
 def test_average_is_the_policy_drawn_in_each_episode(inventories: str) -> None:
     """All opponents of an episode play one of the past policies, with equal chances, the no-trade start among them."""
-    past = PastPolicies("average", 0.2)
+    trainer = playing("average")
     actors = [actor(seed, inventories) for seed in (1, 2, 3)]
     for one in actors:
-        past.append(one)
+        trainer.remember(one)
     state, observation = scene(inventories)
     draws = torch.rand(2, 40, generator=generator(5, "test_ddpg"))
     draws[:, 0], draws[:, 1] = 0.0, 1.0 - 2**-24
-    rates = past.opponents(draws)(state, observation)
+    rates = trainer.opponents(draws)(state, observation)
     assert rates.shape == (2, 40, 2, 1)
     alone = [torch.zeros_like(rates), *(one(observation, OPPONENTS).clamp(-0.2, 0.2) for one in actors)]
     for k in range(2):
@@ -399,10 +355,10 @@ def test_average_is_the_policy_drawn_in_each_episode(inventories: str) -> None:
             drawn = math.floor(4 * draws[k, e].item())
             torch.testing.assert_close(rates[k, e], alone[drawn][k, e])
     assert {math.floor(4 * u) for u in draws.flatten().tolist()} == {0, 1, 2, 3}
-    past.select([1])
+    trainer.state = select(trainer.state, [1])
     items = None if observation.items is None else observation.items[1:]
     one_member = Observation(observation.own[1:], items)
-    torch.testing.assert_close(past.opponents(draws[1:])(state, one_member), rates[1:])
+    torch.testing.assert_close(trainer.opponents(draws[1:])(state, one_member), rates[1:])
 
 
 # --- known optimum ------------------------------------------------------------------------------------------

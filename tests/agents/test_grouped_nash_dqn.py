@@ -9,13 +9,15 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
+from nash_dqn.advantage import mu_network
 from nash_dqn.agents.episodes import bootstrap
+from nash_dqn.agents.learner import Learner
 from nash_dqn.agents.nash_dqn import NashDQN, NashDQNRecipe, bellman_residuals, train
 from nash_dqn.artifacts import write_tensors
 from nash_dqn.evaluation import lq_error
 from nash_dqn.games.base import Game, Observation, ObservationSpec
-from nash_dqn.grouped_networks import GroupedNetwork
-from nash_dqn.policy import Policy, load_policy, mu_network
+from nash_dqn.networks import GroupedNetwork
+from nash_dqn.policy import Policy, load_policy
 from nash_dqn.seeding import generator
 
 SETTINGS: dict[str, Any] = {
@@ -170,7 +172,7 @@ def test_the_residual_of_the_general_game_vanishes_at_the_equilibrium_learned() 
         table = lq_error.evaluate(GAME, [("crowd", policy)], 500, 3, group)
         assert table["relative"].max() < 0.05
     agent = NashDQN(GAME, made, [1], CPU)
-    agent.advantage.network = agent.advantage.frozen = advantage
+    agent.advantage = Learner.create(advantage, 0.0)
     stream = generator(5, "test_grouped")
     played = agent.play(
         GAME.shocks_from_normals(torch.randn(1, 200, 6, generator=stream)),

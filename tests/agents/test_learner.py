@@ -8,6 +8,7 @@ from nash_dqn.agents.learner import Learner, clip_per_member
 from nash_dqn.games.base import Observation
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.seeding import generator
+from nash_dqn.trees import select, tensor_map
 
 SEEDS = (1, 2, 3)
 RATE, DECAY = 0.01, 0.1
@@ -26,7 +27,7 @@ def observation(step: int) -> Observation:
 
 def loss(net: ObservationNetwork, seeds: tuple[int, ...], step: int) -> Tensor:
     """Sum over the members of mean (net - seed)^2: each has a target of its own, so gradients of its own size."""
-    seen = observation(step).map(lambda leaf: leaf.expand(len(seeds), *leaf.shape[1:]))
+    seen = tensor_map(lambda leaf: leaf.expand(len(seeds), *leaf.shape[1:]), observation(step))
     target = torch.tensor(seeds).view(-1, 1, 1, 1)
     return (net(seen) - target).square().flatten(1).mean(1).sum()
 
@@ -38,10 +39,10 @@ def train(learner: Learner[ObservationNetwork], seeds: tuple[int, ...], steps: r
 
 @pytest.mark.parametrize(("clip", "beta2"), [(None, 0.999), (0.5, 0.999), (100.0, 0.999), (None, 0.9)])
 def test_adamw_agrees_with_torch_member_by_member(clip: float | None, beta2: float) -> None:
-    learner = Learner(network(*SEEDS), RATE, DECAY, clip, beta2)
+    learner = Learner.create(network(*SEEDS), RATE, DECAY, clip, beta2)
     train(learner, SEEDS, range(6))
     for k, seed in enumerate(SEEDS):
-        alone = network(seed).map(lambda t: t.requires_grad_())
+        alone = tensor_map(lambda t: t.requires_grad_(), network(seed))
         optimiser = torch.optim.AdamW(
             alone.parameters, lr=RATE, betas=(0.9, beta2), weight_decay=DECAY, foreach=False, fused=False
         )
@@ -51,39 +52,38 @@ def test_adamw_agrees_with_torch_member_by_member(clip: float | None, beta2: flo
             if clip is not None:
                 torch.nn.utils.clip_grad_norm_(alone.parameters, clip)
             optimiser.step()
-        for ours, theirs in zip(learner.parameters, alone.parameters, strict=True):
+        for ours, theirs in zip(learner.network.parameters, alone.parameters, strict=True):
             torch.testing.assert_close(ours[k : k + 1], theirs, rtol=2e-5, atol=2e-6)
 
 
 def test_the_learning_rate_follows_its_schedule() -> None:
     """Any rates, 1 again after less, against AdamW under torch's own scheduler; decay shrinks with the rate too."""
     rates = [1.0, 0.5, 0.25, 1.0, 0.0, 1.0]
-    learner = Learner(network(1), RATE, DECAY, None)
-    alone = network(1).map(lambda t: t.requires_grad_())
+    learner = Learner.create(network(1), RATE, DECAY, None)
+    alone = tensor_map(lambda t: t.requires_grad_(), network(1))
     optimiser = torch.optim.AdamW(alone.parameters, lr=RATE, weight_decay=DECAY, foreach=False, fused=False)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rates[min(step, 5)])
     for step, rate in enumerate(rates):
-        before = [parameter.detach().clone() for parameter in learner.parameters]
+        before = [parameter.detach().clone() for parameter in learner.network.parameters]
         learner.step(loss(learner.network, (1,), step), rate)
-        assert learner.optimiser.param_groups[0]["lr"] == rate * RATE
-        still = [torch.equal(a, b) for a, b in zip(learner.parameters, before, strict=True)]
+        still = [torch.equal(a, b) for a, b in zip(learner.network.parameters, before, strict=True)]
         assert still == [rate == 0.0] * len(before)
         optimiser.zero_grad()
         loss(alone, (1,), step).backward()
         optimiser.step()
         schedule.step()
-    for ours, theirs in zip(learner.parameters, alone.parameters, strict=True):
+    for ours, theirs in zip(learner.network.parameters, alone.parameters, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=2e-5, atol=2e-6)
 
 
 def test_a_basis_is_not_trained() -> None:
     """Nor does weight decay reach it; it goes with its members."""
     bases = torch.randn(3, 3, 4, 4, generator=generator(4, "test_learner"))
-    learner = Learner(network(*SEEDS)._replace(basis=bases), RATE, DECAY, None)
+    learner = Learner.create(network(*SEEDS)._replace(basis=bases), RATE, DECAY, None)
     train(learner, SEEDS, range(3))
     assert learner.network.basis is not None
     assert torch.equal(learner.network.basis, bases)
-    learner.select([2, 0])
+    learner = select(learner, [2, 0])
     snapshot = learner.snapshot()
     assert snapshot.basis is not None
     assert torch.equal(snapshot.basis, bases[[2, 0]])
@@ -121,58 +121,38 @@ def test_an_exploding_member_leaves_the_others_gradients_alone() -> None:
 @pytest.mark.parametrize("kept", [(0, 2), (1,), (2, 1)])
 def test_select_keeps_the_state_of_the_optimiser(kept: tuple[int, ...], skip: tuple[int, int] | None) -> None:
     """Five steps together, five more without the others, at a falling rate: the same ten steps as alone."""
-    learner = Learner(network(*SEEDS, skip=skip), RATE, DECAY, 0.5)
+    learner = Learner.create(network(*SEEDS, skip=skip), RATE, DECAY, 0.5)
     train(learner, SEEDS, range(5), falling=True)
-    learner.select(kept)
+    learner = select(learner, kept)
     seeds = tuple(SEEDS[k] for k in kept)
     train(learner, seeds, range(5, 10), falling=True)
     for position, seed in enumerate(seeds):
-        alone = Learner(network(seed, skip=skip), RATE, DECAY, 0.5)
+        alone = Learner.create(network(seed, skip=skip), RATE, DECAY, 0.5)
         train(alone, (seed,), range(10), falling=True)
-        for ours, theirs in zip(learner.parameters, alone.parameters, strict=True):
+        for ours, theirs in zip(learner.network.parameters, alone.network.parameters, strict=True):
             torch.testing.assert_close(ours[position : position + 1], theirs, rtol=2e-5, atol=2e-6)
-
-
-def test_select_before_the_first_step() -> None:
-    learner = Learner(network(*SEEDS), RATE, DECAY, None)
-    learner.select([1])
-    train(learner, (2,), range(2))
-    alone = Learner(network(2), RATE, DECAY, None)
-    train(alone, (2,), range(2))
-    for ours, theirs in zip(learner.parameters, alone.parameters, strict=True):
-        torch.testing.assert_close(ours, theirs)
 
 
 def test_a_learner_works_on_a_copy() -> None:
     original = network(*SEEDS)
     before = [t.clone() for t in original.parameters]
-    learner = Learner(original, RATE, DECAY, None)
+    learner = Learner.create(original, RATE, DECAY, None)
     train(learner, SEEDS, range(1))
     assert all(torch.equal(a, b) for a, b in zip(original.parameters, before, strict=True))
-
-
-def test_frozen_shares_memory_and_a_snapshot_does_not() -> None:
-    learner = Learner(network(*SEEDS), RATE, DECAY, None)
-    frozen, snapshot = learner.frozen, learner.snapshot()
-    train(learner, SEEDS, range(1))
-    for parameter, shared, copy in zip(learner.parameters, frozen.parameters, snapshot.parameters, strict=True):
-        assert not shared.requires_grad and not copy.requires_grad
-        assert torch.equal(parameter, shared)
-        assert not torch.equal(parameter, copy)
 
 
 @pytest.mark.parametrize("renew", [True, False])
 def test_load_goes_on_from_other_weights(renew: bool) -> None:
     """With a new optimiser as a new learner would, or with its state kept as torch's AdamW does with other weights."""
-    learner, other = Learner(network(1), RATE, DECAY, 0.5), network(7)
+    learner, other = Learner.create(network(1), RATE, DECAY, 0.5), network(7)
     train(learner, (1,), range(3))
     before = [t.clone() for t in other.parameters]
-    learner.load(other, renew)
-    assert all(torch.equal(a, b) for a, b in zip(learner.frozen.parameters, before, strict=True))
+    learner = learner.with_network(other, renew)
+    assert all(torch.equal(a, b) for a, b in zip(learner.network.parameters, before, strict=True))
     train(learner, (1,), range(3, 6))
     assert all(torch.equal(a, b) for a, b in zip(other.parameters, before, strict=True)), "it works on a copy"
 
-    alone = network(1).map(lambda t: t.requires_grad_())
+    alone = tensor_map(lambda t: t.requires_grad_(), network(1))
 
     def new_optimiser() -> torch.optim.AdamW:
         return torch.optim.AdamW(alone.parameters, lr=RATE, weight_decay=DECAY, foreach=False, fused=False)
@@ -187,5 +167,5 @@ def test_load_goes_on_from_other_weights(renew: bool) -> None:
         loss(alone, (1,), step).backward()
         torch.nn.utils.clip_grad_norm_(alone.parameters, 0.5)
         optimiser.step()
-    for ours, theirs in zip(learner.parameters, alone.parameters, strict=True):
+    for ours, theirs in zip(learner.network.parameters, alone.parameters, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=2e-5, atol=2e-6)

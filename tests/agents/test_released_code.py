@@ -28,7 +28,7 @@ from nash_dqn.agents.ddpg import DDPG
 from nash_dqn.agents.episodes import Episodes
 from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe
 from nash_dqn.agents.nash_dqn import NashDQN, NashDQNRecipe
-from nash_dqn.agents.result import TrainingResult
+from nash_dqn.agents.training import TrainingResult
 from nash_dqn.config import load_yaml, scenario, validate
 from nash_dqn.games.base import Observation
 from nash_dqn.games.market import Market, MarketState, Shocks
@@ -140,8 +140,8 @@ def test_three_iterations_of_their_nash_dqn(theirs: Any, monkeypatch: pytest.Mon
     tensors, answers = theirs
     recipe = NashDQNRecipe.from_dict(configured("nash_dqn", {}))
     agent = NashDQN(GAME, recipe, [1], torch.device("cpu"))
-    agent.advantage.load(network(tensors, "start.advantage", ORDER, OUTPUTS), renew=True)
-    agent.value.load(network(tensors, "start.value", ORDER), renew=True)
+    agent.advantage = agent.advantage.with_network(network(tensors, "start.advantage", ORDER, OUTPUTS), renew=True)
+    agent.value = agent.value.with_network(network(tensors, "start.value", ORDER), renew=True)
     agent.target = network(tensors, "start.slow", ORDER)
     clip, norms = learner.clip_per_member, []
 
@@ -163,8 +163,8 @@ def test_three_iterations_of_their_nash_dqn(theirs: Any, monkeypatch: pytest.Mon
         assert error + penalty == pytest.approx(expected["v_loss"], rel=1e-5)
         assert total - error - penalty == pytest.approx(expected["a_loss"], rel=1e-5)
         assert norms[-2:] == pytest.approx([expected["v_gradient_norm"], expected["a_gradient_norm"]], rel=1e-5)
-        assert gap(agent.value.frozen, network(tensors, f"after{i}.value", ORDER)) < 2e-7
-        assert gap(agent.advantage.frozen, network(tensors, f"after{i}.advantage", ORDER, OUTPUTS)) < 2e-7
+        assert gap(agent.value.network, network(tensors, f"after{i}.value", ORDER)) < 2e-7
+        assert gap(agent.advantage.network, network(tensors, f"after{i}.advantage", ORDER, OUTPUTS)) < 2e-7
     assert len(norms) == 6
 
 
@@ -196,16 +196,17 @@ def test_three_epochs_of_their_ddpg(theirs: Any, monkeypatch: pytest.MonkeyPatch
             return network(tensors, f"ddpg.{when}.{name}.policy_net", ORDER)
         return network(tensors, f"ddpg.{when}.{name}.value_net", [1 + feature for feature in ORDER] + [0])
 
-    agent.actor.load(of("start", "actor"), renew=True)
-    agent.critic.load(of("start", "critic"), renew=True)
+    agent.actor = agent.actor.with_network(of("start", "actor"), renew=True)
+    agent.critic = agent.critic.with_network(of("start", "critic"), renew=True)
     agent.target_actor, agent.target_critic = of("start", "target_actor"), of("start", "target_critic")
-    step, actor_losses = agent.actor.step, []
+    step, actor_losses = learner.Learner.step, []
 
-    def stepping(loss: Tensor) -> None:
-        actor_losses.append(loss.item())
-        step(loss)
+    def stepping(stepped: Any, loss: Tensor) -> None:
+        if stepped is agent.actor:
+            actor_losses.append(loss.item())
+        step(stepped, loss)
 
-    monkeypatch.setattr(agent.actor, "step", stepping)
+    monkeypatch.setattr(learner.Learner, "step", stepping)
     for e in range(3):
         batch = {name.removeprefix(f"ddpg.batch{e}."): tensor for name, tensor in tensors.items()}
         distance = torch.cdist(batch["next_features"], batch["features"])
@@ -224,8 +225,8 @@ def test_three_epochs_of_their_ddpg(theirs: Any, monkeypatch: pytest.MonkeyPatch
         assert critic_loss == pytest.approx(answers["ddpg"]["critic_loss"][e], rel=1e-5)
         assert actor_losses[e] == pytest.approx(answers["ddpg"]["actor_loss"][e], rel=1e-5)
         for name, ours in (
-            ("actor", agent.actor.frozen),
-            ("critic", agent.critic.frozen),
+            ("actor", agent.actor.network),
+            ("critic", agent.critic.network),
             ("target_actor", agent.target_actor),
             ("target_critic", agent.target_critic),
         ):

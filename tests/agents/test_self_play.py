@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from nash_dqn.agents.learner import Learner
-from nash_dqn.agents.result import TrainingResult
 from nash_dqn.agents.self_play import SelfPlay, SelfPlayRecipe, train
 from nash_dqn.artifacts import read_json, write_training
 from nash_dqn.evaluation.rollout import play, trajectory
@@ -21,6 +20,7 @@ from nash_dqn.games.market import Market
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import Policy, load_policy
 from nash_dqn.seeding import generator
+from nash_dqn.trees import copied, tensor_map
 
 CPU = torch.device("cpu")
 GAME = Market(
@@ -49,20 +49,6 @@ SHORT = recipe(iterations=30, episodes_per_iteration=128, learning_rate=0.005, h
 
 def policy_of(network: ObservationNetwork, spec: ObservationSpec) -> Policy:
     return Policy(network, spec, list(range(len(network.sigma.weights[0]))), "self_play")
-
-
-def same(first: TrainingResult, second: TrainingResult) -> bool:
-    """Whether the weights are identical, bit for bit."""
-    assert first.tensors.keys() == second.tensors.keys()
-    return all(torch.equal(tensor, second.tensors[name]) for name, tensor in first.tensors.items())
-
-
-def test_recipe_from_its_configuration() -> None:
-    assert recipe(observation={"price": "S-Y"}).observation == ObservationSpec(price="S-Y")
-    with pytest.raises(ValueError, match="momentum: unknown key"):
-        recipe(momentum=0.9)
-    with pytest.raises(ValueError, match="hidden: missing"):
-        SelfPlayRecipe.from_dict({key: value for key, value in SETTINGS.items() if key != "hidden"})
 
 
 # --- where the equilibrium is known -------------------------------------------------------------------------
@@ -101,11 +87,11 @@ def test_finds_the_exact_equilibrium_of_a_linear_quadratic_game(agents: int, inv
 def doubled() -> SelfPlay:
     """Self-play in double precision whose opponents play something other than the policy."""
     trainer, other = (SelfPlay(GAME, recipe(), [seed], CPU) for seed in (3, 4))
-    network = trainer.policy.frozen.map(Tensor.double)
+    network = tensor_map(Tensor.double, trainer.learner.snapshot())
     assert network.skip is not None
     network.skip.copy_(torch.randn(network.skip.shape, generator=generator(5, "test"), dtype=torch.float64))
-    trainer.policy = Learner(network, 0.01, 0.0, None)
-    trainer.opponents = other.opponents.map(Tensor.double)
+    trainer.learner = Learner.create(network, 0.01)
+    trainer.opponents = tensor_map(Tensor.double, other.opponents)
     return trainer
 
 
@@ -120,11 +106,11 @@ def test_gradient_is_agent_0s_own_alone(doubled: SelfPlay) -> None:
         profile = [(policy_of(own, spec), [0]), (policy_of(others, spec), [1, 2])]
         return float(play(GAME, profile, shocks)[..., 0].sum())
 
-    own, others = doubled.policy.snapshot(), doubled.opponents
+    own, others = doubled.learner.snapshot(), doubled.opponents
     assert float(rewards.detach().sum()) == pytest.approx(total(own, others), rel=1e-10)
     for position, gradient in enumerate(gradients):
         entry = int(gradient.abs().argmax())
-        moved = [own.map(Tensor.clone) for _ in range(2)]
+        moved = [copied(own) for _ in range(2)]
         for network, by in zip(moved, (1e-5, -1e-5), strict=True):
             network.parameters[position].view(-1)[entry] += by
         up, down = (total(network, others) for network in moved)
@@ -132,20 +118,10 @@ def test_gradient_is_agent_0s_own_alone(doubled: SelfPlay) -> None:
         assert abs(up - down) > 1e-7
 
 
-def test_opponents_have_no_gradient_but_react(doubled: SelfPlay) -> None:
-    assert not any(parameter.requires_grad for parameter in doubled.opponents.parameters)
-    shocks = GAME.sample_shocks(8, generator(2, "test")).map(lambda leaf: leaf.double()[None])
-    before = torch.autograd.grad(doubled.rewards(shocks).sum(), doubled.policy.parameters)
-    # Opponents that do not look at anything: the same actions of agent 0 have another effect.
-    doubled.opponents = doubled.opponents.map(torch.zeros_like)
-    after = torch.autograd.grad(doubled.rewards(shocks).sum(), doubled.policy.parameters)
-    assert all((a - b).abs().max() > 1e-6 for a, b in zip(before, after, strict=True))
-
-
 def test_a_step_goes_up(doubled: SelfPlay) -> None:
     """A small step raises the rewards against the old copy, and gives back their mean before it."""
     shocks = GAME.sample_shocks(8, generator(2, "test")).map(lambda leaf: leaf.double()[None])
-    frozen = doubled.opponents.map(Tensor.clone)
+    frozen = copied(doubled.opponents)
     before = doubled.rewards(shocks).mean(1).detach()
     torch.testing.assert_close(doubled.step(shocks, 0.01), before)
     doubled.opponents = frozen
@@ -157,9 +133,9 @@ def test_opponents_follow_by_their_rate(rate: float) -> None:
     trainer = SelfPlay(GAME, recipe(opponent_rate=rate), [3, 8], CPU)
     shocks = GAME.sample_shocks(8, generator(2, "test")).map(lambda leaf: leaf.expand(2, *leaf.shape))
     for _ in range(3):
-        before = trainer.opponents.map(Tensor.clone)
+        before = copied(trainer.opponents)
         trainer.step(shocks, 1.0)
-        policy = trainer.policy.snapshot()
+        policy = trainer.learner.snapshot()
         for old, new, target in zip(before.parameters, trainer.opponents.parameters, policy.parameters, strict=True):
             assert not torch.equal(old, target)
             torch.testing.assert_close(new, (1 - rate) * old + rate * target, rtol=1e-5, atol=1e-6)
@@ -218,7 +194,7 @@ def test_history_is_the_mean_reward_of_the_policy_before_each_step(monkeypatch: 
     step, expected = SelfPlay.step, []
 
     def played(trainer: SelfPlay, shocks: Any, rate: float) -> Tensor:
-        policy = policy_of(trainer.policy.snapshot(), trainer.recipe.observation)
+        policy = policy_of(trainer.learner.snapshot(), trainer.recipe.observation)
         assert all(
             torch.equal(*pair) for pair in zip(policy.network.parameters, trainer.opponents.parameters, strict=True)
         )
@@ -249,10 +225,8 @@ def test_episodes_are_fresh_and_steps_fade_out(monkeypatch: pytest.MonkeyPatch) 
     assert [rate for _, rate in seen] == pytest.approx([1.0, 0.5 + math.sqrt(0.125), 0.5, 0.5 - math.sqrt(0.125)])
 
 
-def test_the_same_seed_gives_the_same_weights_and_members_train_as_if_alone() -> None:
-    together, again, alone = (train(GAME, SHORT, seeds) for seeds in ([3, 8], [3, 8], [8]))
-    assert same(together, again)
-    pd.testing.assert_frame_equal(together.history, again.history)
+def test_members_train_as_if_alone() -> None:
+    together, alone = (train(GAME, SHORT, seeds) for seeds in ([3, 8], [8]))
     for name, tensor in alone.tensors.items():
         assert name == "actor.basis" or not torch.equal(together.tensors[name][0], together.tensors[name][1])
         torch.testing.assert_close(together.tensors[name][1:], tensor, rtol=1e-3, atol=1e-4)
@@ -267,8 +241,8 @@ def test_a_member_that_is_not_finite_is_recorded_and_leaves_the_others_alone(
 
     def broken(trainer: SelfPlay, *arguments: Any) -> None:
         build(trainer, *arguments)
-        if len(trainer.policy.frozen.parameters[0]) == 2:
-            trainer.policy.frozen.parameters[0][0, 0, 0] = math.nan
+        if len(trainer.policy.parameters[0]) == 2:
+            trainer.policy.parameters[0].data[0, 0, 0] = math.nan
 
     monkeypatch.setattr(SelfPlay, "__init__", broken)
     result, alone = train(GAME, SHORT, [3, 8]), train(GAME, SHORT, [8])

@@ -19,12 +19,12 @@ import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
-from nash_dqn.advantage import AdvantageParameters, label_invariant_advantage
+from nash_dqn.advantage import AdvantageParameters, label_invariant_advantage, mu_network
 from nash_dqn.agents.nash_dqn import NashDQNRecipe, train
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market
 from nash_dqn.networks import ObservationNetwork
-from nash_dqn.policy import Policy, mu_network
+from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 
 GAME = Market(

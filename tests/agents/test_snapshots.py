@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from nash_dqn.agents.snapshots import Snapshots
-from nash_dqn.games.base import ObservationSpec
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.seeding import generator
 
@@ -15,11 +14,11 @@ def network(members: int) -> ObservationNetwork:
 
 def taken(per_iteration: int, iterations: int) -> list[int]:
     """Joint transitions at which policies are kept in a training that plays so many in an iteration."""
-    snapshots = Snapshots([1])
+    snapshots = Snapshots()
     for done in range(1, iterations + 1):
         if snapshots.due(done * per_iteration):
-            snapshots.take(done * per_iteration, [0], network(1))
-    return [int(entry["transitions"]) for entry in snapshots.record()]
+            snapshots.take(done * per_iteration, 0.0, [7], network(1))
+    return [transitions for transitions, _ in snapshots.times]
 
 
 def test_one_two_five() -> None:
@@ -36,11 +35,10 @@ def test_the_first_iteration_at_or_after_each_counts_once(per_iteration: int, ke
 
 
 def test_members_that_are_gone_or_not_finite_leave_none() -> None:
-    snapshots = Snapshots([7, 8, 9])
+    snapshots = Snapshots()
     policies = network(2)
     policies.sigma.weights[0][1, 0, 0] = torch.nan
-    snapshots.take(10_000, [0, 2], policies)  # seed 8 has left, seed 9 is not finite
-    description = snapshots.metadata("nash_dqn", ObservationSpec(), 1, None)["policy"]
-    assert '"seeds": [7]' in description and '"transitions": [10000]' in description
-    tensors = snapshots.tensors()
-    assert torch.equal(tensors["actor.sigma.0.weight"], policies.sigma.weights[0][:1])
+    snapshots.take(10_000, 1.5, [7, 9], policies)  # seed 8 has left, seed 9 is not finite
+    assert [(taken.seed, taken.transitions) for taken in snapshots.taken] == [(7, 10_000)]
+    assert torch.equal(snapshots.tensors()["actor.sigma.0.weight"], policies.sigma.weights[0][:1])
+    assert snapshots.times == [(10_000, 1.5)]

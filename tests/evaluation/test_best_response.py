@@ -28,6 +28,7 @@ from nash_dqn.games.market import Market, Shocks
 from nash_dqn.networks import MLP, ActionMap, ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
+from nash_dqn.trees import tensor_map
 
 Linear = Callable[..., Policy]
 
@@ -166,9 +167,10 @@ def test_gradients_are_those_of_finite_differences(market: Market, linear: Linea
     """Also through the others' reactions: the differences let the others see what the deviator changed."""
     generators = [generator(1, "test")]
     inputs = 6 + (market.n_steps - 1) * 5
-    network = ObservationNetwork.create(inputs, 0, (), [8], 1, generators, skip=(market.n_steps, 1)).map(Tensor.double)
+    network = ObservationNetwork.create(inputs, 0, (), [8], 1, generators, skip=(market.n_steps, 1))
+    network = tensor_map(Tensor.double, network)
     policy = linear(TEXT[:1])
-    policy = dataclasses.replace(policy, network=policy.network.map(Tensor.double))
+    policy = dataclasses.replace(policy, network=tensor_map(Tensor.double, policy.network))
     shocks = market.sample_shocks(6, generator(2, "test")).map(Tensor.double)
 
     def total(network: ObservationNetwork) -> Tensor:
@@ -176,13 +178,13 @@ def test_gradients_are_those_of_finite_differences(market: Market, linear: Linea
             market, policy, deviation_of(network, own_flow=True, history=True), each(shocks), seat=1
         ).sum()
 
-    trained = network.map(lambda t: t.clone().requires_grad_())
+    trained = tensor_map(lambda t: t.clone().requires_grad_(), network)
     gradients = torch.autograd.grad(total(trained), trained.parameters)
     for position, gradient in enumerate(gradients):
         entry = int(gradient.abs().argmax())
 
         def moved(by: float, position: int = position, entry: int = entry) -> float:
-            copy = network.map(Tensor.clone)
+            copy = tensor_map(Tensor.clone, network)
             copy.parameters[position].view(-1)[entry] += by
             return float(total(copy))
 
@@ -298,7 +300,7 @@ def test_gains_are_paired_with_the_profile_on_the_same_paths(
     torch.testing.assert_close(whole.value, base[..., [2, 0]].movedim(1, -1))
     for p in range(2):
         for r in range(2):
-            one = deviation._replace(network=deviation.network.map(lambda t, k=2 * p + r: t[[k]]))
+            one = deviation._replace(network=tensor_map(lambda t, k=2 * p + r: t[[k]], deviation.network))
             for s, seat in enumerate((2, 0)):
                 gain = play_deviation(market, policy.member(p), one, each(shocks), seat)[0].double() - base[p, :, seat]
                 torch.testing.assert_close(whole.gain[p, r, s], gain, rtol=1e-4, atol=1e-4)

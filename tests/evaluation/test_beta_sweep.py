@@ -23,6 +23,7 @@ from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, Shocks
 from nash_dqn.networks import MLP, ObservationNetwork
 from nash_dqn.seeding import generator
+from nash_dqn.trees import tensor_map
 
 GAME = Market(
     n_agents=3, horizon=1.5, n_steps=3, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.1, rho=0.5, eta=0.05, b1=0.1, b2=0.2,
@@ -55,7 +56,7 @@ def test_loss_agrees_with_a_loop(inventories: Any, p11: P11Form) -> None:
         steps = sigma_b * torch.randn(count, 3, 3, 1, generator=noise)
         for k in range(2):
             nets = {
-                name: ObservationNetwork.from_state_dict(tensors, name).map(lambda t, k=k: t[k : k + 1])
+                name: tensor_map(lambda t, k=k: t[k : k + 1], ObservationNetwork.from_state_dict(tensors, name))
                 for name in ("advantage", "value")
             }
             for e in range(count):

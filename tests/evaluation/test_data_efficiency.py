@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from nash_dqn.agents.snapshots import Snapshots
+from nash_dqn.agents.training import describe
 from nash_dqn.artifacts import write_tensors
 from nash_dqn.evaluation import data_efficiency as module
 from nash_dqn.evaluation import exploitability
@@ -21,6 +22,7 @@ from nash_dqn.games.market import Market
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
+from nash_dqn.trees import select
 
 LinearPolicy = Callable[..., Policy]
 
@@ -144,11 +146,12 @@ def test_policies_whose_actions_overflow_have_empty_numbers(
 def test_what_a_training_leaves_can_be_read_back(
     tmp_path: Path, market: Market, kept: Policy, reference: Policy
 ) -> None:
-    along = Snapshots([1, 2])
+    along = Snapshots()
     assert isinstance(kept.network, ObservationNetwork)
-    along.take(10_000, [0, 1], kept.network.map(lambda t: t[[0, 2]]))
-    along.take(31_700, [0, 1], kept.network.map(lambda t: t[[1, 3]]))
-    metadata = along.metadata("nash_dqn", kept.observation, 1, None, recipe_name="paper")
+    along.take(10_000, 1.0, [1, 2], select(kept.network, [0, 2]))
+    along.take(31_700, 2.0, [1, 2], select(kept.network, [1, 3]))
+    times = [taken.transitions for taken in along.taken]
+    metadata = describe("nash_dqn", kept.observation, [1, 2, 1, 2], 1, None, recipe_name="paper", transitions=times)
     write_tensors(tmp_path / "kept", along.tensors(), metadata)
     read = load_snapshots(tmp_path / "kept")
     assert read is not None
@@ -157,8 +160,8 @@ def test_what_a_training_leaves_can_be_read_back(
 
 
 def test_a_training_too_short_for_any_is_not_an_error(tmp_path: Path, kept: Policy) -> None:
-    along = Snapshots([1])
-    write_tensors(tmp_path / "none", along.tensors(), along.metadata("nash_dqn", kept.observation, 1, None))
+    metadata = describe("nash_dqn", kept.observation, [], 1, None, transitions=[])
+    write_tensors(tmp_path / "none", Snapshots().tensors(), metadata)
     assert load_snapshots(tmp_path / "none") is None
 
 

@@ -15,8 +15,7 @@ from nash_dqn.games import lq
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.basket import Basket
 from nash_dqn.games.traders import Traders
-from nash_dqn.grouped_networks import GroupedNetwork, GroupNetwork, with_others
-from nash_dqn.networks import MLP, ObservationNetwork
+from nash_dqn.networks import MLP, GroupedNetwork, ObservationNetwork, with_others
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 
@@ -42,7 +41,7 @@ def affine(game: Traders, policies: lq.LinearPolicies, seeds: Sequence[int] = (1
             pools = [sum(gains[2 + j] for j in group) * scales.inventory for group in others]
             skip[:, m, :, 0] = torch.tensor([policies.offsets[m, i], *(-x for x in (*own, *pools))])
         sigma = MLP([torch.zeros(len(seeds), 5 + len(seen), 1)], [torch.zeros(len(seeds), 1, 1)])
-        networks.append(GroupNetwork(agents, game.groups, (), sigma, skip))
+        networks.append(ObservationNetwork(None, sigma, skip, None, agents, game.groups))
     return Policy(GroupedNetwork(tuple(networks)), VISIBLE, list(seeds), "nash_dqn")
 
 

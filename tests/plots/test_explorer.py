@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from nash_dqn.advantage import output_size, unpack
+from nash_dqn.agents.training import describe
 from nash_dqn.artifacts import ArtifactError, read_tensors, run_record, write_json, write_tensors
 from nash_dqn.evaluation.rollout import play, trajectory
 from nash_dqn.games.base import FeatureScales, ObservationSpec
@@ -25,8 +26,9 @@ from nash_dqn.games.market import Market, MarketState, Shocks
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.plots import explorer
 from nash_dqn.plots.style import DIVERGED
-from nash_dqn.policy import Policy, describe, load_policy
+from nash_dqn.policy import Policy, load_policy
 from nash_dqn.seeding import generator
+from nash_dqn.trees import tensor_map
 
 BROWSER = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -67,7 +69,7 @@ def network(
     net = ObservationNetwork.create(
         own, items, (4,), (7, 6), outputs, streams, skip=(game.n_steps, skip) if skip else None, basis=rotation
     )
-    net = net.map(lambda tensor: tensor * 2)
+    net = tensor_map(lambda tensor: tensor * 2, net)
     return net if net.skip is None else net._replace(skip=torch.randn(net.skip.shape, generator=random))
 
 
@@ -124,7 +126,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]
                 ("nash_dqn/unrecorded", (CODE, nash(CODE)), {}),
                 (
                     "authors/nash",
-                    (CODE, given | {"actor": given["advantage"].first_outputs(1)}),
+                    (CODE, given | {"actor": given["advantage"].with_outputs(lambda tensor: tensor[..., :1])}),
                     {"critic": code, "p11": "absolute"},
                 ),
             )
@@ -143,7 +145,7 @@ def shown(files: dict[str, dict[str, Path]]) -> dict[str, list[Policy]]:
 
     def policy(path: Path) -> Policy:
         loaded = load_policy(path)
-        return dataclasses.replace(loaded, network=loaded.network.map(Tensor.double))
+        return dataclasses.replace(loaded, network=tensor_map(Tensor.double, loaded.network))
 
     return {
         scenario: [policy(path) for name, path in of.items() if name != "nash_dqn/lq"] for scenario, of in files.items()
@@ -226,7 +228,9 @@ def test_advantage_and_value_are_the_library_s(files: dict[str, dict[str, Path]]
         (6, "authors/nash", CODE, "absolute"),
     ):
         tensors, _ = read_tensors(files["released"][name])
-        nets = [ObservationNetwork.from_state_dict(tensors, of).map(Tensor.double) for of in ("advantage", "value")]
+        nets = [
+            tensor_map(Tensor.double, ObservationNetwork.from_state_dict(tensors, of)) for of in ("advantage", "value")
+        ]
         rows = []
         for state in library:
             raw, value = (net(game.observe(repeated(state), spec))[:, 0, 0] for net in nets)
@@ -366,7 +370,7 @@ def test_weights_of_another_market_are_refused(files: dict[str, dict[str, Path]]
     path = train(tmp_path, GAMES["other"], "self_play/memory", TEXT, {"actor": network(GAMES["other"], MEMORY, 1)})
     with pytest.raises(ArtifactError, match=r"safetensors: its network does not take the 5 features"):
         explorer.render(GAMES, {**files, "other": {"self_play/memory": path}}, INVENTORIES)
-    broken = network(GAMES["other"], TEXT, 1).map(lambda tensor: tensor / 0)
+    broken = tensor_map(lambda tensor: tensor / 0, network(GAMES["other"], TEXT, 1))
     path = train(tmp_path / "nan", GAMES["other"], "self_play/memory", TEXT, {"actor": broken})
     with pytest.raises(ArtifactError, match=r"safetensors: weights are not finite"):
         explorer.render(GAMES, {**files, "other": {"self_play/memory": path}}, INVENTORIES)

@@ -109,7 +109,7 @@ def test_ddpg_beside_gradients(market: Market, linear: Linear, monkeypatch: pyte
 
 def test_ddpg_trains_against_the_policy_itself(market: Market, linear: Linear, monkeypatch: pytest.MonkeyPatch) -> None:
     played: list[Tensor] = []
-    update = outside_learners.Trainer.epoch
+    update = outside_learners.FictitiousPlay.epoch
 
     def spy(self: Any, fraction: float) -> Tensor:
         play_once = self.agents[0].play
@@ -122,7 +122,7 @@ def test_ddpg_trains_against_the_policy_itself(market: Market, linear: Linear, m
         monkeypatch.setattr(self.agents[0], "play", keep)
         return update(self, fraction)
 
-    monkeypatch.setattr(outside_learners.Trainer, "epoch", spy)
+    monkeypatch.setattr(outside_learners.FictitiousPlay, "epoch", spy)
     recipe = dataclasses.replace(LONGER, first_epochs=1)
     ddpg_comparison(market, linear([[0.0] * 5], [5.0]), recipe, FEW, 5, 5, 7, deviators=())
     (actions,) = played

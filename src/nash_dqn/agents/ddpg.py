@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
@@ -11,9 +11,9 @@ from torch import Tensor
 from nash_dqn.agents.episodes import Episodes, next_values, play_episodes
 from nash_dqn.agents.learner import Learner
 from nash_dqn.games.base import Game, Observation, ObservationSpec, Shocks, discounts
-from nash_dqn.grouped_networks import GroupedNetwork, create, from_state, to_state
-from nash_dqn.networks import Network
+from nash_dqn.networks import GroupedNetwork, Network, create
 from nash_dqn.seeding import generator
+from nash_dqn.trees import Stateful, copied, tensor_map
 
 LEARNER = slice(0, 1)
 """Where all agents are one group agent 0 learns (the paper's agent 1); the others are the opponents."""
@@ -68,11 +68,13 @@ Opponents = Callable[[Any, Observation], Tensor]
 the learner's specification."""
 
 
-class DDPG:
+class DDPG(Stateful):
     """Actor u(x) and critic Q(x, u) with target copies, for K members; the first agent of a group learns.
 
     The actor's network gives actions, and the critic's takes them, in units of ``scale``.
     """
+
+    state_names = ("actor", "critic", "target_actor", "target_critic")
 
     def __init__(
         self, game: Game, settings: DDPGSettings, seeds: Sequence[int], device: torch.device, group: int = 0
@@ -89,8 +91,8 @@ class DDPG:
             network = create(game.groups, inputs, items, settings.phi_hidden, hidden, outputs, streams)
             if isinstance(network, GroupedNetwork):  # its own group's alone
                 network = GroupedNetwork((network.networks[group],))
-            network = network.map(lambda t: t.to(device))
-            return Learner(network, settings.learning_rate, settings.weight_decay, settings.gradient_clip)
+            network = tensor_map(lambda t: t.to(device), network)
+            return Learner.create(network, settings.learning_rate, settings.weight_decay, settings.gradient_clip)
 
         self.actor = learner("actor", own, settings.actor_hidden, game.action_dim)
         self.critic = learner("critic", own + game.action_dim, settings.critic_hidden, 1)
@@ -102,24 +104,23 @@ class DDPG:
         """What a best response returns, actor and critic as they are in training; shares memory."""
         if self.settings.returned == "target":
             return self.target_actor, self.target_critic
-        return self.actor.frozen, self.critic.frozen
+        return self.actor.network, self.critic.network
 
     @property
     def policy(self) -> Network:
         """The actor that a best response returns, of which the last layer is multiplied by the scale of actions."""
-        return self.found[0].scaled(self.scale)
+        return self.found[0].with_outputs(lambda tensor: tensor * self.scale)
 
     def restart(self) -> None:
         """Begin another best response where the last one ended: all networks are what it returned."""
-        actor, critic = (network.map(Tensor.clone) for network in self.found)
+        actor, critic = (copied(network) for network in self.found)
         renew = self.settings.optimisers == "renewed"
-        self.actor.load(actor, renew)
-        self.critic.load(critic, renew)
+        self.actor, self.critic = self.actor.with_network(actor, renew), self.critic.with_network(critic, renew)
         self.target_actor, self.target_critic = actor, critic
 
     def play(self, opponents: Opponents, shocks: Shocks, excursions: Excursions) -> Episodes:
         """Fresh episodes of the exploring learner against the opponents."""
-        game, actor, bound = self.game, self.actor.frozen, self.settings.action_bound
+        game, actor, bound = self.game, self.actor.network, self.settings.action_bound
         explore = excursions.explore.unsqueeze(-1).unsqueeze(-1).unbind(2)
         normals, learner, scale = excursions.normals.unsqueeze(-2).unbind(2), self.learner, self.scale
 
@@ -152,34 +153,11 @@ class DDPG:
         self.critic.step(error.sum())
 
         action = self.actor.network(observation, self.learner)
-        quality = self.critic.frozen(observation, self.learner, action)
+        quality = self.critic.network(observation, self.learner, action)
         self.actor.step(-quality.flatten(1).mean(1).sum())
 
         rate = self.settings.target_rate
-        for online, target_network in ((self.actor, self.target_actor), (self.critic, self.target_critic)):
-            torch._foreach_lerp_(target_network.parameters, online.frozen.parameters, rate)
+        with torch.no_grad():
+            for online, target_network in ((self.actor, self.target_actor), (self.critic, self.target_critic)):
+                torch._foreach_lerp_(target_network.parameters, online.network.parameters, rate)
         return torch.stack((error, rewards.sum((2, 3)).mean(1))).detach()
-
-    def state(self) -> dict[str, Any]:
-        """Networks, optimiser states and targets, sharing memory."""
-        return {
-            "actor": self.actor.state(),
-            "critic": self.critic.state(),
-            "target_actor": to_state(self.target_actor),
-            "target_critic": to_state(self.target_critic),
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from such a state."""
-        self.actor.restore(state["actor"])
-        self.critic.restore(state["critic"])
-        self.target_actor = from_state(state["target_actor"])
-        self.target_critic = from_state(state["target_critic"])
-
-    def select(self, members: Sequence[int]) -> None:
-        """Keep only some members."""
-        index = list(members)
-        self.actor.select(index)
-        self.critic.select(index)
-        self.target_actor = self.target_actor.map(lambda t: t[index])
-        self.target_critic = self.target_critic.map(lambda t: t[index])

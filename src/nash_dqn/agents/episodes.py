@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from nash_dqn.games.base import Game, Observation, ObservationSpec, Shocks, discounts
+from nash_dqn.trees import tensor_map
 
 
 class Episodes(NamedTuple):
@@ -30,22 +31,6 @@ class Episodes(NamedTuple):
     def seen_by_critic(self) -> Observation:
         """What the value network sees."""
         return self.observation if self.critic is None else self.critic
-
-    @property
-    def leaves(self) -> list[Tensor]:
-        """All tensors."""
-        observations = [self.observation] if self.critic is None else [self.observation, self.critic]
-        seen = [leaf for observation in observations for leaf in (observation.own, observation.items)]
-        return [leaf for leaf in (*seen, self.actions, self.rewards) if leaf is not None]
-
-    def map(self, function: Callable[[Tensor], Tensor]) -> Episodes:
-        """Apply a function to each tensor."""
-        return Episodes(
-            self.observation.map(function),
-            None if self.critic is None else self.critic.map(function),
-            function(self.actions),
-            function(self.rewards),
-        )
 
 
 Act = Callable[[Any, Observation], Tensor]
@@ -81,57 +66,41 @@ def _stack(observations: Sequence[Observation]) -> Observation:
     return Observation(own, torch.stack(items, 2) if items else None)
 
 
-class Replay:
-    """Replay buffer D of whole episodes, a ring of fixed capacity for each member."""
+class Replay(NamedTuple):
+    """Replay buffer D of whole episodes, a ring for each member.
 
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.size = 0
-        self._next = 0
-        self._store: Episodes | None = None
+    Attributes:
+        store: leaves ``[K, capacity, ...]``.
+        size: episodes in it.
+        next: where the next one goes.
+    """
 
-    def add(self, episodes: Episodes) -> None:
-        """Store E episodes over the oldest."""
-        if self._store is None:
-            self._store = episodes.map(lambda leaf: leaf.new_empty(leaf.shape[0], self.capacity, *leaf.shape[2:]))
-        count = episodes.rewards.shape[1]
-        slots = (self._next + torch.arange(count, device=episodes.rewards.device)) % self.capacity
-        for store, leaf in zip(self._store.leaves, episodes.leaves, strict=True):
+    store: Episodes
+    size: int = 0
+    next: int = 0
+
+    @staticmethod
+    def like(episodes: Episodes, capacity: int) -> Replay:
+        """An empty one for such episodes."""
+        return Replay(tensor_map(lambda leaf: leaf.new_zeros(leaf.shape[0], capacity, *leaf.shape[2:]), episodes))
+
+    def add(self, episodes: Episodes) -> Replay:
+        """With E episodes over the oldest, in the same memory."""
+        capacity, count = self.store.rewards.shape[1], episodes.rewards.shape[1]
+        slots = (self.next + torch.arange(count, device=episodes.rewards.device)) % capacity
+
+        def put(store: Tensor, leaf: Tensor) -> Tensor:
             store[:, slots] = leaf
-        self._next = (self._next + count) % self.capacity
-        self.size = min(self.size + count, self.capacity)
+            return store
+
+        store = tensor_map(put, self.store, episodes)
+        return Replay(store, min(self.size + count, capacity), (self.next + count) % capacity)
 
     def sample(self, uniforms: Tensor) -> Episodes:
         """Episodes with replacement: ``[K, E]`` uniforms in [0, 1) choose each member's."""
-        if self._store is None:
-            raise ValueError("replay is empty: add episodes before sampling")
         slots = (uniforms * self.size).long()
         rows = torch.arange(slots.shape[0], device=slots.device).unsqueeze(1)
-        return self._store.map(lambda leaf: leaf[rows, slots])
-
-    def state(self) -> dict[str, Any]:
-        """The episodes stored, sharing memory, and where the ring stands."""
-        store = self._store
-        seen = () if store is None else (store.observation, store.critic)
-        return {
-            "size": self.size,
-            "next": self._next,
-            "seen": [None if o is None else {"own": o.own, "items": o.items} for o in seen],
-            "played": None if store is None else {"actions": store.actions, "rewards": store.rewards},
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from such a state."""
-        self.size, self._next = state["size"], state["next"]
-        if state["played"] is not None:
-            observation, critic = (None if seen is None else Observation(**seen) for seen in state["seen"])
-            assert observation is not None
-            self._store = Episodes(observation, critic, **state["played"])
-
-    def select(self, members: Sequence[int]) -> None:
-        """Keep only some members' episodes."""
-        if self._store is not None:
-            self._store = self._store.map(lambda leaf: leaf[list(members)])
+        return tensor_map(lambda leaf: leaf[rows, slots], self.store)
 
 
 def next_values(values: Tensor) -> Tensor:

@@ -4,91 +4,89 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
+from torch.optim.adamw import adamw
 
-from nash_dqn.grouped_networks import from_state, to_state
 from nash_dqn.networks import Network
+from nash_dqn.trees import copied
 
 N = TypeVar("N", bound=Network)
 
 
-class Learner(Generic[N]):
-    """A network of K members under AdamW (Adam with decoupled weight decay).
+class Learner(NamedTuple, Generic[N]):
+    """A network of K members under AdamW (Adam with decoupled weight decay), a tree of tensors.
 
     Members are independent: gradients are of the *sum* of the members' losses, each clipped by its own norm. So are
     the parts of a network, those of different groups of agents.
+
+    Attributes:
+        network: its parameters require gradients.
+        means: of the gradients, for each parameter.
+        squares: means of the squared gradients.
+        steps: number of steps, for each parameter, without dimensions.
+        learning_rate: of AdamW.
+        weight_decay: decoupled.
+        gradient_clip: largest norm of a member's gradient; None for no limit.
+        adam_beta2: decay of ``squares``.
     """
 
-    def __init__(
-        self,
+    network: N
+    means: list[Tensor]
+    squares: list[Tensor]
+    steps: list[Tensor]
+    learning_rate: float
+    weight_decay: float
+    gradient_clip: float | None
+    adam_beta2: float
+
+    @staticmethod
+    def create(
         network: N,
         learning_rate: float,
-        weight_decay: float,
-        gradient_clip: float | None,
+        weight_decay: float = 0.0,
+        gradient_clip: float | None = None,
         adam_beta2: float = 0.999,
-    ) -> None:
-        self.gradient_clip = gradient_clip
-        self._learning_rate, self._weight_decay, self._betas = learning_rate, weight_decay, (0.9, adam_beta2)
-        self._own(network.map(Tensor.clone))
-
-    def _own(self, network: N) -> None:
-        """Train these tensors from now on, with a new optimiser."""
-        self.network = network
-        self.parameters = [parameter.requires_grad_() for parameter in network.parameters]
-        self.frozen = self.network.map(Tensor.detach)
-        """The network without gradients, sharing memory: always the current weights."""
-        self.optimiser = torch.optim.AdamW(
-            self.parameters, lr=self._learning_rate, betas=self._betas, weight_decay=self._weight_decay, fused=True
-        )
+    ) -> Learner[N]:
+        """Of a copy of the network, with a new optimiser."""
+        network = copied(network)
+        parameters = [parameter.requires_grad_() for parameter in network.parameters]
+        means, squares = ([torch.zeros_like(p, requires_grad=False) for p in parameters] for _ in range(2))
+        steps = [torch.zeros((), device=p.device) for p in parameters]
+        return Learner(network, means, squares, steps, learning_rate, weight_decay, gradient_clip, adam_beta2)
 
     def step(self, loss: Tensor, rate: float = 1.0) -> None:
-        """Minimise the sum of the members' losses by one step, at ``rate`` times the learning rate."""
-        self.optimiser.param_groups[0]["lr"] = rate * self._learning_rate
-        gradients: Sequence[Tensor] = torch.autograd.grad(loss, self.parameters)
+        """Minimise the sum of the members' losses by one step in place, at ``rate`` times the learning rate."""
+        parameters = self.network.parameters
+        gradients: Sequence[Tensor] = torch.autograd.grad(loss, parameters)
         if self.gradient_clip is not None:
             rest, sizes = iter(gradients), [len(part) for part in self.network.parts]
             parts = [list(itertools.islice(rest, size)) for size in sizes]
             gradients = [gradient for part in parts for gradient in clip_per_member(part, self.gradient_clip)]
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
-        self.optimiser.step()
+        with torch.no_grad():
+            adamw(
+                *(parameters, list(gradients), self.means, self.squares, [], self.steps),
+                fused=True,
+                amsgrad=False,
+                beta1=0.9,
+                beta2=self.adam_beta2,
+                lr=rate * self.learning_rate,
+                weight_decay=self.weight_decay,
+                eps=1e-8,
+                maximize=False,
+            )
 
-    def select(self, members: Sequence[int]) -> None:
-        """Keep only some members, with their optimiser state."""
-        index = list(members)
-        state = [self.optimiser.state[p] for p in self.parameters]
-        self._own(self.frozen.map(lambda t: t[index].clone()))
-        for parameter, old in zip(self.parameters, state, strict=True):
-            self.optimiser.state[parameter] = {
-                name: value.clone() if value.dim() == 0 else value[index].clone() for name, value in old.items()
-            }
-
-    def load(self, network: N, renew: bool) -> None:
-        """Go on from copies of these weights, with a new optimiser or with this one as it is."""
-        if renew:
-            self._own(network.map(lambda t: t.detach().clone()))
-        else:
-            torch._foreach_copy_(self.frozen.parameters, network.parameters)
-
-    def state(self) -> dict[str, Any]:
-        """Weights and optimiser state, sharing memory."""
-        return {
-            "network": to_state(self.frozen),
-            "optimiser": [self.optimiser.state[parameter] for parameter in self.parameters],
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from such a state, which these tensors then belong to."""
-        self._own(cast("N", from_state(state["network"])))
-        self.optimiser.state.update(zip(self.parameters, state["optimiser"], strict=True))
+    def with_network(self, network: N, renew: bool) -> Learner[N]:
+        """Of copies of these weights, with a new optimiser or with this one as it is."""
+        new = Learner.create(network, *self[4:])
+        return new if renew else new._replace(means=self.means, squares=self.squares, steps=self.steps)
 
     def snapshot(self) -> N:
         """A copy of the network without gradients."""
-        return self.frozen.map(Tensor.clone)
+        return copied(self.network)
 
 
 def clip_per_member(gradients: Sequence[Tensor], limit: float) -> list[Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,48 +12,44 @@ from nash_dqn.seeding import generator
 
 _BLOCK = 50  # iterations whose random numbers are drawn in one call
 
-Leaf = tuple[Callable[..., Tensor], tuple[int, ...]]
-"""``torch.randn`` or ``torch.rand``, and the shape of what an iteration of one member needs."""
+Leaves = Mapping[str, tuple[Callable[..., Tensor], tuple[int, ...]]]
+"""By name ``torch.randn`` or ``torch.rand``, and the shape of what an iteration of one member needs."""
 
 
-class Noise:
-    """Each member's random numbers, block by block from its own generators, one for each named leaf.
+class Noise(NamedTuple):
+    """Each member's random numbers, block by block from its own generators, one for each named leaf: a tree of tensors.
 
-    Args:
-        seeds: a member each.
-        algorithm: first part of the name of the streams, (seed, algorithm, leaf).
-        leaves: what an iteration needs.
-        device: where it is needed.
+    Attributes:
+        streams: ``[K, L, S]`` states of the generators.
+        block: leaves ``[K, B, ...]`` of the B iterations at hand.
+        length: B.
     """
 
-    def __init__(
-        self, seeds: Sequence[int], algorithm: str, leaves: Mapping[str, Leaf], device: torch.device | str
-    ) -> None:
-        self._device = device
-        self._leaves = list(leaves.values())
-        self._streams = [[generator(seed, algorithm, name) for name in leaves] for seed in seeds]
-        self._block: list[Tensor] = []
+    streams: Tensor
+    block: list[Tensor]
+    length: int
 
-    def draw(self, iteration: int) -> list[Tensor]:
+    @staticmethod
+    def create(seeds: Sequence[int], algorithm: str, leaves: Leaves, length: int = _BLOCK) -> Noise:
+        """From the streams (seed, ``algorithm``, leaf), a member for each seed."""
+        states = [torch.stack([generator(seed, algorithm, name).get_state() for name in leaves]) for seed in seeds]
+        return Noise(torch.stack(states), [], length)
+
+    def draw(self, leaves: Leaves, iteration: int, device: torch.device | str) -> list[Tensor]:
         """The leaves ``[K, ...]`` of an iteration; iterations are to be asked for in turn, from 0 on."""
-        if iteration % _BLOCK == 0:
-            drawn = [
-                [sample((_BLOCK, *shape), generator=g) for (sample, shape), g in zip(self._leaves, of, strict=True)]
-                for of in self._streams
+        if iteration % self.length == 0:
+            of_leaves = zip(self.streams.unbind(1), leaves.values(), strict=True)
+            self.block[:] = [
+                torch.stack([_draw(state, sample, (self.length, *shape)) for state in states]).to(device)
+                for states, (sample, shape) in of_leaves
             ]
-            self._block = [torch.stack(leaf, 1).to(self._device) for leaf in zip(*drawn, strict=True)]
-        return [leaf[iteration % _BLOCK] for leaf in self._block]
+        return [leaf[:, iteration % self.length].contiguous() for leaf in self.block]
 
-    def state(self) -> dict[str, Any]:
-        """The block at hand and where the streams stand."""
-        return {"block": self._block, "streams": [[stream.get_state() for stream in of] for of in self._streams]}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from such a state."""
-        self._block = state["block"]
-        self._streams = [[torch.Generator().set_state(stream) for stream in of] for of in state["streams"]]
-
-    def select(self, members: Sequence[int]) -> None:
-        """Keep only some members' streams."""
-        self._streams = [self._streams[k] for k in members]
-        self._block = [leaf[:, list(members)] for leaf in self._block]
+def _draw(state: Tensor, sample: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
+    """Numbers from a generator's state, which goes on by them."""
+    stream = torch.Generator()
+    stream.set_state(state.clone())  # of a view torch reads past the end
+    drawn = sample(shape, generator=stream)
+    state.copy_(stream.get_state())
+    return drawn

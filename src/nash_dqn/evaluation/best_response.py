@@ -38,6 +38,7 @@ from nash_dqn.games.base import Game, ObservationSpec, Shocks, State, discounts
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.seeding import generator
 from nash_dqn.settings.measures import BestResponseSettings, DeviatorClass
+from nash_dqn.trees import select, tensor_map
 
 __all__ = [
     "BestResponse",
@@ -83,7 +84,7 @@ class BestResponse(NamedTuple):
     def choose(self, restarts: Sequence[int]) -> Deviation:
         """One restart for each of the P members."""
         index = [p * self.sound.shape[1] + r for p, r in enumerate(restarts)]
-        return self.deviation._replace(network=self.deviation.network.map(lambda t: t[index]))
+        return self.deviation._replace(network=select(self.deviation.network, index))
 
 
 class Gains(NamedTuple):
@@ -138,7 +139,7 @@ def train(
     )
     for last in (network.sigma.weights[-1], network.sigma.biases[-1]):
         last.zero_()
-    learner = Learner(network.map(lambda t: torch.cat([t] * members)), settings.learning_rate, 0.0, None)
+    learner = Learner.create(tensor_map(lambda t: torch.cat([t] * members), network), settings.learning_rate)
     deviation = Deviation(observation, history, learner.network)
     repeated = profile.repeat(restarts)
     episodes = [generator(settings.seed, "best_response", "episodes", r) for r in range(restarts)]
@@ -151,7 +152,7 @@ def train(
         progress[iteration] = reward.detach().view(members, restarts)
         learner.step(-reward.sum(), rate=half_cosine(iteration / settings.iterations))
 
-    weights = torch.stack([t.isfinite().flatten(1).all(1) for t in learner.frozen.parameters]).all(0)
+    weights = torch.stack([t.isfinite().flatten(1).all(1) for t in learner.network.parameters]).all(0)
     sound = progress.isfinite().all(0) & weights.view(members, restarts)
     for p, r in (~sound).nonzero().tolist():
         logger.warning("best response (%s) to member %d, restart %d: training is not finite", deviator, p, r)

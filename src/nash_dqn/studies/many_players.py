@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from nash_dqn.agents.nash_dqn import NashDQNRecipe, Trainer
+from nash_dqn.agents.nash_dqn import NashDQN, NashDQNRecipe
 from nash_dqn.games.market import Market
 from nash_dqn.games.mean_field import exploitability, mean_field_equilibrium, shared, symmetric_equilibrium
 from nash_dqn.runtime import peak_memory
@@ -62,9 +62,9 @@ def training_cost(markets: Sequence[Market], recipe: NashDQNRecipe, iterations: 
     """
     rows = []
     for market in markets:
-        trainer = Trainer(market, recipe, [0], torch.device("cpu"))
+        trainer = NashDQN(market, recipe, [0], torch.device("cpu"))
         times = [1e3 * timeit.timeit(trainer.iterate, number=1) for _ in range(2 * iterations)][iterations:]
-        sizes = sum(tensor.numel() for tensor in trainer.agent.weights().values())
+        sizes = sum(tensor.numel() for tensor in trainer.weights().values())
         measured = {"median_ms": statistics.median(times), "fastest_ms": min(times), "peak_memory_mib": peak_memory()}
         rows.append({"agents": market.n_agents, "parameters": sizes, **measured})
     return rows

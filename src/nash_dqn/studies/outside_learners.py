@@ -24,7 +24,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe, Trainer
+from nash_dqn.agents.fictitious_play import FictitiousPlay, FictitiousPlayRecipe
 from nash_dqn.callable_policy import policy_of
 from nash_dqn.evaluation.best_response import BestResponseSettings, DeviatorClass
 from nash_dqn.evaluation.best_response import train as train_by_gradients
@@ -211,8 +211,8 @@ def _train_ddpg(
     restarts = settings.restarts
     recipe = dataclasses.replace(recipe, observation=policy.observation, opponents="last")
     seeds = list(range(settings.seed, settings.seed + restarts))
-    trainer = Trainer(game, recipe, seeds, torch.device("cpu"))
-    trainer.past.append(policy.select([0] * restarts).network)
+    trainer = FictitiousPlay(game, recipe, seeds, torch.device("cpu"))
+    trainer.remember(policy.select([0] * restarts).network)
     for epoch in range(recipe.first_epochs):
         trainer.epoch(epoch / recipe.first_epochs)
     actor = Policy(trainer.policy, policy.observation, seeds, "ddpg", recipe.action_bound)
