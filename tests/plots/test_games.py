@@ -1,16 +1,16 @@
 """The figure of games with known answers shows each game's actions and errors, by group and algorithm."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pandas import DataFrame
+from pandas import DataFrame, concat
 
 from nash_dqn.plots.games import plot
 
-Find = Callable[[Figure, str], list[Any]]
+Series = Callable[[Axes, str], list[np.ndarray]]
 STEPS = ("0", "1", "2", "all")
 
 
@@ -42,51 +42,39 @@ def scatter() -> DataFrame:
     return DataFrame(rows, columns=names)
 
 
-def test_medians_by_group_and_algorithm(errors: DataFrame, scatter: DataFrame, find: Find) -> None:
+def test_actions_of_nash_dqn_and_medians_by_group_and_algorithm(
+    errors: DataFrame, scatter: DataFrame, series: Series, fits: Callable[[Figure], bool]
+) -> None:
     figure = plot(errors, scatter)
-    assert len(figure.axes) == 4
-    first, second = find(figure, "nash_dqn 1")
-    assert [line.axes for line in (first, second)] == [figure.axes[1], figure.axes[3]]
-    np.testing.assert_allclose(first.get_ydata(), [2, 2, 2])
-    np.testing.assert_allclose(find(figure, "fictitious_play 2")[0].get_ydata(), [40, 40, 40])
-    assert len(find(figure, "nash_dqn 2")) == 1
-
-
-def test_actions_are_nash_dqns(errors: DataFrame, scatter: DataFrame) -> None:
-    figure = plot(errors, scatter)
-    ones, twos, _ = figure.axes[0].lines
+    twos, ones, _ = figure.axes[0].lines  # the first group on top
     np.testing.assert_array_equal(ones.get_ydata(), [-1, 0, 1])
     np.testing.assert_array_equal(twos.get_ydata(), [-1, 0, 2])
+    for axes, game, groups in ((figure.axes[1], "traders", (1, 2)), (figure.axes[3], "interbank", (1,))):
+        for group in groups:
+            for name, percent in (("Nash-DQN", 2), ("FP", 20)):
+                (median,) = series(axes, f"{game}, group {group}, {name}, median of 3 of 3 seeds")
+                np.testing.assert_allclose(median[:, 1], [percent * group] * 3)
+    assert fits(figure)
 
 
-def test_steps_are_in_order_beyond_nine(errors: DataFrame, scatter: DataFrame, find: Find) -> None:
+def test_steps_are_in_order_beyond_nine(errors: DataFrame, scatter: DataFrame, series: Series) -> None:
     """A table read back from a file has steps as text."""
     one = errors[(errors["scenario"] == "interbank") & (errors["step"] == "0")]
-    many = [one.assign(step=str(m), relative=0.01 * (m + 1)) for m in range(12)]
-    table = DataFrame({key: np.concatenate([part[key] for part in many] + [one[key]]) for key in errors.columns})
-    table.loc[12 * len(one) :, "step"] = "all"
-    figure = plot(table, scatter[scatter["scenario"] == "interbank"])
-    np.testing.assert_allclose(find(figure, "nash_dqn 1")[0].get_ydata(), np.arange(1, 13))
+    parts = [one.assign(step=str(m), relative=0.01 * (m + 1)) for m in range(12)] + [one.assign(step="all")]
+    figure = plot(concat(parts), scatter[scatter["scenario"] == "interbank"])
+    (median,) = series(figure.axes[1], "interbank, group 1, Nash-DQN, median of 3 of 3 seeds")
+    np.testing.assert_allclose(median[:, 1], np.arange(1, 13))
 
 
-def test_seeds_without_numbers_are_counted(
-    errors: DataFrame, scatter: DataFrame, find: Find, words: Callable[[Figure], str]
-) -> None:
-    lost = (errors["scenario"] == "traders") & (errors["algorithm"] == "fictitious_play") & (errors["seed"] == 2)
-    figure = plot(errors.assign(relative=errors["relative"].mask(lost)), scatter)
-    assert "(b) traders: error; 1 of 3 seeds of FP diverged" in words(figure)
-    np.testing.assert_allclose(find(figure, "fictitious_play 1")[0].get_ydata(), [20, 20, 20])
-    assert "diverged" not in words(plot(errors, scatter))
-
-
-def test_nothing_is_clipped(errors: DataFrame, scatter: DataFrame, overhang: Callable[[Figure], float]) -> None:
-    assert overhang(plot(errors, scatter)) < 0
+def test_seeds_without_numbers_are_counted(errors: DataFrame, scatter: DataFrame, series: Series) -> None:
+    lost = (errors["scenario"] == "traders") & (errors["algorithm"] == "fictitious_play") & (errors["seed"] == 1)
+    axes = plot(errors.assign(relative=errors["relative"].mask(lost)), scatter).axes[1]
+    (median,) = series(axes, "traders, group 1, FP, median of 2 of 3 seeds")
+    np.testing.assert_allclose(median[:, 1], [25, 25, 25])
 
 
 def test_what_cannot_be_drawn(errors: DataFrame, scatter: DataFrame) -> None:
-    with pytest.raises(ValueError, match="lq_error: column group is missing"):
-        plot(errors.drop(columns="group"), scatter)
-    with pytest.raises(ValueError, match="lq_scatter: its games are not those of lq_error, traders"):
+    with pytest.raises(ValueError, match="lq_scatter: scenario = 'interbank': allowed are traders"):
         plot(errors[errors["scenario"] == "traders"], scatter)
     with pytest.raises(ValueError, match="4 groups, and there are 3 colours"):
         plot(errors.assign(group=np.arange(len(errors)) % 4), scatter)

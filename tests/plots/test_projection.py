@@ -2,16 +2,17 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from nash_dqn.plots.projection import plot
 
-Find = Callable[[Figure, str], list[Any]]
+Series = Callable[[Axes, str], list[np.ndarray]]
+NASH, REPLY = "nash: fitted to the Nash point of Q", "reply: fitted to the best reply to the others"
 
 
 @pytest.fixture
@@ -39,47 +40,29 @@ def trained() -> DataFrame:
     return DataFrame(rows, columns=["scenario", "recipe", "seed", "deviator", "player", "gain"])
 
 
-def test_curves_are_the_exact_gains_from_little_exploration_to_much(
-    exact: DataFrame, trained: DataFrame, find: Find
+def test_exact_gains_and_trainings(
+    exact: DataFrame, trained: DataFrame, series: Series, fits: Callable[[Figure], bool]
 ) -> None:
     figure = plot(exact, trained, 1.5)
-    first, second = find(figure, "exact nash")
-    assert [line.axes for line in (first, second)] == figure.axes
-    np.testing.assert_array_equal(first.get_xdata(), [0.5, 1, 2])
-    np.testing.assert_allclose(first.get_ydata(), [0.005, 0.01, 0.02])
-    np.testing.assert_allclose(second.get_ydata(), [0.01, 0.02, 0.04])
+    for axes, size in zip(figure.axes, (0.01, 0.02), strict=True):
+        np.testing.assert_allclose(series(axes, NASH), [[[x, size * x] for x in (0.5, 1, 2)]])
+        np.testing.assert_allclose(series(axes, "nash, one training"), [[[1.5, 0.01], [1.5, 0.02]]])
+    assert fits(figure)
 
 
-def test_trainings_stand_at_their_exploration(exact: DataFrame, trained: DataFrame, find: Find) -> None:
-    for line in find(plot(exact, trained, 1.5), "trained"):
-        np.testing.assert_array_equal(line.get_xdata(), [1.5, 1.5])
-        np.testing.assert_allclose(line.get_ydata(), [0.01, 0.02])
-
-
-def test_what_does_not_settle_is_a_cross_above(
-    exact: DataFrame, trained: DataFrame, find: Find, words: Callable[[Figure], str]
-) -> None:
-    figure = plot(exact, trained, 1.5)
-    (cross,) = find(figure, "not settled reply")
-    assert cross.axes is figure.axes[1]
-    assert (list(cross.get_xdata()), list(cross.get_ydata())) == ([0.5], [figure.axes[1].get_ylim()[1]])
-    assert "does not settle" in words(figure)
-    settled = exact.assign(converged=True, gain=0.01)
-    assert "does not settle" not in words(plot(settled, trained, 1.5))
+def test_what_does_not_settle_is_a_cross_on_the_edge(exact: DataFrame, trained: DataFrame, series: Series) -> None:
+    first, second = plot(exact, trained, 1.5).axes
+    assert not series(first, "does not settle")
+    np.testing.assert_array_equal(series(second, "does not settle"), [[[0.5, 1]]])
     nothing = plot(exact.assign(converged=False, gain=math.nan), trained.assign(gain=math.nan), 1.5)
-    assert len(find(nothing, "not settled nash")[0].get_xdata()) == 3
-
-
-def test_nothing_is_cut_off(exact: DataFrame, trained: DataFrame, overhang: Callable[[Figure], float]) -> None:
-    assert overhang(plot(exact, trained, 1.5)) <= 0
+    assert [len(points) for points in series(nothing.axes[0], "does not settle")] == [3, 3]
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda e, t: (e.drop(columns="gain"), t), "projection: column gain is missing"),
         (lambda e, t: (e, t[t["scenario"] == "twin"]), "exploitability: no row with scenario=lq_released"),
-        (lambda e, t: (e.drop(index=0), t), "projection: no row with target=nash, exploration=2.0"),
+        (lambda e, t: (e.drop(index=0), t), "projection: no row with scenario=lq_released, target=nash, exploration=2"),
     ],
 )
 def test_what_is_wrong_with_a_table_is_said(

@@ -2,47 +2,32 @@ import numpy as np
 import pytest
 from pandas import DataFrame
 
-from nash_dqn.plots.tables import grid, only, require_columns, select, truths
+from nash_dqn.plots.tables import check, check_grid, check_values, only, select, truths
 
 
-def test_require_columns_names_table_and_column() -> None:
-    with pytest.raises(ValueError, match=r"^sweep: column beta is missing; there are seed, loss$"):
-        require_columns(DataFrame({"seed": [1], "loss": [2.0]}), "sweep", ["seed", "beta"])
-
-
-def test_an_empty_table_is_refused() -> None:
+def test_tables_are_checked_in_one_line() -> None:
+    table = DataFrame({"seed": [1, 2], "beta": [0, 0], "recipe": ["b", "a"]})
+    check(table, "sweep", ["seed", "beta"])
+    with pytest.raises(ValueError, match=r"^sweep: column loss is missing; there are seed, beta, recipe$"):
+        check(table, "sweep", ["seed", "loss"])
     with pytest.raises(ValueError, match=r"^sweep: the table has no rows$"):
-        require_columns(DataFrame({"seed": []}), "sweep", ["seed"])
-
-
-def test_only_returns_the_one_value_and_refuses_two() -> None:
-    assert only(DataFrame({"recipe": ["a", "a"]}), "sweep", "recipe") == "a"
+        check(table[:0], "sweep", ["seed"])
+    with pytest.raises(ValueError, match=r"^sweep: recipe = 'b': allowed are a, c$"):
+        check_values(table, "sweep", "recipe", ["a", "c"])
+    assert only(table, "sweep", "beta") == 0
     with pytest.raises(ValueError, match=r"^sweep: recipe must be the same in every row; found a, b$"):
-        only(DataFrame({"recipe": ["b", "a"]}), "sweep", "recipe")
-
-
-def test_select_names_what_is_not_there() -> None:
-    table = DataFrame({"seed": [1, 2], "beta": [0, 0], "loss": [3.0, 4.0]})
-    assert select(table, "sweep", seed=2, beta=0)["loss"].tolist() == [4.0]
+        only(table, "sweep", "recipe")
+    assert select(table, "sweep", seed=2, beta=0)["recipe"].tolist() == ["a"]
     with pytest.raises(ValueError, match=r"^sweep: no row with seed=3, beta=0$"):
         select(table, "sweep", seed=3, beta=0)
 
 
-def test_grid_sorts_levels_whatever_the_order_of_rows() -> None:
-    table = DataFrame({"a": [2, 1, 2, 1], "b": ["y", "x", "x", "y"], "value": [22.0, 11.0, 21.0, 12.0]})
-    (a, b), values = grid(table, "t", ("a", "b"), "value")
-    assert (a.tolist(), list(b)) == ([1, 2], ["x", "y"])
-    np.testing.assert_array_equal(values, [[11, 12], [21, 22]])
-
-
-def test_grid_names_a_gap() -> None:
+def test_a_grid_has_each_combination_once() -> None:
+    check_grid(DataFrame({"a": [2, 1, 2, 1], "b": ["y", "x", "x", "y"]}), "t", ("a", "b"))
     with pytest.raises(ValueError, match=r"^t: no row with a=2, b=1$"):
-        grid(DataFrame({"a": [1, 1, 2], "b": [1, 2, 2], "value": [0.0] * 3}), "t", ("a", "b"), "value")
-
-
-def test_grid_names_a_repetition() -> None:
+        check_grid(DataFrame({"a": [1, 1, 2], "b": [1, 2, 2]}), "t", ("a", "b"))
     with pytest.raises(ValueError, match=r"^t: more than one row with a=1, b=2$"):
-        grid(DataFrame({"a": [1, 1], "b": [2, 2], "value": [0.0, 1.0]}), "t", ("a", "b"), "value")
+        check_grid(DataFrame({"a": [1, 1], "b": [2, 2]}), "t", ("a", "b"))
 
 
 @pytest.mark.parametrize("values", [[True, False], [True, None], [np.True_, np.nan]])

@@ -27,20 +27,12 @@ from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market, MarketState
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.plots.fig2_policies import DIFFERENCE_COLOURS, RATE_COLOURS
-from nash_dqn.plots.style import ALGORITHM_COLOURS, ALGORITHM_NAMES, DIVERGED, PALETTE, REFERENCE
-from nash_dqn.published import AUTHORS, AUTHORS_POLICIES, FIG2_RATE_LIMIT
+from nash_dqn.plots.style import ALGORITHM_COLOURS, DIVERGED, PALETTE, policy_colour, policy_name
+from nash_dqn.published import AUTHORS_POLICIES, FIG2_RATE_LIMIT
 from nash_dqn.summary import Weights, read_run, read_weights
 
 __all__ = ["render"]
 
-_NAMES = {**ALGORITHM_NAMES, "self_play": "self-play"}
-_COLOURS = {
-    **ALGORITHM_COLOURS,
-    "self_play": REFERENCE,
-    f"{AUTHORS}/nash": ALGORITHM_COLOURS["nash_dqn"],
-    f"{AUTHORS}/fp": ALGORITHM_COLOURS["fictitious_play"],
-}
-"""Of policies by algorithm, or by ``algorithm/recipe``."""
 _SEATS = [colour for colour in PALETTE if colour not in ALGORITHM_COLOURS.values()]
 _SHADES = 65  # of a colour scale
 _SPREADS = 3  # how far sliders reach, in the sizes by which observations are standardised
@@ -75,7 +67,9 @@ def render(
         for policy, path in policies[name].items():
             weights = read_weights(path)
             if weights.observation.inventories == "visible":
-                left_out.append(f"{_label(policy)} sees the others' inventories, for which there is no control here.")
+                left_out.append(
+                    f"{policy_name(policy)} sees the others' inventories, for which there is no control here."
+                )
             else:
                 shown.append(_policy(policy, path, weights, game))
         if shown:
@@ -108,11 +102,6 @@ def _shades(name: str) -> list[str]:
     return [to_hex(colour) for colour in matplotlib.colormaps[name](np.linspace(0, 1, _SHADES))]
 
 
-def _label(policy: str) -> str:
-    algorithm, _, recipe = policy.partition("/")
-    return AUTHORS_POLICIES[policy] if policy in AUTHORS_POLICIES else f"{_NAMES[algorithm]} {recipe}"
-
-
 def _scenario(name: str, game: Market, policies: Sequence[dict[str, Any]]) -> dict[str, Any]:
     derived = {"dt": game.dt, "price_sd": game.price_sd, "impact_sd": game.impact_sd}
     return {
@@ -142,8 +131,8 @@ def _policy(policy: str, path: Path, weights: Weights, game: Market) -> dict[str
     advantage, missing = _advantage(path, weights, record, game)
     plays = weights.networks["actor" if "actor" in weights.networks else "advantage"]
     return {
-        "label": _label(policy),
-        "colour": _COLOURS[policy if policy in _COLOURS else policy.partition("/")[0]],
+        "label": policy_name(policy),
+        "colour": policy_colour(policy),
         "members": known if policy not in AUTHORS_POLICIES else ["as released"] * len(known),
         "diverged": diverged,
         "used": sound or list(range(len(diverged))),  # in means

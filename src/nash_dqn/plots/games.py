@@ -5,23 +5,22 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from pandas import DataFrame
 
-from nash_dqn.plots.lq_policies import TARGET
+from nash_dqn.plots.lq_policies import draw_errors, finish_errors
 from nash_dqn.plots.style import (
     ALGORITHM_NAMES,
     BLUE,
     GREEN,
     GREY,
     PURPLE,
+    legend,
     new_figure,
-    scale_log,
     style,
-    title_panel,
+    title_panels,
 )
-from nash_dqn.plots.tables import grid, only, require_columns, select
+from nash_dqn.plots.tables import check, check_values, only, select
 
 ERRORS, SCATTER = "lq_error", "lq_scatter"
 _NAMES = ("scenario", "group", "algorithm", "recipe", "seed")
@@ -30,7 +29,6 @@ SCATTER_COLUMNS = (*_NAMES, "step", "exact", "learned")
 
 _GROUPS = (BLUE, GREEN, PURPLE)
 _LINES = {"nash_dqn": "-", "fictitious_play": ":"}
-_ALL, _VISITED_BY = "all", "learned"
 
 
 def plot(lq_error: DataFrame, lq_scatter: DataFrame) -> Figure:
@@ -51,96 +49,44 @@ def plot(lq_error: DataFrame, lq_scatter: DataFrame) -> Figure:
         ValueError: if a column, or a row of a seed, is missing or stands twice, there are more groups than colours, or
             the tables' games differ.
     """
-    require_columns(lq_error, ERRORS, ERROR_COLUMNS)
-    require_columns(lq_scatter, SCATTER, SCATTER_COLUMNS)
+    check(lq_error, ERRORS, ERROR_COLUMNS)
+    check(lq_scatter, SCATTER, SCATTER_COLUMNS)
     games = list(lq_error["scenario"].unique())
-    if set(lq_scatter["scenario"]) - set(games):
-        raise ValueError(f"{SCATTER}: its games are not those of {ERRORS}, {', '.join(games)}")
-    if lq_error["group"].nunique() > len(_GROUPS):
-        raise ValueError(f"{ERRORS}: {lq_error['group'].nunique()} groups, and there are {len(_GROUPS)} colours")
+    check_values(lq_scatter, SCATTER, "scenario", games)
+    groups = sorted(lq_error["group"].unique())
+    if len(groups) > len(_GROUPS):
+        raise ValueError(f"{ERRORS}: {len(groups)} groups, and there are {len(_GROUPS)} colours")
+    colours = dict(zip(groups, _GROUPS, strict=False))
     with style():
-        figure = new_figure(14 + 52 * len(games))
+        figure = new_figure(24 + 54 * len(games))
         panels = figure.subplots(len(games), 2, squeeze=False, width_ratios=(1, 1.9))
-        for row, (game, (actions, errors)) in enumerate(zip(games, panels, strict=True)):
-            groups = sorted(select(lq_error, ERRORS, scenario=game)["group"].unique())
-            of_game = lq_scatter[(lq_scatter["scenario"] == game) & (lq_scatter["algorithm"] == "nash_dqn")]
-            _draw_actions(actions, of_game, groups)
-            title_panel(actions, 2 * row, f"{game}: actions")
-            lost = _draw_errors(errors, select(lq_error, ERRORS, scenario=game, visited_by=_VISITED_BY), groups)
-            title_panel(errors, 2 * row + 1, f"{game}: error{lost}")
+        for game, (actions, errors) in zip(games, panels, strict=True):
+            _draw_actions(actions, lq_scatter[lq_scatter["scenario"] == game], colours)
+            rows = select(lq_error, ERRORS, scenario=game, visited_by="learned")
+            for (group, algorithm), of in rows.groupby(["group", "algorithm"], sort=False):
+                only(of, ERRORS, "recipe")
+                name = f"{game}, group {group}, {ALGORITHM_NAMES[algorithm]}"
+                look = {"color": colours[group], "ls": _LINES[algorithm]}
+                draw_errors(errors, of, name, look, 0.6 if algorithm == "nash_dqn" else 0.9)
+            errors.set_ylabel("relative RMS error (%)")
+            finish_errors(errors)
         for axes, label in zip(panels[-1], ("exact", "decision point m"), strict=True):
             axes.set_xlabel(label)
-        groups = sorted(lq_error["group"].unique())
-        figure.legend(handles=_legend(groups, lq_error["algorithm"].unique()), loc="outside lower center", ncols=3)
+        title_panels(panels.flat, [f"{game}: {what}" for game in games for what in ("actions", "error")])
+        legend(figure, ncols=2)
     return figure
 
 
-def _draw_actions(axes: Axes, scatter: DataFrame, groups: list[int]) -> None:
-    for at, group in enumerate(groups):
+def _draw_actions(axes: Axes, scatter: DataFrame, colours: dict[int, str]) -> None:
+    """Draw Nash-DQN's actions and the diagonal."""
+    scatter = scatter[scatter["algorithm"] == "nash_dqn"]
+    for zorder, (group, colour) in enumerate(reversed(colours.items())):
         of = scatter[scatter["group"] == group]
         axes.plot(
-            of["exact"], of["learned"], ".", ms=1.5, mew=0, color=_GROUPS[at], alpha=0.5, rasterized=True, zorder=2 - at
+            of["exact"], of["learned"], ".", ms=1.5, mew=0, color=colour, alpha=0.5, rasterized=True, zorder=zorder
         )
-    both = scatter[["exact", "learned"]].to_numpy()
-    ends = np.array([both.min(), both.max()]) if both.size else np.array([-1.0, 1.0])
-    axes.plot(ends, ends, color=GREY, lw=0.8, zorder=3)
-    axes.set_aspect("equal")
-    axes.set_ylabel("learned")
+    axes.axline((0, 0), slope=1, color=GREY, lw=0.8, zorder=3)
+    ends = np.nanquantile(scatter[["exact", "learned"]], (0, 1)) if len(scatter) else (-1, 1)
+    axes.set(xlim=ends, ylim=ends, aspect="equal", ylabel="learned")
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_locator(MaxNLocator(4))
-
-
-def _draw_errors(axes: Axes, errors: DataFrame, groups: list[int]) -> str:
-    """Draw every seed and the median; returns how many seeds are left out, in words."""
-    left_out = []
-    shown = []
-    last = 0
-    for at, group in enumerate(groups):
-        for algorithm, line in _LINES.items():
-            rows = errors[(errors["group"] == group) & (errors["algorithm"] == algorithm)]
-            if rows.empty:
-                continue
-            only(rows, ERRORS, "recipe")
-            (seeds, steps), relative = grid(rows, ERRORS, ("seed", "step"), "relative")
-            order = sorted(range(len(steps)), key=lambda k: (str(steps[k]) == _ALL, _number(steps[k])))
-            percent = 100 * relative[:, order]
-            finite = np.isfinite(percent).all(1)
-            if not finite.all() and group == groups[0]:
-                left_out.append(
-                    f"{int((~finite).sum())} of {len(seeds)} seeds of {ALGORITHM_NAMES[algorithm]} diverged"
-                )
-            percent = percent[finite]
-            if not len(percent):
-                continue
-            shown.append(percent)
-            last = len(steps) - 1
-            colour, place = _GROUPS[at], last + 0.6
-            axes.plot(range(last), percent[:, :-1].T, line, color=colour, lw=0.4, alpha=0.5)
-            axes.plot(range(last), np.median(percent, 0)[:-1], line, color=colour, lw=1.6, gid=f"{algorithm} {group}")
-            filled = colour if algorithm == "nash_dqn" else "none"
-            axes.plot(np.full(len(percent), place), percent[:, -1], "o", ms=2.5, mfc=filled, mec=colour, mew=0.6)
-    axes.axhline(100 * TARGET, color=GREY, lw=0.8, ls="--", zorder=0)
-    if shown:
-        scale_log(axes, min(one.min() for one in shown), max(one.max() for one in shown))
-    ticks = list(range(0, last, max(1, last // 5)))
-    axes.set_xticks([*ticks, last + 0.6], [*(str(tick) for tick in ticks), "all"])
-    axes.set_ylabel("relative RMS error (%)")
-    return f"; {', '.join(left_out)}" if left_out else ""
-
-
-def _number(step: object) -> int:
-    return -1 if str(step) == _ALL else int(str(step))
-
-
-def _legend(groups: list[int], algorithms: object) -> list[Line2D]:
-    handles = [
-        Line2D([], [], color=_GROUPS[at], marker="o", ls="", ms=3, label=f"group {group}")
-        for at, group in enumerate(groups)
-    ]
-    handles += [
-        Line2D([], [], color="black", ls=line, lw=1.2, label=ALGORITHM_NAMES[algorithm])
-        for algorithm, line in _LINES.items()
-        if algorithm in set(algorithms)  # type: ignore[call-overload]
-    ]
-    handles.append(Line2D([], [], color=GREY, ls="--", lw=0.8, label=f"{TARGET:.0%}"))
-    return handles

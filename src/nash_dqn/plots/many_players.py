@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
 from pandas import DataFrame
 
-from nash_dqn.plots.lq_policies import TARGET
-from nash_dqn.plots.style import BLUE, DIVERGED, GREEN, GREY, ORANGE, SMALL, new_figure, scale_log, style, title_panel
-from nash_dqn.plots.tables import require_columns, select
+from nash_dqn.plots.lq_policies import finish_errors
+from nash_dqn.plots.style import BLUE, DIVERGED, GREEN, ORANGE, legend, log_scale, new_figure, style, title_panels
+from nash_dqn.plots.tables import check, select
 
 ERRORS, LIMIT = "many_players", "mean_field_limit"
 ERROR_COLUMNS = ("agents", "algorithm", "seed", "visited_by", "step", "relative")
@@ -26,24 +25,42 @@ def plot(errors: DataFrame, limit: DataFrame) -> Figure:
 
     Args:
         errors: columns agents, algorithm, seed, visited_by, step, relative; of Nash-DQN, over all steps and in the
-            states that the learned policy visits, a dot per seed and a line through the medians. Seeds without finite
-            errors are crosses on the upper edge.
+            states that the learned policy visits, a circle per seed and a line through the medians. Seeds without
+            finite errors are crosses on the upper edge.
         limit: columns agents, distance, left; lines with the slope between the two largest numbers of agents.
 
     Raises:
         ValueError: if a column or a row is missing.
     """
-    require_columns(errors, ERRORS, ERROR_COLUMNS)
-    require_columns(limit, LIMIT, LIMIT_COLUMNS)
-    of_all = errors.assign(step=errors["step"].astype(str))
+    check(errors, ERRORS, ERROR_COLUMNS)
+    check(limit, LIMIT, LIMIT_COLUMNS)
+    of_all = errors.assign(step=errors["step"].astype(str), percent=100 * errors["relative"])
     learned = select(of_all, ERRORS, step="all", visited_by="learned", algorithm="nash_dqn")
+    limit = limit.sort_values("agents")
     with style():
-        figure = new_figure(68)
+        figure = new_figure(80)
         left, right = figure.subplots(1, 2)
-        _draw_errors(left, learned)
-        title_panel(left, 0, "Nash-DQN against exact equilibria")
-        _draw_limit(right, limit.sort_values("agents"))
-        title_panel(right, 1, "finite games against the limit")
+        sound = learned[np.isfinite(learned["percent"])]
+        medians = sound.groupby("agents")["percent"].median()
+        circle: dict[str, Any] = {"ms": 3, "mfc": "none", "mew": 0.7, "color": BLUE}
+        left.plot(sound["agents"], sound["percent"], "o", label="one seed", **circle)
+        left.plot(medians.index, medians, color=BLUE, label="median")
+        lost = learned.loc[~np.isfinite(learned["percent"]), "agents"]
+        if len(lost):
+            edge: dict[str, Any] = {"transform": left.get_xaxis_transform(), "clip_on": False, "color": DIVERGED}
+            left.plot(lost, [1] * len(lost), "x", ms=5, label="diverged", **edge)
+        left.set_ylabel("relative RMS error (%)")
+        finish_errors(left)
+        for column, name, look in (
+            ("distance", "distance of gains (share)", {"marker": "o", "color": GREEN}),
+            ("left", "left to gain (currency)", {"marker": "s", "color": ORANGE}),
+        ):
+            right.plot(limit["agents"], limit[column], label=_with_slope(name, limit["agents"], limit[column]), **look)
+        log_scale(right.yaxis)
+        _agents_axis(left, learned["agents"])
+        _agents_axis(right, limit["agents"])
+        title_panels((left, right), ("Nash-DQN against exact equilibria", "finite games against the limit"))
+        legend(figure)
     return figure
 
 
@@ -59,71 +76,33 @@ def plot_cost(cost: Sequence[Mapping[str, Any]]) -> Figure:
     missing = [key for key in COST_KEYS for row in cost if key not in row]
     if len(cost) < 2 or missing:
         raise ValueError(f"training cost: {len(cost)} rows, without {missing[0] if missing else 'a second one'}")
-    agents, parameters, times = (np.array([float(row[key]) for row in cost]) for key in COST_KEYS)
+    table = DataFrame(list(cost))
     with style():
-        figure = new_figure(68)
+        figure = new_figure(75)
         left, right = figure.subplots(1, 2)
-        left.plot(agents, times, "o-", color=BLUE, ms=3.5, gid="time")
-        _slope(left, agents, times, BLUE)
+        label = _with_slope("time", table["agents"], table["median_ms"])
+        left.plot(table["agents"], table["median_ms"], "o-", color=BLUE, label=label)
         left.set_ylabel("median time of an iteration (ms)")
-        right.plot(agents, parameters, "o-", color=BLUE, ms=3.5, gid="parameters")
+        log_scale(left.yaxis)
+        right.plot(table["agents"], table["parameters"], "o-", color=BLUE)
         right.set_ylabel("parameters of one training")
-        right.set_ylim(0, 1.25 * parameters.max())
-        for index, (axes, title) in enumerate(zip((left, right), ("time", "parameters"), strict=True)):
-            title_panel(axes, index, title)
-            _agents_axis(axes, agents)
-        scale_log(left, times.min() / 1.5, times.max() * 1.5)
+        right.set_ylim(0, 1.25 * table["parameters"].max())
+        for axes in (left, right):
+            _agents_axis(axes, table["agents"])
+        title_panels((left, right), ("time", "parameters"))
+        legend(figure)
     return figure
 
 
-def _draw_errors(axes: Axes, learned: DataFrame) -> None:
-    percent = 100 * learned["relative"].to_numpy(dtype=np.float64)
-    agents = learned["agents"].to_numpy(dtype=np.float64)
-    finite = np.isfinite(percent)
-    counts = np.unique(agents)
-    axes.plot(agents[finite], percent[finite], "o", ms=3, mfc="none", mec=BLUE, mew=0.7, gid="seeds")
-    found = [count for count in counts if (finite & (agents == count)).any()]
-    medians = [np.median(percent[finite & (agents == count)]) for count in found]
-    axes.plot(found, medians, color=BLUE, gid="median")
-    axes.axhline(100 * TARGET, color=GREY, ls="--", lw=0.8, zorder=0)
-    values = np.append(percent[finite], 100 * TARGET)
-    _agents_axis(axes, counts)
-    low, high = values.min() / 1.5, values.max() * 1.5
-    scale_log(axes, low, high)
-    axes.set_ylim(low, high)
-    if not finite.all():
-        axes.plot(agents[~finite], np.full(int((~finite).sum()), high), "x", color=DIVERGED, ms=5, clip_on=False)
-    axes.set_ylabel("relative RMS error (%)")
+def _with_slope(name: str, agents: Any, values: Any) -> str:
+    """The name and the slope of the logarithms between the two largest numbers of agents."""
+    slope = np.diff(np.log(values))[-1] / np.diff(np.log(agents))[-1]
+    return f"{name}, slope at the end {slope:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
-def _draw_limit(axes: Axes, limit: DataFrame) -> None:
-    agents = limit["agents"].to_numpy(dtype=np.float64)
-    names = {"distance": ("distance of gains (share)", GREEN, "o"), "left": ("left to gain (currency)", ORANGE, "s")}
-    values = limit[list(names)].to_numpy(dtype=np.float64)
-    _agents_axis(axes, agents)
-    scale_log(axes, values.min(), values.max())
-    axes.set_ylim(values.min() / 30, values.max() * 3)  # room for what is written below the line
-    for column, (label, colour, marker) in names.items():
-        of = limit[column].to_numpy(dtype=np.float64)
-        axes.plot(agents, of, marker=marker, color=colour, ms=3.5, label=label, gid=column)
-        _slope(axes, agents, of, colour)
-    axes.legend()
-
-
-def _slope(axes: Axes, agents: np.ndarray, values: np.ndarray, colour: str) -> None:
-    """Write the slope of the logarithms between the two largest numbers of agents at the line's end."""
-    rise = np.log(values[-1] / values[-2]) / np.log(agents[-1] / agents[-2])
-    text = f"slope {rise:.2f}".replace("-", "\N{MINUS SIGN}")
-    middle = np.sqrt(agents[-1] * agents[-2]), np.sqrt(values[-1] * values[-2])
-    away, side = (8, "bottom") if rise > 0 else (-8, "top")  # on the side that the line leaves free
-    axes.annotate(
-        text, middle, xytext=(-6, away), textcoords="offset points", ha="right", va=side, fontsize=SMALL, color=colour
-    )
-
-
-def _agents_axis(axes: Axes, agents: np.ndarray) -> None:
+def _agents_axis(axes: Axes, agents: Any) -> None:
     axes.set_xscale("log")
-    axes.set_xticks(agents)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    counts = np.unique(agents)
+    axes.set_xticks(counts, [f"{count:g}" for count in counts])
+    axes.set_xticks([], minor=True)
     axes.set_xlabel("agents N")

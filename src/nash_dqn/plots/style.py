@@ -8,19 +8,23 @@ block, from the library's own defaults (a user's matplotlibrc has no say), and o
 from __future__ import annotations
 
 import io
+import string
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib.style
+import numpy as np
 import seaborn
 from matplotlib.axes import Axes
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
+from pandas import DataFrame, Series
 
 from nash_dqn.artifacts import atomic_path
 from nash_dqn.published import AUTHORS_POLICIES
@@ -35,15 +39,27 @@ WIDTH_MM = 170.0
 PALETTE = (BLUE, ORANGE, GREEN, PURPLE, BROWN, SKY, VERMILION, PINK)
 """Colours for series without a meaning of their own, such as seeds."""
 
-ALGORITHM_COLOURS = MappingProxyType({"nash_dqn": BLUE, "fictitious_play": ORANGE})
-ALGORITHM_NAMES = MappingProxyType({"nash_dqn": "Nash-DQN", "fictitious_play": "FP"})
-REFERENCE = GREY
-"""Colour of policies of self-play by gradients."""
+ALGORITHM_NAMES = MappingProxyType({"nash_dqn": "Nash-DQN", "fictitious_play": "FP", "self_play": "self-play"})
+ALGORITHM_COLOURS = MappingProxyType({"nash_dqn": BLUE, "fictitious_play": ORANGE, "self_play": GREY})
 DIVERGED = VERMILION
 """Colour of whatever marks a diverged training."""
 
-SMALL = 6.5
-"""Size of notes and of crowded tick labels (points)."""
+
+class Look(NamedTuple):
+    """How a class of deviators is drawn, and what it sees."""
+
+    colour: str
+    marker: str
+    label: str
+
+
+DEVIATORS = MappingProxyType(
+    {
+        "same": Look(GREEN, "s", "same: sees what the policy sees"),
+        "memory": Look(BLUE, "o", "memory: also its own past order flow"),
+        "history": Look(ORANGE, "D", "history: also all it saw before"),
+    }
+)
 
 FORMATS = (".pdf", ".png")
 # No dates and no versions: the same table gives the same bytes.
@@ -53,7 +69,6 @@ _METADATA: dict[str, dict[str, Any]] = {
 }
 
 _RC: dict[str, Any] = {
-    "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "mathtext.fontset": "dejavusans",
     "font.size": 8,
@@ -67,16 +82,10 @@ _RC: dict[str, Any] = {
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.minor.width": 0.4,
-    "ytick.minor.width": 0.4,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "xtick.minor.size": 1.5,
-    "ytick.minor.size": 1.5,
     "lines.linewidth": 1.2,
     "lines.markersize": 4,
+    **{f"{axis}tick.{kind}.width": 0.6 for axis in "xy" for kind in ("major", "minor")},
+    **{f"{axis}tick.{kind}.size": size for axis in "xy" for kind, size in (("major", 2.5), ("minor", 1.5))},
     "legend.frameon": False,
     "figure.dpi": 300,  # also of the layout: sizes of letters depend a little on the resolution
     "savefig.dpi": "figure",
@@ -93,62 +102,97 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_figure(height_mm: float, *, width_mm: float = WIDTH_MM, layout: str | None = "constrained") -> Figure:
-    """Return an empty figure of the given size (millimetres) with its own off-screen canvas."""
-    figure = Figure(figsize=(width_mm * MM, height_mm * MM), layout=layout)  # type: ignore[arg-type]
+def new_figure(height_mm: float) -> Figure:
+    """Return an empty figure of the given height (millimetres) with its own off-screen canvas."""
+    figure = Figure(figsize=(WIDTH_MM * MM, height_mm * MM), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def letter(index: int) -> str:
-    """Return the letter of panel ``index`` (0 is a) in parentheses.
+def policy_name(policy: str, *, recipe: bool = True) -> str:
+    """Return the name of a policy ``algorithm/recipe`` as shown: Nash-DQN paper, or Nash-DQN without its recipe.
 
     Raises:
-        ValueError: if the index lies outside a to z.
+        ValueError: if the algorithm is not known, or there is no recipe.
     """
-    if not 0 <= index < 26:
-        raise ValueError(f"panel index {index}: panels are lettered a to z, so it must lie in 0..25")
-    return f"({chr(ord('a') + index)})"
-
-
-def policy_name(policy: str) -> str:
-    """Return the short name of a policy ``algorithm/recipe``: Nash-DQN, FP, self-play with its recipe, or the authors'.
-
-    Raises:
-        ValueError: if the algorithm is none of these, or there is no recipe.
-    """
-    algorithm, _, recipe = policy.partition("/")
     if policy in AUTHORS_POLICIES:
         return AUTHORS_POLICIES[policy]
-    names = {**ALGORITHM_NAMES, "self_play": f"self-play, {recipe}"}
-    if algorithm not in names or not recipe:
-        raise ValueError(f"policy '{policy}' must be {' or '.join(f'{known}/RECIPE' for known in names)}")
-    return names[algorithm]
+    algorithm, _, of = policy.partition("/")
+    if algorithm not in ALGORITHM_NAMES or not of:
+        raise ValueError(f"policy '{policy}' must be {' or '.join(f'{known}/RECIPE' for known in ALGORITHM_NAMES)}")
+    return f"{ALGORITHM_NAMES[algorithm]} {of}" if recipe else ALGORITHM_NAMES[algorithm]
 
 
-def title_panel(axes: Axes, index: int, title: str, *, pad: float | None = None, left: float = 0.0) -> None:
-    """Title a panel ``(a) title``: ``pad`` points above it, from ``left`` (0 is its left end, in axes widths)."""
-    axes.set_title(f"{letter(index)} {title}", loc="left", pad=pad, x=left)
+def policy_colour(policy: str) -> str:
+    """Return the colour of a policy ``algorithm/recipe``: its algorithm's, of the authors' policies too."""
+    theirs = {"authors/nash": "nash_dqn", "authors/fp": "fictitious_play"}
+    return ALGORITHM_COLOURS[theirs.get(policy, policy.partition("/")[0])]
 
 
-def scale_log(axes: Axes, low: float, high: float) -> None:
-    """Make the y axis logarithmic, for values from ``low`` to ``high``, with plain numbers where these are short."""
-    axes.set_yscale("log")
-    if 1e-3 <= low <= high < 1e5 and high < 1e3 * low:
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+def title_panels(panels: Iterable[Axes], titles: Iterable[str]) -> None:
+    """Title the panels ``(a) title``, ``(b) title`` and so on."""
+    for letter, axes, title in zip(string.ascii_letters, panels, titles, strict=False):
+        axes.set_title(f"({letter}) {title}", loc="left")
 
 
-def number(value: float, decimals: int) -> str:
-    """Return the value with so many decimals and a typographic minus sign, the way the axes print it."""
-    return f"{value:.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+def legend(figure: Figure, ncols: int = 3) -> None:
+    """Put one legend below the figure, of all labelled artists of its panels, each label once."""
+    named: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
+    figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=ncols)
 
 
-def compact(value: float, digits: int = 3) -> str:
-    """Return the value to so many significant digits with a typographic minus sign; 1.2e+09 for what is too long."""
-    text = f"{value:#.{digits}g}"
-    return text.rstrip(".").replace("-", "\N{MINUS SIGN}")
+def log_scale(axis: XAxis | YAxis, decades: int = 3) -> None:
+    """Make the axis logarithmic, as far as it reaches, with plain numbers where these are short.
+
+    Over more ``decades`` only powers of ten are labelled. An axis without anything positive on it stays as it is.
+    """
+    if not np.isfinite(axis.get_minpos()):
+        return  # nothing to draw on it
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.axes.autoscale_view()
+    low, high = sorted(axis.get_view_interval())
+    if high < 10**decades * low:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    if low >= 1e-3 and high < 1e5:
+        axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def draw_estimates(
+    axes: Axes, rows: DataFrame, column: str, estimate: Callable[[np.ndarray], tuple[float, float, float]], **look: Any
+) -> None:
+    """Draw the middle of a column, and the interval about it, at each value of the column ``place``.
+
+    Args:
+        axes: panel, whose y axis is not yet logarithmic: seaborn would take the logarithms into the estimate.
+        rows: table, a row for each seed; those without a number do not count.
+        column: the numbers.
+        estimate: gives the middle and the ends of the interval.
+        look: as for :func:`seaborn.pointplot`.
+    """
+    seaborn.pointplot(
+        rows,
+        x="place",
+        y=column,
+        estimator=lambda values: estimate(values.to_numpy())[0],
+        errorbar=lambda values: estimate(values.to_numpy())[1:],
+        native_scale=True,
+        legend=False,
+        ax=axes,
+        **look,
+    )
+
+
+def count_lost(axes: Axes, lost: Series, places: Series) -> None:
+    """Write above each place on the x axis how many of its seeds diverged, if any: 1/4 is one of four."""
+    counts = lost.groupby(places).agg(["sum", "size"]).query("sum > 0")
+    above = axes.secondary_xaxis("top")
+    above.set_xticks(counts.index, [f"{row[0]}/{row[1]}" for row in counts.to_numpy()], color=DIVERGED)
+    above.tick_params(length=0, pad=1)
+    above.spines["top"].set_visible(False)
 
 
 def save(figure: Figure, paths: Iterable[Path | str]) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-import numpy as np
-from pandas import DataFrame, Series
+from pandas import DataFrame, MultiIndex, Series
 
 
-def require_columns(table: DataFrame, name: str, columns: Iterable[str]) -> None:
+def check(table: DataFrame, name: str, columns: Collection[str]) -> None:
     """Check that the table has rows and these columns.
 
     Raises:
@@ -22,6 +21,31 @@ def require_columns(table: DataFrame, name: str, columns: Iterable[str]) -> None
         )
     if table.empty:
         raise ValueError(f"{name}: the table has no rows")
+
+
+def check_grid(table: DataFrame, name: str, keys: Sequence[str]) -> None:
+    """Check that each combination of the keys' values stands in one row.
+
+    Raises:
+        ValueError: naming a combination that is missing or stands twice.
+    """
+    found = MultiIndex.from_frame(table[list(keys)])
+    if found.has_duplicates:
+        raise ValueError(f"{name}: more than one row with {_named(keys, found[found.duplicated()][0])}")
+    absent = MultiIndex.from_product([found.unique(key) for key in keys], names=keys).difference(found)
+    if len(absent):
+        raise ValueError(f"{name}: no row with {_named(keys, absent[0])}")
+
+
+def check_values(table: DataFrame, name: str, column: str, allowed: Collection[str]) -> None:
+    """Check that the column holds nothing but what is allowed.
+
+    Raises:
+        ValueError: naming the first other value.
+    """
+    for value in table[column].unique():
+        if value not in allowed:
+            raise ValueError(f"{name}: {column} = {value!r}: allowed are {', '.join(allowed)}")
 
 
 def only(table: DataFrame, name: str, column: str) -> Any:
@@ -46,33 +70,8 @@ def select(table: DataFrame, name: str, **values: Any) -> DataFrame:
     for column, value in values.items():
         rows = rows[rows[column] == value]
     if rows.empty:
-        wanted = ", ".join(f"{column}={value}" for column, value in values.items())
-        raise ValueError(f"{name}: no row with {wanted}")
+        raise ValueError(f"{name}: no row with {_named(values, values.values())}")
     return rows
-
-
-def grid(table: DataFrame, name: str, keys: Sequence[str], value: str) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return the sorted levels of each key and the values as an array with one axis a key, [len(levels), ...].
-
-    Raises:
-        ValueError: if a combination of levels is missing or stands twice.
-    """
-    twice = table.duplicated(list(keys))
-    if twice.any():
-        row = next(table.loc[twice, list(keys)].itertuples(index=False))
-        raise ValueError(f"{name}: more than one row with {_combination(keys, row)}")
-    levels = [np.sort(table[key].unique()) for key in keys]
-    shape = tuple(len(level) for level in levels)
-    values = np.empty(shape)
-    filled = np.zeros(shape, dtype=bool)
-    where = tuple(np.searchsorted(level, table[key]) for level, key in zip(levels, keys, strict=True))
-    values[where] = table[value]
-    filled[where] = True
-    if not filled.all():
-        gap = np.argwhere(~filled)[0]
-        row = [level[at] for level, at in zip(levels, gap, strict=True)]
-        raise ValueError(f"{name}: no row with {_combination(keys, row)}")
-    return levels, values
 
 
 def truths(table: DataFrame, name: str, column: str) -> Series:
@@ -88,5 +87,5 @@ def truths(table: DataFrame, name: str, column: str) -> Series:
         raise ValueError(f"{name}: {column} must hold True, False or nothing; found {found}") from None
 
 
-def _combination(keys: Iterable[str], values: Iterable[Any]) -> str:
+def _named(keys: Collection[str], values: Collection[Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in zip(keys, values, strict=True))
