@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from pandas import DataFrame, concat
 
 from nash_dqn.evaluation.statistics import FLOOR
@@ -89,7 +90,9 @@ def test_means_intervals_and_seeds_stand_in_the_row_of_their_change(
 def test_the_band_is_the_interval_of_the_recipe_itself(figure: Figure, seeds: DataFrame, series: Series) -> None:
     means = table(seeds).set_index(["setting", "deviator"])
     for axes, name, other in zip(figure.axes, ("plain", "full", "full"), ("full", "plain", "plain"), strict=True):
-        bands = [(band.get_x(), band.get_x() + band.get_width()) for band in axes.patches]
+        bands = [
+            (band.get_x(), band.get_x() + band.get_width()) for band in axes.patches if isinstance(band, Rectangle)
+        ]
         np.testing.assert_allclose(
             bands, [means.loc[(name, deviator), ["low", "high"]] for deviator in ("same", "memory")]
         )

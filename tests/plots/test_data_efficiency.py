@@ -65,7 +65,7 @@ def test_medians_keep_what_stopped_and_count_what_diverged(
             np.testing.assert_allclose(fp, np.transpose([np.array(COUNTS) / unit, factor * np.array([20, 2, 0.2])]))
             # At the end: 0.1, 2 of the training that stopped early, and infinity.
             np.testing.assert_allclose(nash[:, 1], factor * np.array([20.0, 2.0, 2.0]))
-            seed = [line.get_ydata() for line in axes.lines if line.get_linewidth() == 0.6][1]
+            seed = [np.asarray(line.get_ydata()) for line in axes.lines if line.get_linewidth() == 0.6][1]
             np.testing.assert_allclose(seed, factor * np.array([20, 2]))  # of Nash-DQN, which stopped early
         assert fits(figure)
 

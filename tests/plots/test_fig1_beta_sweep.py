@@ -40,7 +40,11 @@ def test_medians_seeds_and_the_published_curve_in_every_panel(along: DataFrame, 
         (theirs,) = series(axes, "published (digitised, one run)")
         drawn = dict(zip((BETAS[int(place)] for place in theirs[:, 0]), theirs[:, 1], strict=True))
         assert drawn == {beta: point.value for beta, point in FIG1_LOSS.items()}
-        bars = [line.get_ydata() for line in axes.lines if line.get_xdata()[0] == 2 and len(line.get_xdata()) == 2]
+        bars = [
+            np.asarray(line.get_ydata())
+            for line in axes.lines
+            if np.asarray(line.get_xdata())[0] == 2 and len(np.asarray(line.get_xdata())) == 2
+        ]
         np.testing.assert_array_equal(bars, [[58 + shift, 65 + shift]])
     assert "returned weights, (17) alone" in words(figure)
 

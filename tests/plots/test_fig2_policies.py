@@ -94,7 +94,7 @@ def test_lines_are_where_rates_are_zero(figure: Figure) -> None:
     """At Y = 0 the fixture's rates vanish at q = 4 (10 - S) + shift, with shifts -1, 0, 1 by seed and 0 in the mean."""
     lines = [line for line in figure.axes[1].collections if not isinstance(line, QuadMesh)]
     expected = [4 * (10 - price) + shift for shift in (-1, 0, 1, 0) for price in PRICES]
-    drawn = [line.get_paths()[0].vertices for line in lines]
+    drawn = [np.asarray(line.get_paths()[0].vertices) for line in lines]
     np.testing.assert_allclose([vertices[:, 1].mean() for vertices in drawn], expected, atol=1e-9)
     np.testing.assert_allclose([vertices[:, 0].min() for vertices in drawn], 4 * [0, 3, 6, 9, 12])
     assert len(figure.axes[7].collections) == 1  # none on differences

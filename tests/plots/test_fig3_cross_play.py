@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Polygon
 from pandas import DataFrame, concat
 
 from nash_dqn.plots.fig3_cross_play import plot
@@ -86,14 +87,14 @@ def test_histograms_are_of_the_independent_design_with_means_and_the_papers(
     table["reward"] = table["reward"].where(table["design"] == "independent", 99.0)
     figure = plot(table, tests_table("paper"))
     for axes, profiles in zip(figure.axes, (("all_other", "first_nash"), ("first_other", "all_nash")), strict=False):
-        filled = axes.patches[::2]  # outlines are drawn after them
+        filled = [patch for patch in axes.patches if isinstance(patch, Polygon)][::2]  # outlines are drawn after them
         means, dots, theirs = (
             series(axes, label)
             for label in ("mean over seed pairs", "mean of one seed pair", "the paper's mean (digitised)")
         )
         for at, profile in enumerate(profiles):
             rewards = of_profile(table, profile)
-            corners = filled[at].get_xy()  # from the left edge along the bins, and back along zero
+            corners = np.asarray(filled[at].get_xy())  # from the left edge along the bins, and back along zero
             edges, counts = np.unique(corners[:, 0]), corners[1:41:2, 1]
             assert len(edges) == 21
             np.testing.assert_allclose(counts, np.histogram(rewards["reward"], edges)[0] / 3)  # mean over 3 pairs
@@ -117,7 +118,7 @@ def test_differences_are_those_of_the_paired_tests(points: Table, tests_table: T
         ends = [segment[:, 0] for segment in axes.containers[bars][2][0].get_segments()]
         np.testing.assert_allclose(ends, paired[["low", "high"]])
         theirs = axes.containers[bars + 1][0]
-        assert theirs.get_xdata()[0] == RELEASED_WEIGHTS_PAIRED[pair].value
+        assert np.asarray(theirs.get_xdata())[0] == RELEASED_WEIGHTS_PAIRED[pair].value
     pooled = plot(points("paper", pairs=1), tests_table("paper", pairs=1)).axes[2]  # without an interval
     np.testing.assert_allclose(series(pooled, LABELS[1])[0][:, 0], [0.01, 0.02])
 

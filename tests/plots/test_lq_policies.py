@@ -60,8 +60,12 @@ def test_lines_are_the_errors_and_their_medians(
             assert line.get_color() == ALGORITHM_COLOURS[algorithm]
             looks.add((line.get_color(), line.get_linestyle()))
             whole = [1000 * size * half * seed for seed in (1, 2, 4)]
-            assert any(np.allclose(line.get_ydata(), whole) for line in axes.lines if len(line.get_ydata()) == 3)
-        thin = sorted(line.get_ydata()[0] for line in axes.lines if line.get_linewidth() == 0.6)
+            assert any(
+                np.allclose(np.asarray(line.get_ydata()), whole)
+                for line in axes.lines
+                if len(np.asarray(line.get_ydata())) == 3
+            )
+        thin = sorted(np.asarray(line.get_ydata())[0] for line in axes.lines if line.get_linewidth() == 0.6)
         expected = [100 * size * half * seed for size in RECIPES.values() for seed in (1, 2, 4)]
         np.testing.assert_allclose(thin, sorted(expected))
         assert axes.get_ylim()[0] < series(axes, "5%")[0][0, 1] == 5 < axes.get_ylim()[1]
@@ -76,7 +80,7 @@ def test_actions_are_drawn_at_their_decision_point(errors: DataFrame, scatter: D
         for step in range(STEPS):
             axes = next(panels)
             of_step = rows.loc[rows["step"] == step, ["exact", "learned"]]
-            np.testing.assert_array_equal(axes.lines[1].get_xydata(), of_step)
+            np.testing.assert_array_equal(np.asarray(axes.lines[1].get_xydata()), of_step)
             assert axes.get_xlim() == axes.get_ylim()
             assert axes.get_xlim()[1] > of_step.abs().to_numpy().max()
 

@@ -53,7 +53,7 @@ def test_what_has_no_number_is_a_cross(errors: DataFrame, limit: DataFrame, seri
 def test_cost(series: Series, fits: Callable[[Figure], bool]) -> None:
     figure = plot_cost([{"agents": n, "parameters": 5000, "median_ms": 0.5 * n} for n in AGENTS])
     np.testing.assert_allclose(series(figure.axes[0], "time, slope at the end 1.00"), [[[n, 0.5 * n] for n in AGENTS]])
-    assert list(figure.axes[1].lines[0].get_ydata()) == [5000] * 3
+    assert list(np.asarray(figure.axes[1].lines[0].get_ydata())) == [5000] * 3
     assert fits(figure)
 
 

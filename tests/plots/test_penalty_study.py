@@ -36,7 +36,9 @@ def test_losses_are_medians_and_ranges_of_seeds(study: DataFrame) -> None:
     """An explosion does not stretch the axis, which ends at twice the largest median of all."""
     figure = plot(study)
     for axes in figure.axes[:2]:
-        medians = [line.get_xydata().tolist() for line in axes.lines if len(line.get_xdata()) == 2]
+        medians = [
+            np.asarray(line.get_xydata()).tolist() for line in axes.lines if len(np.asarray(line.get_xdata())) == 2
+        ]
         assert medians[:2] == [[[1000, loss], [2000, loss]] for loss in (32, 42)]
         low, high = axes.collections[0].get_paths()[0].get_extents().intervaly
         assert (low, high) == (30, 37)
@@ -50,14 +52,18 @@ def test_gains_are_seeds_and_geometric_means_with_intervals(study: DataFrame, se
     np.testing.assert_allclose(series(axes, NONE)[0][:, 1], [0.1, 0.05])
     np.testing.assert_allclose(series(axes, PENALTY)[0][:, 1], [0.2, 0.1])
     half = math.exp(4.302653 * math.log(2) / math.sqrt(3))
-    bars = [line.get_ydata() for line in axes.lines if len(line.get_xdata()) == 2 and np.ptp(line.get_xdata()) == 0]
+    bars = [
+        np.asarray(line.get_ydata())
+        for line in axes.lines
+        if len(np.asarray(line.get_xdata())) == 2 and np.ptp(np.asarray(line.get_xdata())) == 0
+    ]
     np.testing.assert_allclose(bars[0], [0.1 / half, 0.1 * half], rtol=1e-6)
 
 
 def test_resets_are_crosses(study: DataFrame, series: Series, words: Callable[[Figure], str]) -> None:
     figure = plot(study)
     (cross,) = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
-    assert list(cross.get_xdata()) == [2000]
+    assert list(np.asarray(cross.get_xdata())) == [2000]
     assert series(figure.axes[2], "weights reset")[0][:, 1].tolist() == [0.05]
     assert "weights reset" not in words(plot(study.assign(resets=0)))
 
@@ -69,7 +75,7 @@ def test_diverged_trainings_are_counted_and_in_no_average(
     study.loc[lost, ["value"]] = math.nan
     study.loc[lost, "diverged"] = True
     figure = plot(study)
-    assert figure.axes[0].lines[0].get_ydata().tolist() == [31, 31]
+    assert np.asarray(figure.axes[0].lines[0].get_ydata()).tolist() == [31, 31]
     assert series(figure.axes[2], NONE)[0][0, 1] == pytest.approx(math.sqrt(0.05 * 0.1))
     assert words(figure).count("1/3") == 2
     assert fits(figure)

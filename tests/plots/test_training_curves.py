@@ -96,7 +96,7 @@ def test_rewards_are_drawn_as_they_are_and_smoothed(histories: Histories, record
     long = fp.loc[fp.index.repeat(40)].reset_index(drop=True)  # 1,200 rows a seed: a window of 1,200 / 200 = 6
     axes = draw({**histories, "fictitious_play/last": long}, records).axes[2]
     rewards = long.loc[long["seed"] == 1, "reward"].to_numpy()
-    assert any(np.array_equal(line.get_ydata(), rewards) for line in axes.lines)
+    assert any(np.array_equal(np.asarray(line.get_ydata()), rewards) for line in axes.lines)
     (mean,) = series(axes, "seed 1")
     assert mean[600, 1] == pytest.approx(rewards[597:603].mean())
 
