@@ -37,6 +37,7 @@ MADE = (
     ".test/results",
     ".test/figures",
     ".venv",
+    ".api/",
     "report.html",
     ".snakemake/",
 )
@@ -127,8 +128,8 @@ def resolves(name: str) -> bool:
     return False
 
 
-def commands(page: Path) -> list[list[str]]:
-    """Words of each command line: of console blocks, without their output, and of spans that begin with a program."""
+def commands(page: Path) -> list[str]:
+    """Each command line: of console blocks, without their output, and of spans that begin with a program."""
     text = page.read_text(encoding="utf-8")
     blocks = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
     lines: list[str] = []
@@ -136,11 +137,11 @@ def commands(page: Path) -> list[list[str]]:
         if language == "console":
             typed = [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
             lines += typed or block.splitlines()
-    lines += re.findall(r"`((?:snakemake|nash-dqn) [^`\n]+)`", blocks.sub("", text))
-    for line in lines:
-        checked = subprocess.run(["bash", "-n", "-c", line], text=True, capture_output=True)
-        assert checked.returncode == 0, f"{name_of(page)}: {line}\n{checked.stderr}"
-    return [shlex.split(re.sub(r"\$\([^)]*\)", "VALUE", line), comments=True) for line in lines]
+    return lines + re.findall(r"`((?:snakemake|nash-dqn) [^`\n]+)`", blocks.sub("", text))
+
+
+def words_of(command: str) -> list[str]:
+    return shlex.split(re.sub(r"\$\([^)]*\)", "VALUE", command), comments=True)
 
 
 def parsed(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
@@ -154,7 +155,10 @@ def parsed(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namesp
 def test_commands_parse(page: Path) -> None:
     """Targets stand before the options, some of which take every word that follows for a value of theirs."""
     values = {"--configfile": r".+\.yaml", "--config": r"\w+=.+", "--default-resources": r"\w+=.+", "-R": r"[a-z_]+"}
-    for words in commands(page):
+    for command in commands(page):
+        checked = subprocess.run(["bash", "-n", "-c", command], text=True, capture_output=True)
+        assert checked.returncode == 0, f"{command}\n{checked.stderr}"
+        words = words_of(command)
         if words[0] == "nash-dqn":
             parsed(cli._parser(), words)
         elif words[0] == "snakemake":
@@ -174,7 +178,7 @@ def test_rules_and_results_named_are_the_workflow_s(tmp_path: Path) -> None:
     targets = {name for name in targets if "_authors." not in name and not name.endswith(".md")}
     forced = set()
     for page in PAGES:
-        for words in commands(page):
+        for words in map(words_of, commands(page)):
             if words[0] == "snakemake":
                 given = parsed(get_argument_parser(), words)
                 targets |= {target for target in given.targets if target.islower() and "oligopoly" not in target}

@@ -28,7 +28,6 @@ figure(
     "{scenario}/fig3_cross_play",
     "Fig. 3: cross-play",
     {"points": "results/{scenario}/cross_play.csv", "tests": "results/{scenario}/cross_play_tests.csv"},
-    settings={"alpha": config["cross_play"]["alpha"]},
 )
 figure(
     "training_curves",
