@@ -39,8 +39,14 @@ EVERYTHING = {
         (["workflow/scripts/_job.py"], {**EVERYTHING, "deviations": 1, "deviations_page": 1}),
         # Of rules that share a script, those alone whose module it is.
         (
-            [f"src/nash_dqn/{name}.py" for name in ("plots/fig2_policies", "plots/lq_policies", "evaluation/claims")],
-            {**CLAIMS, "plot_policies": 2, "plot_other_policies": 6, "plot_lq_policies": 1},
+            [
+                f"src/nash_dqn/{name}.py"
+                for name in ("plots/fig1_beta_sweep", "plots/fig2_policies", "evaluation/lq_error")
+            ],
+            {
+                **{"plot_beta_sweep": 1, "plot_policies": 2, "plot_other_policies": 6, "lq_error": 1},
+                **{"plot_lq_policies": 1, "explorer": 1, "all": 1},  # the explorer has colours of Fig. 2
+            },
         ),
         (
             ["src/nash_dqn/agents/fictitious_play.py"],

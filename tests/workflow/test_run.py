@@ -140,9 +140,10 @@ def test_the_longest_jobs_start_first_and_what_slurm_runs_as_one_job_ends_within
     finished.edit("workflow/Snakefile", lambda text: text + listing)
     jobs = finished.planned("--forceall")
     rows = [row.split(" ", 1) for row in (finished.run_directory / "rules.txt").read_text().splitlines()]
-    asked = {name: value for name, value in rows}
-    order = [name for name, value in sorted(asked.items(), key=lambda row: -int(row[1])) if name.startswith("train_")]
-    assert order == ["train_fictitious_play", "train_nash_dqn", "train_self_play"]
+    priority = {name: int(value) for name, value in rows if name.startswith("train_")}
+    assert sorted(priority, key=lambda name: -priority[name]) == [
+        *("train_fictitious_play", "train_nash_dqn", "train_self_play")
+    ]
     profile = yaml.safe_load((finished.root / "workflow/profiles/slurm/config.yaml").read_text())
     group_of = dict(entry.split("=") for entry in profile["groups"])
     minutes = {name: int(value[:-1]) for name, value in rows if re.fullmatch(r"\d+m", value)} | {"lq_error": 2}
