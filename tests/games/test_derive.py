@@ -202,7 +202,7 @@ def test_a_game_of_another_kind_is_told_where(where: str, message: str) -> None:
 def test_the_papers_market_is_of_another_kind() -> None:
     """Its settings say so; without them the derivatives would."""
     for change, message in (({"impact": "sqrt"}, "impact = 'sqrt'"), ({"price_floor": 0.01}, r"price_floor = 0\.01")):
-        other: Any = replace(LINEAR, **change)  # type: ignore[arg-type]
+        other: Any = replace(LINEAR, **change)
         with pytest.raises(ValueError, match=f"{message}.* makes the market linear-quadratic"):
             other.as_lq()
         with pytest.raises(ValueError, match="step 0: component 0 of the state is not linear"):
