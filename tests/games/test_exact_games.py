@@ -97,16 +97,6 @@ def test_without_noise_values_are_the_returns_of_the_game(game: Any) -> None:
 
 
 @every_game
-def test_initial_moments_are_those_of_the_game(game: Any) -> None:
-    lq = game.as_lq()
-    starts = starts_of(game, shocks_of(game, 100_000, seed=3))
-    scale = np.sqrt(np.diag(lq.initial_covariance))
-    np.testing.assert_allclose((starts.mean(axis=0) - lq.initial_mean) / scale, 0.0, atol=0.016)
-    covariance = np.cov(starts.T) / np.outer(scale, scale)
-    np.testing.assert_allclose(covariance, lq.initial_covariance / np.outer(scale, scale), atol=0.022)
-
-
-@every_game
 def test_equilibrium_values_are_the_mean_returns_of_the_game(game: Any) -> None:
     lq, episodes = game.as_lq(), 20_000
     policies, values = solve_nash(lq)

@@ -231,21 +231,6 @@ def test_values_are_the_mean_return_over_every_noise_path(solved: bool) -> None:
     np.testing.assert_allclose(values.at(0, starts)[1], values.at(0, starts[1]), rtol=1e-13)
 
 
-def test_values_are_the_mean_return_of_simulated_gaussian_episodes() -> None:
-    game = random_game(seed=3)
-    policies, values = solve_nash(game)
-    rng, episodes = np.random.default_rng(4), 4000
-    starts = rng.multivariate_normal(game.initial_mean, game.initial_covariance, size=episodes)
-    noise = rng.normal(size=(episodes, game.n_steps, 2))
-    returns = np.array([play(game, policies.act, x, w) for x, w in zip(starts, noise, strict=True)])
-    standard_error = returns.std(axis=0, ddof=1) / episodes**0.5
-    expected = values.expected(game.initial_mean, game.initial_covariance)
-    assert (np.abs(returns.mean(axis=0) - expected) < 3.5 * standard_error).all()
-    # Given where an episode starts, less is left to chance: the same comparison again, sharper.
-    surprise = returns - values.at(0, starts)
-    assert (np.abs(surprise.mean(axis=0)) < 3.5 * surprise.std(axis=0, ddof=1) / episodes**0.5).all()
-
-
 def test_values_agree_with_the_moments_of_the_visited_states() -> None:
     """Forwards in time, by moments, instead of backwards, by values; from later steps on as well."""
     game = random_game(seed=6)
@@ -268,15 +253,6 @@ def test_values_agree_with_the_moments_of_the_visited_states() -> None:
             expected += game.discount ** (m - first) * rewards
         got = values.expected(moments.mean[first], moments.covariance[first], step=first)
         np.testing.assert_allclose(got, expected, rtol=1e-11)
-
-
-def test_listed_players_are_evaluated_in_their_order() -> None:
-    game = random_game(seed=8)
-    policies = random_policies(game, seed=9)
-    everyone = evaluate_policies(game, policies).matrices
-    for listed in ([1], [2, 0], [2, 1, 0]):
-        values = evaluate_policies(game, policies, listed)
-        np.testing.assert_allclose(values.matrices, everyone[:, listed], rtol=1e-12, atol=1e-13)
 
 
 # --- best responses and equilibrium ---------------------------------------------------------------
@@ -329,7 +305,7 @@ def test_best_response_plays_the_best_plan_found_by_brute_force(dims: tuple[int,
         np.testing.assert_allclose(solve_nash(game).policies.offsets, response.offsets, rtol=1e-11)
 
 
-GAMES = [(0, DIMS), (1, (2, 2)), (2, (3, 1, 1, 2)), (3, (1,) * 6)]
+GAMES = [(0, DIMS), (2, (3, 1, 1, 2))]
 
 
 @pytest.mark.parametrize("seed, dims", GAMES)
@@ -369,18 +345,6 @@ def test_no_player_gains_by_moving_its_gains(seed: int, dims: tuple[int, ...]) -
             curvature = ahead + behind - 2 * worth[i]
             assert curvature < -1e-4
             assert abs(ahead - behind) < 1e-9 * abs(curvature) + 1e-12 * abs(worth[i])
-
-
-def test_exploitability_is_the_gain_of_the_best_deviation() -> None:
-    game = random_game(seed=12)
-    policies = random_policies(game, seed=13)
-    gains = exploitability(game, policies)
-    start = game.initial_mean, game.initial_covariance
-    before = evaluate_policies(game, policies).expected(*start)
-    for i in range(game.n_players):
-        after = evaluate_policies(game, best_response(game, policies, i)).expected(*start)
-        assert gains[i] == pytest.approx(after[i] - before[i], rel=1e-12)
-        assert gains[i] > 0.1
 
 
 def test_relabelling_the_players_relabels_the_equilibrium() -> None:
@@ -441,13 +405,6 @@ def test_a_convex_problem_is_named() -> None:
         exploitability(convex, policies)
 
 
-def test_a_reward_without_curvature_is_not_concave() -> None:
-    """An action that costs nothing and moves nothing."""
-    game = stationary_game(np.eye(1), [np.zeros((1, 1))], [np.zeros((2, 2))], 1.0, steps=2)
-    with pytest.raises(NoEquilibriumError, match="step 1, player 0: .*largest curvature 0; it must be"):
-        solve_nash(game)
-
-
 def test_curvature_that_is_only_round_off_is_not_concave() -> None:
     """The cost of acting now and the reward for it later cancel, but for the last binary digits."""
     game = stationary_game(np.zeros((1, 1)), [np.ones((1, 1))], [-0.3 * np.diag([0.0, 1.0])], 1.0, steps=1)
@@ -474,10 +431,8 @@ def test_singular_coupling_names_the_players() -> None:
         ({"discount": np.array([1.0, 1.1, 0.5])}, r"discount = .*must lie in \[0, 1\]"),
         ({"initial_mean": np.array([0.0, 0.0, 0.0, np.nan])}, "initial_mean has entries that are not finite"),
         ({"initial_covariance": np.triu(np.ones((4, 4)))}, "initial_covariance is not symmetric"),
-        ({"terminal": np.zeros((3, 4, 4))}, r"terminal has shape"),
         ({"terminal": np.zeros((3, 5, 5), dtype=int)}, "terminal has dtype int64: float64 is needed"),
         ({"action_dims": (1, 2, 0)}, r"action_dims = \(1, 2, 0\)"),
-        ({"action_dims": (1, 2, 2)}, r"steps\[0\].control has shape \(4, 6\): \(4, 5\) is needed"),
         ({"steps": ()}, "steps is empty"),
     ],
 )

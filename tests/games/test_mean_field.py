@@ -13,8 +13,6 @@ import torch
 from nash_dqn.config import load_yaml
 from nash_dqn.games import lq
 from nash_dqn.games.lq import (
-    FloatArray,
-    LinearPolicies,
     LQGame,
     LQStep,
     NoEquilibriumError,
@@ -23,6 +21,7 @@ from nash_dqn.games.lq import (
 from nash_dqn.games.market import Market
 from nash_dqn.games.mean_field import (
     exploitability,
+    joint_policies,
     mean_field_equilibrium,
     shared,
     symmetric_equilibrium,
@@ -40,15 +39,6 @@ GENERAL = Market(
 )  # fmt: skip
 MARKETS = [TABLE1, RELEASED, GENERAL, replace(GENERAL, impact="none")]
 SIZES = (2, 5, 1000)
-
-
-def joint_policies(gains: FloatArray, n: int) -> LinearPolicies:
-    """The profile over (S - theta, Y, q_1, ..., q_N) where all follow u = -K (S - theta, Y, q_i, others' mean q)."""
-    full = np.empty((len(gains), n, n + 2))
-    full[:, :, :2] = gains[:, None, :2]
-    full[:, :, 2:] = gains[:, 3, None, None] / (n - 1)
-    full[:, range(n), range(2, n + 2)] = gains[:, [2]]
-    return LinearPolicies(full, np.zeros((len(gains), n)))
 
 
 def test_sharing_keeps_the_total_impact() -> None:

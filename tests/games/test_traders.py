@@ -66,21 +66,6 @@ def test_rewards_by_hand(step: int) -> None:
         torch.testing.assert_close(rewards[:, i], expected, rtol=1e-12, atol=1e-12)
 
 
-def test_last_step_by_hand() -> None:
-    """One step is a static game: at S = theta, Y = 0, with c = eta + gamma, v = sum_j v_j, q'_i = q_i + v_i dt,
-
-    the derivative of r_i in v_i, over dt, is c v dt + c q'_i - 2 b1_i v_i - 2 (b2_i + b3_i dt) q'_i.
-    """
-    game = replace(Traders(), n_steps=1, horizon=0.5)
-    gains = solve_nash(game.as_lq()).policies.gains[0, :, 2:]
-    held = np.array([3.0, -1.0, 0.5, 2.0, 7.0])
-    rates = -gains @ held
-    b1, b2, b3 = (np.repeat(b, (2, 3)) for b in (game.b1, game.b2, game.b3))
-    c, after = 0.07, held + 0.5 * rates
-    slope = c * rates.sum() * 0.5 + c * after - 2 * b1 * rates - 2 * (b2 + 0.5 * b3) * after
-    np.testing.assert_allclose(slope, 0.0, atol=1e-14)
-
-
 def test_without_impact_each_group_liquidates_at_its_own_constant_rate() -> None:
     """b2 / (b1 + b2 time left), Almgren and Chriss (2000) without risk aversion, whatever the others do."""
     game = replace(Traders(), eta=0.0, impact="none", b3=(0.0, 0.0), discount=(1.0, 1.0))

@@ -58,5 +58,5 @@ def test_cost_of_training() -> None:
     assert rows[0]["parameters"] == rows[1]["parameters"] > 1000
     assert all(0 < row["fastest_ms"] <= row["median_ms"] for row in rows)
     assert 100 < rows[0]["peak_memory_mib"] <= rows[1]["peak_memory_mib"] < 100_000
-    with pytest.raises(ValueError, match="make the market linear-quadratic"):
+    with pytest.raises(ValueError, match="makes the market linear-quadratic"):
         limit(dataclasses.replace(MARKET, impact="sqrt"), [2])
