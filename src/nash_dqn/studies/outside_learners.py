@@ -67,19 +67,10 @@ def ddpg_comparison(
 ) -> LearnerComparison:
     """DDPG's best response to a policy beside those by gradients: same opponents, same measurement.
 
-    DDPG trains as in Algorithm 2: agent 0 for the recipe's ``first_epochs``, seeing what the policy sees; meanwhile
-    the opponents' actions are clipped to the recipe's bound. Either learner has ``settings.restarts`` trainings, of
-    which the best on validation paths is measured.
-
-    Args:
-        game: the game.
-        policy: of one member; the opponents, and what agent 0 gains over.
-        recipe: of DDPG.
-        settings: of the gradient learner; DDPG's seeds are its ``seed`` and those after.
-        paths: fresh paths on which gains are measured, in seat 0.
-        validation_paths: paths on which the best restart is chosen.
-        seed: of both, the streams of :func:`nash_dqn.evaluation.exploitability.evaluate`.
-        deviators: classes of the gradient learner; DDPG's is ``same``.
+    DDPG trains as in Algorithm 2: agent 0 for the recipe's ``first_epochs``, seeing what the policy sees (class
+    ``same``); meanwhile the opponents' actions are clipped to the recipe's bound. The policy has one member. Either
+    learner has ``settings.restarts`` trainings, DDPG's seeds are ``settings.seed`` and those after; the best on
+    validation paths is measured in seat 0 on fresh ones, as :func:`nash_dqn.evaluation.exploitability.evaluate` does.
 
     Returns:
         Its table has :data:`LEARNER_COLUMNS`, a row for DDPG and one per class: ``transitions`` are joint ones, of all
@@ -159,15 +150,8 @@ def compare(
 ) -> LearnerComparison:
     """Best responses of Stable-Baselines3's learners, our DDPG and gradients to a policy, training by training.
 
-    Args:
-        game: the game.
-        policy: of one member; the opponents, and what agent 0 gains over.
-        settings: of the trainings, and of Stable-Baselines3's learners.
-        recipe: of our DDPG, but for the number of epochs, which follows from the budget.
-        gradient: of the gradient learner, but for iterations, restarts and seed, which follow from ``settings``.
-        paths: fresh paths on which gains are measured, those of :func:`nash_dqn.evaluation.exploitability.evaluate`
-            at ``settings.seed``, the same for all.
-        deviators: classes of the gradient learner; all others' is ``same``.
+    ``settings`` say how much all learners train: epochs of our DDPG's recipe and iterations, restarts and seed of the
+    gradient learner follow from them. Gains are measured as in :func:`ddpg_comparison`, at ``settings.seed``.
 
     Returns:
         Its table has :data:`COLUMNS` and a row per learner, class and training: ``transitions`` are those of the
@@ -185,23 +169,23 @@ def compare(
         for name, episodes in at_once.items()
     )
     recipe = dataclasses.replace(recipe, first_epochs=epochs)
-    tables: list[pd.DataFrame] = []
+    rows: list[tuple[Any, ...]] = []
     seconds: list[float] = []
     shocks = game.sample_shocks(paths, generator(settings.seed, "exploitability", "paths"))
     for seed in settings.seeds:
         one = dataclasses.replace(gradient, iterations=iterations, restarts=1, seed=seed)
         # With one restart there is none to choose: two validation paths are the fewest allowed.
         ours = ddpg_comparison(game, policy, recipe, one, paths, 2, settings.seed, deviators)
-        rows: list[tuple[Any, ...]] = []
+        found = [*ours.table.itertuples(index=False, name=None)]
         seconds += ours.wall_seconds
         for learner in settings.learners:
             started = time.perf_counter()
             response = train(game, policy, learner, settings, seed)
             seconds.append(time.perf_counter() - started)
             interval = mean_interval(_gain(game, policy, response, shocks)[0].numpy())
-            rows.append((response.algorithm, "same", name_of(policy, 0), budget, *interval[:3]))
-        tables += [of.assign(seed=seed) for of in (ours.table, pd.DataFrame(rows, columns=list(LEARNER_COLUMNS)))]
-    return LearnerComparison(pd.concat(tables, ignore_index=True)[list(COLUMNS)], seconds)
+            found.append((response.algorithm, "same", name_of(policy, 0), budget, *interval[:3]))
+        rows += [(learner, seed, *rest) for learner, *rest in found]
+    return LearnerComparison(pd.DataFrame(rows, columns=list(COLUMNS)), seconds)
 
 
 def _train_ddpg(

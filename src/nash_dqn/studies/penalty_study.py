@@ -67,20 +67,9 @@ def along(
     validation_paths: int,
     seed: int,
 ) -> pd.DataFrame:
-    """What a deviator with memory gains against the policies that stood at some iterations.
+    """What a deviator with memory gains against the policies that stood at some iterations of a training.
 
-    Args:
-        game: the game.
-        snapshots: of the training (:func:`nash_dqn.evaluation.data_efficiency.load_snapshots`).
-        record: of the training.
-        iterations: after which policies were kept.
-        settings: of the deviators' training.
-        paths: fresh paths on which gains are measured.
-        validation_paths: paths on which the best restart is chosen.
-        seed: of both.
-
-    Returns:
-        Rows of :func:`nash_dqn.evaluation.data_efficiency.evaluate` without distances.
+    Rows and other arguments are those of :func:`nash_dqn.evaluation.data_efficiency.evaluate`, without distances.
 
     Raises:
         ValueError: no policy was kept after one of the iterations, though a training reached it.
