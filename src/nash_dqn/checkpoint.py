@@ -14,7 +14,6 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -166,9 +165,9 @@ def _name_of(value: Any) -> str:
 
 
 def _class_of(name: str) -> Any:
-    """The named tuple or dataclass of this package that has a name."""
+    """The named tuple or dataclass of that name, of a module of this package that the training has imported."""
     module, _, attribute = name.partition(":")
-    found = getattr(import_module(module), attribute) if module.split(".")[0] == _PACKAGE else None
+    found = getattr(sys.modules.get(module), attribute, None) if module.split(".")[0] == _PACKAGE else None
     if not isinstance(found, type) or not (hasattr(found, "_fields") or dataclasses.is_dataclass(found)):
         raise TypeError(f"{name!r} is no class of a training's state")
     return found
