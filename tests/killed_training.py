@@ -26,13 +26,12 @@ from nash_dqn import checkpoint
 from nash_dqn.agents import snapshots
 from nash_dqn.artifacts import read_json
 from nash_dqn.config import load_yaml
-from nash_dqn.games.market import Market
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
-_training = import_module("_training")  # of the workflow, whose scripts are no package
+SCRIPT = ROOT / "workflow" / "scripts" / "train.py"
+sys.path.insert(0, str(SCRIPT.parent))
+CHECKPOINTS = Path(".checkpoints")
 
-RECIPES = {"nash_dqn": "NashDQNRecipe", "fictitious_play": "FictitiousPlayRecipe", "self_play": "SelfPlayRecipe"}
 NAMES = {"nash_dqn": "refined", "fictitious_play": "average", "self_play": "memory"}
 SIZES: dict[str, dict[str, Any]] = {
     "nash_dqn": {
@@ -51,16 +50,18 @@ def job_of(algorithm: str) -> Callable[[Path], None]:
     recipe = {**copy.deepcopy(config[algorithm][NAMES[algorithm]]), **SIZES[algorithm], "history_every": 10}
     recipe.pop("seeds")
     settings = {
-        "scenario": "released", "recipe_name": NAMES[algorithm], "seeds": [1, 2], "device": "cpu",
-        "game": config["scenarios"]["released"], "recipe": recipe,
+        "algorithm": algorithm, "scenario": "released", "recipe_name": NAMES[algorithm], "seeds": [1, 2],
+        "device": "cpu", "game": {"game": "market.Market", "settings": config["scenarios"]["released"]},
+        "recipe": recipe,
     }  # fmt: skip
-    module = import_module(f"nash_dqn.agents.{algorithm}")
-    params = SimpleNamespace(settings=settings, code="digest")
+    import_module(f"nash_dqn.agents.{algorithm}")
+    script = compile(SCRIPT.read_text(), str(SCRIPT), "exec")
 
     def job(folder: Path) -> None:
         output = SimpleNamespace(run=str(folder / "run.json"), **{key: str(folder / FILES[key]) for key in FILES})
-        recipe = getattr(module, RECIPES[algorithm]).from_dict
-        _training.run_training(params, output, lambda game: Market(**game), recipe, module.train)
+        params = SimpleNamespace(settings=settings, code="digest")
+        snakemake = SimpleNamespace(params=params, output=output, log=[f"{folder}.log"])
+        exec(script, {"__name__": "__main__", "snakemake": snakemake})
 
     return job
 
@@ -91,7 +92,7 @@ def killed_again_and_again(job: Callable[[Path], None], folder: Path, kills: int
     moments = random.Random(1)
     resumed = 0
     for kill in range(kills):
-        resumed += any((_training.CHECKPOINTS / folder).rglob("*.safetensors"))
+        resumed += any((CHECKPOINTS / folder).rglob("*.safetensors"))
         process = session(job, folder)
         time.sleep(moments.uniform(0.1, 0.4) / kills * seconds)
         os.kill(process, SIGNALS[kill % len(SIGNALS)])
@@ -108,7 +109,7 @@ def trial(algorithm: str, kills: int) -> dict[str, Any]:
     os.waitpid(session(job, whole), 0)
     seconds = time.perf_counter() - started
 
-    kept = _training.CHECKPOINTS / killed
+    kept = CHECKPOINTS / killed
     # A machine that was busy a moment ago may train much faster now: then all over, with kills twice as soon.
     for _ in range(5):
         resumed = killed_again_and_again(job, killed, kills, seconds)
@@ -138,7 +139,7 @@ def main(kills: int) -> None:
     """Try each algorithm."""
     snapshots._FIRST = 1000
     torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # the first one imports for seconds
-    print(json.dumps({algorithm: trial(algorithm, kills) for algorithm in RECIPES}))
+    print(json.dumps({algorithm: trial(algorithm, kills) for algorithm in NAMES}))
 
 
 if __name__ == "__main__":

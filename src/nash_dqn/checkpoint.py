@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
