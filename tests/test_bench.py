@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nash_dqn import bench
 from nash_dqn.config import load_yaml
 
-CONFIG = Path(__file__).resolve().parents[1] / ".test" / "config" / "config.yaml"
+CONFIG = [Path(__file__).resolve().parents[1] / folder / "config" / "config.yaml" for folder in (".", ".test")]
 Timed = Callable[[], Any]
 
 
@@ -32,7 +32,7 @@ def test_the_floor_is_the_products_of_the_real_code(monkeypatch: pytest.MonkeyPa
         return 1.0, 1.0
 
     monkeypatch.setattr(bench, "_paired", count)
-    names = [f"{row.name}, {row.members}" for row in bench.rows(load_yaml(CONFIG), "released", quick=True)]
+    names = [f"{row.name}, {row.members}" for row in bench.rows(load_yaml(*CONFIG), "released", quick=True)]
     assert len(set(names)) == len(names)
     assert {name.partition(" (")[0].partition(",")[0] for name in names} == {
         "Nash-DQN iteration",
@@ -63,7 +63,7 @@ def test_the_table_is_in_milliseconds_of_one_model(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(bench, "_paired", lambda real, floor, rounds: (0.6, 0.24))
-    monkeypatch.setattr(sys, "argv", ["bench", "--quick", "--config", str(CONFIG)])
+    monkeypatch.setattr(sys, "argv", ["bench", "--quick", "--config", *map(str, CONFIG)])
     bench.main()
     head, *lines = capsys.readouterr().out.splitlines()
     assert head.split() == ["K", "ours/ms", "floor/ms", "ours/floor", "authors/ms", "speed-up"]

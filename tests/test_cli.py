@@ -374,7 +374,10 @@ def test_foreign_and_missing_files(tmp_path: Path, capsys: pytest.CaptureFixture
         (["show", ""], "nash-dqn show: PATH: got '', expected a file or folder (. is this one)"),
         (["status", ""], "nash-dqn status: FOLDER: got '', expected"),
         (["show", "--jso", "x"], "nash-dqn: unrecognized arguments: --jso"),
-        (["check", "traders.Traders", "sigma=1.0e+308"], "nash-dqn check: traders.Traders: a number of its settings"),
+        (
+            ["check", "traders.Traders", "initial_inventory_mean=[1.0e+200, 0.0]"],
+            "nash-dqn check: traders.Traders: a number of its settings",
+        ),
     ],
 )
 def test_misspelt_commands(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:

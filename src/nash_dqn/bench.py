@@ -162,12 +162,14 @@ def table(results: Sequence[Row]) -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m nash_dqn.bench", description="Time training and evaluation.")
-    parser.add_argument("--config", type=Path, default=Path("config/config.yaml"))
+    parser.add_argument(
+        "--config", type=Path, nargs="+", default=[Path("config/config.yaml")], help="each is laid over the one before"
+    )
     parser.add_argument("--scenario", default="released")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
     arguments = parser.parse_args()
     configure_process()
-    config = configuration.load_yaml(arguments.config)
+    config = configuration.load_yaml(*arguments.config)
     print(table(rows(config, arguments.scenario, arguments.quick)))
     print("\nOne thread; medians, ours and floor timed in turn; per model (K side by side).", end=" ")
     print(f"Peak memory {peak_memory():.0f} MiB.")

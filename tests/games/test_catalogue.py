@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nash_dqn.config import general_game, general_games, general_settings, load_yaml, market_of_many
+from nash_dqn.config import general_game, general_games, general_settings, load_yaml, market_of_many, validate
 from nash_dqn.games.basket import Basket
 from nash_dqn.games.catalogue import make, module_of
 from nash_dqn.games.interbank import Interbank
@@ -15,7 +15,7 @@ from nash_dqn.games.market import Market
 from nash_dqn.games.mean_field import shared
 from nash_dqn.games.traders import Traders
 
-CONFIG = load_yaml(Path(__file__).resolve().parents[2] / "config" / "config.yaml")
+CONFIG = validate(load_yaml(Path(__file__).resolve().parents[2] / "config" / "config.yaml"))
 
 
 def test_games_of_the_configuration() -> None:
