@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nash_dqn import ablation
 from nash_dqn.published import AUTHORS
+from nash_dqn.settings import ablation
 from nash_dqn.settings.fields import ConfigError, fail, one_line, show, suggestion
 from nash_dqn.settings.files import load_yaml
 from nash_dqn.settings.study import COMPARED, MANY, check_name, general_recipe, recipe_of, validate

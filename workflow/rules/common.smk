@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from code_digest import code_digest
-from nash_dqn.ablation import settings as ablation_recipes
+from nash_dqn.settings.ablation import settings as ablation_recipes
 from nash_dqn.config import (
     BETA_PATTERN,
     ConfigError,

@@ -7,10 +7,9 @@ import itertools
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from nash_dqn import ablation
 from nash_dqn.pairing import member_pairs
 from nash_dqn.published import AUTHORS
-from nash_dqn.settings import evaluation, game
+from nash_dqn.settings import ablation, evaluation, game
 from nash_dqn.settings.fictitious_play import FictitiousPlayRecipe
 from nash_dqn.settings.fields import (
     ConfigError,

@@ -29,7 +29,7 @@ def by_seed(exploitability: pd.DataFrame, settings: Sequence[Mapping[str, Any]])
     Args:
         exploitability: tables of :func:`nash_dqn.evaluation.exploitability.evaluate` with a scenario; ``recipe`` is the
             name of a setting.
-        settings: ``setting``, ``base``, ``change`` and ``kind`` (:class:`nash_dqn.ablation.Setting`) of each.
+        settings: ``setting``, ``base``, ``change`` and ``kind`` (:class:`nash_dqn.settings.ablation.Setting`) of each.
 
     Returns:
         Table with :data:`SEED_COLUMNS`, a row per setting, seed and deviator, in the order of the settings;

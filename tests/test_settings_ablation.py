@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from nash_dqn.ablation import Setting, settings
 from nash_dqn.agents.nash_dqn import NashDQNRecipe
 from nash_dqn.config import ConfigError, ablation_settings, load_yaml, nash_dqn_settings, validate
+from nash_dqn.settings.ablation import Setting, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "config" / "config.yaml"
