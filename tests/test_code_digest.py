@@ -6,6 +6,8 @@ import ast
 import importlib.util
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -169,3 +171,12 @@ def test_each_file_is_parsed_once(module: ModuleType, tree: Path, monkeypatch: p
             module.import_closure(tree / f"workflow/scripts/{script}.py", tree / "src/pkg")
     python = [name for name in CLOSURE if name.endswith(".py")]
     assert len(parsed) == len(set(parsed)) == len(python) + 2  # `other` and `unrelated`
+
+
+def test_jobs_that_read_tables_alone_do_without_torch() -> None:
+    """It takes longer to import than such a job takes to run."""
+    modules = [f"plots.{path.stem}" for path in (SOURCE.parents[1] / "src/nash_dqn/plots").glob("[a-z]*.py")]
+    modules = [name for name in modules if name not in ("plots.explorer", "plots.penalty_study")]
+    names = [f"nash_dqn.{name}" for name in (*modules, "config", "deviations", "evaluation.claims", "table_page")]
+    code = f"import {', '.join(names)}, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

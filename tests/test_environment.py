@@ -159,7 +159,7 @@ def test_the_container_copies_what_its_build_is_given() -> None:
 
 
 def test_the_container_copies_what_a_job_needs(tmp_path: Path) -> None:
-    """Two small jobs of the toy run, in a folder that holds what the image does, and no more, by a user without a name,
+    """A small job of the toy run, in a folder that holds what the image does, and no more, by a user without a name,
     as `--user` makes one."""
     recipe = (ROOT / "Dockerfile").read_text()
     for source in copied(recipe):

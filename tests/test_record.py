@@ -14,7 +14,7 @@ import pytest
 from nash_dqn import record
 from nash_dqn.artifacts import write_csv, write_json
 from nash_dqn.evaluation.claims import COLUMNS
-from nash_dqn.evaluation.cross_play import TEST_COLUMNS
+from nash_dqn.evaluation.cross_play_tests import TEST_COLUMNS
 from nash_dqn.evaluation.exploitability import COLUMNS as EXPLOITABILITY_COLUMNS
 from nash_dqn.record import (
     RecordError,

@@ -1,11 +1,13 @@
 """The page is well-formed and holds every cell of the table, escaped."""
 
 import math
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pandas as pd
 
-from nash_dqn.table_page import render_page
+from nash_dqn.artifacts import read_table
+from nash_dqn.table_page import render_page, write_with_page
 
 
 def test_every_cell_is_on_the_page() -> None:
@@ -25,3 +27,10 @@ def test_every_cell_is_on_the_page() -> None:
 def test_the_page_loads_nothing() -> None:
     page = render_page(pd.DataFrame({"a": [1.0]}), "a")
     assert "http" not in page and "src=" not in page and "url(" not in page
+
+
+def test_a_table_and_its_page_are_written_side_by_side(tmp_path: Path) -> None:
+    table = pd.DataFrame({"a": [1.5]})
+    write_with_page(table, tmp_path / "a.csv", tmp_path / "a.html", "A")
+    assert read_table(tmp_path / "a.csv", ["a"]).equals(table)
+    assert (tmp_path / "a.html").read_text() == render_page(table, "A")

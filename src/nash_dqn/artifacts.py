@@ -4,7 +4,8 @@ A file appears under its name complete or not at all: content goes to a temporar
 is flushed to the disk, and takes its name with ``os.replace``. The sha256 of a training's files stands in its record,
 that of any other table in a hidden file beside it, so that a file that was cut or edited later is found when it is
 read. Readers and writers raise ``ArtifactError``, one line that names the file, what is wrong with it and what to do.
-Nothing is ever unpickled: weights are safetensors, which carry no code.
+Nothing is ever unpickled: weights are safetensors, which carry no code. PyTorch, which takes seconds to import, is
+loaded by what has to do with weights alone.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import metadata as distributions
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
-import safetensors.torch
-import torch
-from torch import Tensor
+from safetensors import SafetensorError
 
 import nash_dqn
-from nash_dqn.runtime import peak_memory
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
     "FORMAT",
@@ -213,6 +214,8 @@ def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Map
     """
     if metadata.get("format", FORMAT) != FORMAT:
         raise ValueError(f"metadata format = {metadata['format']!r}: {FORMAT!r} is what this package writes")
+    import safetensors.torch
+
     # Clones: views of one storage would be refused, and tensors on a GPU cannot be serialised.
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     data = safetensors.torch.save(plain, {**metadata, "format": FORMAT})
@@ -226,10 +229,12 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
         ArtifactError: the file is missing, truncated, or not one of ours (a pickle, a ``torch.save`` file,
             another program's safetensors). Nothing in it is executed.
     """
+    import safetensors.torch
+
     data = _read_bytes(path)
     try:
         tensors = safetensors.torch.load(data)
-    except safetensors.SafetensorError as error:
+    except SafetensorError as error:
         wrong = f"not a complete safetensors file ({_one_line(error)})"
         raise ArtifactError(f"{path}: {wrong}; {remake(path)}") from None
     header, _ = _split_header(data)
@@ -248,6 +253,10 @@ def run_record(kind: str, record: Mapping[str, Any]) -> dict[str, Any]:
         kind: what the run made, such as ``"training"``.
         record: the run's own account: settings, seeds, device, duration, outcome.
     """
+    import torch
+
+    from nash_dqn.runtime import peak_memory
+
     return {
         "kind": kind,
         **record,

@@ -24,7 +24,7 @@ import pandas as pd
 
 from nash_dqn.artifacts import RECORD, ArtifactError, atomic_path, read_json, read_table, remake
 from nash_dqn.evaluation.claims import COLUMNS
-from nash_dqn.evaluation.cross_play import POOLED, TEST_COLUMNS
+from nash_dqn.evaluation.cross_play_tests import POOLED, TEST_COLUMNS
 from nash_dqn.evaluation.exploitability import COLUMNS as EXPLOITABILITY_COLUMNS
 from nash_dqn.evaluation.statistics import mean_interval
 from nash_dqn.progress import duration

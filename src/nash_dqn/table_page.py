@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import html
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-__all__ = ["render_page"]
+from nash_dqn.artifacts import atomic_path, write_csv
+
+__all__ = ["render_page", "write_with_page"]
 
 _STYLE = """\
 body { font: 14px/1.4 sans-serif; margin: 1em; }
@@ -17,6 +20,13 @@ th, td { border: 1px solid #ccd3db; padding: 0.25em 0.5em; text-align: left; ver
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 tr:nth-child(even) td { background: #f8f9fb; }
 """
+
+
+def write_with_page(table: pd.DataFrame, path: Path | str, page: Path | str, title: str) -> None:
+    """Write a table as CSV, and as a page that a report can show."""
+    write_csv(path, table)
+    with atomic_path(page) as temporary:
+        temporary.write_text(render_page(table, title), encoding="utf-8")
 
 
 def render_page(table: pd.DataFrame, title: str) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from nash_dqn.artifacts import read_table, write_csv
-from nash_dqn.evaluation import cross_play
+from nash_dqn.evaluation import cross_play_tests
 from nash_dqn.evaluation.claims import COLUMNS, RULES, claims
 from nash_dqn.evaluation.policy_distance import DISTANCE_COLUMNS
 from nash_dqn.evaluation.statistics import mean_interval
@@ -75,7 +75,7 @@ def rewards(gains: Sequence[float], shared_noise: float = 0.1, points: int = 20)
     random = np.random.default_rng(1)
     rows = []
     for seed, gain in enumerate(gains, 1):
-        for deviation, base in cross_play.PAIRS:
+        for deviation, base in cross_play_tests.PAIRS:
             noise = random.normal(-1.3, shared_noise, (2, points))
             small = random.normal(0, 0.001, (2, points))
             for profile, design, values in (
@@ -86,12 +86,12 @@ def rewards(gains: Sequence[float], shared_noise: float = 0.1, points: int = 20)
             ):
                 labels = ("table1", "paper", "fictitious_play/last", seed, seed, profile, design)
                 rows += [(*labels, p, x, 3.0, 100) for p, x in enumerate(values)]
-    return pd.DataFrame(rows, columns=["scenario", "comparison", "other", *cross_play.COLUMNS])
+    return pd.DataFrame(rows, columns=["scenario", "comparison", "other", *cross_play_tests.COLUMNS])
 
 
 def compared(points: pd.DataFrame) -> pd.DataFrame:
     names = ["scenario", "comparison", "other"]
-    tables = {key: cross_play.tests(group, 0.05) for key, group in points.groupby(names)}
+    tables = {key: cross_play_tests.tests(group, 0.05) for key, group in points.groupby(names)}
     return pd.concat(tables, names=names).reset_index(names)
 
 
@@ -138,7 +138,7 @@ def judged(
     losses = sweep({}) if losses is None else losses
     apart = distances([], [], []) if apart is None else apart
     points = rewards([]) if points is None else points
-    tests = compared(points) if len(points) else points.head(0).assign(**dict.fromkeys(cross_play.TEST_COLUMNS))
+    tests = compared(points) if len(points) else points.head(0).assign(**dict.fromkeys(cross_play_tests.TEST_COLUMNS))
     return claims(losses, apart, points, tests, gained, learnt)
 
 

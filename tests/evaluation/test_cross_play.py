@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy import stats
 
-from nash_dqn.evaluation import cross_play
+from nash_dqn.evaluation import cross_play, cross_play_tests
 from nash_dqn.evaluation.rollout import play
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market
@@ -82,7 +82,7 @@ def test_one_training_meets_every_one_of_the_other(market: Market, policies: tup
     expected = play(market, [(nash.member(1), [0]), (fp.member(0), [1, 2])], shocks)[0, :, 0].mean()
     assert points_of(table, "first_nash", "common", seed=2)[1] == pytest.approx(float(expected), rel=1e-5)
     assert (points_of(table, "all_other", "common") == points_of(table, "all_other", "common", seed=2)).all()
-    tested = cross_play.tests(table, 0.05)
+    tested = cross_play_tests.tests(table, 0.05)
     assert list(dict.fromkeys(tested["scope"])) == ["1-1", "2-1", "pooled"]
 
 
@@ -90,10 +90,10 @@ def test_what_shares_random_numbers(market: Market, linear: Linear) -> None:
     """Profiles in the common design and seeds do, points and independent profiles do not; more points add to fewer."""
     twins = linear([NASH[0], NASH[0]])
     table = cross_play.evaluate(market, twins, twins, points=4, paths=10, seed=5)
-    for deviation, base in cross_play.PAIRS:
+    for deviation, base in cross_play_tests.PAIRS:
         assert (points_of(table, deviation, "common") == points_of(table, base, "common")).all()
         assert (points_of(table, deviation, "independent") != points_of(table, base, "independent")).all()
-    for profile in cross_play.PROFILES:
+    for profile in cross_play_tests.PROFILES:
         rewards = points_of(table, profile, "independent")
         assert (rewards == points_of(table, profile, "independent", seed=2)).all()
         assert len(set(rewards)) == 4
@@ -127,7 +127,7 @@ def drawn(seeds: list[int], points: int = 6) -> dict[tuple[int, str, str], list[
     return {
         (seed, profile, design): random.normal(-1.3, 0.1, points).tolist()
         for seed in seeds
-        for profile in cross_play.PROFILES
+        for profile in cross_play_tests.PROFILES
         for design in ("independent", "common")
     }
 
@@ -141,10 +141,10 @@ def one(table: pd.DataFrame, pair: str, scope: str, test: str) -> pd.Series:
 def test_tests_are_scipys_of_each_seed_pair_and_over_seed_pairs() -> None:
     """Welch's over the points of the independent design, paired over those of the common one, one-sample pooled."""
     rewards = drawn([1, 2, 3])
-    table = cross_play.tests(rewards_table(rewards), alpha=0.05)
-    assert tuple(table.columns) == cross_play.TEST_COLUMNS
+    table = cross_play_tests.tests(rewards_table(rewards), alpha=0.05)
+    assert tuple(table.columns) == cross_play_tests.TEST_COLUMNS
     assert len(table) == 2 * 2 * (3 + 1)
-    for deviation, base in cross_play.PAIRS:
+    for deviation, base in cross_play_tests.PAIRS:
         for test, design in (("welch", "independent"), ("paired", "common")):
             means = []
             for seed in (1, 2, 3):
@@ -168,17 +168,17 @@ def test_a_real_difference_is_found_by_the_paired_test_alone() -> None:
     rewards[1, "all_other", "independent"] = rewards[1, "all_other", "common"] = noise.tolist()
     rewards[1, "first_nash", "common"] = (noise + gain).tolist()
     rewards[1, "first_nash", "independent"] = (random.normal(0, 0.1, 50) + gain).tolist()
-    table = cross_play.tests(rewards_table(rewards), alpha=0.05)
+    table = cross_play_tests.tests(rewards_table(rewards), alpha=0.05)
     assert one(table, "first_nash-all_other", "1-1", "paired")["reject"]
     assert not one(table, "first_nash-all_other", "1-1", "welch")["reject"]
 
 
 def test_one_seed_pair_or_one_point_has_a_difference_but_no_test() -> None:
-    row = one(cross_play.tests(rewards_table(drawn([1])), 0.05), "first_nash-all_other", "pooled", "paired")
+    row = one(cross_play_tests.tests(rewards_table(drawn([1])), 0.05), "first_nash-all_other", "pooled", "paired")
     assert row["n"] == 1
     assert math.isfinite(row["mean_difference"])
     assert row[["low", "high", "statistic", "df", "p_value", "effect_size", "reject"]].isna().all()
-    table = cross_play.tests(rewards_table(drawn([1, 2], points=1)), 0.05)
+    table = cross_play_tests.tests(rewards_table(drawn([1, 2], points=1)), 0.05)
     assert one(table, "first_nash-all_other", "1-1", "welch")[["low", "p_value", "reject"]].isna().all()
     assert math.isfinite(one(table, "first_nash-all_other", "pooled", "welch")["p_value"])
 
@@ -187,7 +187,7 @@ def test_one_seed_pair_or_one_point_has_a_difference_but_no_test() -> None:
 def test_rewards_that_are_not_finite_are_never_dropped(bad: float) -> None:
     rewards = drawn([1, 2, 3])
     rewards[2, "first_nash", "common"][4] = bad
-    table = cross_play.tests(rewards_table(rewards), 0.05)
+    table = cross_play_tests.tests(rewards_table(rewards), 0.05)
     for scope in ("2-2", "pooled"):
         row = one(table, "first_nash-all_other", scope, "paired")
         assert row[["mean_difference", "low", "p_value", "reject"]].isna().all()

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from nash_dqn import published
-from nash_dqn.evaluation.cross_play import PAIRS, PROFILES
+from nash_dqn.evaluation.cross_play_tests import PAIRS, PROFILES
 
 
 def test_the_papers_best_beta_is_the_lowest_point_of_its_curve() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,31 +13,25 @@ import yaml
 if TYPE_CHECKING:
     from tests.workflow.conftest import Checkout
 
-SCENARIOS = 2  # of the toy configuration, and one linear-quadratic one beside them
-
 # What a change of the training code of every policy makes again: jobs by rule.
-IN_EACH_SCENARIO = {
+IN_SCENARIO = {
     **{"train_fictitious_play": 2, "train_nash_dqn": 3, "train_self_play": 1},
-    **dict.fromkeys(("policy_grid", "policy_distance", "cross_play", "cross_play_tests", "cross_play_tests_page"), 1),
-    **{"exploitability": 3, "data_efficiency": 2, "ddpg_best_response": 2, "join_tables": 3, "reference": 1},
-    **{"ddpg_best_response_page": 1, "plot_policies": 1, "plot_other_policies": 3, "plot_cross_play": 1},
-    **{"plot_training_curves": 1, "plot_exploitability": 1, "plot_data_efficiency": 1, "plot_data_efficiency_time": 1},
+    **dict.fromkeys(("policy_grid", "policy_distance", "cross_play", "cross_play_tests", "reference"), 1),
+    **{"exploitability": 3, "data_efficiency": 2, "ddpg_best_response": 2},
+    **{"join_tables": 2, "ddpg_best_response_table": 1},
+    **{"plot_policies": 1, "plot_other_policies": 3, "plot_cross_play": 1, "plot_training_curves": 1},
+    **dict.fromkeys(("plot_exploitability", "plot_data_efficiency", "plot_data_efficiency_time"), 1),
+    **{"claims": 1, "explorer": 1, "all": 1},
 }
-OF_FIG1 = {"train_nash_dqn": 2, "beta_sweep": 1, "plot_beta_sweep": 1}  # in one of them
+OF_FIG1 = {"train_nash_dqn": 2, "beta_sweep": 1, "plot_beta_sweep": 1}
 IN_LQ_SCENARIO = {"train_fictitious_play": 1, "train_nash_dqn": 1, "lq_error": 1, "plot_lq_policies": 1}
-CLAIMS = {"claims": 1, "claims_page": 1, "all": 1}
-ONCE = {**CLAIMS, "explorer": 1}
-EVERYTHING = {
-    rule: SCENARIOS * IN_EACH_SCENARIO.get(rule, 0) + sum(of.get(rule, 0) for of in (OF_FIG1, IN_LQ_SCENARIO, ONCE))
-    for rule in {**IN_EACH_SCENARIO, **OF_FIG1, **IN_LQ_SCENARIO, **ONCE}
-}
+EVERYTHING = dict(Counter(IN_SCENARIO) + Counter(OF_FIG1) + Counter(IN_LQ_SCENARIO))
 
 
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
         (["src/nash_dqn/games/market.py"], EVERYTHING),
-        (["workflow/scripts/_job.py"], {**EVERYTHING, "deviations": 1, "deviations_page": 1}),
         # Of rules that share a script, those alone whose module it is.
         (
             [
@@ -44,17 +39,13 @@ EVERYTHING = {
                 for name in ("plots/fig1_beta_sweep", "plots/fig2_policies", "evaluation/lq_error")
             ],
             {
-                **{"plot_beta_sweep": 1, "plot_policies": 2, "plot_other_policies": 6, "lq_error": 1},
+                **{"plot_beta_sweep": 1, "plot_policies": 1, "plot_other_policies": 3, "lq_error": 1},
                 **{"plot_lq_policies": 1, "explorer": 1, "all": 1},  # the explorer has colours of Fig. 2
             },
         ),
         (
             ["src/nash_dqn/agents/fictitious_play.py"],
-            {
-                rule: count
-                for rule, count in EVERYTHING.items()
-                if rule not in ("train_nash_dqn", "train_self_play", "beta_sweep", "plot_beta_sweep")
-            },
+            {rule: count for rule, count in EVERYTHING.items() if rule not in {*OF_FIG1, "train_self_play"}},
         ),
     ],
 )
@@ -67,14 +58,14 @@ def test_editing_code_makes_again_what_runs_it(finished: Checkout, names: list[s
 def test_what_is_missing_is_made_again(finished: Checkout) -> None:
     """Also what nothing that is there would be made from again: files that are kept for their own sake."""
     lost = ["results/released/nash_dqn/unstopped/beta_0/weights.safetensors", "results/lq_released/lq_scatter.csv"]
-    lost += ["results/table1/ddpg_best_response/nash_dqn/paper.csv", "results/deviations.csv"]
-    lost += ["figures/table1/fig3_cross_play.png"]
+    lost += ["results/released/ddpg_best_response/nash_dqn/paper.csv", "results/deviations.html"]
+    lost += ["figures/released/fig3_cross_play.png"]
     for name in lost:
         (finished.run_directory / name).unlink()
     assert finished.planned() == {
-        **{"train_nash_dqn": 1, "beta_sweep": 1, "plot_beta_sweep": 1, **CLAIMS},
-        **{"ddpg_best_response": 1, "join_tables": 1, "ddpg_best_response_page": 1},
-        **{"lq_error": 1, "plot_lq_policies": 1, "deviations": 1, "deviations_page": 1, "plot_cross_play": 1},
+        **{"train_nash_dqn": 1, "beta_sweep": 1, "plot_beta_sweep": 1, "claims": 1, "all": 1},
+        **{"ddpg_best_response": 1, "ddpg_best_response_table": 1},
+        **{"lq_error": 1, "plot_lq_policies": 1, "deviations": 1, "plot_cross_play": 1},
     }
 
 
@@ -84,29 +75,23 @@ def test_what_is_missing_is_made_again(finished: Checkout) -> None:
         (
             {"exploitability": {"policies": {"fictitious_play": ["released", "average"]}}},
             {
-                **dict.fromkeys(("exploitability", "data_efficiency", "reference"), SCENARIOS),
-                **dict.fromkeys(
-                    ("plot_exploitability", "plot_data_efficiency", "plot_data_efficiency_time"), SCENARIOS
-                ),
-                **{"join_tables": 2 * SCENARIOS, **CLAIMS},
+                **dict.fromkeys(("exploitability", "data_efficiency", "reference", "claims", "all"), 1),
+                **{"join_tables": 2, "plot_exploitability": 1},
+                **dict.fromkeys(("plot_data_efficiency", "plot_data_efficiency_time"), 1),
             },
         ),
         (
             {"beta_sweep": {"betas": [0, 7.5, 100]}},
-            {"train_nash_dqn": 1, "beta_sweep": 1, "plot_beta_sweep": 1, **CLAIMS},
+            {"train_nash_dqn": 1, "beta_sweep": 1, "plot_beta_sweep": 1, "claims": 1, "all": 1},
         ),
         # Snakemake compares params as a set of values: two scalars that change places would go unseen.
         (
             {"cross_play": {"points": 20, "paths": 5}},
-            {
-                **dict.fromkeys(("cross_play", "cross_play_tests", "cross_play_tests_page"), SCENARIOS),
-                **{"plot_cross_play": SCENARIOS, **CLAIMS},
-            },
+            dict.fromkeys(("cross_play", "cross_play_tests", "plot_cross_play", "claims", "all"), 1),
         ),
-        (
-            {"scenarios": {"table1": {"sigma": 0.02}, "released": {"sigma": 0.1}}},
-            {**IN_EACH_SCENARIO, **ONCE},
-        ),
+        # A scenario more, and another value of one, make nothing again of the others.
+        ({"run": {"scenarios": ["released", "table1"]}}, IN_SCENARIO),
+        ({"scenarios": {"lq_released": {"sigma": 0.2}}}, {**IN_LQ_SCENARIO, "all": 1}),
     ],
 )
 def test_new_settings_make_again_what_depends_on_them(finished: Checkout, change: Any, expected: Any) -> None:
@@ -177,8 +162,6 @@ def test_wrong_configuration_is_one_line_and_harms_nothing(
         "results/table1/nash_dqn/papr/beta_100/weights.safetensors",
         "results/table1/exploitability/nash_dqn/average.csv",  # a recipe of another algorithm
         "results/table1/lq_error.csv",  # a scenario that is not linear-quadratic
-        "results/released/ablation/paper-everything/weights.safetensors",  # to the first, switches are added
-        "results/general/traders/cross_play.csv",  # a game beyond the market
     ],
 )
 def test_unknown_targets_are_refused(smoke_run: Checkout, target: str) -> None:
@@ -188,14 +171,14 @@ def test_unknown_targets_are_refused(smoke_run: Checkout, target: str) -> None:
 
 
 def test_failure_is_told_on_the_terminal_and_in_the_log_and_spares_the_rest(finished: Checkout) -> None:
-    weights = finished.run_directory / "results/table1/fictitious_play/released/weights.safetensors"
+    weights = finished.run_directory / "results/released/fictitious_play/released/weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    other = finished.run_directory / "figures/released/fig1_beta_sweep.png"
+    other = finished.run_directory / "figures/lq_released/lq_policies.png"
     other.unlink()
-    run = finished.snakemake("results/table1/cross_play.csv", "figures/released/fig1_beta_sweep.png")
+    run = finished.snakemake("results/released/cross_play.csv", "figures/lq_released/lq_policies.png")
     assert run.returncode != 0
-    log = (finished.run_directory / "logs/table1/cross_play.log").read_text()
-    message = r"ArtifactError: results/table1/fictitious_play/released/weights\.safetensors: truncated or edited"
+    log = (finished.run_directory / "logs/released/cross_play.log").read_text()
+    message = r"ArtifactError: results/released/fictitious_play/released/weights\.safetensors: truncated or edited"
     assert re.search(message, log)
-    assert re.search(rf"^{message}.*\(see logs/table1/cross_play\.log\)$", run.stdout, re.M)
+    assert re.search(rf"^{message}.*\(see logs/released/cross_play\.log\)$", run.stdout, re.M)
     assert other.exists()

@@ -57,7 +57,7 @@ def test_the_authors_policies_are_measured_where_their_weights_are_given(finishe
 def test_the_same_bytes_come_out_on_one_core(finished: Checkout) -> None:
     """A figure and all it is made from, from the trainings on: another folder, time zone and hash seed, one core."""
     before = finished.results()
-    figure = "figures/table1/data_efficiency.pdf"
+    figure = "figures/released/data_efficiency.pdf"
     expected = {"train_nash_dqn": 1, "train_fictitious_play": 1, "train_self_play": 1, "exploitability": 3}
     expected |= {"data_efficiency": 2, "join_tables": 2, "plot_data_efficiency": 1}
     assert finished.planned("--forceall", figure) == expected
@@ -76,7 +76,7 @@ def test_the_same_bytes_come_out_on_one_core(finished: Checkout) -> None:
 def test_cache_between_workflows_knows_the_code(smoke_run: Checkout, tmp_path: Path) -> None:
     cache = tmp_path / "shared"
     cache.mkdir()
-    target = "results/table1/nash_dqn/released/beta_50/weights.safetensors"
+    target = "results/released/nash_dqn/released/beta_50/weights.safetensors"
 
     def train(name: str, edited: bool) -> str:
         checkout = smoke_run.copy_repository(tmp_path / name)

@@ -21,13 +21,13 @@ TARGETS = ("ablation", "penalty_study", "robustness", "projections", "general")
 def requested(smoke_run: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     checkout = smoke_run.copy(tmp_path_factory.mktemp("requests") / "checkout")
     before = checkout.results()
-    # Of the ablation 5 trainings, of the penalty study and of the robustness 2 each, 1 of the projections, 3 of games.
+    # Of the ablation 5 trainings, of the penalty study 2, of the robustness and the projections 1 each, 3 of games.
     assert checkout.planned(*TARGETS) == {
-        **{"train_nash_dqn": 5 + 2 + 2 + 1 + 3, "train_fictitious_play": 1, "exploitability": 5 + 4 + 2 + 1 + 2},
-        **{"join_tables": 2 + 1, "plot_robustness": 2, "penalty_snapshots": 4},
-        **dict.fromkeys(("ablation_table", "ablation_page", "plot_ablation"), 1),
+        **{"train_nash_dqn": 5 + 2 + 1 + 1 + 3, "train_fictitious_play": 1, "exploitability": 5 + 4 + 1 + 1 + 2},
+        **{"join_tables": 1 + 1, "plot_robustness": 1, "penalty_snapshots": 4},
+        **dict.fromkeys(("ablation_table", "plot_ablation"), 1),
         **dict.fromkeys(("beta_exploitability", "plot_beta_exploitability"), 1),
-        **dict.fromkeys(("penalty_study_table", "penalty_study_page", "plot_penalty_study"), 1),
+        **dict.fromkeys(("penalty_study_table", "plot_penalty_study"), 1),
         **dict.fromkeys(("projection", "plot_projection", "lq_error", "many_players", "training_cost"), 1),
         **dict.fromkeys(("plot_games", "plot_many_players", "plot_training_cost", *TARGETS), 1),
     }
@@ -36,7 +36,7 @@ def requested(smoke_run: Checkout, tmp_path_factory: pytest.TempPathFactory) -> 
     after = checkout.results()
     assert {name: after[name] for name in before} == before
     pictures = {f"figures/released/{name}" for name in ("ablation", "beta_exploitability", "penalty_study")}
-    pictures |= {"figures/projection", "figures/released/robustness", "figures/table1/robustness"}
+    pictures |= {"figures/projection", "figures/released/robustness"}
     pictures |= {f"figures/general/{name}" for name in ("games", "many_players", "training_cost")}
     assert {f"{name}.{suffix}" for name in pictures for suffix in ("pdf", "png")} <= set(after)
     assert checkout.planned() == checkout.planned(*TARGETS) == {}
@@ -77,10 +77,9 @@ def test_penalty_study(requested: Checkout) -> None:
 def test_robustness_projections_and_games(requested: Checkout) -> None:
     """Of the games, one of two groups by both algorithms, and a market with two and with three agents."""
     results = requested.run_directory / "results"
-    for scenario in ("table1", "released"):
-        rows = read_table(results / scenario / "robustness.csv", ["recipe", "seed", "deviator"])
-        measured = {(row.recipe, row.seed, row.deviator) for row in rows.itertuples()}
-        assert measured == {("refined_same", seed, deviator) for seed in (1, 2) for deviator in ("same", "memory")}
+    rows = read_table(results / "released/robustness.csv", ["recipe", "seed", "deviator"])
+    measured = {(row.recipe, row.seed, row.deviator) for row in rows.itertuples()}
+    assert measured == {("refined_same", seed, deviator) for seed in (1, 2) for deviator in ("same", "memory")}
     rows = read_table(results / "lq_released/projection.csv", ["target", "exploration", "gain"])
     assert set(rows["target"]) == {"nash", "reply"} and set(rows["exploration"]) == {2.5, 1.5} and len(rows) == 4
     errors = read_table(results / "general/traders/lq_error.csv", ["scenario", "group", "algorithm", "seed"])
@@ -108,7 +107,7 @@ def test_settings_of_what_is_made_on_request(requested: Checkout, tmp_path: Path
 
 def test_outside_learners(requested: Checkout) -> None:
     """The same policies answered by another library and by ours, as a table and a page; without it one line says so."""
-    jobs = {"outside_learners_of_policy": 2, "join_tables": 1, "outside_learners_page": 1}
+    jobs = {"outside_learners_of_policy": 2, "outside_learners_table": 1}
     assert requested.planned("outside_learners") == {**jobs, "outside_learners": 1}
     run = requested.snakemake("outside_learners")
     if importlib.util.find_spec("stable_baselines3") is None:

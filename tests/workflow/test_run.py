@@ -16,14 +16,12 @@ if TYPE_CHECKING:
     from tests.workflow.conftest import Checkout
 
 OF_TRAINING = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
-TRAINED = {
-    "table1": (
-        *("nash_dqn/paper/beta_100", "nash_dqn/released/beta_50", "nash_dqn/refined/beta_0"),
-        *("fictitious_play/released", "fictitious_play/average", "self_play/memory"),
-    ),
-    "lq_released": ("nash_dqn/lq/beta_0", "fictitious_play/lq"),
-}
-TRAINED["released"] = (*TRAINED["table1"], "nash_dqn/unstopped/beta_0", "nash_dqn/unstopped/beta_100")
+TRAINED = (
+    *(f"released/nash_dqn/{run}/beta_{beta}" for run, beta in (("paper", 100), ("released", 50), ("refined", 0))),
+    *(f"released/{run}" for run in ("fictitious_play/released", "fictitious_play/average", "self_play/memory")),
+    *("released/nash_dqn/unstopped/beta_0", "released/nash_dqn/unstopped/beta_100"),
+    *("lq_released/nash_dqn/lq/beta_0", "lq_released/fictitious_play/lq"),
+)
 FOLLOWED = ("nash_dqn/refined", "fictitious_play/released")
 TABLES = (
     *("policy_grid", "policy_distance", "cross_play", "cross_play_tests", "reference"),
@@ -33,7 +31,7 @@ TABLES = (
 )
 FIGURES = (
     *("fig2_policies", *(f"fig2_policies_{name}" for name in ("paper", "refined", "reference")), "fig3_cross_play"),
-    *("training_curves", "exploitability", "data_efficiency", "data_efficiency_time"),
+    *("fig1_beta_sweep", "training_curves", "exploitability", "data_efficiency", "data_efficiency_time"),
 )
 
 
@@ -45,15 +43,10 @@ def test_smoke_run_makes_every_table_and_figure(smoke_run: Checkout) -> None:
     """And asks for each of them, so that any of them that is missing is made again."""
     made = smoke_run.results()
     assert all((smoke_run.run_directory / name).stat().st_size > 0 for name in made)
-    expected = {f"results/{of}/{run}/{name}" for of, runs in TRAINED.items() for run in runs for name in OF_TRAINING}
-    expected |= {f"results/{of}/{table}.csv" for of in ("table1", "released") for table in TABLES}
-    expected |= {
-        f"results/{of}/{page}.html"
-        for of in ("table1", "released")
-        for page in ("cross_play_tests", "ddpg_best_response")
-    }
-    expected |= pictures(*(f"{of}/{figure}" for of in ("table1", "released") for figure in FIGURES))
-    expected |= {"results/released/beta_sweep.csv", *pictures("released/fig1_beta_sweep", "lq_released/lq_policies")}
+    expected = {f"results/{run}/{name}" for run in TRAINED for name in OF_TRAINING}
+    expected |= {f"results/released/{table}.csv" for table in (*TABLES, "beta_sweep")}
+    expected |= {f"results/released/{page}.html" for page in ("cross_play_tests", "ddpg_best_response")}
+    expected |= pictures(*(f"released/{figure}" for figure in FIGURES), "lq_released/lq_policies")
     expected |= {f"results/lq_released/{table}.csv" for table in ("lq_error", "lq_scatter")}
     expected |= {f"results/{table}.{suffix}" for table in ("claims", "deviations") for suffix in ("csv", "html")}
     assert set(made) == expected | {"figures/explorer.html"}
@@ -108,7 +101,7 @@ def test_the_run_kept_its_state_and_logs_hold_what_jobs_say(smoke_run: Checkout)
     step = last_step((logs / "released/nash_dqn/unstopped/beta_0.log").read_bytes())
     assert step is not None and step.done == step.total
     all_logs = [*smoke_run.run_directory.glob(".snakemake/log/*.log"), *logs.rglob("*.log")]
-    assert len(all_logs) > 70
+    assert len(all_logs) > 40
     assert not [path for path in all_logs if {b"\x1b", b"\r"} & {bytes([byte]) for byte in path.read_bytes()}]
     # A font library tells each table of each font that it embeds.
     assert len((logs / "released/plot_cross_play.log").read_text().splitlines()) < 5
@@ -132,22 +125,37 @@ def test_lint_is_clean(smoke_run: Checkout) -> None:
     assert "Congratulations, your workflow is in a good condition!" in lint.stdout
 
 
-def test_the_longest_jobs_start_first_and_what_slurm_runs_as_one_job_ends_within_the_hour(finished: Checkout) -> None:
-    """A group's time limit is the sum of its jobs' and a job over its partition's limit is never started."""
-    listing = "\nwith open('rules.txt', 'w') as file:\n    for made in workflow.rules:\n        "
-    listing += "print(made.name, made.priority, file=file)\n    for made in JOBS:\n        "
-    listing += "print(made.name, str(made.resources['runtime']), file=file)\n"
-    finished.edit("workflow/Snakefile", lambda text: text + listing)
+PLAN = """
+import json
+from snakemake.io import Wildcards
+
+def priorities(*jobs):
+    rules = {rule.name: rule.priority for rule in workflow.rules}
+    return [rules[rule](Wildcards(fromdict={name: value})) for rule, name, value in jobs]
+
+with open("plan.json", "w") as file:
+    order = [(rule, "scenario", "released") for rule in ("plot_cross_play", "cross_play")]
+    for scenario in config["run"]["scenarios"]:
+        for run in ("fictitious_play/average", "nash_dqn/paper/beta_100", "self_play/memory"):
+            order.append((f"train_{run.partition('/')[0]}", "training", f"{scenario}/{run}"))
+    order.append(("cross_play", "scenario", "table1"))
+    runtimes = {job.name: str(job.resources["runtime"]) for job in JOBS}
+    json.dump({"priorities": priorities(*order), "runtimes": {**runtimes, "lq_error": "2m"}}, file)
+"""
+
+
+def test_what_comes_first_and_what_slurm_runs_as_one_job_ends_within_the_hour(finished: Checkout) -> None:
+    """Figs. 1 to 3 of the first scenario come before all else, and of trainings the longest start first. A group's time
+    limit is the sum of its jobs' and a job over its partition's limit is never started."""
+    finished.configure(run={"scenarios": ["released", "table1"]})
+    finished.edit("workflow/Snakefile", lambda text: text + PLAN)
     jobs = finished.planned("--forceall")
-    rows = [row.split(" ", 1) for row in (finished.run_directory / "rules.txt").read_text().splitlines()]
-    priority = {name: int(value) for name, value in rows if name.startswith("train_")}
-    assert sorted(priority, key=lambda name: -priority[name]) == [
-        *("train_fictitious_play", "train_nash_dqn", "train_self_play")
-    ]
+    plan = json.loads((finished.run_directory / "plan.json").read_text())
+    first, *later = plan["priorities"]
+    assert later == sorted(later, reverse=True) and first == later[0]
     profile = yaml.safe_load((finished.root / "workflow/profiles/slurm/config.yaml").read_text())
     group_of = dict(entry.split("=") for entry in profile["groups"])
-    minutes = {name: int(value[:-1]) for name, value in rows if re.fullmatch(r"\d+m", value)} | {"lq_error": 2}
-    assert set(group_of) <= set(minutes)
+    minutes = {rule: int(plan["runtimes"][rule].removesuffix("m")) for rule in group_of}
     tables = sum(jobs[rule] * minutes[rule] for rule, group in group_of.items() if group == "tables")
     figures = max(minutes[rule] for rule, group in group_of.items() if group == "figures")
     components = dict(entry.split("=") for entry in profile["group-components"])

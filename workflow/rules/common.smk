@@ -264,7 +264,7 @@ def exploitability_tables():
     )
 
 
-JOINED = ("exploitability", "data_efficiency", "ddpg_best_response", "outside_learners", "robustness")
+JOINED = ("exploitability", "data_efficiency", "robustness")
 
 
 def parts_of(joined):
@@ -419,7 +419,7 @@ def shown(wildcards):
 JOBS = []  # rules/jobs.smk makes a rule of each
 
 
-def job(name, reads=None, settings=None, *, writes=None, script=None, modules=(), where=None, **resources):
+def job(name, reads=None, settings=None, *, writes=None, page=None, script=None, modules=(), where=None, **resources):
     """Declare a rule that runs scripts/NAME.py.
 
     Args:
@@ -428,6 +428,8 @@ def job(name, reads=None, settings=None, *, writes=None, script=None, modules=()
             called ``table``.
         settings: all that the result depends on besides the input, or a function of the wildcards.
         writes: its output likewise, by default the scenario's table of the rule's name.
+        page: name in the report of the last table, which the script then writes as a page as well: a CSV file would be
+            there as a download only.
         script: name of the script where it is not the rule's.
         modules: modules that the script takes by a name in its settings, or a function of the wildcards.
         where: constraints of wildcards.
@@ -435,6 +437,12 @@ def job(name, reads=None, settings=None, *, writes=None, script=None, modules=()
     """
     writes = f"results/{{scenario}}/{name}.csv" if writes is None else writes
     reads, writes = (of if isinstance(of, dict) else {"table": of} for of in ({} if reads is None else reads, writes))
+    if page is not None:
+        *_, table = writes.values()
+        writes = {
+            **writes,
+            "page": shows(table.replace(".csv", ".html"), name.removesuffix("_table"), "Tables", table=page),
+        }
     path = f"workflow/scripts/{script or name}.py"
     made = Path(next(iter(writes.values())))
     made = made.relative_to(made.parts[0])
@@ -450,6 +458,7 @@ def job(name, reads=None, settings=None, *, writes=None, script=None, modules=()
             reads=reads,
             writes=writes,
             settings={} if settings is None else settings,
+            title=page or "",
             script=script or name,
             code=(lambda wc: code_digest(path, *modules(wc))) if callable(modules) else code_digest(path, *modules),
             where=where or {},
@@ -477,14 +486,13 @@ def figure(name, path, label, reads, *, source=None, function="plot", script="pl
     stem = Path(path).name.removesuffix("_{comparison}")
     source = f"nash_dqn.plots.{source or stem}"
     drawn_by = {"module": source, "function": function, "arguments": settings or {}}
-    place = "{scenario}" if "{scenario}" in path else "other games" if path.startswith("general/") else "all scenarios"
     job(
         f"plot_{name}",
         reads,
         drawn_by if script == "plot" else settings,
         writes={
             "pdf": f"figures/{path}.pdf",
-            "png": shows(f"figures/{path}.png", stem, "Figures", place, figure=label),
+            "png": shows(f"figures/{path}.png", stem, "Figures", figure=label),
         },
         script=script,
         modules=[source] if script == "plot" else (),
@@ -492,21 +500,29 @@ def figure(name, path, label, reads, *, source=None, function="plot", script="pl
     )
 
 
-def page(name, path, label):
-    """Declare a rule that writes a table as a page of the report, where a CSV file would be there as a download only."""
-    place = "{scenario}" if "{scenario}" in path else "all scenarios"
-    job(
-        f"{name}_page",
-        f"results/{path}.csv",
-        {"title": label},
-        writes=shows(f"results/{path}.html", name, "Tables", place, table=label),
-        script="table_page",
-    )
-
-
-def shows(path, caption, category, place, **labels):
+def shows(path, caption, category, **labels):
     """An output file that goes into the report."""
+    place = "{scenario}" if "{scenario}" in path else "other games" if "/general/" in path else "all scenarios"
     return report(path, caption=f"../report/{caption}.rst", category=category, subcategory=place, labels=labels)
+
+
+# ------------------------------------------------------------------------------------------------- order
+
+# The jobs that make Figs. 1 to 3, but for trainings.
+OF_PAPER = ("beta_sweep", "policy_grid", "policy_distance", "cross_play", "cross_play_tests")
+OF_PAPER += ("plot_beta_sweep", "plot_policies", "plot_cross_play")
+
+
+def headline_trainings():
+    """What Figs. 1 to 3 of the run's first scenario are made from: folders below results/."""
+    scenario = config["run"]["scenarios"][0]
+    swept = sweep_runs(scenario) if scenario in config["beta_sweep"]["scenarios"] else []
+    return {run.removeprefix("results/") for run in runs_of("comparison", scenario) + swept}
+
+
+def priority_of(name):
+    """Priority of a rule's job: Figs. 1 to 3 of the run's first scenario come out before all else."""
+    return lambda wc: 200 if name in OF_PAPER and wc.get("scenario") == config["run"]["scenarios"][0] else 0
 
 
 # ------------------------------------------------------------------------------------------------- targets
@@ -533,22 +549,20 @@ def in_scenarios(table, section="run"):
 
 
 def table_targets():
-    """Every table of the run, also those that are joined to others."""
-    joined = JOINED[:3]
-    names = ["policy_grid", "policy_distance", "cross_play", "cross_play_tests", *joined, "reference"]
-    tables = ["results/claims.csv", "results/deviations.csv", *in_scenarios("beta_sweep", "beta_sweep")]
+    """Every table of the run, also those that are joined to others, and the pages of those that have one."""
+    pages = ["results/claims.csv", "results/deviations.csv"]
+    pages += [path for name in ("cross_play_tests", "ddpg_best_response") for path in in_scenarios(name)]
+    names = ("policy_grid", "policy_distance", "cross_play", "exploitability", "data_efficiency", "reference")
+    tables = pages + [path.replace(".csv", ".html") for path in pages]
     tables += [path for name in names for path in in_scenarios(name)]
     tables += [
-        path for scenario in config["run"]["scenarios"] for name in joined for path in parts_of(f"{scenario}/{name}")
+        path
+        for scenario in config["run"]["scenarios"]
+        for name in ("exploitability", "data_efficiency", "ddpg_best_response")
+        for path in parts_of(f"{scenario}/{name}")
     ]
+    tables += in_scenarios("beta_sweep", "beta_sweep")
     return tables + in_scenarios("lq_error", "lq") + in_scenarios("lq_scatter", "lq")
-
-
-def page_targets():
-    """Every table that the report shows as a page."""
-    tables = ["results/claims.csv", "results/deviations.csv"]
-    tables += [path for name in ("cross_play_tests", "ddpg_best_response") for path in in_scenarios(name)]
-    return [f"{path.removesuffix('.csv')}.html" for path in tables]
 
 
 def figure_targets():

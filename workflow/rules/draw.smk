@@ -59,9 +59,7 @@ figure(
 )
 job(
     "explorer",
-    writes=shows(
-        "figures/explorer.html", "explorer", "Figures", "all scenarios", figure="Explorer: play with the policies"
-    ),
+    writes=shows("figures/explorer.html", "explorer", "Figures", figure="Explorer: play with the policies"),
     reads={
         name: files_of([run for scenario in config["run"]["scenarios"] for run in runs_of("explorer", scenario)], file)
         for name, file in (("weights", "weights.safetensors"), ("records", "run.json"))

@@ -15,11 +15,13 @@ for declared in JOBS:
             f"benchmarks/{declared.place}.tsv"
         wildcard_constraints:
             **declared.where,
+        priority: priority_of(declared.name)
         threads: 1
         resources:
             **declared.resources,
         params:
             settings=declared.settings,
+            title=declared.title,
             script=declared.script,
             code=declared.code,
         message:

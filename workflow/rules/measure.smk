@@ -39,6 +39,7 @@ job(
     "cross_play_tests",
     reads="results/{scenario}/cross_play.csv",
     settings={"alpha": config["cross_play"]["alpha"]},
+    page="Tests for equal means",
 )
 job(
     "exploitability",
@@ -69,6 +70,13 @@ job(
     reads={"weights": of_policy("weights.safetensors"), "record": of_policy("run.json")},
     settings=lambda wc: ddpg_settings(wc.scenario),
     runtime="1h",
+)
+job(
+    "ddpg_best_response_table",
+    writes="results/{scenario}/ddpg_best_response.csv",
+    reads=lambda wc: parts_of(f"{wc.scenario}/ddpg_best_response"),
+    page="Best responses: DDPG and gradients",
+    script="join_with_page",
 )
 job(
     "join_tables",
@@ -106,17 +114,14 @@ job(
         "exploitability": in_scenarios("exploitability"),
         "data_efficiency": in_scenarios("data_efficiency"),
     },
+    page="Claims",
 )
 job(
     "deviations",
     writes="results/deviations.csv",
     settings=deviations(),
+    page="Decisions where the paper is silent or contradicts itself",
 )
-
-page("claims", "claims", "Claims")
-page("deviations", "deviations", "Decisions where the paper is silent or contradicts itself")
-page("cross_play_tests", "{scenario}/cross_play_tests", "Tests for equal means")
-page("ddpg_best_response", "{scenario}/ddpg_best_response", "Best responses: DDPG and gradients")
 
 
 rule tables:

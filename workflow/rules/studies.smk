@@ -13,7 +13,8 @@ ABLATED = files_of(
 )
 job(
     "ablation_table",
-    writes={"table": "results/{scenario}/ablation.csv", "seeds": "results/{scenario}/ablation_seeds.csv"},
+    writes={"seeds": "results/{scenario}/ablation_seeds.csv", "table": "results/{scenario}/ablation.csv"},
+    page="Ablation",
     reads=[f"results/{{scenario}}/ablation/{setting}/exploitability.csv" for setting in ablated_recipes()],
     settings=[
         {"setting": name, "base": setting.base, "change": setting.change, "kind": setting.kind}
@@ -22,7 +23,6 @@ job(
     script="ablation",
     runtime="5m",
 )
-page("ablation", "{scenario}/ablation", "Ablation")
 figure(
     "ablation",
     "{scenario}/ablation",
@@ -74,6 +74,7 @@ job(
 job(
     "penalty_study_table",
     writes={"table": "results/{scenario}/penalty_study.csv", "tests": "results/{scenario}/penalty_study_tests.csv"},
+    page="Why a small penalty fails",
     reads={
         "histories": study_files("history.csv"),
         "records": study_files("run.json"),
@@ -88,7 +89,6 @@ job(
     script="penalty_study",
     runtime="5m",
 )
-page("penalty_study", "{scenario}/penalty_study_tests", "Why a small penalty fails")
 figure("penalty_study", "{scenario}/penalty_study", "Why a small penalty fails", "results/{scenario}/penalty_study.csv")
 
 
@@ -257,7 +257,13 @@ job(
     mem_mb=1500,
     runtime="2h",
 )
-page("outside_learners", "{scenario}/outside_learners", "Best responses: Stable-Baselines3 beside ours")
+job(
+    "outside_learners_table",
+    writes="results/{scenario}/outside_learners.csv",
+    reads=lambda wc: parts_of(f"{wc.scenario}/outside_learners"),
+    page="Best responses: Stable-Baselines3 beside ours",
+    script="join_with_page",
+)
 
 
 rule outside_learners:

@@ -2,8 +2,10 @@
 
 Outputs are named because only named outputs can go to a between-workflow cache (`snakemake --cache`), which in turn
 rules out `benchmark:`; run.json holds the time each training took. A rule for each algorithm, as they take different
-times; the longest jobs start first, so that the last one does not run alone.
+times; the longest jobs start first, so that the last one does not run alone, after those of the first figures.
 """
+
+HEADLINE = headline_trainings()
 
 for algorithm, priority, runtime in (("fictitious_play", 20, "2h"), ("nash_dqn", 10, "1h"), ("self_play", 5, "1h")):
 
@@ -20,7 +22,7 @@ for algorithm, priority, runtime in (("fictitious_play", 20, "2h"), ("nash_dqn",
         wildcard_constraints:
             training=trainings_by_algorithm()[algorithm],
         cache: True
-        priority: priority
+        priority: lambda wc, usual=priority: usual + 100 * (wc.training in HEADLINE)
         threads: 1
         resources:
             mem_mb=lambda wc: 2000 if wc.training.startswith("general/") else 1000,

@@ -6,10 +6,12 @@ log_to(snakemake.log[0])
 
 import pandas as pd
 
-from nash_dqn.artifacts import read_table, write_csv
-from nash_dqn.evaluation.cross_play import COLUMNS, tests
+from nash_dqn.artifacts import read_table
+from nash_dqn.evaluation.cross_play_tests import COLUMNS, tests
+from nash_dqn.table_page import write_with_page
 
 names = ["scenario", "comparison", "other"]
 rewards = read_table(snakemake.input[0], [*names, *COLUMNS])
 tables = {key: tests(group, snakemake.params.settings["alpha"]) for key, group in rewards.groupby(names, sort=False)}
-write_csv(snakemake.output[0], pd.concat(tables, names=names).reset_index(names))
+rows = pd.concat(tables, names=names).reset_index(names)
+write_with_page(rows, snakemake.output.table, snakemake.output.page, snakemake.params.title)

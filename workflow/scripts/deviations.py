@@ -6,6 +6,7 @@ log_to(snakemake.log[0])
 
 import pandas as pd
 
-from nash_dqn.artifacts import write_csv
+from nash_dqn.table_page import write_with_page
 
-write_csv(snakemake.output[0], pd.DataFrame(snakemake.params.settings))
+rows = pd.DataFrame(snakemake.params.settings)
+write_with_page(rows, snakemake.output.table, snakemake.output.page, snakemake.params.title)

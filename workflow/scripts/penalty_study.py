@@ -6,6 +6,7 @@ log_to(snakemake.log[0])
 
 from nash_dqn.artifacts import read_json, read_table, write_csv
 from nash_dqn.studies.penalty_study import Studied, compare, table
+from nash_dqn.table_page import write_with_page
 
 settings, files = snakemake.params.settings, snakemake.input
 gains = ["seed", "deviator", "gain", "low", "high"]
@@ -24,6 +25,7 @@ trainings = [
 ]
 found = table(trainings, settings["iterations"], settings["window"])
 compared = compare(found, settings["betas"], settings["iterations"])
-for rows, path in ((found, snakemake.output.table), (compared, snakemake.output.tests)):
+for rows in (found, compared):
     rows.insert(0, "scenario", settings["scenario"])
-    write_csv(path, rows)
+write_csv(snakemake.output.table, found)
+write_with_page(compared, snakemake.output.tests, snakemake.output.page, snakemake.params.title)

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nash_dqn.evaluation.cross_play import PAIRS, POOLED, PROFILES
+from nash_dqn.evaluation.cross_play_tests import PAIRS, POOLED, PROFILES
 from nash_dqn.evaluation.statistics import Interval, mean_interval, rms
 from nash_dqn.published import (
     AUTHORS,
@@ -101,7 +101,7 @@ def claims(
             named ``algorithm/recipe``.
         cross_play: scenario, comparison, other (``algorithm/recipe`` of Nash-DQN's counterpart) and
             :data:`nash_dqn.evaluation.cross_play.COLUMNS`.
-        tests: scenario, comparison, other and :data:`nash_dqn.evaluation.cross_play.TEST_COLUMNS`.
+        tests: scenario, comparison, other and :data:`nash_dqn.evaluation.cross_play_tests.TEST_COLUMNS`.
         exploitability: columns scenario, algorithm, recipe, seed, deviator, player, gain, low, high, value (and
             others); the rows of player 1 count, empty numbers are trainings that diverged.
         data_efficiency: scenario and :data:`nash_dqn.evaluation.data_efficiency.COLUMNS`.
