@@ -502,7 +502,8 @@ def figure(name, path, label, reads, *, source=None, function="plot", script="pl
 
 def shows(path, caption, category, **labels):
     """An output file that goes into the report."""
-    place = "{scenario}" if "{scenario}" in path else "other games" if "/general/" in path else "all scenarios"
+    beyond = "other games" if "general" in Path(path).parts else "all scenarios"
+    place = "{scenario}" if "{scenario}" in path else beyond
     return report(path, caption=f"../report/{caption}.rst", category=category, subcategory=place, labels=labels)
 
 
