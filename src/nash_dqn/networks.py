@@ -357,8 +357,7 @@ def monomials(features: Tensor, degree: int) -> Tensor:
     z = torch.cat((torch.ones_like(features[..., :1]), features[..., 1:]), -1)
     if degree == 1:
         return z
-    rows, cols = torch.triu_indices(z.shape[-1], z.shape[-1], device=z.device)
-    return z[..., rows] * z[..., cols]
+    return torch.cat([z[..., i : i + 1] * z[..., i:] for i in range(z.shape[-1])], -1)
 
 
 def of_step(features: Tensor, matrices: Tensor, step: int | None) -> Tensor:
