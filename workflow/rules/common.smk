@@ -502,7 +502,7 @@ def figure(name, path, label, reads, *, source=None, function="plot", script="pl
 
 def shows(path, caption, category, **labels):
     """An output file that goes into the report."""
-    place = "{scenario}" if "{scenario}" in path else "other games" if "/general/" in path else "all scenarios"
+    place = "{scenario}" if "{scenario}" in path else "other games" if "general/" in path else "all scenarios"
     return report(path, caption=f"../report/{caption}.rst", category=category, subcategory=place, labels=labels)
 
 
