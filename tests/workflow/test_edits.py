@@ -45,7 +45,10 @@ EVERYTHING = dict(Counter(IN_SCENARIO) + Counter(OF_FIG1) + Counter(IN_LQ_SCENAR
         ),
         (
             ["src/nash_dqn/agents/fictitious_play.py"],
-            {rule: count for rule, count in EVERYTHING.items() if rule not in {*OF_FIG1, "train_self_play"}},
+            {
+                **{rule: count for rule, count in EVERYTHING.items() if rule not in {*OF_FIG1, "train_self_play"}},
+                **{"exploitability": 1, "data_efficiency": 1},  # of its own policy
+            },
         ),
     ],
 )
