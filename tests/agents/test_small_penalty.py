@@ -176,8 +176,8 @@ def test_the_table_in_the_method_notes() -> None:
     """a of the one-step game, by the columns' exploration and the rows' penalty."""
     text = (Path(__file__).resolve().parents[2] / "docs" / "method.md").read_text(encoding="utf-8")
     section = text.split("### Why a small penalty fails late")[1].split("\n### ")[0]
-    lines = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")]
-    header = next(line for line in lines if line[0] == "s")
+    table = section[section.index("\n| s |") + 1 :].split("\n\n")[0]
+    header, _, *lines = [line.strip("| ").split(" | ") for line in table.splitlines()]
     rows = {line[0]: [float(x) for x in line[1:]] for line in lines if line[0].startswith(("β = ", "gradient stopped"))}
     assert len(rows) == 5
     for name, numbers in rows.items():
