@@ -193,6 +193,15 @@ def test_rules_and_results_named_are_the_workflow_s(tmp_path: Path) -> None:
     assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}"
 
 
+def test_the_readme_s_file_adds_a_policy_to_fig_2(tmp_path: Path) -> None:
+    (example,) = re.findall(r"^```yaml\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    (tmp_path / "my.yaml").write_text(example, encoding="utf-8")
+    (line,) = (words for words in map(words_of, commands(ROOT / "README.md")) if "my.yaml" in words)
+    command = [sys.executable, "-m", *line, "--snakefile", str(ROOT / "workflow" / "Snakefile"), "--dry-run"]
+    planned = subprocess.run(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert planned.returncode == 0 and "results/released/nash_dqn/fast/beta_50" in planned.stdout, planned.stdout
+
+
 def test_readme_python_imports_what_exists() -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
     assert blocks
