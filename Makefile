@@ -32,7 +32,7 @@ home:
 status: $(READY) ## from a second terminal: what runs, how far it is, how long it will take
 	@$(BIN)/nash-dqn status
 
-quick: home $(READY) ## the same workflow at toy size, in a few minutes: .test/results and .test/figures
+quick: home $(READY) ## the same workflow at toy size, in a minute or two: .test/results and .test/figures
 	$(IN_VENV) python -m snakemake --directory .test --cores $(CORES)
 
 test: $(READY_TEST) ## the test suite
