@@ -73,9 +73,6 @@ FIG2_RATE_LIMIT = 10.0
 FIG3_BINS = 20
 """Bins of each histogram in Fig 3."""
 
-FIG3_ALPHA = 0.05
-"""Level of the tests of equal means that the paper reports as not rejecting."""
-
 FIG3_MEANS: Mapping[str, Published] = _table(
     {"all_other": -1.349, "first_nash": -1.375, "first_other": -1.325, "all_nash": -1.342},
     uncertainty=0.003,

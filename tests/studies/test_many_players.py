@@ -12,7 +12,7 @@ from nash_dqn.agents.nash_dqn import NashDQNRecipe
 from nash_dqn.config import general_settings, load_yaml
 from nash_dqn.games.lq import LinearPolicies, evaluate_policies, exploitability, solve_nash
 from nash_dqn.games.market import Market
-from nash_dqn.games.mean_field import mean_field_equilibrium, shared
+from nash_dqn.games.mean_field import joint_policies, mean_field_equilibrium, shared
 from nash_dqn.studies.many_players import LIMIT_COLUMNS, limit, training_cost
 
 CONFIG = load_yaml(Path(__file__).resolve().parents[2] / "config" / "config.yaml")
@@ -27,11 +27,7 @@ def test_finite_games_against_the_full_solution() -> None:
     full = shared(MARKET, 3).as_lq()
     policies: LinearPolicies = solve_nash(full).policies
     at_limit = mean_field_equilibrium(MARKET)
-    # Over (S - theta, Y, q_1, q_2, q_3): each weighs the mean of the other two.
-    of_limit = LinearPolicies(np.empty((len(at_limit.gains), 3, 5)), np.zeros((len(at_limit.gains), 3)))
-    for i in range(3):
-        of_limit.gains[:, i] = at_limit.gains[:, [0, 1, 3, 3, 3]] / [1, 1, 2, 2, 2]
-        of_limit.gains[:, i, 2 + i] = at_limit.gains[:, 2]
+    of_limit = joint_policies(at_limit.gains, 3)
     value = evaluate_policies(full, policies).expected(full.initial_mean, full.initial_covariance)[0]
     assert row["value"] == pytest.approx(value, rel=1e-9)
     assert row["value_limit"] == at_limit.value
