@@ -23,6 +23,7 @@ from nash_dqn.agents.nash_dqn import (
     Penalty,
     bellman_residuals,
     exploring,
+    relative_rate,
     train,
 )
 from nash_dqn.agents.training import TrainingResult, describe
@@ -89,9 +90,11 @@ def test_an_unknown_choice_is_refused(field: str, value: str) -> None:
 def test_learning_rate_schedule() -> None:
     """Half a cosine from 1 to 0: 1/2 in the middle, 3/4 after a third; or constant."""
     cosine = recipe(learning_rate_schedule="cosine")
-    assert [cosine.rate(x) for x in (0.0, 1 / 3, 0.5, 2 / 3, 1.0)] == pytest.approx([1.0, 0.75, 0.5, 0.25, 0.0])
-    assert cosine.rate(0.0) == 1.0
-    assert [recipe().rate(x) for x in (0.0, 0.5, 1.0)] == [1.0, 1.0, 1.0]
+    assert [relative_rate(cosine, x) for x in (0.0, 1 / 3, 0.5, 2 / 3, 1.0)] == pytest.approx(
+        [1.0, 0.75, 0.5, 0.25, 0.0]
+    )
+    assert relative_rate(cosine, 0.0) == 1.0
+    assert [relative_rate(recipe(), x) for x in (0.0, 0.5, 1.0)] == [1.0, 1.0, 1.0]
 
 
 def test_exploration_is_linear() -> None:

@@ -24,7 +24,7 @@ from nash_dqn.advantage import (
 )
 from nash_dqn.agents import training
 from nash_dqn.agents.episodes import Act, Episodes, Replay, bootstrap, play_episodes
-from nash_dqn.agents.learner import Learner
+from nash_dqn.agents.learner import Learner, half_cosine
 from nash_dqn.agents.noise import Leaves, Noise
 from nash_dqn.agents.training import TrainingResult
 from nash_dqn.checkpoint import Checkpoint
@@ -40,6 +40,11 @@ from nash_dqn.trees import tensor_map
 
 LOSS_EPISODES = 10
 """Losses are summed over the samples of this many episodes: the normalisation of the published loss axis."""
+
+
+def relative_rate(recipe: NashDQNRecipe, fraction: float) -> float:
+    """Learning rate after a fraction in [0, 1) of the run, relative to its start."""
+    return 1.0 if recipe.learning_rate_schedule == "constant" else half_cosine(fraction)
 
 
 def exploring(policy: Network, noise: Tensor) -> Act:
@@ -119,16 +124,6 @@ class NashDQN(training.Algorithm):
         self._explores[recipe.solo, :, 1:] = 0.0
 
     @property
-    def total(self) -> int:
-        """Iterations of the whole training."""
-        return self.recipe.iterations
-
-    @property
-    def transitions(self) -> int:
-        """Joint transitions played so far."""
-        return self.done * self.recipe.episodes_per_iteration * self.game.n_steps
-
-    @property
     def sigma_b(self) -> float:
         """Standard deviation of the exploration in the iteration to come."""
         return self.recipe.exploration.at(self.done / self.total)
@@ -165,7 +160,7 @@ class NashDQN(training.Algorithm):
             stored = Replay.like(episodes, self.recipe.replay_episodes) if self.replay is None else self.replay
             self.replay = stored.add(episodes)
             episodes = self.replay.sample(uniforms)
-        statistics = self.update(episodes, self.recipe.rate(self.done / self.total))
+        statistics = self.update(episodes, relative_rate(self.recipe, self.done / self.total))
         self.done += 1
         back = torch.zeros_like(statistics[0], dtype=torch.bool)
         if self.recipe.target is not None and self.done % self.recipe.target.refresh == 0:

@@ -50,16 +50,6 @@ class SelfPlay(training.Algorithm):
         self.noise = Noise.create(seeds, self.name, self._leaves, length=1)
 
     @property
-    def total(self) -> int:
-        """Gradient steps of the whole training."""
-        return self.recipe.iterations
-
-    @property
-    def transitions(self) -> int:
-        """Joint transitions played so far."""
-        return self.done * self.recipe.episodes_per_iteration * self.game.n_steps
-
-    @property
     def columns(self) -> dict[str, Any]:
         """The iteration to come."""
         return {"iteration": self.done + 1}

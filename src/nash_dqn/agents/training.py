@@ -63,14 +63,16 @@ class Algorithm(Stateful, abc.ABC):
     recipe: Any
 
     @property
-    @abc.abstractmethod
     def total(self) -> int:
         """Iterations of the whole training."""
+        total: int = self.recipe.iterations
+        return total
 
     @property
-    @abc.abstractmethod
     def transitions(self) -> int:
         """Joint transitions played so far."""
+        transitions: int = self.done * self.recipe.episodes_per_iteration * self.game.n_steps
+        return transitions
 
     @property
     @abc.abstractmethod

@@ -181,9 +181,3 @@ class NashDQNRecipe(Settings):
         """The episodes in which agent 0 explores alone."""
         first = {"all": self.episodes_per_iteration, "one": 0, "half": self.episodes_per_iteration // 2}
         return slice(first[self.explorers], None)
-
-    def rate(self, fraction: float) -> float:
-        """Learning rate after a fraction in [0, 1) of the run, relative to its start."""
-        from nash_dqn.agents.learner import half_cosine  # brings PyTorch, which settings do without
-
-        return 1.0 if self.learning_rate_schedule == "constant" else half_cosine(fraction)
