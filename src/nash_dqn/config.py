@@ -1,40 +1,44 @@
-"""What each training is, of a checked configuration; betas in paths; the authors' files."""
+"""What each training is, by the name of its scenario and of its policy; the authors' files."""
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nash_dqn.published import AUTHORS
 from nash_dqn.settings import ablation
+from nash_dqn.settings.agreement import check_name
 from nash_dqn.settings.fields import ConfigError, fail, one_line, show, suggestion
-from nash_dqn.settings.files import load_yaml
-from nash_dqn.settings.study import COMPARED, MANY, check_name, general_recipe, recipe_of, validate
+from nash_dqn.settings.files import lay_over, load_yaml
+from nash_dqn.settings.study import MARKET, policy_of, scenario_of, validate
 
 __all__ = [
     "AUTHORS_FILES",
-    "BETA_PATTERN",
+    "POLICY_PATTERN",
+    "SCENARIO_PATTERN",
     "ConfigError",
-    "ablation_settings",
+    "at_beta",
     "authors_files",
-    "comparison",
-    "fictitious_play_settings",
     "format_beta",
-    "general_game",
-    "general_games",
-    "general_settings",
+    "game_of",
     "load_yaml",
-    "market_of_many",
-    "nash_dqn_settings",
     "parse_beta",
+    "policy",
     "scenario",
-    "self_play_settings",
+    "training_settings",
     "validate",
+    "versus",
+    "with_players",
 ]
 
 BETA_PATTERN = r"[0-9]+(?:\.[0-9]+)?(?:e-[0-9]+)?"
-"""Regular expression of a beta in a path; ``parse_beta`` is stricter (one spelling per number)."""
+"""Regular expression of a beta in a name; ``parse_beta`` is stricter (one spelling per number)."""
+
+SCENARIO_PATTERN = r"(?:\+players=[1-9][0-9]*)?"
+"""Regular expression of what may follow the name of a scenario."""
+
+POLICY_PATTERN = rf"(?:\+beta={BETA_PATTERN})?"
+"""Regular expression of what may follow the name of a policy."""
 
 AUTHORS_FILES = {"action": "Action_Net.pt", "value": "Value_Net.pt", "fp": "pol_net_it.pt"}
 """Names of the files that the authors' weights are read from, by what :func:`authors_files` calls them."""
@@ -82,156 +86,107 @@ def authors_files(folder: str | Path) -> dict[str, str]:
             wrong = wrong or f"several are called {name}: {', '.join(map(str, paths))}"
     if wrong is not None:
         expected = f"a folder with {', '.join(AUTHORS_FILES.values())} in it or below it"
-        raise ConfigError(one_line(f"{AUTHORS}: got {show(str(folder), 200)}, expected {expected}, but {wrong}"))
+        raise ConfigError(one_line(f"authors: got {show(str(folder), 200)}, expected {expected}, but {wrong}"))
     return found
 
 
-# --------------------------------------------------------------------------------------------- settings
+# ----------------------------------------------------------------------------------------------- names
 
 
 def scenario(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The market ``name`` of a validated configuration, a copy; the keys are the fields of ``Market``.
+    """The scenario of that name, a copy: ``game``, and the fields of its class.
+
+    Args:
+        config: a validated configuration.
+        name: a name from ``scenarios``; or of a market there, ``NAME+players=10``, with so many agents, among whom its
+            impact is shared (:func:`nash_dqn.games.mean_field.shared`).
 
     Raises:
         ConfigError: there is no such scenario.
     """
-    return _named(config, "scenarios", name)
+    base, shared, count = name.partition("+players=")
+    check_name(("scenarios",), base, config["scenarios"], "scenarios")
+    found: dict[str, Any] = copy.deepcopy(config["scenarios"][base])
+    if not shared:
+        return found
+    if found["game"] != MARKET:
+        fail(("scenarios",), name, f"a market before +players=; {base} is of {found['game']}")
+    factor = found["n_agents"] / int(count)
+    of_many = {"n_agents": int(count), **{key: found[key] * factor for key in ("eta", "gamma")}}
+    return scenario_of({**found, **of_many}, ("scenarios", name))
 
 
-def comparison(config: Mapping[str, Any], name: str) -> dict[str, str]:
-    """The two policies that Figs 2 and 3 compare: recipe by algorithm, Nash-DQN's first."""
-    recipes = config["comparisons"][name]
-    return {section: recipes[section] for section in COMPARED if recipes.get(section) is not None}
+def with_players(scenario: str, count: int) -> str:
+    """Name of the scenario whose impact is shared among so many agents."""
+    return f"{scenario}+players={count}"
 
 
-def nash_dqn_settings(config: Mapping[str, Any], scenario: str, recipe: str, beta: float | str) -> dict[str, Any]:
-    """All that determines a Nash-DQN training, in one dict.
+def game_of(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What :func:`nash_dqn.games.catalogue.make` makes the game of a scenario of: ``game`` and ``settings``.
 
-    One dict, as Snakemake compares the parameters of a job as a set of values without their names.
+    Raises:
+        ConfigError: there is no such scenario.
+    """
+    settings = scenario(config, name)
+    return {"game": settings.pop("game"), "settings": settings}
+
+
+def policy(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """How the policy of that name is trained, a copy: ``algorithm``, its settings, and ``seeds``.
 
     Args:
         config: a validated configuration.
-        scenario: a name from ``scenarios``.
-        recipe: a name from ``nash_dqn``.
-        beta: weight of the penalty, in place of the recipe's own; text is read by ``parse_beta``.
+        name: a name from ``policies``; or of one of Nash-DQN there, ``NAME+beta=10``, at that weight of the penalty; or
+            one of the ablation's (:mod:`nash_dqn.settings.ablation`).
+
+    Raises:
+        ConfigError: there is no such policy, or the beta is malformed or the policy's own.
+    """
+    policies = config["policies"]
+    ablated = ablation.settings(policies, config["ablation"])
+    if name in policies or name in ablated:
+        found = policy_of(policies[name] if name in policies else ablated[name].recipe, ("policies", name))
+    else:
+        base, swept, beta = name.partition("+beta=")
+        if base not in policies or not swept:
+            fail(("policies",), name, f"a name from policies ({', '.join(policies)})", suggestion(name, [*policies, *ablated]))
+        if policies[base]["algorithm"] != "nash_dqn":
+            fail(("policies",), name, f"a policy of algorithm nash_dqn before +beta=; {base} is none")
+        if at_beta(config, base, parse_beta(beta)) != name:
+            fail(("policies",), name, f"{base}, which has this beta")
+        found = lay_over(policies[base], {"penalty": {"beta": parse_beta(beta)}})
+        found = policy_of(found, ("policies", name))
+    return {**found, "seeds": list(config["seeds"] if found["seeds"] is None else found["seeds"])}
+
+
+def at_beta(config: Mapping[str, Any], name: str, beta: float) -> str:
+    """Name of a policy of Nash-DQN at that weight of the penalty; its own needs no other."""
+    own = config["policies"][name]["penalty"]["beta"]
+    return name if own == beta else f"{name}+beta={format_beta(beta)}"
+
+
+def versus(pair: Sequence[str]) -> str:
+    """Name of the comparison of two policies."""
+    return "-vs-".join(pair)
+
+
+def training_settings(config: Mapping[str, Any], scenario: str, name: str) -> dict[str, Any]:
+    """All that determines a training, in one dict, as Snakemake compares the parameters of a job without their names.
+
+    Args:
+        config: a validated configuration.
+        scenario: name, as :func:`scenario` takes it.
+        name: of the policy, as :func:`policy` takes it.
 
     Returns:
-        ``scenario`` and ``recipe_name`` (names), ``game`` (fields of ``Market``), ``recipe`` (the recipe with
-        beta in ``penalty``, without seeds), ``seeds`` (the recipe's own, or the run's), ``device``.
+        ``scenario`` and ``policy`` (names), ``algorithm``, ``game`` (as :func:`game_of`), ``recipe`` (what the
+        algorithm is to be trained with), ``seeds``, ``device``.
 
     Raises:
-        ConfigError: unknown scenario or recipe, or a malformed beta.
+        ConfigError: there is no such scenario or policy.
     """
-    settings = _settings(config, scenario, "nash_dqn", recipe)
-    settings["recipe"]["penalty"]["beta"] = parse_beta(beta if isinstance(beta, str) else format_beta(beta))
-    return settings
-
-
-def fictitious_play_settings(config: Mapping[str, Any], scenario: str, recipe: str) -> dict[str, Any]:
-    """All that determines a fictitious-play training; as ``nash_dqn_settings``, without a beta.
-
-    Raises:
-        ConfigError: unknown scenario or recipe.
-    """
-    return _settings(config, scenario, "fictitious_play", recipe)
-
-
-def self_play_settings(config: Mapping[str, Any], scenario: str, recipe: str) -> dict[str, Any]:
-    """All that determines a self-play training; as ``nash_dqn_settings``, without a beta.
-
-    Raises:
-        ConfigError: unknown scenario or recipe.
-    """
-    return _settings(config, scenario, "self_play", recipe)
-
-
-def ablation_settings(config: Mapping[str, Any], scenario: str, setting: str) -> dict[str, Any]:
-    """All that determines a training of the ablation; as ``nash_dqn_settings``, ``recipe_name`` being the setting's.
-
-    Raises:
-        ConfigError: unknown scenario or setting.
-    """
-    known = ablation.settings(config["nash_dqn"], config["ablation"])
-    if setting not in known:
-        fail(("ablation",), setting, f"a setting ({', '.join(known)})", suggestion(setting, known))
-    return {
-        "scenario": scenario,
-        "recipe_name": setting,
-        "game": _named(config, "scenarios", scenario),
-        "recipe": recipe_of("nash_dqn", known[setting].recipe, ("ablation", setting)),
-        "seeds": list(config["ablation"]["seeds"]),
-        "device": config["device"],
-    }
-
-
-def general_games(config: Mapping[str, Any]) -> list[str]:
-    """Names of the games of section ``games``, then of the markets with more and more agents."""
-    return [*config["games"], *(f"{MANY}{count}" for count in config["general"]["many_players"]["agents"])]
-
-
-def general_game(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """What :func:`nash_dqn.games.catalogue.make` makes the game of that name of: ``game`` and ``settings``.
-
-    Raises:
-        ConfigError: there is no such game.
-    """
-    if name not in general_games(config):
-        known = general_games(config)
-        fail(("games",), name, f"a game ({', '.join(known)})", suggestion(name, known))
-    if name in config["games"]:
-        return {key: copy.deepcopy(config["games"][name][key]) for key in ("game", "settings")}
-    return market_of_many(config, int(name.removeprefix(MANY)))
-
-
-def market_of_many(config: Mapping[str, Any], n_agents: int) -> dict[str, Any]:
-    """The same of a market whose impact is shared among so many agents (:func:`nash_dqn.games.mean_field.shared`)."""
-    market = _named(config, "scenarios", config["general"]["many_players"]["scenario"])
-    factor = market["n_agents"] / n_agents
-    shared = {key: market[key] * factor for key in ("eta", "gamma")}
-    return {"game": "market.Market", "settings": {**market, "n_agents": n_agents, **shared}}
-
-
-def general_settings(config: Mapping[str, Any], algorithm: str, name: str) -> dict[str, Any]:
-    """All that determines a training in a game of :func:`general_games`; as ``nash_dqn_settings``.
-
-    ``scenario`` is the game's name, ``game`` its :func:`general_game`.
-
-    Raises:
-        ConfigError: there is no such game.
-    """
-    game, general = general_game(config, name), config["general"]
-    entry = config["games"].get(name, general["many_players"])
-    return {
-        "scenario": name,
-        "recipe_name": general[algorithm],
-        "game": game,
-        "recipe": general_recipe(config, algorithm, entry[algorithm], ("games", name, algorithm)),
-        "seeds": list(entry.get("seeds", general["seeds"])),
-        "device": config["device"],
-    }
-
-
-def _settings(config: Mapping[str, Any], scenario: str, section: str, recipe: str) -> dict[str, Any]:
-    game, training = _named(config, "scenarios", scenario), _named(config, section, recipe)
-    training.pop("seeds", None)  # who is trained, not how
-    return {
-        "scenario": scenario,
-        "recipe_name": recipe,
-        "game": game,
-        "recipe": training,
-        "seeds": list(_seeds(config, section, recipe)),
-        "device": config["device"],
-    }
-
-
-def _seeds(config: Mapping[str, Any], section: str, recipe: str) -> list[int]:
-    """The recipe's own seeds, or the run's."""
-    own: list[int] | None = config[section][recipe].get("seeds")
-    seeds: list[int] = config["seeds"] if own is None else own
-    return seeds
-
-
-def _named(config: Mapping[str, Any], section: str, name: str) -> dict[str, Any]:
-    check_name((section,), name, config, section)
-    result: dict[str, Any] = copy.deepcopy(config[section][name])
-    return result
+    recipe = policy(config, name)
+    algorithm, seeds = recipe.pop("algorithm"), recipe.pop("seeds")
+    game = game_of(config, scenario)
+    names = {"scenario": scenario, "policy": name, "algorithm": algorithm}
+    return {**names, "game": game, "recipe": recipe, "seeds": seeds, "device": config["device"]}

@@ -15,7 +15,6 @@ Matrices of linear impact: R. Almgren and N. Chriss, Optimal execution of portfo
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -24,10 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nash_dqn.games import parameters
 from nash_dqn.games.base import Game, Normals
 from nash_dqn.games.lq import FloatArray
-from nash_dqn.games.parameters import Matrix
+from nash_dqn.settings.games import BasketSettings
 
 
 class BasketState(NamedTuple):
@@ -46,78 +44,12 @@ class BasketState(NamedTuple):
     inventory: Tensor
 
 
-@dataclass(frozen=True)
-class Basket(Game):
-    """Parameters and dynamics; the module's docstring has the equations.
-
-    The defaults are three traders and two assets whose prices move together (correlation 0.6), of which the second is
-    the more volatile; buying one also raises the other, so that hedging one position with the other has a price.
-
-    Attributes:
-        n_agents: N, number of traders.
-        horizon: T, hours.
-        n_steps: M, decision points; a step lasts T / M hours.
-        kappa: mean reversion of each price, 1/hour, [d]; its length is the number of assets.
-        theta: level each price reverts to, [d].
-        sigma: volatility of each price per square-root hour, [d].
-        correlation: of the price noise and of the initial prices, [d, d], positive definite with unit diagonal.
-        gamma: transient impact [d, d]; row k is what order flow in each asset does to asset k.
-        rho: decay of each transient impact, 1/hour, [d].
-        eta: permanent impact [d, d].
-        b1: cost of trading [d, d], positive definite.
-        b2: penalty on terminal inventories [d, d], positive semidefinite.
-        b3: running penalty on inventories per hour [d, d], positive semidefinite. As a multiple of the covariance
-            diag(sigma) correlation diag(sigma) it is an aversion to risk, and the one place where the
-            correlation moves the equilibrium: the noise itself moves its value only.
-        discount: gamma_i of the general game, per step.
-        initial_inventory_var: variance of each entry of q_0, [d].
-        initial_price_sd: standard deviation of S_0 about theta, [d].
-        initial_impact_sd: standard deviation of Y_0, [d].
+class Basket(BasketSettings, Game):
+    """The game of these settings, and its dynamics; the module's docstring has the equations.
 
     Raises:
-        ValueError: a parameter is outside its range or of another size.
+        ConfigError: a parameter is outside its range or of another size.
     """
-
-    n_agents: int = 3
-    horizon: float = 5.0
-    n_steps: int = 10
-    kappa: tuple[float, ...] = (0.5, 0.3)
-    theta: tuple[float, ...] = (10.0, 20.0)
-    sigma: tuple[float, ...] = (0.1, 0.15)
-    correlation: Matrix = ((1.0, 0.6), (0.6, 1.0))
-    gamma: Matrix = ((0.02, 0.01), (0.01, 0.03))
-    rho: tuple[float, ...] = (0.5, 0.5)
-    eta: Matrix = ((0.05, 0.02), (0.02, 0.06))
-    b1: Matrix = ((0.1, 0.02), (0.02, 0.12))
-    b2: Matrix = ((0.1, 0.03), (0.03, 0.12))
-    b3: Matrix = ((0.02, 0.018), (0.018, 0.045))
-    discount: float = 1.0
-    initial_inventory_var: tuple[float, ...] = (50.0, 20.0)
-    initial_price_sd: tuple[float, ...] = (0.3, 0.4)
-    initial_impact_sd: tuple[float, ...] = (0.05, 0.075)
-
-    def __post_init__(self) -> None:
-        for name in ("n_agents", "n_steps"):
-            parameters.integer(name, getattr(self, name), 1)
-        parameters.number("horizon", self.horizon, lambda v: v > 0, "a finite number > 0")
-        parameters.number("discount", self.discount, lambda v: 0 < v <= 1, "a number in (0, 1]")
-        if not isinstance(self.kappa, list | tuple) or not self.kappa:
-            raise ValueError(f"kappa = {self.kappa!r}: allowed is a number for each asset")
-        d = len(self.kappa)
-        settled: list[tuple[str, Any]] = [
-            ("theta", parameters.vector("theta", self.theta, d, lambda v: True, "a finite number"))
-        ]
-        for name in ("kappa", "sigma", "rho", "initial_inventory_var", "initial_price_sd", "initial_impact_sd"):
-            vector = parameters.vector(name, getattr(self, name), d, lambda v: v >= 0, "a finite number >= 0")
-            settled.append((name, vector))
-        settled += [(name, parameters.matrix(name, getattr(self, name), d)) for name in ("gamma", "eta")]
-        for name in ("b2", "b3"):
-            settled.append((name, parameters.matrix(name, getattr(self, name), d, "positive semidefinite")))
-        for name in ("correlation", "b1"):
-            settled.append((name, parameters.matrix(name, getattr(self, name), d, "positive definite")))
-        if any(row[k] != 1 for k, row in enumerate(self.correlation)):
-            raise ValueError(f"correlation = {self.correlation!r}: allowed is a matrix with a unit diagonal")
-        parameters.settle(self, settled)
 
     @property
     def action_dim(self) -> int:  # type: ignore[override]

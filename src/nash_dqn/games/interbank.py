@@ -20,16 +20,15 @@ the derivative of V_i in X_i is -(1 - 1/N) eta (Xbar - X_i), and the coefficient
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nash_dqn.games import parameters
 from nash_dqn.games.base import Game, Normals
 from nash_dqn.games.lq import FloatArray
+from nash_dqn.settings.games import InterbankSettings
 
 
 class InterbankState(NamedTuple):
@@ -44,49 +43,12 @@ class InterbankState(NamedTuple):
     reserves: Tensor
 
 
-@dataclass(frozen=True)
-class Interbank(Game):
-    """Parameters and dynamics; the module's docstring has the equations.
-
-    The defaults are ten banks over one unit of time, with a, q and sigma of one and control cheap beside the cost of
-    lying off the mean (epsilon = 10), so that most of the pull to the mean is the banks' own doing.
-
-    Attributes:
-        n_agents: N, number of banks, at least 2.
-        horizon: T.
-        n_steps: M, decision points; a step lasts T / M.
-        a: rate at which reserves are drawn to their mean without control.
-        q: weight of the incentive to lend above and borrow below the mean; q^2 <= epsilon keeps costs convex.
-        epsilon: weight of the running cost of lying off the mean.
-        c: weight of the terminal cost of lying off the mean.
-        sigma: volatility.
-        rho: weight of the common noise, in [-1, 1]; the equilibrium does not depend on it, nor on sigma, but values do:
-            common noise moves no bank off the mean.
-        initial_sd: standard deviation of the initial log-reserves about zero, independent.
+class Interbank(InterbankSettings, Game):
+    """The game of these settings, and its dynamics; the module's docstring has the equations.
 
     Raises:
-        ValueError: a parameter is outside its range.
+        ConfigError: a parameter is outside its range.
     """
-
-    n_agents: int = 10
-    horizon: float = 1.0
-    n_steps: int = 10
-    a: float = 1.0
-    q: float = 1.0
-    epsilon: float = 10.0
-    c: float = 1.0
-    sigma: float = 1.0
-    rho: float = 0.5
-    initial_sd: float = 1.0
-
-    def __post_init__(self) -> None:
-        parameters.integer("n_agents", self.n_agents, 2)
-        parameters.integer("n_steps", self.n_steps, 1)
-        parameters.number("horizon", self.horizon, lambda v: v > 0, "a finite number > 0")
-        for name in ("a", "q", "c", "sigma", "initial_sd"):
-            parameters.number(name, getattr(self, name), lambda v: v >= 0, "a finite number >= 0")
-        parameters.number("epsilon", self.epsilon, lambda v: v >= self.q**2, f"a finite number >= q^2 = {self.q**2:g}")
-        parameters.number("rho", self.rho, lambda v: -1 <= v <= 1, "a number in [-1, 1]")
 
     @property
     def dt(self) -> float:

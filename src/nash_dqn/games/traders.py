@@ -8,76 +8,23 @@ price floor and visible inventories the game is linear-quadratic.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
 from torch import Tensor
 
-from nash_dqn.games import parameters
 from nash_dqn.games.base import Game, Observation, ObservationSpec
 from nash_dqn.games.lq import LQGame
-from nash_dqn.games.market import ImpactLaw, Market, MarketState, Shocks
+from nash_dqn.games.market import Market, MarketState, Shocks
+from nash_dqn.settings.games import TradersSettings
 
 
-@dataclass(frozen=True)
-class Traders(Game):
-    """Parameters and dynamics; the market's own are those of :class:`nash_dqn.games.market.Market`.
-
-    What differs is a tuple with an entry per group; agents are numbered group after group. The defaults are two
-    traders who hold inventory that they must soon be rid of, and three patient ones who hold little: who provides
-    liquidity, and what it earns, is for the equilibrium to say. Market, defaults: the released code's, linear impact.
-
-    Attributes:
-        sizes: number of agents of each group.
-        b1: cost of trading of each group, per (shares/hour)^2 and hour.
-        b2: penalty of each group on terminal inventory squared.
-        b3: running penalty of each group on inventory squared, per hour.
-        discount: gamma_i of each group, per step.
-        initial_inventory_mean: mean of q_0 of each group's agents, shares.
-        initial_inventory_var: variance of q_0 of each group's agents, independent of each other.
+class Traders(TradersSettings, Game):
+    """The game of these settings, and its dynamics; the market's own are those of :class:`nash_dqn.games.market.Market`.
 
     Raises:
-        ValueError: a parameter is outside its range, or has not one entry per group.
+        ConfigError: a parameter is outside its range, or has not one entry per group.
     """
-
-    sizes: tuple[int, ...] = (2, 3)
-    b1: tuple[float, ...] = (0.1, 0.15)
-    b2: tuple[float, ...] = (0.2, 0.1)
-    b3: tuple[float, ...] = (0.05, 0.0)
-    discount: tuple[float, ...] = (0.95, 1.0)
-    initial_inventory_mean: tuple[float, ...] = (5.0, 0.0)
-    initial_inventory_var: tuple[float, ...] = (50.0, 10.0)
-    horizon: float = 5.0
-    n_steps: int = 10
-    kappa: float = 0.5
-    theta: float = 10.0
-    sigma: float = 0.1
-    gamma: float = 0.02
-    rho: float = 0.5
-    eta: float = 0.05
-    impact: ImpactLaw = "linear"
-    price_floor: float | None = None
-    initial_price_sd: float | None = None
-    initial_impact_sd: float | None = None
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.sizes, list | tuple) or not self.sizes:
-            raise ValueError(f"sizes = {self.sizes!r}: allowed is a number of agents for each group")
-        for k, size in enumerate(self.sizes):
-            parameters.integer(f"sizes[{k}]", size, 1)
-        ranges = {
-            "b1": (lambda v: v > 0, "a finite number > 0"),
-            "b2": (lambda v: v >= 0, "a finite number >= 0"),
-            "b3": (lambda v: v >= 0, "a finite number >= 0"),
-            "discount": (lambda v: 0 < v <= 1, "a number in (0, 1]"),
-            "initial_inventory_mean": (lambda v: True, "a finite number"),
-            "initial_inventory_var": (lambda v: v >= 0, "a finite number >= 0"),
-        }
-        groups = len(self.sizes)
-        settled = [(name, parameters.vector(name, getattr(self, name), groups, *r)) for name, r in ranges.items()]
-        parameters.settle(self, [("sizes", tuple(self.sizes)), *settled])
-        _ = self.market  # checks the rest
 
     @cached_property
     def market(self) -> Market:

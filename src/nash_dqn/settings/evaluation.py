@@ -11,7 +11,6 @@ from nash_dqn.settings.fields import (
     Betas,
     Counts,
     Distinct,
-    GameName,
     Name,
     Named,
     Names,
@@ -30,10 +29,6 @@ from nash_dqn.settings.fields import (
 )
 from nash_dqn.settings.measures import BestResponseSettings, DeviatorClass, OutsideSettings, PathSettings
 
-_OF_NASH = "Recipes of `nash_dqn`, trained at their own penalty.beta"
-_OF_PLAY = "Recipes of `fictitious_play`"
-
-
 # ------------------------------------------------------------------------------------------------------ best responses
 
 
@@ -47,20 +42,12 @@ class Deviators(BestResponseSettings):
     )
 
 
-class Measured(Section):
-    """Policies, each in the profile where all agents follow it."""
-
-    nash_dqn: Names = knob(_OF_NASH)
-    fictitious_play: Names = knob(_OF_PLAY)
-    self_play: Names = knob("Recipes of `self_play`")
-
-
 @settings
 class Exploitability(Deviators):
     """What an agent gains by leaving the profile in which all follow a trained policy."""
 
-    policies: Measured
-    reference: Name = knob("The recipe of `self_play` that Figs 2 and 3 compare with as the equilibrium")
+    policies: Names = knob("Names from `policies`, each in the profile where all agents follow it")
+    reference: Name = knob("The one of them, of self_play, that the others are compared with as the equilibrium")
     deviators: Annotated[list[DeviatorClass], Distinct] = knob(
         "What deviators see: what the policy sees (same), its own past order flow as well (memory), or also all its "
         "earlier observations (history)",
@@ -74,27 +61,20 @@ class Exploitability(Deviators):
 
 @settings
 class DataEfficiency(Deviators):
-    """Exploitability and distance to the reference along a training, of the Nash-DQN and FP policies measured."""
+    """Exploitability and distance to the reference along trainings, of `exploitability.policies` but self-play's."""
 
-    reference: Name = knob("The recipe of `self_play` to which distances are measured")
+    reference: Name = knob("The one of `exploitability.policies`, of self_play, to which distances are measured")
     deviator: DeviatorClass = knob("What the deviator sees")
     visited_episodes: Whole = knob(
         "Episodes of the reference's self-play, in whose states distances are measured", "episodes", ge=1
     )
 
 
-class Opponents(Section):
-    """The policies responded to; by outside learners the first training of each that did not diverge."""
-
-    nash_dqn: Names = knob(_OF_NASH)
-    fictitious_play: Names = knob(_OF_PLAY)
-
-
 class DDPGBestResponse(Section):
     """The best response that DDPG learns, beside the deviators of `exploitability`, to the same policies."""
 
-    recipe: Name = knob("The recipe of `fictitious_play` whose first best response is learned")
-    opponents: Opponents
+    policy: Name = knob("The policy of fictitious_play whose first best response is learned")
+    opponents: Names = knob("Names from `policies`, to which it responds")
     members: Whole = knob("Trainings of each that are responded to, the first that did not diverge", ge=1)
     seed: Seed = knob("Seed of the trainings and of the paths")
 
@@ -104,8 +84,10 @@ class OutsideLearners(OutsideSettings):
     """Best responses by learners of Stable-Baselines3 and by ours to the same policies, at the same budget."""
 
     scenarios: Names = knob("Where they are compared")
-    opponents: Opponents
-    recipe: Name = knob("The recipe of `fictitious_play` of our DDPG")
+    opponents: Names = knob(
+        "Names from `policies`, to which they respond: to the first training of each that did not diverge"
+    )
+    policy: Name = knob("The policy of fictitious_play of our DDPG")
 
 
 # ------------------------------------------------------------------------------------------------------------- figures
@@ -115,13 +97,13 @@ class BetaSweep(Section):
     """Fig 1, the Bellman error against the weight of the penalty."""
 
     scenarios: Names = knob("Names from `run.scenarios` in which Fig 1 is made")
-    recipe: Name = knob("The recipe of `nash_dqn` that is trained at each beta")
-    betas: Betas = knob("Weights of the penalty, in place of the recipe's own", "$^2 per unit of the norm of psi")
+    policy: Name = knob("The policy of nash_dqn that is trained at each beta")
+    betas: Betas = knob("Weights of the penalty, in place of the policy's own", "$^2 per unit of the norm of psi")
     iterations: Counts = knob(
-        "Iterations at which the total loss of training is read off; the recipe has to reach them", "iterations"
+        "Iterations at which the total loss of training is read off; the policy has to reach them", "iterations"
     )
     window: Whole = knob(
-        "Iterations before each, of which the total loss is the mean; a multiple of the recipe's history_every",
+        "Iterations before each, of which the total loss is the mean; a multiple of the policy's history_every",
         "iterations",
         ge=1,
     )
@@ -135,9 +117,9 @@ class PenaltyStudy(Section):
     """What makes small weights of the penalty fail, on request."""
 
     scenarios: Names = knob("Names from `scenarios`")
-    recipes: Names = knob("Recipes of `nash_dqn`, each trained at both betas; without early stopping")
+    policies: Names = knob("Policies of nash_dqn, each trained at both betas; without early stopping")
     betas: Annotated[list[Beta], Distinct] = knob(
-        "Two weights of the penalty that are compared, in place of the recipes' own",
+        "Two weights of the penalty that are compared, in place of the policies' own",
         "$^2 per unit of the norm of psi",
         min_length=2,
         max_length=2,
@@ -146,7 +128,7 @@ class PenaltyStudy(Section):
         "Iterations at which losses and policies are compared; a policy is kept after each", "iterations"
     )
     window: Whole = knob(
-        "Iterations over which the loss along training is a mean; a multiple of the recipes' history_every",
+        "Iterations over which the loss along training is a mean; a multiple of the policies' history_every",
         "iterations",
         ge=1,
     )
@@ -190,11 +172,11 @@ class CrossPlay(Section):
 
 
 class Exact(Section):
-    """Learned policies against the exact equilibrium of linear-quadratic markets."""
+    """Learned policies against exact equilibria; `games` and `many_players` are measured likewise."""
 
-    scenarios: Names = knob("Names from `scenarios` whose impact is linear or none and whose price_floor is null")
-    nash_dqn: Names = knob(_OF_NASH)
-    fictitious_play: Names = knob(_OF_PLAY)
+    policies: Named[Names] = knob(
+        "Names from `policies` by scenario; its impact is linear or none, and its price_floor null"
+    )
     episodes: Whole = knob("Episodes in whose states actions are compared", "episodes", ge=1)
     seed: Seed = knob("Seed of those episodes")
 
@@ -205,14 +187,15 @@ class EquilibriumPath(PathSettings):
 
     start: Name = knob("The scenario where gradient self-play finds it")
     end: Name = knob("The scenario it is followed to, which differs in kappa and sigma alone")
-    policies: Names = knob("Recipes of `self_play`, for what an agent sees")
+    policies: Names = knob("Policies of self_play, for what an agent sees")
 
 
 class Projection(Section):
-    """Exact fixed points of the projection, in the scenarios of `lq` with hidden inventories."""
+    """Exact fixed points of the projection, in linear-quadratic scenarios with hidden inventories."""
 
-    recipe: Name = knob(
-        "A recipe of `nash_dqn` with `policy` projected, for what an agent sees, and to be compared with"
+    scenarios: Names = knob("Names from `scenarios` whose impact is linear or none and whose price_floor is null")
+    policy: Name = knob(
+        "A policy of nash_dqn with `policy` projected, for what an agent sees, and to be compared with"
     )
     explorations: Positives = knob("Standard deviations of an agent's exploration where it is fitted", "shares/hour")
     damping: Number = knob("The share of each round's change that is made", "1", gt=0, le=1)
@@ -225,59 +208,33 @@ class Projection(Section):
 class Robustness(Section):
     """Policies whose exploitability is measured on request."""
 
-    nash_dqn: Names = knob(_OF_NASH)
-
-
-Overrides = dict[Name, Any]
-
-
-class GameEntry(Section):
-    """A game beyond the paper's market, whose equilibrium is known exactly, and how its training differs."""
-
-    game: GameName = knob("Module of `nash_dqn.games`, a dot, and a class in it that is a linear-quadratic game")
-    settings: Overrides = knob("Values of the class's fields; the rest have its defaults", default={})
-    nash_dqn: Overrides = knob("What differs from the recipe `general.nash_dqn`, as with `base`; not seeds", default={})
-    fictitious_play: Overrides = knob(
-        "What differs from the recipe `general.fictitious_play`, as with `base`; not seeds", default={}
-    )
+    policies: Names = knob("Names from `policies`")
 
 
 class ManyPlayers(Section):
     """A linear market whose impact is shared among more and more agents."""
 
     scenario: Name = knob("A scenario whose market is linear")
+    policy: Name = knob("The policy of nash_dqn that is trained there")
     agents: Annotated[list[Annotated[Whole, Field(ge=2)]], Distinct] = knob(
-        "Numbers of agents with which Nash-DQN is trained", "agents", min_length=2
+        "Numbers of agents with which it is trained", "agents", min_length=2
     )
-    seeds: Seeds = knob("Training seeds with each number of agents")
-    nash_dqn: Overrides = knob("What differs from the recipe `general.nash_dqn`, as with `base`; not seeds", default={})
     cost_agents: Annotated[list[Annotated[Whole, Field(ge=2)]], Distinct] = knob(
         "Numbers of agents with which iterations are timed", "agents", min_length=2
     )
     cost_iterations: Whole = knob("Iterations that are timed, after as many that are not", "iterations", ge=1)
 
 
-class General(Section):
-    """How the games of `games` are learned, and a market with more and more agents."""
-
-    nash_dqn: Name = knob("The recipe of `nash_dqn` from which games start, trained at its own penalty.beta")
-    fictitious_play: Name = knob("The recipe of `fictitious_play` from which games start")
-    seeds: Seeds = knob("Training seeds in every game")
-    episodes: Whole = knob("Episodes over whose states actions are compared", "episodes", ge=1)
-    seed: Seed = knob("Seed of those episodes, and of deviators and their paths")
-    many_players: ManyPlayers
-
-
 class Ablation(Section):
-    """What each difference between two recipes of Nash-DQN buys, one at a time in both directions."""
+    """What each difference between two policies of Nash-DQN buys, one at a time in both directions."""
 
     scenarios: Names = knob("Names from `scenarios`")
-    seeds: Seeds = knob("Training seeds of every setting")
-    base: Name = knob("The recipe of `nash_dqn` to which switches are added")
-    goal: Name = knob("The recipe of `nash_dqn` they are taken from, and from which each is removed in turn")
+    seeds: Seeds = knob("Training seeds of every setting, among those of base and goal")
+    base: Name = knob("The policy of nash_dqn to which switches are added")
+    goal: Name = knob("The policy of nash_dqn they are taken from, and from which each is removed in turn")
     switches: Named[Names] = knob(
-        "Keys of a recipe that change together, by name; each key in which the two differ, once"
+        "Keys of a policy that change together, by name; each key in which the two differ, once"
     )
     variants: dict[Name, dict[Name, Named[Any]]] = knob(
-        "Further trainings: what differs from base or goal, as with `base`, by name of that recipe and of the variant"
+        "Further trainings: what differs from base or goal, as with `base`, by name of that policy and of the variant"
     )

@@ -27,7 +27,7 @@ T = TypeVar("T")
 Path = Sequence[str | int]
 
 _CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
-_NAME = "a name of lower-case letters, digits and underscores, starting with a letter, at most 40 characters"
+_NAME = "a name of lower-case letters, digits, - and _, starting with a letter, at most 40 characters"
 
 
 class ConfigError(ValueError):
@@ -160,7 +160,7 @@ Flag = Annotated[bool, Strict()]
 Positive = Annotated[Number, Field(gt=0)]
 Count = Annotated[Whole, Field(ge=1)]
 Text = Annotated[str, Strict(), Field(min_length=1), _Form(form="the path of a folder")]
-Name = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z][a-z0-9_]*$", max_length=40), _Form(form=_NAME)]
+Name = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z][a-z0-9_-]*$", max_length=40), _Form(form=_NAME)]
 GameName = Annotated[
     str,
     StringConstraints(strict=True, pattern=r"^[a-z][a-z0-9_]*\.[A-Z][A-Za-z0-9]*$", max_length=80),
@@ -326,7 +326,7 @@ def dotted(path: Path) -> str:
         if isinstance(part, int) and not isinstance(part, bool) and text:
             text += f"[{part}]"
         else:
-            plain = isinstance(part, str) and re.fullmatch(r"\w{1,60}", part, re.ASCII)
+            plain = isinstance(part, str) and re.fullmatch(r"[\w-]{1,60}", part, re.ASCII)
             word = str(part) if plain else show(part)
             text += f".{word}" if text else word
     return text or "config"

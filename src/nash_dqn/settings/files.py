@@ -14,10 +14,10 @@ from nash_dqn.settings.fields import ConfigError, fail, one_line, show, suggesti
 
 __all__ = ["BASED", "lay_over", "load_yaml", "with_bases"]
 
-BASED = ("scenarios", "nash_dqn", "fictitious_play", "self_play")
+BASED = ("scenarios", "policies")
 """Sections whose entries may name another of the section as their ``base``."""
 
-_NAMED = (*BASED, "comparisons", "games", "ablation.switches", "ablation.variants", "ablation.variants.*")
+_NAMED = (*BASED, "lq.policies", "games", "ablation.switches", "ablation.variants", "ablation.variants.*")
 """Mappings from names, in which null takes an entry away."""
 
 
