@@ -119,7 +119,7 @@ AUTHORS = "authors"
 """Algorithm of the policies made of the authors' weights, and name of the comparison of the two."""
 
 AUTHORS_POLICIES: Mapping[str, str] = MappingProxyType(
-    {f"{AUTHORS}/nash": "authors' Nash-DQN", f"{AUTHORS}/fp": "authors' FP"}
+    {"authors-nash": "authors' Nash-DQN", "authors-fp": "authors' FP"}
 )
 """What they are called in figures and tables, by ``algorithm/recipe``: Nash-DQN's and fictitious play's."""
 

@@ -1,4 +1,4 @@
-"""Functions the rules share: folders of trainings, who enters which measurement, settings of jobs, declarations."""
+"""Functions the rules share: who enters which measurement, settings of jobs, declarations."""
 
 import hashlib
 import re
@@ -7,26 +7,25 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from code_digest import code_digest
-from nash_dqn.settings.ablation import settings as ablation_recipes
 from nash_dqn.config import (
-    BETA_PATTERN,
+    POLICY_PATTERN,
+    SCENARIO_PATTERN,
     ConfigError,
-    ablation_settings,
+    at_beta,
     authors_files,
-    comparison,
-    fictitious_play_settings,
-    format_beta,
-    general_game,
-    general_games,
-    general_settings,
+    game_of,
     load_yaml,
-    nash_dqn_settings,
-    self_play_settings,
+    policy as policy_settings,
+    training_settings,
     validate,
+    versus,
+    with_players,
 )
 from nash_dqn.deviations import read_deviations
 from nash_dqn.games.catalogue import make, module_of
-from nash_dqn.published import AUTHORS, AUTHORS_POLICIES
+from nash_dqn.published import AUTHORS_POLICIES
+from nash_dqn.settings.ablation import settings as ablation_policies
+from nash_dqn.settings.study import MARKET
 
 # ------------------------------------------------------------------------------------------ configuration
 
@@ -65,215 +64,105 @@ def one_of(names):
     return f"(?:{'|'.join(map(re.escape, names))})"
 
 
+AUTHORS_WEIGHTS = read_config()
+
 # ---------------------------------------------------------------------------------------------- trainings
 
-GENERAL = ("nash_dqn", "fictitious_play")  # how games beyond the paper's are learned
 ON_RETURN = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")  # what a training leaves
 
 
-def trainings_by_algorithm():
-    """For each algorithm the folders of its trainings, below results/, as a regular expression.
+def algorithm_of(policy):
+    """The algorithm that trains a policy."""
+    return policy_settings(config, policy)["algorithm"]
 
-    A folder says all: the scenario, the recipe and its beta, or the setting of the ablation; or a game, which has one
-    recipe for each algorithm.
+
+def trained_by(algorithm):
+    """The policies that an algorithm trains; those of the ablation are of Nash-DQN."""
+    return [name for name in [*config["policies"], *ABLATION] if algorithm_of(name) == algorithm]
+
+
+def settings_of_training(wildcards):
+    """All that determines a training. Its game is made once before any job starts, so that a wrong setting stops the
+    run in one line.
     """
-    scenarios, games, markets = map(one_of, (config["scenarios"], config["games"], general_games(config)))
-    recipes = {algorithm: one_of(config[algorithm]) for algorithm in ("nash_dqn", "fictitious_play", "self_play")}
-    return {
-        "fictitious_play": f"{scenarios}/fictitious_play/{recipes['fictitious_play']}|general/{games}/fictitious_play",
-        "nash_dqn": f"{scenarios}/nash_dqn/{recipes['nash_dqn']}/beta_{BETA_PATTERN}"
-        f"|{scenarios}/ablation/{one_of(ablated_recipes())}|general/{markets}/nash_dqn",
-        "self_play": f"{scenarios}/self_play/{recipes['self_play']}",
-    }
+    try:
+        settings = training_settings(config, wildcards.scenario, wildcards.policy)
+        if settings["game"]["game"] != MARKET:
+            make(**settings["game"])
+    except ConfigError as error:
+        sys.exit(f"Error in the configuration: {error}")
+    except ValueError as error:
+        sys.exit(f"Error in the configuration: scenarios.{wildcards.scenario}: {error}")
+    return settings
 
 
-def training_settings(wildcards):
-    """All that determines the training in a folder. A game is made once before any job starts, so that a wrong setting
-    stops the run in one line.
-    """
-    match wildcards.training.split("/"):
-        case ["general", game, algorithm]:
-            settings = general_settings(config, algorithm, game)
-            try:
-                make(**settings["game"])
-            except ValueError as error:
-                sys.exit(f"Error in the configuration: games.{game}: {error}")
-        case [scenario, "ablation", setting]:
-            algorithm, settings = "nash_dqn", ablation_settings(config, scenario, setting)
-        case [scenario, "nash_dqn" as algorithm, recipe, beta]:
-            settings = nash_dqn_settings(config, scenario, recipe, beta.removeprefix("beta_"))
-        case [scenario, "fictitious_play" as algorithm, recipe]:
-            settings = fictitious_play_settings(config, scenario, recipe)
-        case [scenario, "self_play" as algorithm, recipe]:
-            settings = self_play_settings(config, scenario, recipe)
-    return {**settings, "algorithm": algorithm, "game": game_of(wildcards.training)}
+def game_code(scenario):
+    """The module of a scenario's game, which no import statement shows."""
+    return module_of(game_of(config, scenario)["game"])
 
 
-def game_of(folder):
-    """The game that is played in a folder below results/, as ``games.catalogue.make`` takes it."""
-    first, *rest = folder.split("/")
-    if first == "general":
-        return general_game(config, rest[0])
-    return {"game": "market.Market", "settings": config["scenarios"][first]}
+def of_each(name, policies, scenario="{scenario}"):
+    """The file of that name of each of these policies' trainings, each once."""
+    return [f"results/{scenario}/{policy}/{name}" for policy in dict.fromkeys(policies)]
 
 
-def name_of_game(folder):
-    """The name of the game, or of the scenario, that is played in a folder below results/."""
-    return folder.removeprefix("general/").split("/")[0]
-
-
-def game_code(folder):
-    """The module of the game that is played in a folder, which no import statement shows."""
-    return module_of(game_of(folder)["game"])
-
-
-def nash_dqn_run(scenario, recipe, beta):
-    """Folder of a Nash-DQN training at that beta."""
-    return f"results/{scenario}/nash_dqn/{recipe}/beta_{format_beta(beta)}"
-
-
-def run_of(scenario, policy):
-    """Folder of the training of a policy ``algorithm/recipe``; of Nash-DQN at the recipe's own beta."""
-    algorithm, recipe = policy.split("/")
-    if algorithm == "nash_dqn":
-        return nash_dqn_run(scenario, recipe, config["nash_dqn"][recipe]["penalty"]["beta"])
-    return f"results/{scenario}/{policy}"
-
-
-def files_of(runs, *names):
-    """The files of these names in each folder, each once."""
-    return [f"{run}/{name}" for run in dict.fromkeys(runs) for name in names]
-
-
-def sweep_runs(scenario):
-    """Folders of the trainings of Fig. 1, in the order of its betas."""
-    return [nash_dqn_run(scenario, config["beta_sweep"]["recipe"], beta) for beta in config["beta_sweep"]["betas"]]
-
-
-def ablated_recipes():
-    """The trainings of the ablation, by name."""
-    return ablation_recipes(config["nash_dqn"], config["ablation"])
-
-
-def study_trainings():
-    """Recipe and beta of each training of the penalty study."""
-    section = config["penalty_study"]
-    return [(recipe, beta) for recipe in section["recipes"] for beta in section["betas"]]
-
-
-def study_files(name):
-    """Input function: the file of that name of each training of the penalty study."""
-    return lambda wc: files_of([nash_dqn_run(wc.scenario, *training) for training in study_trainings()], name)
-
-
-def at_betas(table, trainings):
-    """Input function: tables of that name of trainings given by recipe and beta."""
-    return lambda wc: [
-        f"results/{wc.scenario}/{table}/{recipe}/beta_{format_beta(beta)}.csv" for recipe, beta in trainings
+def trained(policies, scenarios):
+    """All files of each of these policies' trainings in each of these scenarios."""
+    return [
+        path
+        for scenario in scenarios
+        for policy in policies
+        for name in ON_RETURN
+        for path in of_each(name, [policy], scenario)
     ]
 
 
 # ------------------------------------------------------------------------------- who enters which measurement
 
-
-def policies_of(recipes):
-    """``algorithm/recipe`` of each policy of a mapping from algorithms to names of recipes."""
-    return [f"{algorithm}/{recipe}" for algorithm, names in recipes.items() for recipe in names]
-
-
-def comparisons():
-    """The comparisons of the run, name -> both policies, Nash-DQN's and the other; the first is the headline.
-
-    If their weights are given, the authors' two are compared last.
-    """
-    ours = {
-        name: [f"{algorithm}/{recipe}" for algorithm, recipe in comparison(config, name).items()]
-        for name in config["run"]["comparisons"]
-    }
-    return ours | ({AUTHORS: list(AUTHORS_POLICIES)} if AUTHORS_WEIGHTS else {})
+ABLATION = ablation_policies(config["policies"], config["ablation"])
+"""The policies of the ablation, by name."""
+SWEPT = [at_beta(config, config["beta_sweep"]["policy"], beta) for beta in config["beta_sweep"]["betas"]]
+"""The policies of Fig. 1, in the order of its betas."""
+STUDIED = {
+    at_beta(config, name, beta): {"base": name, "beta": beta}
+    for name in config["penalty_study"]["policies"]
+    for beta in config["penalty_study"]["betas"]
+}
+"""The policies of the penalty study."""
+COMPARISONS = {versus(pair): pair for pair in config["run"]["comparisons"]}
+"""Pairs of policies by the name of their comparison; the first is the headline, the authors' is the last."""
+AUTHORS = list(AUTHORS_POLICIES) if AUTHORS_WEIGHTS else []
+if AUTHORS:
+    COMPARISONS[versus(AUTHORS)] = AUTHORS
 
 
 def entrants():
-    """Policies, ``algorithm/recipe``, by what they enter; each measurement's in the order of its table."""
-    authors = list(AUTHORS_POLICIES) if AUTHORS_WEIGHTS else []
+    """Policies by the table that they enter, in its order."""
     measured = config["exploitability"]["policies"]
-    nash_dqn, others = zip(*comparisons().values())
-    trained = policies_of({algorithm: config[algorithm] for algorithm in ("nash_dqn", "fictitious_play", "self_play")})
     found = {
-        "any": [*trained, *authors],
-        "comparison": list(dict.fromkeys(nash_dqn + others)),
-        "exploitability": policies_of(measured) + authors,
+        "comparison": list(dict.fromkeys(policy for pair in zip(*COMPARISONS.values()) for policy in pair)),
+        "exploitability": measured + AUTHORS,
         # Trainings are measured along the way, references are not.
-        "data_efficiency": policies_of(
-            {algorithm: measured[algorithm] for algorithm in ("nash_dqn", "fictitious_play")}
-        ),
-        "ddpg_best_response": policies_of(config["ddpg_best_response"]["opponents"]),
-        "lq": policies_of({algorithm: config["lq"][algorithm] for algorithm in ("nash_dqn", "fictitious_play")}),
-        "outside_learners": policies_of(config["outside_learners"]["opponents"]),
-        "robustness": policies_of(config["robustness"]),
+        "data_efficiency": [policy for policy in measured if algorithm_of(policy) != "self_play"],
+        **{table: config[table]["opponents"] for table in ("ddpg_best_response", "outside_learners")},
+        "robustness": config["robustness"]["policies"],
+        "beta_exploitability": SWEPT,
+        "ablation": list(ABLATION),
+        "penalty_study": list(STUDIED),
     }
-    found["training_curves"] = [policy for policy in found["comparison"] if policy not in AUTHORS_POLICIES]
+    found["training_curves"] = [policy for policy in found["comparison"] if policy not in AUTHORS]
     found["explorer"] = list(dict.fromkeys(found["comparison"] + found["exploitability"]))
     return found
 
 
-def runs_of(what, scenario):
-    """Folders of the trainings of the policies that enter it."""
-    return [run_of(scenario, policy) for policy in ENTRANTS[what]]
-
-
-def of_entrants(what, name):
-    """Input function: the file of that name of each policy that enters it."""
-    return lambda wc: files_of(runs_of(what, wc.scenario), name)
-
-
-def of_policy(name):
-    """Input function: the file of that name of the policy in the wildcards."""
-    return lambda wc: f"{run_of(wc.scenario, wc.policy)}/{name}"
-
-
-def of_side(side):
-    """Input function: weights of the first or the second policy of each comparison."""
-    return lambda wc: [f"{run_of(wc.scenario, pair[side])}/weights.safetensors" for pair in comparisons().values()]
+ENTRANTS = entrants()
+EXACT = {**config["lq"]["policies"], **config["games"]}
+"""Policies by the scenario in which they are compared with the exact equilibrium."""
 
 
 def reference_of(section):
-    """Input function: weights of the equilibrium reference that a section of the configuration names."""
-    return lambda wc: f"results/{wc.scenario}/self_play/{config[section]['reference']}/weights.safetensors"
-
-
-def measured_folder(gains):
-    """Folder of the training whose exploitability is told by a table, both below results/."""
-    match gains.split("/"):
-        case ["general", game, _, algorithm]:
-            return f"general/{game}/{algorithm}"
-        case [scenario, "ablation", setting, _]:
-            return f"{scenario}/ablation/{setting}"
-        case [scenario, "beta_exploitability", recipe, beta]:
-            return f"{scenario}/nash_dqn/{recipe}/{beta}"
-        case [scenario, _, algorithm, recipe]:
-            return run_of(scenario, f"{algorithm}/{recipe}").removeprefix("results/")
-
-
-def exploitability_tables():
-    """All tables of one training's exploitability, below results/, as a regular expression."""
-    scenarios, games, recipes = map(one_of, (config["scenarios"], config["games"], config["nash_dqn"]))
-    return (
-        f"{scenarios}/exploitability/{one_of(ENTRANTS['any'])}|{scenarios}/ablation/{one_of(ablated_recipes())}/exploitability"
-        f"|{scenarios}/beta_exploitability/{recipes}/beta_{BETA_PATTERN}|general/{games}/exploitability/{one_of(GENERAL)}"
-    )
-
-
-JOINED = ("exploitability", "data_efficiency", "robustness")
-
-
-def parts_of(joined):
-    """The tables that are joined to one, which is named below results/."""
-    place, _, table = joined.rpartition("/")
-    if place == "general":
-        return expand("results/general/{game}/exploitability/{algorithm}.csv", game=config["games"], algorithm=GENERAL)
-    folder = "exploitability" if table == "robustness" else table
-    return [f"results/{place}/{folder}/{policy}.csv" for policy in ENTRANTS[table]]
+    """Weights of the equilibrium reference that a section of the configuration names."""
+    return f"results/{{scenario}}/{config[section]['reference']}/weights.safetensors"
 
 
 # ----------------------------------------------------------------------------------------------- settings
@@ -286,7 +175,7 @@ def evaluation_settings(scenario, section, *keys, **more):
     """What an evaluation depends on besides the policies: the game, and entries of a section of the configuration."""
     return {
         "scenario": scenario,
-        "game": config["scenarios"][scenario],
+        "game": game_of(config, scenario),
         **{key: config[section][key] for key in keys},
         **more,
     }
@@ -300,44 +189,35 @@ def deviator_settings(scenario, section, *keys, **more):
 
 
 def exploitability_settings(wildcards):
-    """Of the deviators from one training; against a reference they search longer, as it is to be certified."""
-    folder = measured_folder(wildcards.gains)
-    section = dict(config["exploitability"])
-    if folder.startswith("general/"):
-        section.update(deviators=["same"], seed=config["general"]["seed"])
-    if "/self_play/" in folder:
-        section.update({key: section[f"certificate_{key}"] for key in ("iterations", "learning_rate")})
-    return {
-        "scenario": name_of_game(folder),
-        "game": game_of(folder),
-        "best_response": {key: section[key] for key in OF_DEVIATORS},
-        **{key: section[key] for key in ("paths", "validation_paths", "deviators")},
-    }
+    """Of the deviators from one training; against a reference they search longer, as it is to be certified. In games
+    beyond the market agents remember nothing.
+    """
+    more = {"deviators": config["exploitability"]["deviators"]}
+    if game_of(config, wildcards.scenario)["game"] != MARKET:
+        more["deviators"] = ["same"]
+    settings = deviator_settings(wildcards.scenario, "exploitability", **more)
+    if wildcards.policy not in AUTHORS and algorithm_of(wildcards.policy) == "self_play":
+        for key in ("iterations", "learning_rate"):
+            settings["best_response"][key] = config["exploitability"][f"certificate_{key}"]
+    return settings
 
 
 def lq_settings(wildcards):
     """Of the comparison with exact equilibria, in a game for each of its groups of agents."""
-    general = wildcards.game.startswith("general/")
-    section = config["general" if general else "lq"]
-    return {
-        "scenario": name_of_game(wildcards.game),
-        "game": game_of(wildcards.game),
-        "by_group": general,
-        **{key: section[key] for key in ("episodes", "seed")},
-    }
+    settings = evaluation_settings(wildcards.scenario, "lq", "episodes", "seed")
+    return {**settings, "by_group": settings["game"]["game"] != MARKET}
 
 
-def lq_runs(game):
-    """Folders of the trainings that are compared with a game's exact equilibrium."""
-    if game.startswith("general/"):
-        return [f"results/{game}/{algorithm}" for algorithm in GENERAL]
-    return runs_of("lq", game)
+def recipe_of(policy):
+    """What a policy's algorithm is trained with."""
+    recipe = policy_settings(config, policy)
+    return {key: value for key, value in recipe.items() if key not in ("algorithm", "seeds")}
 
 
 def ddpg_settings(scenario):
     """Of the comparison with DDPG: the deviators are those of the exploitability table, but for the seed."""
     section = config["ddpg_best_response"]
-    recipe = fictitious_play_settings(config, scenario, section["recipe"])["recipe"]
+    recipe = recipe_of(section["policy"])
     settings = deviator_settings(scenario, "exploitability", "deviators", recipe=recipe, members=section["members"])
     settings["best_response"]["seed"] = section["seed"]
     return settings
@@ -349,7 +229,7 @@ def outside_settings(scenario):
     """
     section = config["outside_learners"]
     keys = ("learners", "transitions", "trainings", "environments", "action_bound", "noise", "seed")
-    recipe = fictitious_play_settings(config, scenario, section["recipe"])["recipe"]
+    recipe = recipe_of(section["policy"])
     return evaluation_settings(
         scenario,
         "exploitability",
@@ -361,11 +241,11 @@ def outside_settings(scenario):
 
 def beta_sweep_settings(scenario):
     """Of Fig. 1: losses of returned weights are measured at the exploration with which trainings end."""
-    recipe = config["nash_dqn"][config["beta_sweep"]["recipe"]]
+    recipe = recipe_of(config["beta_sweep"]["policy"])
     return evaluation_settings(
         scenario,
         "beta_sweep",
-        *("recipe", "betas", "iterations", "window", "episodes", "seed"),
+        *("policy", "betas", "iterations", "window", "episodes", "seed"),
         observation=recipe["observation"],
         p11=recipe["p11"],
         exploration=recipe["exploration"]["end"],
@@ -374,44 +254,35 @@ def beta_sweep_settings(scenario):
 
 def projection_settings(scenario):
     """Of the exact projection: the game, what agents see, and how its fixed points are found."""
-    section = dict(config["projection"])
-    observation = config["nash_dqn"][section.pop("recipe")]["observation"]
-    return {
-        "scenario": scenario,
-        "game": config["scenarios"][scenario],
-        "observation": observation,
-        "projection": section,
-    }
+    section = {key: value for key, value in config["projection"].items() if key != "scenarios"}
+    observation = recipe_of(section.pop("policy"))["observation"]
+    game = game_of(config, scenario)
+    return {"scenario": scenario, "game": game, "observation": observation, "projection": section}
 
 
-def equilibrium_path_settings(recipe):
+def equilibrium_path_settings(policy):
     """Of the path of an equilibrium: the games at its ends, what agents see, and how it is followed."""
     section = config["equilibrium_path"]
     return {
-        "recipe_name": recipe,
-        "observation": config["self_play"][recipe]["observation"],
-        **{end: config["scenarios"][section[end]] for end in ("start", "end")},
+        "policy": policy,
+        "observation": recipe_of(policy)["observation"],
+        **{end: game_of(config, section[end]) for end in ("start", "end")},
         "path": {key: value for key, value in section.items() if key not in ("start", "end", "policies")},
     }
-
-
-def many_players_settings(**more):
-    """The market that is shared among more and more agents, and what is done with it."""
-    return {"game": config["scenarios"][config["general"]["many_players"]["scenario"]], **more}
 
 
 def authors_settings(scenario):
     """Of the authors' policies in a scenario. Digests, as a file's date may be older than what was made of another."""
     return {
         "scenario": scenario,
-        "game": config["scenarios"][scenario],
+        "game": game_of(config, scenario),
         "sha256": {name: hashlib.sha256(Path(path).read_bytes()).hexdigest() for name, path in AUTHORS_WEIGHTS.items()},
     }
 
 
 def shown(wildcards):
-    """The comparison that a Fig. 2 shows: the one in its name, or the headline."""
-    return wildcards.get("comparison", config["run"]["comparisons"][0])
+    """Name of the comparison that a Fig. 2 shows: the one in its name, or the headline."""
+    return wildcards.get("comparison", next(iter(COMPARISONS)))
 
 
 # ------------------------------------------------------------------------------------- declarations of rules
@@ -427,7 +298,7 @@ def job(name, reads=None, settings=None, *, writes=None, page=None, script=None,
         reads: its input by name, also as functions of the wildcards, several files of a name as a list; or one,
             called ``table``.
         settings: all that the result depends on besides the input, or a function of the wildcards.
-        writes: its output likewise, by default the scenario's table of the rule's name.
+        writes: its output likewise, by default the scenario's table of the rule's name, less ``_table``.
         page: name in the report of the last table, which the script then writes as a page as well: a CSV file would be
             there as a download only.
         script: name of the script where it is not the rule's.
@@ -435,7 +306,7 @@ def job(name, reads=None, settings=None, *, writes=None, page=None, script=None,
         where: constraints of wildcards.
         resources: those that differ from 1,000 MB and two minutes.
     """
-    writes = f"results/{{scenario}}/{name}.csv" if writes is None else writes
+    writes = f"results/{{scenario}}/{name.removesuffix('_table')}.csv" if writes is None else writes
     reads, writes = (of if isinstance(of, dict) else {"table": of} for of in ({} if reads is None else reads, writes))
     if page is not None:
         *_, table = writes.values()
@@ -502,8 +373,7 @@ def figure(name, path, label, reads, *, source=None, function="plot", script="pl
 
 def shows(path, caption, category, **labels):
     """An output file that goes into the report."""
-    beyond = "other games" if "general" in Path(path).parts else "all scenarios"
-    place = "{scenario}" if "{scenario}" in path else beyond
+    place = "{scenario}" if "{scenario}" in path else "all scenarios"
     return report(path, caption=f"../report/{caption}.rst", category=category, subcategory=place, labels=labels)
 
 
@@ -514,11 +384,11 @@ OF_PAPER = ("beta_sweep", "policy_grid", "policy_distance", "cross_play", "cross
 OF_PAPER += ("plot_beta_sweep", "plot_policies", "plot_cross_play")
 
 
-def headline_trainings():
-    """What Figs. 1 to 3 of the run's first scenario are made from: folders below results/."""
+def is_headline(wildcards):
+    """Whether Figs. 1 to 3 of the run's first scenario are made of a training."""
     scenario = config["run"]["scenarios"][0]
-    swept = sweep_runs(scenario) if scenario in config["beta_sweep"]["scenarios"] else []
-    return {run.removeprefix("results/") for run in runs_of("comparison", scenario) + swept}
+    swept = SWEPT if scenario in config["beta_sweep"]["scenarios"] else []
+    return wildcards.scenario == scenario and wildcards.policy in ENTRANTS["comparison"] + swept
 
 
 def priority_of(name):
@@ -536,17 +406,17 @@ def pictures(*paths):
 
 def training_targets():
     """All files of every training the run needs."""
-    ours = ("training_curves", "exploitability", "ddpg_best_response")
-    runs = [run for scenario in config["run"]["scenarios"] for what in ours for run in runs_of(what, scenario)]
-    runs += [run for scenario in config["beta_sweep"]["scenarios"] for run in sweep_runs(scenario)]
-    runs += [run for scenario in config["lq"]["scenarios"] for run in runs_of("lq", scenario)]
-    theirs = [run for run in runs if f"/{AUTHORS}/" in run]
-    return files_of([run for run in runs if run not in theirs], *ON_RETURN) + files_of(theirs, *ON_RETURN[::3])
+    scenarios = config["run"]["scenarios"]
+    policies = [*ENTRANTS["training_curves"], *config["exploitability"]["policies"], *ENTRANTS["ddpg_best_response"]]
+    targets = trained(policies, scenarios) + trained(SWEPT, config["beta_sweep"]["scenarios"])
+    targets += [path for scenario, of in config["lq"]["policies"].items() for path in trained(of, [scenario])]
+    theirs = [path for scenario in scenarios for name in ON_RETURN[::3] for path in of_each(name, AUTHORS, scenario)]
+    return list(dict.fromkeys(targets + theirs))
 
 
-def in_scenarios(table, section="run"):
-    """That table of each scenario of the run, or of another section of the configuration."""
-    return expand("results/{scenario}/{table}.csv", scenario=config[section]["scenarios"], table=table)
+def in_scenarios(table, scenarios=None):
+    """That table of each of these scenarios, by default the run's."""
+    return [f"results/{scenario}/{table}.csv" for scenario in scenarios or config["run"]["scenarios"]]
 
 
 def table_targets():
@@ -556,22 +426,21 @@ def table_targets():
     names = ("policy_grid", "policy_distance", "cross_play", "exploitability", "data_efficiency", "reference")
     tables = pages + [path.replace(".csv", ".html") for path in pages]
     tables += [path for name in names for path in in_scenarios(name)]
-    tables += [
-        path
-        for scenario in config["run"]["scenarios"]
-        for name in ("exploitability", "data_efficiency", "ddpg_best_response")
-        for path in parts_of(f"{scenario}/{name}")
+    for name in ("exploitability", "data_efficiency", "ddpg_best_response"):
+        for scenario in config["run"]["scenarios"]:
+            tables += of_each(f"{name}.csv", ENTRANTS[name], scenario)
+    tables += in_scenarios("beta_sweep", config["beta_sweep"]["scenarios"])
+    return tables + [
+        path for name in ("lq_error", "lq_scatter") for path in in_scenarios(name, config["lq"]["policies"])
     ]
-    tables += in_scenarios("beta_sweep", "beta_sweep")
-    return tables + in_scenarios("lq_error", "lq") + in_scenarios("lq_scatter", "lq")
 
 
 def figure_targets():
     """Every figure of the run."""
     names = ["fig2_policies", "fig3_cross_play", "training_curves"]
-    names += [f"fig2_policies_{name}" for name in list(comparisons())[1:]]
+    names += [f"fig2_policies_{name}" for name in list(COMPARISONS)[1:]]
     names += ["exploitability", "data_efficiency", "data_efficiency_time"]
     figures = expand("{scenario}/{name}", scenario=config["run"]["scenarios"], name=names)
     figures += expand("{scenario}/fig1_beta_sweep", scenario=config["beta_sweep"]["scenarios"])
-    figures += expand("{scenario}/lq_policies", scenario=config["lq"]["scenarios"])
+    figures += expand("{scenario}/lq_policies", scenario=config["lq"]["policies"])
     return pictures(*figures) + ["figures/explorer.html"]

@@ -17,10 +17,10 @@ for name, path, label in (
         {
             "grid": "results/{scenario}/policy_grid.csv",
             "distance": "results/{scenario}/policy_distance.csv",
-            "records": lambda wc: files_of([run_of(wc.scenario, of) for of in comparisons()[shown(wc)]], "run.json"),
+            "records": lambda wc: of_each("run.json", COMPARISONS[shown(wc)], wc.scenario),
         },
         script="plot_policies",
-        settings=lambda wc: {"comparison": shown(wc), "policies": comparisons()[shown(wc)]},
+        settings=lambda wc: {"comparison": shown(wc), "policies": COMPARISONS[shown(wc)]},
         mem_mb=2000,
     )
 figure(
@@ -34,11 +34,11 @@ figure(
     "{scenario}/training_curves",
     "Training curves",
     {
-        "histories": of_entrants("training_curves", "history.csv"),
-        "records": of_entrants("training_curves", "run.json"),
+        "histories": of_each("history.csv", ENTRANTS["training_curves"]),
+        "records": of_each("run.json", ENTRANTS["training_curves"]),
     },
     script="plot_training_curves",
-    settings=lambda wc: {"scenario": wc.scenario, "recipes": ENTRANTS["training_curves"]},
+    settings=lambda wc: {"scenario": wc.scenario, "policies": ENTRANTS["training_curves"]},
 )
 figure("exploitability", "{scenario}/exploitability", "Exploitability", "results/{scenario}/exploitability.csv")
 LEARNING = {"table": "results/{scenario}/data_efficiency.csv", "gains": "results/{scenario}/exploitability.csv"}
@@ -47,7 +47,7 @@ figure(
     "data_efficiency_time",
     "{scenario}/data_efficiency_time",
     "Data efficiency: against time",
-    {**LEARNING, "records": of_entrants("data_efficiency", "run.json")},
+    {**LEARNING, "records": of_each("run.json", ENTRANTS["data_efficiency"])},
     source="data_efficiency",
     function="plot_time",
 )
@@ -61,11 +61,13 @@ job(
     "explorer",
     writes=shows("figures/explorer.html", "explorer", "Figures", figure="Explorer: play with the policies"),
     reads={
-        name: files_of([run for scenario in config["run"]["scenarios"] for run in runs_of("explorer", scenario)], file)
+        name: [
+            path for scenario in config["run"]["scenarios"] for path in of_each(file, ENTRANTS["explorer"], scenario)
+        ]
         for name, file in (("weights", "weights.safetensors"), ("records", "run.json"))
     },
     settings={
-        "games": {name: config["scenarios"][name] for name in config["run"]["scenarios"]},
+        "games": {name: game_of(config, name) for name in config["run"]["scenarios"]},
         "policies": {name: ENTRANTS["explorer"] for name in config["run"]["scenarios"]},
         "inventory": config["policy_grid"]["inventory"],
     },

@@ -6,32 +6,36 @@ One job per scenario; where a job trains deviators, one per training, whose tabl
 job(
     "beta_sweep",
     reads={
-        "weights": lambda wc: files_of(sweep_runs(wc.scenario), "weights.safetensors"),
-        "histories": lambda wc: files_of(sweep_runs(wc.scenario), "history.csv"),
-        "records": lambda wc: files_of(sweep_runs(wc.scenario), "run.json"),
+        "weights": of_each("weights.safetensors", SWEPT),
+        "histories": of_each("history.csv", SWEPT),
+        "records": of_each("run.json", SWEPT),
     },
     settings=lambda wc: beta_sweep_settings(wc.scenario),
 )
 job(
     "policy_grid",
-    reads={"weights": of_entrants("comparison", "weights.safetensors")},
+    reads={"weights": of_each("weights.safetensors", ENTRANTS["comparison"])},
     settings=lambda wc: evaluation_settings(wc.scenario, "policy_grid", "prices", "impacts", "inventory"),
 )
+SIDES = {  # a policy may meet several others
+    side: [f"results/{{scenario}}/{pair[k]}/weights.safetensors" for pair in COMPARISONS.values()]
+    for k, side in enumerate(("nash_dqn", "other"))
+}
 job(
     "policy_distance",
-    reads={"nash_dqn": of_side(0), "other": of_side(1)},
+    reads=SIDES,
     settings=lambda wc: evaluation_settings(
         wc.scenario,
         "policy_grid",
         *("prices", "impacts", "inventory", "visited_episodes", "seed"),
-        comparisons=list(comparisons()),
+        comparisons=list(COMPARISONS),
     ),
 )
 job(
     "cross_play",
-    reads={"nash_dqn": of_side(0), "other": of_side(1)},
+    reads=SIDES,
     settings=lambda wc: evaluation_settings(
-        wc.scenario, "cross_play", "points", "paths", "seed", comparisons=comparisons()
+        wc.scenario, "cross_play", "points", "paths", "seed", comparisons=list(COMPARISONS)
     ),
     runtime="1h",
 )
@@ -41,24 +45,24 @@ job(
     settings={"alpha": config["cross_play"]["alpha"]},
     page="Tests for equal means",
 )
+OF_TRAINING = {
+    f"{name}": f"results/{{scenario}}/{{policy}}/{file}"
+    for name, file in (("weights", "weights.safetensors"), ("record", "run.json"))
+}
 job(
     "exploitability",
-    writes="results/{gains}.csv",
-    reads={
-        "weights": lambda wc: f"results/{measured_folder(wc.gains)}/weights.safetensors",
-        "record": lambda wc: f"results/{measured_folder(wc.gains)}/run.json",
-    },
+    writes="results/{scenario}/{policy}/exploitability.csv",
+    reads=OF_TRAINING,
     settings=exploitability_settings,
-    modules=lambda wc: [game_code(wc.gains)],
-    where={"gains": exploitability_tables()},
+    modules=lambda wc: [game_code(wc.scenario)],
     runtime="1h",
 )
 job(
     "data_efficiency",
-    writes="results/{scenario}/data_efficiency/{policy}.csv",
+    writes="results/{scenario}/{policy}/data_efficiency.csv",
     reads={
-        "snapshots": of_policy("snapshots.safetensors"),
-        "record": of_policy("run.json"),
+        "snapshots": "results/{scenario}/{policy}/snapshots.safetensors",
+        "record": OF_TRAINING["record"],
         "reference": reference_of("data_efficiency"),
     },
     settings=lambda wc: deviator_settings(wc.scenario, "data_efficiency", "deviator", "visited_episodes"),
@@ -66,28 +70,27 @@ job(
 )
 job(
     "ddpg_best_response",
-    writes="results/{scenario}/ddpg_best_response/{policy}.csv",
-    reads={"weights": of_policy("weights.safetensors"), "record": of_policy("run.json")},
+    writes="results/{scenario}/{policy}/ddpg_best_response.csv",
+    reads=OF_TRAINING,
     settings=lambda wc: ddpg_settings(wc.scenario),
     runtime="1h",
 )
-job(
-    "ddpg_best_response_table",
-    writes="results/{scenario}/ddpg_best_response.csv",
-    reads=lambda wc: parts_of(f"{wc.scenario}/ddpg_best_response"),
-    page="Best responses: DDPG and gradients",
-    script="join_with_page",
-)
-job(
-    "join_tables",
-    writes="results/{joined}.csv",
-    reads=lambda wc: parts_of(wc.joined),
-    where={"joined": f"{one_of(config['scenarios'])}/{one_of(JOINED)}|general/exploitability"},
-)
+for name, page, script in (
+    ("ddpg_best_response", "Best responses: DDPG and gradients", "join_with_page"),
+    ("exploitability", None, "join_tables"),
+    ("data_efficiency", None, "join_tables"),
+    ("robustness", None, "join_tables"),
+):
+    job(
+        f"{name}_table",
+        reads=of_each(f"{name}.csv".replace("robustness", "exploitability"), ENTRANTS[name]),
+        page=page,
+        script=script,
+    )
 job(
     "reference",
     reads={
-        "weights": of_entrants("exploitability", "weights.safetensors"),
+        "weights": of_each("weights.safetensors", ENTRANTS["exploitability"]),
         "reference": reference_of("exploitability"),
     },
     settings=lambda wc: evaluation_settings(
@@ -96,18 +99,18 @@ job(
 )
 job(
     "lq_error",
-    writes={"errors": "results/{game}/lq_error.csv", "scatter": "results/{game}/lq_scatter.csv"},
-    reads={"weights": lambda wc: files_of(lq_runs(wc.game), "weights.safetensors")},
+    writes={"errors": "results/{scenario}/lq_error.csv", "scatter": "results/{scenario}/lq_scatter.csv"},
+    reads={"weights": lambda wc: of_each("weights.safetensors", EXACT[wc.scenario], wc.scenario)},
     settings=lq_settings,
-    modules=lambda wc: [game_code(wc.game)],
-    where={"game": f"{one_of(config['lq']['scenarios'])}|general/{one_of(config['games'])}"},
-    runtime=lambda wc: "10m" if wc.game.startswith("general/") else "2m",
+    modules=lambda wc: [game_code(wc.scenario)],
+    where={"scenario": one_of(EXACT)},
+    runtime="10m",
 )
 job(
     "claims",
     writes="results/claims.csv",
     reads={
-        "beta_sweep": in_scenarios("beta_sweep", "beta_sweep"),
+        "beta_sweep": in_scenarios("beta_sweep", config["beta_sweep"]["scenarios"]),
         "policy_distance": in_scenarios("policy_distance"),
         "cross_play": in_scenarios("cross_play"),
         "tests": in_scenarios("cross_play_tests"),

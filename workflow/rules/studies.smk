@@ -1,25 +1,20 @@
 """On request: what goes beyond the paper. No part of the default run: each takes as long as that, or needs more."""
 
-# What each difference between two recipes buys, and what the penalty's weight does to exploitability.
+# What each difference between two policies buys, and what the penalty's weight does to exploitability.
 
-ABLATED = files_of(
-    [
-        f"results/{scenario}/ablation/{setting}"
-        for scenario in config["ablation"]["scenarios"]
-        for setting in ablated_recipes()
-    ],
-    *ON_RETURN,
-    "exploitability.csv",
-)
+OF_ABLATION = config["ablation"]["scenarios"]
 job(
     "ablation_table",
     writes={"seeds": "results/{scenario}/ablation_seeds.csv", "table": "results/{scenario}/ablation.csv"},
     page="Ablation",
-    reads=[f"results/{{scenario}}/ablation/{setting}/exploitability.csv" for setting in ablated_recipes()],
-    settings=[
-        {"setting": name, "base": setting.base, "change": setting.change, "kind": setting.kind}
-        for name, setting in ablated_recipes().items()
-    ],
+    reads=of_each("exploitability.csv", ABLATION),
+    settings={
+        "seeds": config["ablation"]["seeds"],
+        "settings": [
+            {"policy": name, "base": setting.base, "change": setting.change, "kind": setting.kind}
+            for name, setting in ABLATION.items()
+        ],
+    },
     script="ablation",
     runtime="5m",
 )
@@ -29,10 +24,9 @@ figure(
     "Ablation",
     {"table": "results/{scenario}/ablation.csv", "seed": "results/{scenario}/ablation_seeds.csv"},
 )
-SWEPT = [(config["beta_sweep"]["recipe"], beta) for beta in config["beta_sweep"]["betas"]]
 job(
     "beta_exploitability",
-    reads=at_betas("beta_exploitability", SWEPT),
+    reads=of_each("exploitability.csv", SWEPT),
     settings={"betas": config["beta_sweep"]["betas"]},
     runtime="5m",
 )
@@ -46,29 +40,25 @@ figure(
 
 rule ablation:
     input:
-        ABLATED,
-        in_scenarios("ablation_seeds", "ablation"),
-        expand("results/{scenario}/ablation.html", scenario=config["ablation"]["scenarios"]),
-        pictures(
-            *expand(
-                "{scenario}/{name}", scenario=config["ablation"]["scenarios"], name=("ablation", "beta_exploitability")
-            )
-        ),
+        trained(ABLATION, OF_ABLATION),
+        in_scenarios("ablation_seeds", OF_ABLATION),
+        expand("results/{scenario}/ablation.html", scenario=OF_ABLATION),
+        pictures(*expand("{scenario}/{name}", scenario=OF_ABLATION, name=("ablation", "beta_exploitability"))),
 
 
-# Why the penalty of Fig. 1 seems to help, by trainings at two of its weights under several recipes.
+# Why the penalty of Fig. 1 seems to help, by trainings at two of its weights under several settings.
 
+OF_STUDY = config["penalty_study"]["scenarios"]
 job(
     "penalty_snapshots",
-    writes="results/{scenario}/penalty_study/{recipe}/beta_{beta}.csv",
+    writes="results/{scenario}/{policy}/penalty_study.csv",
     reads={
-        "snapshots": "results/{scenario}/nash_dqn/{recipe}/beta_{beta}/snapshots.safetensors",
-        "record": "results/{scenario}/nash_dqn/{recipe}/beta_{beta}/run.json",
+        "snapshots": "results/{scenario}/{policy}/snapshots.safetensors",
+        "record": "results/{scenario}/{policy}/run.json",
     },
     settings=lambda wc: deviator_settings(
         wc.scenario, "exploitability", iterations=config["penalty_study"]["iterations"]
     ),
-    where={"recipe": one_of(config["penalty_study"]["recipes"])},
     runtime="1h",
 )
 job(
@@ -76,14 +66,14 @@ job(
     writes={"table": "results/{scenario}/penalty_study.csv", "tests": "results/{scenario}/penalty_study_tests.csv"},
     page="Why a small penalty fails",
     reads={
-        "histories": study_files("history.csv"),
-        "records": study_files("run.json"),
-        "kept": at_betas("penalty_study", study_trainings()),
-        "returned": at_betas("beta_exploitability", study_trainings()),
+        "histories": of_each("history.csv", STUDIED),
+        "records": of_each("run.json", STUDIED),
+        "kept": of_each("penalty_study.csv", STUDIED),
+        "returned": of_each("exploitability.csv", STUDIED),
     },
     settings=lambda wc: {
         "scenario": wc.scenario,
-        "trainings": study_trainings(),
+        "trainings": [{"policy": policy, **of} for policy, of in STUDIED.items()],
         **{key: config["penalty_study"][key] for key in ("betas", "iterations", "window")},
     },
     script="penalty_study",
@@ -94,19 +84,12 @@ figure("penalty_study", "{scenario}/penalty_study", "Why a small penalty fails",
 
 rule penalty_study:
     input:
-        files_of(
-            [
-                nash_dqn_run(scenario, *training)
-                for scenario in config["penalty_study"]["scenarios"]
-                for training in study_trainings()
-            ],
-            *ON_RETURN,
-        ),
-        expand("results/{scenario}/penalty_study_tests.html", scenario=config["penalty_study"]["scenarios"]),
-        pictures(*expand("{scenario}/penalty_study", scenario=config["penalty_study"]["scenarios"])),
+        trained(STUDIED, OF_STUDY),
+        expand("results/{scenario}/penalty_study_tests.html", scenario=OF_STUDY),
+        pictures(*expand("{scenario}/penalty_study", scenario=OF_STUDY)),
 
 
-# Whether a recipe keeps its promise with more seeds and with the paper's observations.
+# Whether a policy keeps its promise with more seeds and with the paper's observations.
 
 figure(
     "robustness",
@@ -119,18 +102,17 @@ figure(
 
 rule robustness:
     input:
-        files_of(
-            [run for scenario in config["run"]["scenarios"] for run in runs_of("robustness", scenario)], *ON_RETURN
-        ),
+        trained(ENTRANTS["robustness"], config["run"]["scenarios"]),
         pictures(*expand("{scenario}/robustness", scenario=config["run"]["scenarios"])),
 
 
-# Where projected policies settle, exactly, beside trainings of the recipe.
+# Where projected policies settle, exactly, beside trainings of the policy.
 
+PROJECTION = config["projection"]
 job(
     "projection",
     settings=lambda wc: projection_settings(wc.scenario),
-    where={"scenario": one_of(config["lq"]["scenarios"])},
+    where={"scenario": one_of(PROJECTION["scenarios"])},
     runtime="1h",
 )
 figure(
@@ -138,10 +120,10 @@ figure(
     "projection",
     "Where projected policies settle",
     {
-        "table": in_scenarios("projection", "lq"),
-        "trained": in_scenarios(f"exploitability/nash_dqn/{config['projection']['recipe']}", "lq"),
+        "table": in_scenarios("projection", PROJECTION["scenarios"]),
+        "trained": in_scenarios(f"{PROJECTION['policy']}/exploitability", PROJECTION["scenarios"]),
     },
-    settings={"exploration": config["nash_dqn"][config["projection"]["recipe"]]["exploration"]["end"]},
+    settings={"exploration": config["policies"][PROJECTION["policy"]]["exploration"]["end"]},
     runtime="10m",
 )
 
@@ -155,9 +137,9 @@ rule projections:
 
 job(
     "equilibrium_path",
-    writes="results/equilibrium_path/{recipe}.csv",
-    settings=lambda wc: equilibrium_path_settings(wc.recipe),
-    where={"recipe": one_of(config["self_play"])},
+    writes="results/equilibrium_path/{policy}.csv",
+    settings=lambda wc: equilibrium_path_settings(wc.policy),
+    where={"policy": one_of(config["equilibrium_path"]["policies"])},
     mem_mb=3000,
     runtime="2h",
 )
@@ -165,7 +147,7 @@ figure(
     "equilibrium_path",
     "equilibrium_path",
     "Equilibria from one scenario to another",
-    {"table": expand("results/equilibrium_path/{recipe}.csv", recipe=config["equilibrium_path"]["policies"])},
+    {"table": expand("results/equilibrium_path/{policy}.csv", policy=config["equilibrium_path"]["policies"])},
 )
 
 
@@ -174,72 +156,90 @@ rule equilibrium_paths:
         pictures("equilibrium_path"),
 
 
-# Games beyond the paper's market whose equilibria are known exactly, and one with more and more agents.
+# Games beyond the paper's market whose equilibria are known exactly.
 
-MANY_PLAYERS = config["general"]["many_players"]
+job(
+    "games_table",
+    writes="results/games.csv",
+    reads=[path for scenario, of in config["games"].items() for path in of_each("exploitability.csv", of, scenario)],
+    script="join_tables",
+)
+figure(
+    "games",
+    "games",
+    "Games with known answers",
+    {
+        "error": in_scenarios("lq_error", config["games"]),
+        "scatter": in_scenarios("lq_scatter", config["games"]),
+    },
+    runtime="10m",
+)
+
+
+rule games:
+    input:
+        [trained(of, [scenario]) for scenario, of in config["games"].items()],
+        pictures("games"),
+        "results/games.csv",
+
+
+# A market with more and more agents.
+
+PLAYERS = config["many_players"]
+OF_PLAYERS = [with_players(PLAYERS["scenario"], count) for count in PLAYERS["agents"]]
 job(
     "many_players",
-    writes={"errors": "results/general/many_players.csv", "limit": "results/general/mean_field_limit.csv"},
+    writes={"errors": "results/many_players.csv", "limit": "results/mean_field_limit.csv"},
     reads={
         "weights": [
-            f"results/general/{game}/nash_dqn/weights.safetensors"
-            for game in general_games(config)
-            if game not in config["games"]
+            path for scenario in OF_PLAYERS for path in of_each("weights.safetensors", [PLAYERS["policy"]], scenario)
         ]
     },
-    settings=many_players_settings(
-        agents=MANY_PLAYERS["agents"],
-        limit_agents=sorted(MANY_PLAYERS["cost_agents"]),
-        **{key: config["general"][key] for key in ("episodes", "seed")},
+    settings=evaluation_settings(
+        PLAYERS["scenario"],
+        "lq",
+        "episodes",
+        "seed",
+        agents=PLAYERS["agents"],
+        limit_agents=sorted(PLAYERS["cost_agents"]),
     ),
     mem_mb=2000,
     runtime="30m",
 )
 job(
     "training_cost",
-    writes="results/general/training_cost.json",
-    settings=many_players_settings(
-        agents=sorted(MANY_PLAYERS["cost_agents"]),
-        recipe=general_settings(config, "nash_dqn", general_games(config)[-1])["recipe"],
-        iterations=MANY_PLAYERS["cost_iterations"],
-    ),
+    writes="results/training_cost.json",
+    settings={
+        "game": game_of(config, PLAYERS["scenario"]),
+        "agents": sorted(PLAYERS["cost_agents"]),
+        "recipe": recipe_of(PLAYERS["policy"]),
+        "iterations": PLAYERS["cost_iterations"],
+    },
     mem_mb=4000,
     runtime="30m",
 )
 figure(
-    "games",
-    "general/games",
-    "Games with known answers",
-    {
-        "error": expand("results/general/{game}/lq_error.csv", game=config["games"]),
-        "scatter": expand("results/general/{game}/lq_scatter.csv", game=config["games"]),
-    },
-    runtime="10m",
-)
-figure(
     "many_players",
-    "general/many_players",
+    "many_players",
     "More and more agents",
-    {"error": "results/general/many_players.csv", "limit": "results/general/mean_field_limit.csv"},
+    {"error": "results/many_players.csv", "limit": "results/mean_field_limit.csv"},
     runtime="10m",
 )
 figure(
     "training_cost",
-    "general/training_cost",
+    "training_cost",
     "What more agents cost",
-    {"record": "results/general/training_cost.json"},
+    {"record": "results/training_cost.json"},
     source="many_players",
     function="plot_cost",
     runtime="10m",
 )
 
 
-rule general:
+rule many_agents:
     input:
-        files_of([f"results/general/{game}/nash_dqn" for game in general_games(config)], *ON_RETURN),
-        files_of([f"results/general/{game}/fictitious_play" for game in config["games"]], *ON_RETURN),
-        pictures(*expand("general/{name}", name=("games", "many_players", "training_cost"))),
-        "results/general/exploitability.csv",
+        trained([PLAYERS["policy"]], OF_PLAYERS),
+        pictures("many_players", "training_cost"),
 
 
 # Best responses by another library's learners beside ours: needs the optional extra `sb3`, which seeds the global
@@ -248,10 +248,10 @@ rule general:
 job(
     "outside_learners_of_policy",
     writes={
-        "table": "results/{scenario}/outside_learners/{policy}.csv",
-        "times": "results/{scenario}/outside_learners/{policy}.json",
+        "table": "results/{scenario}/{policy}/outside_learners.csv",
+        "times": "results/{scenario}/{policy}/outside_learners.json",
     },
-    reads={"weights": of_policy("weights.safetensors"), "record": of_policy("run.json")},
+    reads=OF_TRAINING,
     settings=lambda wc: outside_settings(wc.scenario),
     script="outside_learners",
     mem_mb=1500,
@@ -259,8 +259,7 @@ job(
 )
 job(
     "outside_learners_table",
-    writes="results/{scenario}/outside_learners.csv",
-    reads=lambda wc: parts_of(f"{wc.scenario}/outside_learners"),
+    reads=of_each("outside_learners.csv", ENTRANTS["outside_learners"]),
     page="Best responses: Stable-Baselines3 beside ours",
     script="join_with_page",
 )

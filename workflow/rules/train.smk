@@ -5,36 +5,34 @@ rules out `benchmark:`; run.json holds the time each training took. A rule for e
 times; the longest jobs start first, so that the last one does not run alone, after those of the first figures.
 """
 
-HEADLINE = headline_trainings()
-
 for algorithm, priority, runtime in (("fictitious_play", 20, "2h"), ("nash_dqn", 10, "1h"), ("self_play", 5, "1h")):
 
     rule:
         name:
             f"train_{algorithm}"
         output:
-            weights="results/{training}/weights.safetensors",
-            snapshots="results/{training}/snapshots.safetensors",
-            history="results/{training}/history.csv",
-            run="results/{training}/run.json",
+            weights="results/{scenario}/{policy}/weights.safetensors",
+            snapshots="results/{scenario}/{policy}/snapshots.safetensors",
+            history="results/{scenario}/{policy}/history.csv",
+            run="results/{scenario}/{policy}/run.json",
         log:
-            "logs/{training}.log",
+            "logs/{scenario}/{policy}.log",
         wildcard_constraints:
-            training=trainings_by_algorithm()[algorithm],
+            policy=one_of(trained_by(algorithm)) + POLICY_PATTERN * (algorithm == "nash_dqn"),
         cache: True
-        priority: lambda wc, usual=priority: usual + 100 * (wc.training in HEADLINE)
+        priority: lambda wc, usual=priority: usual + 100 * is_headline(wc)
         threads: 1
         resources:
-            mem_mb=lambda wc: 2000 if wc.training.startswith("general/") else 1000,
-            runtime=lambda wc, usual=runtime: "2h" if wc.training.startswith("general/") else usual,
+            mem_mb=lambda wc: 1000 if wc.scenario in config["run"]["scenarios"] else 2000,
+            runtime=lambda wc, usual=runtime: usual if wc.scenario in config["run"]["scenarios"] else "2h",
             gpu=int(config["device"] == "cuda"),  # `auto` takes what it is given
         params:
-            settings=training_settings,
+            settings=settings_of_training,
             code=lambda wc, algorithm=algorithm: code_digest(
-                "workflow/scripts/train.py", f"nash_dqn.agents.{algorithm}", game_code(wc.training)
+                "workflow/scripts/train.py", f"nash_dqn.agents.{algorithm}", game_code(wc.scenario)
             ),
         message:
-            "Train {wildcards.training}"
+            "Train {wildcards.scenario}/{wildcards.policy}"
         script:
             "../scripts/train.py"
 
@@ -43,7 +41,7 @@ if AUTHORS_WEIGHTS:
     job(
         "authors_policies",
         writes={
-            f"{policy.partition('/')[2]}_{name}": f"results/{{scenario}}/{policy}/{file}"
+            f"{policy.removeprefix('authors-')}_{name}": f"results/{{scenario}}/{policy}/{file}"
             for policy in AUTHORS_POLICIES
             for name, file in (("weights", "weights.safetensors"), ("run", "run.json"))
         },
