@@ -17,20 +17,22 @@ from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe
 from nash_dqn.agents.nash_dqn import NashDQNRecipe
 from nash_dqn.agents.self_play import SelfPlayRecipe
 from nash_dqn.config import (
-    BETA_PATTERN,
+    POLICY_PATTERN,
     ConfigError,
-    ablation_settings,
-    comparison,
-    fictitious_play_settings,
+    at_beta,
     format_beta,
-    general_settings,
+    game_of,
     load_yaml,
-    nash_dqn_settings,
     parse_beta,
+    policy,
     scenario,
-    self_play_settings,
+    training_settings,
     validate,
+    versus,
 )
+from nash_dqn.games.catalogue import make
+from nash_dqn.games.market import Market
+from nash_dqn.games.mean_field import shared
 from nash_dqn.settings.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,39 +69,42 @@ def rejection(config: object) -> str:
 def test_what_ships_is_valid_and_reaches_the_code_without_loss(paths: list[Path]) -> None:
     config = validate(load_yaml(*paths))
     assert validate(config) == config
-    for section, kind in (
-        ("nash_dqn", NashDQNRecipe),
-        ("fictitious_play", FictitiousPlayRecipe),
-        ("self_play", SelfPlayRecipe),
-    ):
-        for name, recipe in config[section].items():
-            own = {key: value for key, value in recipe.items() if key != "seeds"}
-            assert asdict(kind.from_dict(own)) == own, name
+    kinds: dict[str, Any] = {
+        "nash_dqn": NashDQNRecipe,
+        "fictitious_play": FictitiousPlayRecipe,
+        "self_play": SelfPlayRecipe,
+    }
+    for name in config["policies"]:
+        settings = training_settings(config, "code", name)
+        assert asdict(kinds[settings["algorithm"]].from_dict(settings["recipe"])) == settings["recipe"], name
+    for name in config["scenarios"]:
+        made = asdict(make(**game_of(config, name)))
+        assert json.loads(json.dumps(made)) == game_of(config, name)["settings"], name
 
 
 def test_scenarios_and_budgets_are_as_the_documents_say() -> None:
     """The two scenarios differ in kappa and sigma alone, and have linear twins; lq's algorithms have one budget."""
     of = REAL["scenarios"]
-    assert of["released"] == {**of["table1"], "kappa": 0.5, "sigma": 0.1}  # released code
+    assert of["code"] == {**of["table1"], "kappa": 0.5, "sigma": 0.1}  # released code
     assert (of["table1"]["kappa"], of["table1"]["sigma"]) == (0.1, 0.01)  # Table 1
-    for name in ("table1", "released"):
+    for name in ("table1", "code"):
         assert of[f"lq_{name}"] == {**of[name], "impact": "linear", "price_floor": None}
-    play, nash, steps = REAL["fictitious_play"]["lq"], REAL["nash_dqn"]["lq"], of["lq_table1"]["n_steps"]
+    play, nash, steps = REAL["policies"]["fp-lq"], REAL["policies"]["nash-lq"], of["lq_table1"]["n_steps"]
     budget = (play["first_epochs"] + (play["iterations"] - 1) * play["epochs"]) * play["episodes_per_epoch"] * steps
     assert budget == 2_001_200  # as the configuration says
     assert budget == pytest.approx(nash["iterations"] * nash["episodes_per_iteration"] * steps, rel=0.01)
 
 
-def test_published_recipes_have_what_was_published() -> None:
+def test_published_policies_have_what_was_published() -> None:
     """The switches that the paper and the released code do not know are off."""
     off = {"critic": None, "skip_terms": False, "learning_rate_schedule": "constant", "adam_beta2": 0.999}
     off |= {"explorers": "all", "opponent_gradient": True}
-    for name in ("paper", "released"):
-        assert {key: REAL["nash_dqn"][name][key] for key in off} == off
+    for name in ("nash-text", "nash-code"):
+        assert {key: REAL["policies"][name][key] for key in off} == off
 
 
 def test_every_value_of_the_full_configuration_names_its_source() -> None:
-    leaf = re.compile(r"^ *(?!base:)[a-z0-9_]+: [^#\s]")
+    leaf = re.compile(r"^ *(?!base:)[a-z0-9_-]+: [^#\s]")
     source = re.compile(r"Table 1|text|Fig \d|Algorithm \d|released code|our choice: \S")
     lines = [line for line in CONFIG.read_text("utf-8").splitlines() if leaf.match(line)]
     assert len(lines) > 100
@@ -109,7 +114,7 @@ def test_every_value_of_the_full_configuration_names_its_source() -> None:
 
 # ------------------------------------------------------------------------------------------------------- rejections
 
-MARKET, NASH, FP, SELF = "scenarios.table1", "nash_dqn.paper", "fictitious_play.released", "self_play.memory"
+MARKET, NASH, FP, SELF = "scenarios.table1", "policies.nash-text", "policies.fp-code", "policies.reference"
 NAN, INF = float("nan"), float("inf")
 
 # dotted path, value put there, what the line must contain: key, offending value, what is allowed
@@ -151,44 +156,56 @@ BAD: list[tuple[str, object, list[str]]] = [
     # duplicates
     ("beta_sweep.betas", [0, 1, 1.0], ["betas[2]: got 1.0, expected no duplicates, but beta_sweep.betas[1] is 1"]),
     # names that refer to others
-    ("run.scenarios", ["tabel1"], ['run.scenarios[0]: got "tabel1"', "(table1, released, ", "mean 'table1'?"]),
-    ("beta_sweep.scenarios", ["lq_released"], ["beta_sweep.scenarios[0]: got", "a name from run.scenarios (released,"]),
-    ("exploitability.policies.self_play", ["same"], ['exploitability.reference: got "memory"', "self_play (same)"]),
-    ("general.many_players.scenario", "lq", ['many_players.scenario: got "lq", expected a name from scenarios']),
-    ("comparisons.authors", {"nash_dqn": "paper", "fictitious_play": "released"}, ['name "authors", expected another']),
-    ("comparisons.paper.self_play", "memory", ["comparisons.paper: got {", "either fictitious_play or self_play"]),
+    ("run.scenarios", ["tabel1"], ['run.scenarios[0]: got "tabel1"', "(table1, code, ", "mean 'table1'?"]),
+    ("beta_sweep.scenarios", ["lq_code"], ["beta_sweep.scenarios[0]: got", "a name from run.scenarios (code,"]),
+    ("exploitability.policies", ["fp-code"], ['exploitability.reference: got "reference"', "ility.policies (fp-code)"]),
+    ("data_efficiency.reference", "fp-lq", ['got "fp-lq", expected a policy of algorithm self_play (reference, refe']),
+    ("many_players.scenario", "lq", ['many_players.scenario: got "lq", expected a name from scenarios']),
+    ("policies.authors-fp", {"base": "fp-code"}, ['policies: got the name "authors-fp", expected another']),
+    ("run.comparisons", [["fp-code", "nash-code"]], ["comparisons[0]: got [", "nash_dqn, and one of another"]),
+    ("run.comparisons", [["nash-code"]], ["comparisons[0]: got", "expected a list of 2"]),
+    ("games.traders", ["nash-trader"], ['games.traders[0]: got "nash-trader"', "did you mean 'nash-traders'?"]),
+    ("lq.policies.lq_cod", ["fp-lq"], ['lq.policies: got "lq_cod", expected a name from scenarios', "'lq_code'?"]),
+    ("policies.x", {"iterations": 3}, ["policies.x.algorithm: missing, expected one of nash_dqn, fictitious_play, se"]),
+    ("policies.x", {"algorithm": "nash"}, ['policies.x.algorithm: got "nash", expected one of', "mean 'nash_dqn'?"]),
+    ("policies.x", 3, ["policies.x: got 3, expected a mapping"]),
     # values that must agree
     (f"{MARKET}.price_floor", 10, ["price_floor: got 10, expected a number below theta (10) or null"]),
     (f"{NASH}.replay_episodes", 9, ["replay_episodes: got 9, expected at least episodes_per_iteration (10)"]),
     (f"{NASH}.iterations", 50, [f"{NASH}.iterations: got 50, expected at least history_every (100)"]),
     (f"{FP}.first_epochs", 99, [f"{FP}.first_epochs: got 99, expected at least history_every (100)"]),
     (f"{SELF}.iterations", 99, [f"{SELF}.iterations: got 99, expected at least history_every (100)"]),
-    ("nash_dqn.refined.minibatch_episodes", 5, ["minibatch_episodes: got 5, expected replay_episodes (40), as with"]),
+    ("policies.nash-refined.minibatch_episodes", 5, ["minibatch_episodes: got 5, expected replay_episodes (40)"]),
     (f"{NASH}.target.resets.above", 99, ["target.resets.above: got 99, expected at least good_below (100)"]),
     ("policy_grid.inventory.high", -10, ["inventory.high: got -10, expected more than low (-10)"]),
-    (f"{NASH}.seeds", [5, 6], ["comparisons.paper: got the seeds [5, 6] of nash_dqn.paper and [1, 2, 3, 4] of fict"]),
-    ("beta_sweep.recipe", "refined", ["expected a recipe with policy: nash and critic"]),
-    ("beta_sweep.recipe", "paper", ['beta_sweep.recipe: got "paper", expected a recipe with patience: null']),
-    ("beta_sweep.window", 150, ["beta_sweep.window: got 150, expected a multiple of history_every (100) of unstopped"]),
+    (f"{NASH}.seeds", [5, 6], ["comparisons[1]: got the seeds [5, 6] of nash-text and [1, 2, 3, 4] of fp-code"]),
+    ("beta_sweep.policy", "nash-refined", ["expected one with policy: nash and critic"]),
+    ("beta_sweep.policy", "nash-text", ['beta_sweep.policy: got "nash-text", expected one with patience: null']),
+    ("beta_sweep.window", 150, ["window: got 150, expected a multiple of history_every (100) of nash-unstopped"]),
     ("beta_sweep.iterations", [900], ["iterations[0]: got 900, expected a multiple of 100 from 1000 to 20000"]),
     ("penalty_study.iterations", [15000], ["penalty_study.iterations[0]: got 15000, expected one of 100, 200, 500,"]),
-    ("projection.recipe", "paper", ['projection.recipe: got "paper", expected a recipe with policy: projected']),
-    ("lq.scenarios", ["table1"], ['lq.scenarios[0]: got "table1"', 'impact "linear" or "none" and price_floor null']),
+    ("projection.policy", "nash-text", ['projection.policy: got "nash-text", expected one with policy: projected']),
+    ("projection.scenarios", ["table1"], ['scenarios[0]: got "table1"', 'impact "linear" or "none"']),
     ("outside_learners.transitions", 25610, ["transitions: got 25610", "a multiple of 100 (of DDPG, an epoch's)"]),
-    # games and the ablation, whose recipes are put together of others
-    ("games.traders.game", "../traders.Traders", ['games.traders.game: got "../traders.Traders", expected a module']),
-    ("games.traders.nash_dqn", {"seeds": [1]}, ["traders.nash_dqn.seeds: got [1], expected no seeds, as all games"]),
-    ("games.many_players_5", {"game": "traders.Traders"}, ['games: got "many_players_5"', "do not start with many_p"]),
-    ("ablation.switches.noise", DELETE, ["every key in which paper and refined differ, but exploration has no switch"]),
+    # games beyond the paper's
+    ("scenarios.traders.game", "../traders.Traders", ['traders.game: got "../traders.Traders", expected a module']),
+    ("scenarios.traders.b1", [-1, 1], ["scenarios.traders.b1[0]: got -1, expected a number > 0"]),
+    ("scenarios.traders.b1", [1], ["scenarios.traders.b1: got [1.0], expected 2 of them, one per group"]),
+    ("scenarios.basket.kapa", [1], ["scenarios.basket.kapa: unknown key", "did you mean 'kappa'?"]),
+    ("scenarios.interbank.epsilon", 0.5, ["interbank.epsilon: got 0.5, expected at least q^2 (1)"]),
+    # the ablation, whose policies are put together of others
+    ("ablation.switches.noise", DELETE, ["in which nash-text and nash-refined differ, but exploration has no switch"]),
     ("ablation.switches.again", ["critic"], ['switches.again[0]: got "critic", expected each key in one switch']),
-    ("ablation.switches.noise", ["seeds"], ['switches.noise[0]: got "seeds", expected a key of a nash_dqn recipe']),
-    ("ablation.variants.lq", {}, ['ablation.variants: got the name "lq", expected base or goal (paper, refined)']),
-    ("ablation.variants.refined.noise", {"weight_decay": 0}, ["refined.noise: got", "a name that is no switch's"]),
-    ("ablation.variants.refined.x", {"penalty": {"beta": -1}}, ['ablation."refined+x".penalty.beta: got -1, expected']),
+    ("ablation.switches.noise", ["seeds"], ['switches.noise[0]: got "seeds", expected a key of a nash_dqn policy']),
+    ("ablation.variants.x", {}, ['variants: got the name "x", expected base or goal (nash-text, nash-refined)']),
+    ("ablation.variants.nash-refined.noise", {"weight_decay": 0}, ["nash-refined.noise: got", "that is no switch's"]),
+    ("ablation.variants.nash-refined.x", {"penalty": {"beta": -1}}, ['"nash-refined+x".penalty.beta: got -1']),
+    ("ablation.variants.nash-refined.x", {"seeds": [1]}, ["nash-refined.x.seeds: got [1], expected no seeds"]),
+    ("policies.nash-refined-noise", {"base": "fp-lq"}, ['got the name "nash-refined-noise"', "an ablation's policy"]),
     # bases
-    (f"{NASH}.base", "papr", [f'{NASH}.base: got "papr", expected a name from nash_dqn (pa', "did you mean 'paper'?"]),
-    (f"{NASH}.base", ["lq"], [f'{NASH}.base: got ["lq"], expected a name from nash_dqn']),
-    (f"{NASH}.base", "paper", [f"{NASH}.base: got", "expected one that does not lead back to it (paper -> paper)"]),
+    (f"{NASH}.base", "fp-cod", ['.base: got "fp-cod", expected a name from policies', "did you mean 'fp-code'?"]),
+    (f"{NASH}.base", ["x"], [f'{NASH}.base: got ["x"], expected a name from policies']),
+    (f"{NASH}.base", "nash-text", ["expected one that does not lead back to it (nash-text -> nash-text)"]),
 ]  # fmt: skip
 
 
@@ -220,16 +237,15 @@ def test_keys_must_be_text_and_a_misspelling_is_named_rather_than_the_key_it_lea
 
 
 HOSTILE = ["", " ", "a b", "a'b", 'a"b', "a;b", "$(id)", "../x", "..", "/etc", "a/b", "-rf", "a\n", "a\x00", "a.b"]
-HOSTILE += ["a*", "{a}", "A", "1a", "_a", "ä", "a" * 41]
-NAMED = ["scenarios", "nash_dqn", "fictitious_play", "self_play", "comparisons", "games", "ablation.switches"]
-NAMED += ["games.traders.settings", "games.traders.nash_dqn", "general.many_players.nash_dqn", "ablation.variants"]
-NAMED += ["ablation.variants.refined", "ablation.variants.refined.target_network"]
+HOSTILE += ["a*", "{a}", "A", "1a", "_a", "ä", "a" * 41, "a+b", "a=b"]
+NAMED = ["scenarios", "policies", "games", "lq.policies", "ablation.switches", "ablation.variants"]
+NAMED += ["ablation.variants.nash-refined", "ablation.variants.nash-refined.target_network"]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_hostile_name_gets_into_a_path_or_a_shell(name: str) -> None:
     """Whether it is the name of something or refers to it."""
-    expected = "expected a name of lower-case letters, digits and underscores"
+    expected = "expected a name of lower-case letters, digits, - and _"
     for path in NAMED:
         config: Any = copy.deepcopy(REAL)
         node = config
@@ -239,7 +255,11 @@ def test_no_hostile_name_gets_into_a_path_or_a_shell(name: str) -> None:
         message = rejection(config)
         assert message.startswith(path.split(".")[0]) and "got the name" in message and expected in message, path
         assert len(message.splitlines()) == 1
-    for path, value in (("run.scenarios", [name]), ("beta_sweep.recipe", name), ("comparisons.paper.self_play", name)):
+    for path, value in (
+        ("run.scenarios", [name]),
+        ("beta_sweep.policy", name),
+        ("run.comparisons", [["fp-code", name]]),
+    ):
         message = rejection(changed(path, value))
         assert message.startswith(f"{path}") and expected in message and len(message.splitlines()) == 1
 
@@ -252,54 +272,56 @@ def test_settings_are_compared_as_what_they_mean() -> None:
     other = json.loads(json.dumps(REAL), object_pairs_hook=lambda pairs: dict(reversed(pairs)))
     other["scenarios"]["table1"] |= {"theta": 10.0, "b3": 0.0}
     other["seeds"], other["beta_sweep"]["betas"] = [4, 3, 2, 1], [500.0, 100, 75, 50, 25, 10, 1, 0]
-    del other["device"], other["nash_dqn"]["paper"]["critic"], other["scenarios"]["released"]["initial_price_sd"]
-    other["comparisons"]["paper"]["self_play"] = None
-    other["games"]["traders"]["nash_dqn"]["exploration"] = {"end": 1.3, "start": 2.2}
+    del other["device"], other["policies"]["nash-text"]["critic"], other["scenarios"]["code"]["initial_price_sd"]
+    other["scenarios"]["table1"]["game"] = "market.Market"
+    other["scenarios"]["traders"] |= {"sizes": [2, 3], "horizon": 5, "b3": [0.05, 0]}
+    other["policies"]["nash-traders"]["exploration"] = {"end": 1.3, "start": 2.2}
     first, second = validate(REAL), validate(other)
     assert first == second
-    for section in ("scenarios", "nash_dqn", "fictitious_play", "self_play"):  # entries keep the order that is given
+    for section in ("scenarios", "policies"):  # entries keep the order that is given
         for name in first[section]:
             assert json.dumps(first[section][name]) == json.dumps(second[section][name])
-    for section in ("seeds", "run", "beta_sweep", "policy_grid", "exploitability", "lq", "equilibrium_path"):
+    for section in ("seeds", "run", "beta_sweep", "policy_grid", "exploitability", "equilibrium_path"):
         assert json.dumps(first[section]) == json.dumps(second[section]), section
-    changes = ("refined+large_networks", "paper+noise")
-    for settings in (lambda config: general_settings(config, "nash_dqn", "traders"), *map(ablated, changes)):
-        assert json.dumps(settings(first)) == json.dumps(settings(second))
+    for where, name in (
+        ("code", "nash-refined+large_networks"),
+        ("code", "nash-text+noise"),
+        ("lq_code+players=10", "nash-many"),
+    ):
+        both = [json.dumps(training_settings(config, where, name)) for config in (first, second)]
+        assert both[0] == both[1]
     assert validate(changed(f"{MARKET}.theta", 11))["scenarios"] != first["scenarios"]
-
-
-def ablated(setting: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    return lambda config: ablation_settings(config, "released", setting)
 
 
 def test_a_base_gives_all_that_an_entry_does_not() -> None:
     """Mappings merge by key, lists and null replace, chains are followed, in whichever order entries stand."""
     config = copy.deepcopy(REAL)
-    config["nash_dqn"]["first"] = {"base": "second", "penalty": {"beta": 7}, "target": {"resets": None}}
-    config["nash_dqn"]["second"] = {"base": "released", "value_hidden": [3], "patience": None}
+    policies = config["policies"]
+    policies["first"] = {"base": "second", "penalty": {"beta": 7}, "target": {"resets": None}}
+    policies["second"] = {"base": "nash-code", "value_hidden": [3], "patience": None}
     config["scenarios"]["calm"] = {"base": "lq_table1", "sigma": 0.001}
     complete = validate(config)
-    released, target = complete["nash_dqn"]["released"], {**REAL["nash_dqn"]["released"]["target"], "resets": None}
-    second = {**released, "value_hidden": [3], "patience": None}
-    assert complete["nash_dqn"]["second"] == second
-    assert complete["nash_dqn"]["first"] == {**second, "penalty": {"norm": "squared", "beta": 7}, "target": target}
+    found, target = complete["policies"], {**REAL["policies"]["nash-code"]["target"], "resets": None}
+    second = {**found["nash-code"], "value_hidden": [3], "patience": None}
+    assert found["second"] == second
+    assert found["first"] == {**second, "penalty": {"norm": "squared", "beta": 7}, "target": target}
     assert complete["scenarios"]["calm"] == {**complete["scenarios"]["lq_table1"], "sigma": 0.001}
-    config["nash_dqn"]["second"]["base"] = "first"
+    policies["second"]["base"] = "first"
     assert rejection(config).endswith("expected one that does not lead back to it (first -> second -> first)")
-    assert config["nash_dqn"]["first"]["base"] == "second"  # what was given stays as it was
+    assert policies["second"]["base"] == "first"  # what was given stays as it was
 
 
 def test_files_are_laid_over_each_other_before_bases_are_filled_in(tmp_path: Path) -> None:
     path = tmp_path / "my.yaml"
     path.write_text(
-        "nash_dqn:\n  slow: {base: released, learning_rate: 0.0001}\n  released: {weight_decay: 0.5}\n"
+        "policies:\n  slow: {base: nash-code, learning_rate: 0.0001}\n  nash-code: {weight_decay: 0.5}\n"
         "games: {basket: null, interbank: null}\nseeds: [7]\n"
     )
     config = validate(load_yaml(CONFIG, path))
     assert config["seeds"] == [7] and list(config["games"]) == ["traders"]
-    recipes = config["nash_dqn"]
-    assert recipes["slow"] == {**recipes["released"], "learning_rate": 0.0001}
-    assert recipes["released"]["weight_decay"] == recipes["others_constant"]["weight_decay"] == 0.5
+    policies = config["policies"]
+    assert policies["slow"] == {**policies["nash-code"], "learning_rate": 0.0001}
+    assert policies["nash-code"]["weight_decay"] == policies["nash-others-constant"]["weight_decay"] == 0.5
 
 
 @pytest.mark.parametrize(
@@ -344,18 +366,23 @@ def test_the_reference_of_keys_has_each_with_unit_default_and_meaning(capsys: py
     rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| `")]
     described = {row[0].strip("| `"): row for row in rows}
     assert all(len(row) == 5 and row[4].strip(" |") and row[2] for row in rows)
-    assert described["nash_dqn.*.patience"][1:4] == ["a whole number >= 1 or null", "iterations", "null"]
+    patience = described["policies.*.patience (nash_dqn)"]
+    assert patience[1:4] == ["a whole number >= 1 or null", "iterations", "null"]
 
-    def documented(value: object, key: str) -> None:
-        free = ("games.*.settings", "games.*.nash_dqn", "general.many_players.nash_dqn", "ablation.", "games.*.fict")
-        if isinstance(value, dict) and not key.startswith(free):
+    def documented(value: object, key: str, kind: str) -> None:
+        if isinstance(value, dict) and not key.startswith(("ablation.", "lq.policies", "games")):
             for name, inner in value.items():
                 dotted = f"{key}.{name}".strip(".")
-                documented(inner, dotted if dotted in described else f"{key}.*")
+                if kind and name in ("game", "algorithm"):
+                    continue
+                if key in ("scenarios", "policies"):
+                    documented(inner, f"{key}.*", f" ({inner.get('algorithm') or inner['game']})")
+                else:
+                    documented(inner, dotted if dotted + kind in described else f"{key}.*", kind)
         else:
-            assert key in described or key.startswith(free), key
+            assert key + kind in described or key.startswith("ablation."), key
 
-    documented(validate(REAL), "")
+    documented(validate(REAL), "", "")
 
 
 def test_what_files_come_to_is_printed_and_a_wrong_one_named(
@@ -379,7 +406,7 @@ def test_what_files_come_to_is_printed_and_a_wrong_one_named(
 def test_beta_in_paths(beta: float, text: str) -> None:
     assert format_beta(beta) == text
     assert parse_beta(text) == beta
-    assert re.fullmatch(BETA_PATTERN, text)
+    assert re.fullmatch(POLICY_PATTERN, f"+beta={text}")
 
 
 @pytest.mark.parametrize("text", ["", "1e2", "100.0", "0100", "-1", "nan", "inf", "1_0", " 1", "1\n", "٣", "x"])
@@ -391,30 +418,50 @@ def test_malformed_beta_in_a_path(text: str) -> None:
 def test_settings_of_a_training() -> None:
     config = validate(REAL)
     before = copy.deepcopy(config)
-    paper = {key: value for key, value in config["nash_dqn"]["paper"].items() if key != "seeds"}
-    settings = nash_dqn_settings(config, "released", "paper", "0.5")
+    recipe = {key: of for key, of in config["policies"]["nash-text"].items() if key not in ("algorithm", "seeds")}
+    settings = training_settings(config, "code", "nash-text+beta=0.5")
+    market = {key: value for key, value in config["scenarios"]["code"].items() if key != "game"}
     assert settings == {
-        **{"scenario": "released", "recipe_name": "paper", "game": config["scenarios"]["released"]},
-        **{"recipe": {**paper, "penalty": {"norm": "l1", "beta": 0.5}}, "seeds": [1, 2, 3, 4], "device": "cpu"},
+        **{"scenario": "code", "policy": "nash-text+beta=0.5", "algorithm": "nash_dqn", "device": "cpu"},
+        **{"game": {"game": "market.Market", "settings": market}, "seeds": [1, 2, 3, 4]},
+        "recipe": {**recipe, "penalty": {"norm": "l1", "beta": 0.5}},
     }
     settings["seeds"].append(4)
-    settings["game"]["kappa"] = 7
+    settings["game"]["settings"]["kappa"] = 7
     assert before == config
-    # however beta is written, the settings are the same, so nothing is retrained
-    spellings = [nash_dqn_settings(config, "released", "paper", beta) for beta in ("100", 100, 100.0)]
-    assert repr(spellings[0]) == repr(spellings[1]) == repr(spellings[2])
-    assert fictitious_play_settings(config, "table1", "average")["recipe"]["opponents"] == "average"
-    assert fictitious_play_settings(config, "lq_table1", "lq")["seeds"] == [1, 2, 3, 4, 5]  # the recipe's own
-    assert self_play_settings(config, "released", "same")["game"] == scenario(config, "released")
-    expected = {"paper": {"nash_dqn": "paper", "fictitious_play": "released"}}
-    expected["reference"] = {"nash_dqn": "refined", "self_play": "memory"}
-    assert {name: comparison(config, name) for name in expected} == expected
+    assert training_settings(config, "table1", "fp-average")["recipe"]["opponents"] == "average"
+    assert training_settings(config, "lq_table1", "fp-lq")["seeds"] == [1, 2, 3, 4, 5]  # the policy's own
+    assert versus(config["run"]["comparisons"][0]) == "nash-code-vs-fp-code"
 
 
-def test_settings_of_unknown_names() -> None:
-    with pytest.raises(ConfigError, match=r'got "tabl", expected a name from scenarios .*mean \'table1\'\?'):
-        scenario(REAL, "tabl")
-    with pytest.raises(ConfigError, match=r"nash_dqn: got \"last\", expected a name from nash_dqn \(paper, rel"):
-        nash_dqn_settings(REAL, "table1", "last", 0)
-    with pytest.raises(ConfigError, match='beta: got "1e2"'):
-        nash_dqn_settings(REAL, "table1", "paper", "1e2")
+def test_a_policy_has_one_name() -> None:
+    """At its own beta it is called by its own name, however that is written."""
+    config = validate(REAL)
+    assert at_beta(config, "nash-text", 100) == at_beta(config, "nash-text", 100.0) == "nash-text"
+    assert at_beta(config, "nash-text", 10) == "nash-text+beta=10"
+    with pytest.raises(ConfigError, match=r'got "nash-text\+beta=100", expected nash-text, which has this beta'):
+        policy(config, "nash-text+beta=100")
+
+
+@pytest.mark.parametrize("count", [2, 1000])
+def test_a_market_is_shared_among_many(count: int) -> None:
+    config = validate(REAL)
+    many = make(**game_of(config, f"lq_code+players={count}"))
+    market = make(**game_of(config, "lq_code"))
+    assert isinstance(market, Market) and many == shared(market, count)
+
+
+@pytest.mark.parametrize(
+    ("of", "name", "message"),
+    [
+        (scenario, "tabl", r'scenarios: got "tabl", expected a name from scenarios .*mean \'table1\'\?'),
+        (scenario, "traders+players=5", r"expected a market before \+players=; traders is of traders.Traders"),
+        (policy, "nash-last", r'policies: got "nash-last", expected a name from policies \(nash-text, nash-code'),
+        (policy, "nash-refined-nois", r"did you mean 'nash-refined-noise'\?"),
+        (policy, "fp-code+beta=1", r"expected a policy of algorithm nash_dqn before \+beta=; fp-code is none"),
+        (policy, "nash-text+beta=1e2", 'beta: got "1e2"'),
+    ],
+)
+def test_names_that_are_nobodys(of: Callable[[dict[str, Any], str], object], name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        of(validate(REAL), name)

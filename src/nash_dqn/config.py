@@ -149,7 +149,12 @@ def policy(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     else:
         base, swept, beta = name.partition("+beta=")
         if base not in policies or not swept:
-            fail(("policies",), name, f"a name from policies ({', '.join(policies)})", suggestion(name, [*policies, *ablated]))
+            fail(
+                ("policies",),
+                name,
+                f"a name from policies ({', '.join(policies)})",
+                suggestion(name, [*policies, *ablated]),
+            )
         if policies[base]["algorithm"] != "nash_dqn":
             fail(("policies",), name, f"a policy of algorithm nash_dqn before +beta=; {base} is none")
         if at_beta(config, base, parse_beta(beta)) != name:

@@ -22,7 +22,7 @@ from nash_dqn.games.market import Market
 from nash_dqn.games.traders import Traders
 
 SCENARIOS = load_yaml(Path(__file__).resolve().parents[2] / "config" / "config.yaml")["scenarios"]
-LINEAR = Market(**SCENARIOS["lq_released"])
+LINEAR = Market(**SCENARIOS["lq_code"])
 # Every term present, no two parameters alike.
 GENERAL = replace(LINEAR, n_agents=3, n_steps=4, horizon=3.0, b2=0.2, b3=0.03, discount=0.9, initial_price_sd=0.3)
 

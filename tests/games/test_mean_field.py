@@ -30,7 +30,7 @@ from nash_dqn.games.mean_field import (
 from nash_dqn.seeding import generator
 
 SCENARIOS = load_yaml(Path(__file__).resolve().parents[2] / "config" / "config.yaml")["scenarios"]
-TABLE1, RELEASED = (Market(**SCENARIOS[name]) for name in ("lq_table1", "lq_released"))
+TABLE1, RELEASED = (Market(**SCENARIOS[name]) for name in ("lq_table1", "lq_code"))
 # Every term present, no two parameters alike.
 GENERAL = Market(
     n_agents=3, horizon=3.0, n_steps=6, kappa=0.4, theta=9.0, sigma=0.3, gamma=0.05, rho=0.7, eta=0.03, b1=0.11, b2=0.2,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 import sys
 import types
@@ -16,10 +15,11 @@ import yaml
 
 from nash_dqn.agents import fictitious_play, nash_dqn
 from nash_dqn.cli import main
-from nash_dqn.config import general_settings, load_yaml, validate
+from nash_dqn.config import load_yaml, training_settings, validate
 from nash_dqn.games.catalogue import make
 from nash_dqn.games.lq import solve_nash
 from nash_dqn.seeding import generator
+from nash_dqn.settings.files import lay_over
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/other_games.md").read_text("utf-8").partition("## Bring your own game")[2]
@@ -37,9 +37,7 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     module = types.ModuleType(name)
     monkeypatch.setitem(sys.modules, name, module)
     exec(compile(block("python"), f"<{name}>", "exec"), module.__dict__)
-    changed = copy.deepcopy(load_yaml(ROOT / "config/config.yaml"))
-    changed["games"] |= yaml.safe_load(block("yaml"))
-    return validate(changed)
+    return validate(lay_over(load_yaml(ROOT / "config/config.yaml"), yaml.safe_load(block("yaml"))))
 
 
 def test_the_check_prints_what_is_printed(config: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,12 +60,12 @@ def test_the_equilibrium_is_as_printed(config: dict[str, Any]) -> None:
 
 def test_both_algorithms_can_be_trained_in_it(config: dict[str, Any]) -> None:
     """Fictitious play's excursions are of twice the typical size, 2 a / (N + 1) = 5, or of another."""
-    settings = general_settings(config, "nash_dqn", "oligopoly")
+    settings = training_settings(config, "oligopoly", "nash-oligopoly")
     recipe = {**settings["recipe"], "iterations": 20, "history_every": 10}
     game = make(**settings["game"])
     result = nash_dqn.train(game, nash_dqn.NashDQNRecipe.from_dict(recipe), [1, 2])
     assert len(result.history) == 4 and np.isfinite(result.history["loss"]).all()
-    settings = general_settings(config, "fictitious_play", "oligopoly")
+    settings = training_settings(config, "oligopoly", "fp-lq")
     recipe = {**settings["recipe"], "iterations": 2, "first_epochs": 10, "epochs": 10, "history_every": 10}
     result = fictitious_play.train(game, fictitious_play.FictitiousPlayRecipe.from_dict(recipe), [1, 2])
     assert len(result.history) == 4 and np.isfinite(result.history["critic_loss"]).all()

@@ -8,13 +8,10 @@ job(
     writes={"seeds": "results/{scenario}/ablation_seeds.csv", "table": "results/{scenario}/ablation.csv"},
     page="Ablation",
     reads=of_each("exploitability.csv", ABLATION),
-    settings={
-        "seeds": config["ablation"]["seeds"],
-        "settings": [
-            {"policy": name, "base": setting.base, "change": setting.change, "kind": setting.kind}
-            for name, setting in ABLATION.items()
-        ],
-    },
+    settings=[
+        {"policy": name, "base": setting.base, "change": setting.change, "kind": setting.kind}
+        for name, setting in ABLATION.items()
+    ],
     script="ablation",
     runtime="5m",
 )

@@ -11,7 +11,7 @@ import yaml
 
 from nash_dqn.settings.fields import ConfigError, allowed, resolved, schema_of, show
 from nash_dqn.settings.files import load_yaml
-from nash_dqn.settings.study import Study, validate
+from nash_dqn.settings.study import ALGORITHMS, GAMES, Study, validate
 
 
 def keys(schema: Mapping[str, Any], root: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -41,12 +41,18 @@ def page() -> str:
         "# Settings",
         "",
         "Keys of config/config.yaml; `*` stands for a name. Unit `1` is dimensionless, `-` is no quantity. A scenario",
-        "or a recipe may also have a `base`, the name of another, from which it takes all that it does not give.",
+        "or a policy may also have a `base`, the name of another, from which it takes all that it does not give. What",
+        "else it has depends on its `game` or `algorithm`, which stands in parentheses.",
         "",
         "| Key | Allowed | Unit | Default | Meaning |",
         "|---|---|---|---|---|",
     ]
-    for key, *cells in keys(root, root):
+    found = [(key, *cells) for key, *cells in keys(root, root)]
+    for section, kinds in (("scenarios", GAMES), ("policies", ALGORITHMS)):
+        for name, kind in kinds.items():
+            of_kind = schema_of(kind)
+            found += [(f"{key} ({name})", *cells) for key, *cells in keys(of_kind, of_kind, (section, "*"))]
+    for key, *cells in found:
         shown = [cell.partition("\n\n")[0].replace("\n", " ").replace("|", "\\|") for cell in cells]
         lines.append(f"| `{key}` | {' | '.join(shown)} |")
     return "\n".join(lines)

@@ -27,7 +27,7 @@ class Setting(NamedTuple):
         base: the policy it starts from, with which it is compared.
         change: the switch or variant; None for the policy itself.
         kind: whether it is the policy itself, has a switch added or removed, or is a variant.
-        recipe: how it is trained: all that ``policies`` has of one.
+        recipe: how it is trained: all that ``policies`` has of one, with the seeds of ``base``.
     """
 
     base: str
@@ -42,8 +42,7 @@ def settings(policies: Mapping[str, Mapping[str, Any]], section: Mapping[str, An
     Args:
         policies: keys and values by name.
         section: ``base`` and ``goal``, names of policies; ``switches``, lists of keys by name, of which one that
-            changes nothing is left out; ``variants``, new values by key, by name of the policy and of the variant;
-            ``seeds`` of all but the two policies themselves, which have their own.
+            changes nothing is left out; ``variants``, new values by key, by name of the policy and of the variant.
     """
     base, goal = (dict(policies[section[end]]) for end in ("base", "goal"))
     directions: tuple[tuple[str, str, Kind, dict[str, Any], dict[str, Any]], ...] = (
@@ -53,11 +52,10 @@ def settings(policies: Mapping[str, Mapping[str, Any]], section: Mapping[str, An
     found: dict[str, Setting] = {}
     for name, sign, kind, here, there in directions:
         found[name] = Setting(name, None, "base", here)
-        changed = {**here, "seeds": section["seeds"]}
         for switch, keys in section["switches"].items():
             taken = {key: there[key] for key in keys if there[key] != here[key]}
             if taken:
-                found[f"{name}{sign}{switch}"] = Setting(name, switch, kind, {**changed, **taken})
+                found[f"{name}{sign}{switch}"] = Setting(name, switch, kind, {**here, **taken})
         for variant, values in section["variants"].get(name, {}).items():
-            found[f"{name}+{variant}"] = Setting(name, variant, "variant", lay_over(changed, values))
+            found[f"{name}+{variant}"] = Setting(name, variant, "variant", lay_over(here, values))
     return found

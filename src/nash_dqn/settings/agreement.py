@@ -104,11 +104,11 @@ def _check_names(config: Mapping[str, Any]) -> None:
         # Without its own exploitability, nothing tells how good a reference is.
         measured = config["exploitability"]["policies"]
         check_name((section, "reference"), config[section]["reference"], measured, "exploitability.policies")
-    for path, of in ((("lq", "policies"), config["lq"]["policies"]), (("games",), config["games"])):
+    for section, of in (("lq.policies", config["lq"]["policies"]), ("games", config["games"])):
         for scenario, policies in of.items():
-            check_name(path, scenario, config["scenarios"], "scenarios")
+            check_name(section.split("."), scenario, config["scenarios"], "scenarios")
             for index, name in enumerate(policies):
-                _check_policy(config, (*path, scenario, index), name)
+                _check_policy(config, (*section.split("."), scenario, index), name)
 
 
 def _check_comparisons(config: Mapping[str, Any]) -> None:
@@ -193,7 +193,7 @@ def _check_outside_learners(config: Mapping[str, Any]) -> None:
 
 
 def _check_ablation(config: Mapping[str, Any]) -> None:
-    """Each difference between the two policies has one switch, and names and seeds are those of no other policy."""
+    """Each difference between the two policies has one switch, and names are those of no other policy."""
     section, path = config["ablation"], ("ablation", "switches")
     base, goal = (config["policies"][section[end]] for end in ("base", "goal"))
     keys = [key for key in base if key not in ablation.NOT_SWITCHED]
@@ -225,12 +225,7 @@ def _check_ablation(config: Mapping[str, Any]) -> None:
                 fail(at, values, "a name that is no switch's")
             for key in ablation.NOT_SWITCHED:
                 if key in values:
-                    fail((*at, key), values[key], f"no {key}, which all settings have in common")
-    for end in ends:
-        seeds = config["policies"][end]["seeds"] or config["seeds"]
-        for index, seed in enumerate(section["seeds"]):
-            if seed not in seeds:
-                fail(("ablation", "seeds", index), seed, f"one of {', '.join(map(str, seeds))}, the seeds of {end}")
+                    fail((*at, key), values[key], f"no {key}, as they are those of the policy it starts from")
     for name, setting in ablation.settings(config["policies"], section).items():
         if setting.kind != "base" and name in config["policies"]:
             raise ConfigError(f"policies: got the name {show(name)}, expected another, as that of an ablation's policy")

@@ -20,7 +20,6 @@ from nash_dqn.settings.fields import (
     Positives,
     Section,
     Seed,
-    Seeds,
     Settings,
     Whole,
     disagree,
@@ -194,9 +193,7 @@ class Projection(Section):
     """Exact fixed points of the projection, in linear-quadratic scenarios with hidden inventories."""
 
     scenarios: Names = knob("Names from `scenarios` whose impact is linear or none and whose price_floor is null")
-    policy: Name = knob(
-        "A policy of nash_dqn with `policy` projected, for what an agent sees, and to be compared with"
-    )
+    policy: Name = knob("A policy of nash_dqn with `policy` projected, for what an agent sees, and to be compared with")
     explorations: Positives = knob("Standard deviations of an agent's exploration where it is fitted", "shares/hour")
     damping: Number = knob("The share of each round's change that is made", "1", gt=0, le=1)
     iterations: Whole = knob("Rounds at most", "rounds", ge=1)
@@ -229,7 +226,6 @@ class Ablation(Section):
     """What each difference between two policies of Nash-DQN buys, one at a time in both directions."""
 
     scenarios: Names = knob("Names from `scenarios`")
-    seeds: Seeds = knob("Training seeds of every setting, among those of base and goal")
     base: Name = knob("The policy of nash_dqn to which switches are added")
     goal: Name = knob("The policy of nash_dqn they are taken from, and from which each is removed in turn")
     switches: Named[Names] = knob(

@@ -111,7 +111,9 @@ class BasketSettings(Settings):
     initial_inventory_var: NotNegative = knob(
         "Variance of the initial inventories in each asset", "shares^2", default=(50.0, 20.0)
     )
-    initial_price_sd: NotNegative = knob("Standard deviation of the initial prices about theta", "$", default=(0.3, 0.4))
+    initial_price_sd: NotNegative = knob(
+        "Standard deviation of the initial prices about theta", "$", default=(0.3, 0.4)
+    )
     initial_impact_sd: NotNegative = knob(
         "Standard deviation of the initial transient impacts", "$", default=(0.05, 0.075)
     )
