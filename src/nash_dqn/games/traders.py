@@ -20,7 +20,7 @@ from nash_dqn.settings.games import TradersSettings
 
 
 class Traders(TradersSettings, Game):
-    """The game of these settings, and its dynamics; the market's own are those of :class:`nash_dqn.games.market.Market`.
+    """The game of these settings, and its dynamics, which are those of :class:`nash_dqn.games.market.Market`.
 
     Raises:
         ConfigError: a parameter is outside its range, or has not one entry per group.
