@@ -18,7 +18,7 @@ IN_SCENARIO = {
     **{"train_fictitious_play": 2, "train_nash_dqn": 3, "train_self_play": 1},
     **dict.fromkeys(("policy_grid", "policy_distance", "cross_play", "cross_play_tests", "reference"), 1),
     **{"exploitability": 3, "data_efficiency": 2, "ddpg_best_response": 2},
-    **{"join_tables": 2, "ddpg_best_response_table": 1},
+    **{f"{table}_table": 1 for table in ("exploitability", "data_efficiency", "ddpg_best_response")},
     **{"plot_policies": 1, "plot_other_policies": 3, "plot_cross_play": 1, "plot_training_curves": 1},
     **dict.fromkeys(("plot_exploitability", "plot_data_efficiency", "plot_data_efficiency_time"), 1),
     **{"claims": 1, "explorer": 1, "all": 1},
@@ -60,9 +60,9 @@ def test_editing_code_makes_again_what_runs_it(finished: Checkout, names: list[s
 
 def test_what_is_missing_is_made_again(finished: Checkout) -> None:
     """Also what nothing that is there would be made from again: files that are kept for their own sake."""
-    lost = ["results/released/nash_dqn/unstopped/beta_0/weights.safetensors", "results/lq_released/lq_scatter.csv"]
-    lost += ["results/released/ddpg_best_response/nash_dqn/paper.csv", "results/deviations.html"]
-    lost += ["figures/released/fig3_cross_play.png"]
+    lost = ["results/code/nash-unstopped+beta=0/weights.safetensors", "results/lq_code/lq_scatter.csv"]
+    lost += ["results/code/nash-text/ddpg_best_response.csv", "results/deviations.html"]
+    lost += ["figures/code/fig3_cross_play.png"]
     for name in lost:
         (finished.run_directory / name).unlink()
     assert finished.planned() == {
@@ -76,10 +76,10 @@ def test_what_is_missing_is_made_again(finished: Checkout) -> None:
     ("change", "expected"),
     [
         (
-            {"exploitability": {"policies": {"fictitious_play": ["released", "average"]}}},
+            {"exploitability": {"policies": ["nash-refined", "fp-code", "fp-average", "reference"]}},
             {
                 **dict.fromkeys(("exploitability", "data_efficiency", "reference", "claims", "all"), 1),
-                **{"join_tables": 2, "plot_exploitability": 1},
+                **dict.fromkeys(("exploitability_table", "data_efficiency_table", "plot_exploitability"), 1),
                 **dict.fromkeys(("plot_data_efficiency", "plot_data_efficiency_time"), 1),
             },
         ),
@@ -93,8 +93,8 @@ def test_what_is_missing_is_made_again(finished: Checkout) -> None:
             dict.fromkeys(("cross_play", "cross_play_tests", "plot_cross_play", "claims", "all"), 1),
         ),
         # A scenario more, and another value of one, make nothing again of the others.
-        ({"run": {"scenarios": ["released", "table1"]}}, IN_SCENARIO),
-        ({"scenarios": {"lq_released": {"sigma": 0.2}}}, {**IN_LQ_SCENARIO, "all": 1}),
+        ({"run": {"scenarios": ["code", "table1"]}}, IN_SCENARIO),
+        ({"scenarios": {"lq_code": {"sigma": 0.2}}}, {**IN_LQ_SCENARIO, "all": 1}),
     ],
 )
 def test_new_settings_make_again_what_depends_on_them(finished: Checkout, change: Any, expected: Any) -> None:
@@ -106,9 +106,7 @@ def test_what_changes_no_result_makes_nothing_again(finished: Checkout) -> None:
     """A moved checkout, new time stamps, comments, code that no job runs, and entries that no job reads."""
     finished.configure(
         scenarios={"unused": {"base": "table1", "kappa": 0.9}},
-        nash_dqn={"unused": {"base": "paper", "iterations": 77}},
-        self_play={"unused": {"base": "memory", "hidden": [7]}},
-        comparisons={"unused": {"nash_dqn": "unused", "fictitious_play": "released"}},
+        policies={"unused": {"base": "nash-text", "iterations": 77}, "nobodys": {"base": "reference", "hidden": [7]}},
     )
     (finished.root / "src/nash_dqn/unused.py").write_text("")
     for name in (".test/config/config.yaml", "workflow/rules/draw.smk", "workflow/report/claims.rst"):
@@ -126,9 +124,9 @@ def test_what_means_the_same_makes_nothing_again(finished: Checkout, tmp_path: P
     path.write_text(yaml.safe_dump(dict(reversed(content.items())), sort_keys=True))
     overlay = tmp_path / "my.yaml"
     overlay.write_text(
-        "scenarios: {released: {theta: 10.0, kappa: 0.5}, table1: {initial_price_sd: null, horizon: 5.0}}\n"
+        "scenarios: {code: {theta: 10.0, kappa: 0.5}, table1: {initial_price_sd: null, horizon: 5.0}}\n"
         "seeds: [2, 1]\nbeta_sweep: {betas: [100, 0.0]}\ncross_play: {alpha: 0.05}\n"
-        "nash_dqn: {paper: {penalty: {beta: 100.0, norm: l1}}}\nrobustness: {nash_dqn: [refined_same]}\n"
+        "policies: {nash-text: {penalty: {beta: 100.0, norm: l1}}}\nrobustness: {policies: [nash-refined-same]}\n"
     )
     assert finished.planned() == {}
     assert finished.planned("--configfile", str(overlay)) == {}
@@ -162,8 +160,8 @@ def test_wrong_configuration_is_one_line_and_harms_nothing(
 @pytest.mark.parametrize(
     "target",
     [
-        "results/table1/nash_dqn/papr/beta_100/weights.safetensors",
-        "results/table1/exploitability/nash_dqn/average.csv",  # a recipe of another algorithm
+        "results/table1/nash-txt/weights.safetensors",
+        "results/table1/fp-code+beta=3/weights.safetensors",  # of another algorithm than has betas
         "results/table1/lq_error.csv",  # a scenario that is not linear-quadratic
     ],
 )
@@ -174,14 +172,14 @@ def test_unknown_targets_are_refused(smoke_run: Checkout, target: str) -> None:
 
 
 def test_failure_is_told_on_the_terminal_and_in_the_log_and_spares_the_rest(finished: Checkout) -> None:
-    weights = finished.run_directory / "results/released/fictitious_play/released/weights.safetensors"
+    weights = finished.run_directory / "results/code/fp-code/weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    other = finished.run_directory / "figures/lq_released/lq_policies.png"
+    other = finished.run_directory / "figures/lq_code/lq_policies.png"
     other.unlink()
-    run = finished.snakemake("results/released/cross_play.csv", "figures/lq_released/lq_policies.png")
+    run = finished.snakemake("results/code/cross_play.csv", "figures/lq_code/lq_policies.png")
     assert run.returncode != 0
-    log = (finished.run_directory / "logs/released/cross_play.log").read_text()
-    message = r"ArtifactError: results/released/fictitious_play/released/weights\.safetensors: truncated or edited"
+    log = (finished.run_directory / "logs/code/cross_play.log").read_text()
+    message = r"ArtifactError: results/code/fp-code/weights\.safetensors: truncated or edited"
     assert re.search(message, log)
-    assert re.search(rf"^{message}.*\(see logs/released/cross_play\.log\)$", run.stdout, re.M)
+    assert re.search(rf"^{message}.*\(see logs/code/cross_play\.log\)$", run.stdout, re.M)
     assert other.exists()

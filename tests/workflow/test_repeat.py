@@ -32,34 +32,36 @@ def test_the_authors_policies_are_measured_where_their_weights_are_given(finishe
             state[f"{layer}.weight"] = 0.3 * torch.randn(fan_out, fan_in, generator=stream)
             state[f"{layer}.bias"] = torch.zeros(fan_out)
         torch.save(state, folder / name)
-    tables = [f"results/released/{name}.csv" for name in ("exploitability", "cross_play_tests", "reference")]
-    given = ("--config", f"authors={folder.parent}", "--", *tables, "figures/released/fig2_policies_authors.png")
+    tables = [f"results/code/{name}.csv" for name in ("exploitability", "cross_play_tests", "reference")]
+    given = ("--config", f"authors={folder.parent}", "--", *tables, "figures/code/fig2_policies_authors-nash-vs-authors-fp.png")
     expected = {"authors_policies": 1, "policy_grid": 1, "policy_distance": 1, "plot_other_policies": 1}
-    expected |= {"cross_play": 1, "cross_play_tests": 1, "exploitability": 2, "join_tables": 1, "reference": 1}
+    expected |= {"cross_play": 1, "cross_play_tests": 1, "exploitability": 2, "exploitability_table": 1, "reference": 1}
     assert finished.planned(*given) == expected
     run = finished.snakemake(*given)
     assert run.returncode == 0, run.stdout
-    gains = read_table(finished.run_directory / tables[0], ["algorithm", "recipe", "seed", "gain"])
-    theirs = gains[gains["algorithm"] == "authors"]
-    assert set(theirs[["recipe", "seed"]].itertuples(index=False, name=None)) == {("nash", 0), ("fp", 0)}
+    gains = read_table(finished.run_directory / tables[0], ["policy", "algorithm", "seed", "gain"])
+    theirs = gains[gains["policy"].str.startswith("authors-")]
+    found = set(theirs[["policy", "algorithm", "seed"]].itertuples(index=False, name=None))
+    assert found == {("authors-nash", "nash_dqn", 0), ("authors-fp", "fictitious_play", 0)}
     assert theirs["gain"].notna().all()
     tests = read_table(finished.run_directory / tables[1], ["comparison", "other", "scope"])
-    assert set(tests[tests["comparison"] == "authors"]["other"]) == {"authors/fp"}
+    assert set(tests[tests["comparison"] == "authors-nash-vs-authors-fp"]["other"]) == {"authors-fp"}
     assert finished.planned(*given) == {}
     state["policy_net.5.bias"] += 1
     torch.save(state, folder / "pol_net_it.pt")
     os.utime(folder / "pol_net_it.pt", (1e9, 1e9))
     assert finished.planned(*given) == expected
     without = finished.planned("--", *tables)
-    assert without == {"cross_play": 1, "cross_play_tests": 1, "join_tables": 1, "reference": 1}
+    assert without == {"cross_play": 1, "cross_play_tests": 1, "exploitability_table": 1, "reference": 1}
 
 
 def test_the_same_bytes_come_out_on_one_core(finished: Checkout) -> None:
     """A figure and all it is made from, from the trainings on: another folder, time zone and hash seed, one core."""
     before = finished.results()
-    figure = "figures/released/data_efficiency.pdf"
+    figure = "figures/code/data_efficiency.pdf"
     expected = {"train_nash_dqn": 1, "train_fictitious_play": 1, "train_self_play": 1, "exploitability": 3}
-    expected |= {"data_efficiency": 2, "join_tables": 2, "plot_data_efficiency": 1}
+    expected |= {"data_efficiency": 2, "plot_data_efficiency": 1}
+    expected |= {"data_efficiency_table": 1, "exploitability_table": 1}
     assert finished.planned("--forceall", figure) == expected
     run = finished.snakemake("--forceall", "--cores", "1", figure, TZ="Asia/Kolkata", PYTHONHASHSEED="7")
     assert run.returncode == 0, run.stdout
@@ -76,7 +78,7 @@ def test_the_same_bytes_come_out_on_one_core(finished: Checkout) -> None:
 def test_cache_between_workflows_knows_the_code(smoke_run: Checkout, tmp_path: Path) -> None:
     cache = tmp_path / "shared"
     cache.mkdir()
-    target = "results/released/nash_dqn/released/beta_50/weights.safetensors"
+    target = "results/code/nash-code/weights.safetensors"
 
     def train(name: str, edited: bool) -> str:
         checkout = smoke_run.copy_repository(tmp_path / name)

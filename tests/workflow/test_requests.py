@@ -14,17 +14,17 @@ from nash_dqn.artifacts import read_table
 if TYPE_CHECKING:
     from tests.workflow.conftest import Checkout
 
-TARGETS = ("ablation", "penalty_study", "robustness", "projections", "general")
+TARGETS = ("ablation", "penalty_study", "robustness", "projections", "games", "many_agents")
 
 
 @pytest.fixture(scope="module")
 def requested(smoke_run: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     checkout = smoke_run.copy(tmp_path_factory.mktemp("requests") / "checkout")
     before = checkout.results()
-    # Of the ablation 5 trainings, of the penalty study 2, of the robustness and the projections 1 each, 3 of games.
+    # Of the ablation 3 trainings, of the penalty study 2, of the robustness and the projections 1 each, 3 of games.
     assert checkout.planned(*TARGETS) == {
-        **{"train_nash_dqn": 5 + 2 + 1 + 1 + 3, "train_fictitious_play": 1, "exploitability": 5 + 4 + 1 + 1 + 2},
-        **{"join_tables": 1 + 1, "plot_robustness": 1, "penalty_snapshots": 4},
+        **{"train_nash_dqn": 3 + 2 + 1 + 1 + 3, "train_fictitious_play": 1, "exploitability": 4 + 4 + 1 + 1 + 2},
+        **{"robustness_table": 1, "games_table": 1, "plot_robustness": 1, "penalty_snapshots": 4},
         **dict.fromkeys(("ablation_table", "plot_ablation"), 1),
         **dict.fromkeys(("beta_exploitability", "plot_beta_exploitability"), 1),
         **dict.fromkeys(("penalty_study_table", "plot_penalty_study"), 1),
@@ -35,9 +35,8 @@ def requested(smoke_run: Checkout, tmp_path_factory: pytest.TempPathFactory) -> 
     assert run.returncode == 0, run.stdout
     after = checkout.results()
     assert {name: after[name] for name in before} == before
-    pictures = {f"figures/released/{name}" for name in ("ablation", "beta_exploitability", "penalty_study")}
-    pictures |= {"figures/projection", "figures/released/robustness"}
-    pictures |= {f"figures/general/{name}" for name in ("games", "many_players", "training_cost")}
+    pictures = {f"figures/code/{name}" for name in ("ablation", "beta_exploitability", "penalty_study", "robustness")}
+    pictures |= {f"figures/{name}" for name in ("projection", "games", "many_players", "training_cost")}
     assert {f"{name}.{suffix}" for name in pictures for suffix in ("pdf", "png")} <= set(after)
     assert checkout.planned() == checkout.planned(*TARGETS) == {}
     return checkout
@@ -45,29 +44,31 @@ def requested(smoke_run: Checkout, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_ablation(requested: Checkout) -> None:
     """All of it added is the other recipe, all removed the first, and its training that of the default run."""
-    results = requested.run_directory / "results/released"
-    for same, as_other in (("paper+everything", "refined"), ("refined-everything", "paper")):
-        recipes = [json.loads((results / "ablation" / name / "run.json").read_text()) for name in (same, as_other)]
-        assert recipes[0]["config"] == recipes[1]["config"]
-        assert [recipe["recipe_name"] for recipe in recipes] == [same, as_other]
-    table = read_table(results / "ablation.csv", ["setting", "deviator", "gain"])
-    gains = table.set_index(["setting", "deviator"])["gain"]
-    assert gains["paper+everything", "memory"] == gains["refined", "memory"]
-    assert gains["refined-everything", "same"] == gains["paper", "same"] != gains["refined", "same"]
-    assert "refined+target_network" in set(table["setting"])
+    results = requested.run_directory / "results/code"
+    for same, as_other in (("nash-text+everything", "nash-refined"), ("nash-refined-everything", "nash-text")):
+        records = [json.loads((results / name / "run.json").read_text()) for name in (same, as_other)]
+        assert records[0]["config"] == records[1]["config"]
+        assert [record["policy"] for record in records] == [same, as_other]
+    table = read_table(results / "ablation_seeds.csv", ["policy", "seed", "deviator", "gain"])
+    gains = table.set_index(["policy", "deviator", "seed"])["gain"]
+    for seed in (1, 2):
+        assert gains["nash-text+everything", "memory", seed] == gains["nash-refined", "memory", seed]
+        assert gains["nash-refined-everything", "same", seed] == gains["nash-text", "same", seed]
+    assert gains["nash-text", "same", 1] != gains["nash-refined", "same", 1]
+    assert "nash-refined+target_network" in set(table["policy"])
     at_beta = read_table(results / "beta_exploitability.csv", ["beta", "seed", "player"])
     assert at_beta[at_beta["player"] == "1"].groupby("beta")["seed"].apply(set).to_dict() == {0: {1, 2}, 100: {1, 2}}
 
 
 def test_penalty_study(requested: Checkout) -> None:
-    results = requested.run_directory / "results/released"
-    found = read_table(results / "penalty_study.csv", ["recipe", "beta", "seed", "measure", "iteration", "value"])
-    assert set(found["recipe"]) == {"unstopped", "others_constant"} and found["value"].notna().all()
+    results = requested.run_directory / "results/code"
+    found = read_table(results / "penalty_study.csv", ["policy", "base", "beta", "seed", "measure", "iteration", "value"])
+    assert set(found["base"]) == {"nash-unstopped", "nash-others-constant"} and found["value"].notna().all()
     # What was returned is what the exploitability of that training says.
     one = found[
-        (found["measure"] == "returned_exploitability") & (found["recipe"] == "unstopped") & (found["beta"] == 0)
+        (found["measure"] == "returned_exploitability") & (found["policy"] == "nash-unstopped+beta=0")
     ]
-    gains = read_table(results / "beta_exploitability/unstopped/beta_0.csv", ["deviator", "player", "gain"])
+    gains = read_table(results / "nash-unstopped+beta=0/exploitability.csv", ["deviator", "player", "gain"])
     gains = gains[(gains["deviator"] == "memory") & (gains["player"].astype(str) == "1")]
     assert one["value"].tolist() == gains["gain"].tolist()
     tests = read_table(results / "penalty_study_tests.csv", ["measure", "iteration", "pairs"])
@@ -77,32 +78,31 @@ def test_penalty_study(requested: Checkout) -> None:
 def test_robustness_projections_and_games(requested: Checkout) -> None:
     """Of the games, one of two groups by both algorithms, and a market with two and with three agents."""
     results = requested.run_directory / "results"
-    rows = read_table(results / "released/robustness.csv", ["recipe", "seed", "deviator"])
-    measured = {(row.recipe, row.seed, row.deviator) for row in rows.itertuples()}
-    assert measured == {("refined_same", seed, deviator) for seed in (1, 2) for deviator in ("same", "memory")}
-    rows = read_table(results / "lq_released/projection.csv", ["target", "exploration", "gain"])
+    rows = read_table(results / "code/robustness.csv", ["policy", "seed", "deviator"])
+    measured = {(row.policy, row.seed, row.deviator) for row in rows.itertuples()}
+    assert measured == {("nash-refined-same", seed, deviator) for seed in (1, 2) for deviator in ("same", "memory")}
+    rows = read_table(results / "lq_code/projection.csv", ["target", "exploration", "gain"])
     assert set(rows["target"]) == {"nash", "reply"} and set(rows["exploration"]) == {2.5, 1.5} and len(rows) == 4
-    errors = read_table(results / "general/traders/lq_error.csv", ["scenario", "group", "algorithm", "seed"])
-    assert set(errors["scenario"]) == {"traders"} and set(errors["group"]) == {1, 2} and set(errors["seed"]) == {1, 2}
-    gains = read_table(results / "general/exploitability.csv", ["algorithm", "player", "gain"])
+    errors = read_table(results / "traders/lq_error.csv", ["scenario", "group", "algorithm", "seed"])
+    assert set(errors["scenario"]) == {"traders"} and set(errors["group"]) == {1, 2} and set(errors["seed"]) == {1, 2, 3}
+    gains = read_table(results / "games.csv", ["algorithm", "player", "gain"])
     assert set(gains["player"]) == {*"12345", "nashconv"} and set(gains["algorithm"]) == set(errors["algorithm"])
-    assert set(read_table(results / "general/many_players.csv", ["agents"])["agents"]) == {2, 3}
+    assert set(read_table(results / "many_players.csv", ["agents"])["agents"]) == {2, 3}
 
 
 def test_settings_of_what_is_made_on_request(requested: Checkout, tmp_path: Path) -> None:
     """A variant more is trained alone; an edit of a game's module concerns that game; a wrong setting stops its run."""
     edited = requested.copy(tmp_path / "checkout")
-    edited.configure(ablation={"variants": {"paper": {"small": {"value_hidden": [4]}}}})
-    target = "results/released/ablation/paper+small/exploitability.csv"
+    edited.configure(ablation={"variants": {"nash-text": {"small": {"value_hidden": [4]}}}})
+    target = "results/code/nash-text+small/exploitability.csv"
     assert edited.planned(target) == {"train_nash_dqn": 1, "exploitability": 1}
     edited.edit("src/nash_dqn/games/traders.py")
     of_game = {"train_nash_dqn": 1, "train_fictitious_play": 1, "exploitability": 2, "lq_error": 1}
-    assert edited.planned("general") == {**of_game, "join_tables": 1, "plot_games": 1, "general": 1}
-    edited.configure(games={"traders": {"settings": {"b1": [-1, 1]}}})
-    run = edited.snakemake("general")
+    assert edited.planned("games") == {**of_game, "games_table": 1, "plot_games": 1, "games": 1}
+    edited.configure(scenarios={"traders": {"b1": [-1, 1]}})
+    run = edited.snakemake("games")
     assert run.returncode != 0
-    assert "Error in the configuration: games.traders: b1[0] = -1: allowed is a finite number > 0" in run.stdout
-    assert edited.planned() == {}
+    assert "Error in the configuration: scenarios.traders.b1[0]: got -1, expected a number > 0" in run.stdout
 
 
 def test_outside_learners(requested: Checkout) -> None:
@@ -116,8 +116,8 @@ def test_outside_learners(requested: Checkout) -> None:
         assert any(line.startswith(wanted) for line in run.stdout.splitlines()), run.stdout
         return
     assert run.returncode == 0, run.stdout
-    table = requested.run_directory / "results/released/outside_learners.csv"
+    table = requested.run_directory / "results/code/outside_learners.csv"
     rows = read_table(table, ["learner", "seed", "opponents", "deviator", "transitions"])
-    assert set(rows["opponents"]) == {"nash_dqn/paper, seed 1", "fictitious_play/released, seed 1"}
+    assert set(rows["opponents"]) == {"nash-text, seed 1", "fp-code, seed 1"}
     assert set(rows["learner"]) == {"ddpg", "gradient", "sb3_td3", "sb3_ddpg"} and set(rows["transitions"]) == {400}
     assert len(rows) == 2 * 2 * 5 and set(rows["seed"]) == {9009, 9019}

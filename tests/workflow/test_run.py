@@ -17,20 +17,19 @@ if TYPE_CHECKING:
 
 OF_TRAINING = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
 TRAINED = (
-    *(f"released/nash_dqn/{run}/beta_{beta}" for run, beta in (("paper", 100), ("released", 50), ("refined", 0))),
-    *(f"released/{run}" for run in ("fictitious_play/released", "fictitious_play/average", "self_play/memory")),
-    *("released/nash_dqn/unstopped/beta_0", "released/nash_dqn/unstopped/beta_100"),
-    *("lq_released/nash_dqn/lq/beta_0", "lq_released/fictitious_play/lq"),
+    *(f"code/nash-{name}" for name in ("text", "code", "refined", "unstopped+beta=0", "unstopped+beta=100")),
+    *("code/fp-code", "code/fp-average", "code/reference", "lq_code/nash-lq", "lq_code/fp-lq"),
 )
-FOLLOWED = ("nash_dqn/refined", "fictitious_play/released")
+COMPARED = ("nash-text-vs-fp-code", "nash-refined-vs-fp-code", "nash-refined-vs-reference")
+FOLLOWED = ("nash-refined", "fp-code")
 TABLES = (
     *("policy_grid", "policy_distance", "cross_play", "cross_play_tests", "reference"),
-    *("exploitability", *(f"exploitability/{policy}" for policy in (*FOLLOWED, "self_play/memory"))),
-    *("data_efficiency", *(f"data_efficiency/{policy}" for policy in FOLLOWED)),
-    *("ddpg_best_response", *(f"ddpg_best_response/{policy}" for policy in ("nash_dqn/paper", FOLLOWED[1]))),
+    *("exploitability", *(f"{policy}/exploitability" for policy in (*FOLLOWED, "reference"))),
+    *("data_efficiency", *(f"{policy}/data_efficiency" for policy in FOLLOWED)),
+    *("ddpg_best_response", *(f"{policy}/ddpg_best_response" for policy in ("nash-text", "fp-code"))),
 )
 FIGURES = (
-    *("fig2_policies", *(f"fig2_policies_{name}" for name in ("paper", "refined", "reference")), "fig3_cross_play"),
+    *("fig2_policies", *(f"fig2_policies_{name}" for name in COMPARED), "fig3_cross_play"),
     *("fig1_beta_sweep", "training_curves", "exploitability", "data_efficiency", "data_efficiency_time"),
 )
 
@@ -44,10 +43,10 @@ def test_smoke_run_makes_every_table_and_figure(smoke_run: Checkout) -> None:
     made = smoke_run.results()
     assert all((smoke_run.run_directory / name).stat().st_size > 0 for name in made)
     expected = {f"results/{run}/{name}" for run in TRAINED for name in OF_TRAINING}
-    expected |= {f"results/released/{table}.csv" for table in (*TABLES, "beta_sweep")}
-    expected |= {f"results/released/{page}.html" for page in ("cross_play_tests", "ddpg_best_response")}
-    expected |= pictures(*(f"released/{figure}" for figure in FIGURES), "lq_released/lq_policies")
-    expected |= {f"results/lq_released/{table}.csv" for table in ("lq_error", "lq_scatter")}
+    expected |= {f"results/code/{table}.csv" for table in (*TABLES, "beta_sweep")}
+    expected |= {f"results/code/{page}.html" for page in ("cross_play_tests", "ddpg_best_response")}
+    expected |= pictures(*(f"code/{figure}" for figure in FIGURES), "lq_code/lq_policies")
+    expected |= {f"results/lq_code/{table}.csv" for table in ("lq_error", "lq_scatter")}
     expected |= {f"results/{table}.{suffix}" for table in ("claims", "deviations") for suffix in ("csv", "html")}
     assert set(made) == expected | {"figures/explorer.html"}
     asked = re.search(r"^(?:local)?rule all:\n    input: (.+)$", smoke_run.snakemake("-n", "--forceall").stdout, re.M)
@@ -62,49 +61,49 @@ def test_second_run_has_nothing_to_do(smoke_run: Checkout) -> None:
     assert smoke_run.results() == before
 
 
-def test_a_record_names_its_setting_and_a_recipe_is_trained_from_its_own_seeds(smoke_run: Checkout) -> None:
+def test_a_record_names_its_setting_and_a_policy_is_trained_from_its_own_seeds(smoke_run: Checkout) -> None:
     results = smoke_run.run_directory / "results"
-    record = json.loads((results / "released/nash_dqn/unstopped/beta_0/run.json").read_text())
+    record = json.loads((results / "code/nash-unstopped+beta=0/run.json").read_text())
     assert record["config"]["game"]["kappa"] == 0.5
     assert record["config"]["recipe"]["penalty"]["beta"] == 0
     assert [member["seed"] for member in record["members"]] == record["seeds"] == [1, 2]
-    own_seeds = json.loads((results / "lq_released/fictitious_play/lq/run.json").read_text())
+    own_seeds = json.loads((results / "lq_code/fp-lq/run.json").read_text())
     assert own_seeds["seeds"] == [1, 2, 3] and "seeds" not in own_seeds["config"]["recipe"]
     assert own_seeds["config"]["game"]["impact"] == "linear"
 
 
 def test_who_is_measured_and_compared_on_which_seeds(smoke_run: Checkout) -> None:
-    """Nash-DQN refined has the seeds 1, 2, 3; fictitious play has 1, 2, and the reference 1. Pairs meet on those that
+    """nash-refined has the seeds 1, 2, 3; fictitious play has 1, 2, and the reference 1. Pairs meet on those that
     both have; policies are measured along trainings that are long enough."""
-    results = smoke_run.run_directory / "results/released"
+    results = smoke_run.run_directory / "results/code"
     rewards = read_table(results / "cross_play.csv", ["comparison", "other", "seed_nash", "seed_other"])
     met = rewards[["comparison", "other", "seed_nash", "seed_other"]].drop_duplicates().to_numpy().tolist()
     both = [[1, 1], [2, 2]]
     assert met == [
-        *(["released", "fictitious_play/average", *seeds] for seeds in both),
-        *(["paper", "fictitious_play/released", *seeds] for seeds in both),
-        *(["refined", "fictitious_play/released", *seeds] for seeds in both),
-        *(["reference", "self_play/memory", seed, 1] for seed in (1, 2, 3)),
+        *(["nash-code-vs-fp-average", "fp-average", *seeds] for seeds in both),
+        *(["nash-text-vs-fp-code", "fp-code", *seeds] for seeds in both),
+        *(["nash-refined-vs-fp-code", "fp-code", *seeds] for seeds in both),
+        *(["nash-refined-vs-reference", "reference", seed, 1] for seed in (1, 2, 3)),
     ]
-    learning = read_table(results / "data_efficiency.csv", ["algorithm", "recipe", "seed", "transitions", "reference"])
-    measured = [["nash_dqn", "refined", seed] for seed in (1, 2, 3)]
-    measured += [["fictitious_play", "released", seed] for seed in (1, 2)]
-    assert learning[["algorithm", "recipe", "seed"]].to_numpy().tolist() == measured
-    assert set(learning["transitions"]) == {10_000} and set(learning["reference"]) == {"memory"}
-    assert read_tensors(results / "nash_dqn/released/beta_50/snapshots.safetensors")[0] == {}
+    learning = read_table(results / "data_efficiency.csv", ["policy", "algorithm", "seed", "transitions", "reference"])
+    measured = [["nash-refined", "nash_dqn", seed] for seed in (1, 2, 3)]
+    measured += [["fp-code", "fictitious_play", seed] for seed in (1, 2)]
+    assert learning[["policy", "algorithm", "seed"]].to_numpy().tolist() == measured
+    assert set(learning["transitions"]) == {10_000} and set(learning["reference"]) == {"reference"}
+    assert read_tensors(results / "nash-code/snapshots.safetensors")[0] == {}
 
 
 def test_the_run_kept_its_state_and_logs_hold_what_jobs_say(smoke_run: Checkout) -> None:
     status = summarise(smoke_run.run_directory)
     assert (status["state"], status["done"], status["active"]) == ("finished", status["jobs"], [])
     logs = smoke_run.run_directory / "logs"
-    step = last_step((logs / "released/nash_dqn/unstopped/beta_0.log").read_bytes())
+    step = last_step((logs / "code/nash-unstopped+beta=0.log").read_bytes())
     assert step is not None and step.done == step.total
     all_logs = [*smoke_run.run_directory.glob(".snakemake/log/*.log"), *logs.rglob("*.log")]
     assert len(all_logs) > 40
     assert not [path for path in all_logs if {b"\x1b", b"\r"} & {bytes([byte]) for byte in path.read_bytes()}]
     # A font library tells each table of each font that it embeds.
-    assert len((logs / "released/plot_cross_play.log").read_text().splitlines()) < 5
+    assert len((logs / "code/plot_cross_play.log").read_text().splitlines()) < 5
 
 
 def test_report_shows_each_table_and_figure_with_its_caption(smoke_run: Checkout) -> None:
@@ -133,23 +132,23 @@ class Wildcards(dict):
 
 def priorities(*jobs):
     rules = {rule.name: rule.priority for rule in workflow.rules}
-    return [rules[rule](Wildcards({name: value})) for rule, name, value in jobs]
+    return [rules[rule](Wildcards(of)) for rule, of in jobs]
 
 with open("plan.json", "w") as file:
-    order = [(rule, "scenario", "released") for rule in ("plot_cross_play", "cross_play")]
+    order = [(rule, {"scenario": "code"}) for rule in ("plot_cross_play", "cross_play")]
     for scenario in config["run"]["scenarios"]:
-        for run in ("fictitious_play/average", "nash_dqn/paper/beta_100", "self_play/memory"):
-            order.append((f"train_{run.partition('/')[0]}", "training", f"{scenario}/{run}"))
-    order.append(("cross_play", "scenario", "table1"))
+        for policy in ("fp-average", "nash-text", "reference"):
+            order.append((f"train_{algorithm_of(policy)}", {"scenario": scenario, "policy": policy}))
+    order.append(("cross_play", {"scenario": "table1"}))
     runtimes = {job.name: str(job.resources["runtime"]) for job in JOBS}
-    json.dump({"priorities": priorities(*order), "runtimes": {**runtimes, "lq_error": "2m"}}, file)
+    json.dump({"priorities": priorities(*order), "runtimes": runtimes}, file)
 """
 
 
 def test_what_comes_first_and_what_slurm_runs_as_one_job_ends_within_the_hour(finished: Checkout) -> None:
     """Figs. 1 to 3 of the first scenario come before all else, and of trainings the longest start first. A group's time
     limit is the sum of its jobs' and a job over its partition's limit is never started."""
-    finished.configure(run={"scenarios": ["released", "table1"]})
+    finished.configure(run={"scenarios": ["code", "table1"]})
     finished.edit("workflow/Snakefile", lambda text: text + PLAN)
     jobs = finished.planned("--forceall")
     plan = json.loads((finished.run_directory / "plan.json").read_text())
