@@ -53,7 +53,7 @@ def test_it_enters_cross_play_and_errors() -> None:
     table = cross_play.evaluate(GAME, policy_of(linear), other, points=1, paths=20, seed=1)
     common = table[table["design"] == "common"].set_index("profile")["reward"]
     assert common["first_nash"] == pytest.approx(common["all_other"], rel=1e-5)
-    visible = lq_error.evaluate(GAME, [policy_of(linear)), ("own", network()], 20, 1)["relative"].to_numpy()
+    visible = lq_error.evaluate(GAME, [policy_of(linear), network()], 20, 1)["relative"].to_numpy()
     np.testing.assert_allclose(visible[:10], visible[10:], rtol=1e-4)
 
 

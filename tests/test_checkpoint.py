@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import json
 import math
@@ -24,7 +23,7 @@ from nash_dqn.agents.monitor import Monitor
 from nash_dqn.agents.training import TrainingResult
 from nash_dqn.artifacts import ArtifactError, read_json, write_tensors, write_training
 from nash_dqn.checkpoint import Checkpoint, key_of, read_progress
-from nash_dqn.config import load_yaml, policy, validate
+from nash_dqn.config import load_yaml, training_settings, validate
 from nash_dqn.games.market import Market
 from nash_dqn.networks import create
 from nash_dqn.seeding import generator
@@ -47,13 +46,12 @@ ALGORITHMS: dict[str, tuple[Any, Any]] = {
 
 def trained(name: str, **changes: Any) -> Train:
     """A policy of the full run, trained at a small size."""
-    settings = {**policy(CONFIG, name), **changes}
-    module, recipe = ALGORITHMS[settings.pop("algorithm")]
-    settings.pop("seeds")
+    settings = training_settings(CONFIG, "code", name)
+    module, recipe_type = ALGORITHMS[settings["algorithm"]]
+    recipe = recipe_type.from_dict({**settings["recipe"], **changes})
 
     def train(checkpoint: Checkpoint | None) -> TrainingResult:
-        made = recipe.from_dict(settings)
-        result: TrainingResult = module.train(GAME, made, SEEDS, "cpu", checkpoint, scenario="s", policy=name)
+        result: TrainingResult = module.train(GAME, recipe, SEEDS, "cpu", checkpoint, scenario="s", policy=name)
         return result
 
     return train

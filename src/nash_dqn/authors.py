@@ -125,7 +125,9 @@ def write(released: Released, game: Market, scenario: str, weights: Path | str, 
     tensors = {
         key: tensor for name, network in released.networks.items() for key, tensor in network.state_dict(name).items()
     }
-    write_tensors(weights, tensors, describe(released.algorithm, released.observation, [SEED], 1, released.bound, **meta))
+    write_tensors(
+        weights, tensors, describe(released.algorithm, released.observation, [SEED], 1, released.bound, **meta)
+    )
     observation = dataclasses.asdict(released.observation)
     of_nash = {"critic": observation, "p11": "absolute"} if "advantage" in released.networks else {}
     record = {

@@ -103,17 +103,21 @@ def rows(config: dict[str, Any], scenario: str, quick: bool) -> list[Row]:
     an epoch of every one of fictitious play, and episodes of cross-play.
     """
     game = make(**configuration.game_of(config, scenario))
+
+    def recipe_of(name: str) -> dict[str, Any]:
+        return dict(configuration.training_settings(config, scenario, name)["recipe"])
+
     count, rounds = (10, 3) if quick else (50, 9)
     sizes, cpu = (len(config["seeds"]), 8), torch.device("cpu")
     result = []
     for name in dict.fromkeys(name for name, _ in config["run"]["comparisons"]):
-        recipe = nash_dqn.NashDQNRecipe.from_dict(_recipe(config, name))
+        recipe = nash_dqn.NashDQNRecipe.from_dict(recipe_of(name))
         for members in sizes:
             trainer = nash_dqn.NashDQN(game, recipe, list(range(members)), cpu)
             label = f"Nash-DQN iteration ({name})"
             result.append(_timed(label, AUTHORS_MS["nash_dqn"], members, rounds, count, trainer.iterate))
     for name in (name for name, of in config["policies"].items() if of["algorithm"] == "fictitious_play"):
-        responses = fictitious_play.FictitiousPlayRecipe.from_dict(_recipe(config, name))
+        responses = fictitious_play.FictitiousPlayRecipe.from_dict(recipe_of(name))
         for members in sizes:
             player = fictitious_play.FictitiousPlay(game, responses, list(range(members)), cpu)
             player.remember(copied(player.policy))
@@ -144,11 +148,6 @@ def _cross_play(game: Game, recipe: nash_dqn.NashDQNRecipe, episodes: int, round
         lambda: play(game, assignments, shocks),
     )
     return found._replace(ours=found.ours / _EPISODES, floor=found.floor / _EPISODES)
-
-
-def _recipe(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """What a policy is trained with."""
-    return {key: value for key, value in configuration.policy(config, name).items() if key not in ("algorithm", "seeds")}
 
 
 def table(results: Sequence[Row]) -> str:

@@ -47,9 +47,7 @@ def policy_of(
     """
     if bound is not None and not 0 < bound < float("inf"):
         raise ValueError(f"bound = {bound!r}: allowed is a finite number > 0, or None")
-    return Policy(
-        _CallableNetwork(act), observation or ObservationSpec(), [0], "external", bound, {"policy": name}
-    )
+    return Policy(_CallableNetwork(act), observation or ObservationSpec(), [0], "external", bound, {"policy": name})
 
 
 class _CallableNetwork(NamedTuple):

@@ -728,9 +728,7 @@ def test_record_and_metadata_of_a_run(tmp_path: Any) -> None:
     assert {(m["iterations"], m["transitions"], m["stopped"], m["diverged"]) for m in members} == {
         (12, 12 * 2 * 3, "iterations", False)
     }
-    assert result.metadata == describe(
-        "nash_dqn", ObservationSpec(), [3, 8], 1, None, scenario="toy", policy="text"
-    )
+    assert result.metadata == describe("nash_dqn", ObservationSpec(), [3, 8], 1, None, scenario="toy", policy="text")
     write_training(result, *(tmp_path / name for name in FILES))
     policy = load_policy(tmp_path / "weights.safetensors")
     observation = Observation(torch.ones(2, 4, 2, 5), None)

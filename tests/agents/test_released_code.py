@@ -29,7 +29,7 @@ from nash_dqn.agents.episodes import Episodes
 from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe
 from nash_dqn.agents.nash_dqn import NashDQN, NashDQNRecipe
 from nash_dqn.agents.training import TrainingResult
-from nash_dqn.config import game_of, load_yaml, policy, validate
+from nash_dqn.config import load_yaml, training_settings, validate
 from nash_dqn.games.base import Observation
 from nash_dqn.games.market import Market, MarketState, Shocks
 from nash_dqn.networks import MLP, ObservationNetwork
@@ -38,7 +38,7 @@ from nash_dqn.seeding import generator
 ROOT = Path(__file__).resolve().parents[2]
 AUTHORS = Path(os.environ.get("NASH_DQN_AUTHORS", ROOT.parent / "shared" / "authors"))
 CONFIG = validate(load_yaml(ROOT / "config" / "config.yaml"))
-GAME = Market(**game_of(CONFIG, "code")["settings"])
+GAME = Market(**training_settings(CONFIG, "code", "nash-code")["game"]["settings"])
 E, M, N, HIDDEN, DT = 10, 10, 5, 5, 0.5
 """Episodes of an iteration, decision points, agents, hidden layers of each network, hours from point to point."""
 
@@ -74,7 +74,7 @@ def _double_precision() -> Iterator[None]:
 
 def configured(name: str, changes: Settings) -> dict[str, Any]:
     """What the policy of that name is trained with, some of its numbers changed."""
-    settings = {key: value for key, value in policy(CONFIG, name).items() if key not in ("algorithm", "seeds")}
+    settings: dict[str, Any] = training_settings(CONFIG, "code", name)["recipe"]
     for name, value in changes.items():
         *path, key = name.split(".")
         inner = functools.reduce(lambda mapping, part: mapping[part], path, settings)
@@ -83,10 +83,10 @@ def configured(name: str, changes: Settings) -> dict[str, Any]:
     return settings
 
 
-@pytest.mark.parametrize(("policy_name", "numbers"), [("nash-code", NASH_DQN), ("fp-code", FICTITIOUS_PLAY)])
-def test_the_configurations_numbers(policy_name: str, numbers: Settings) -> None:
+@pytest.mark.parametrize(("policy", "numbers"), [("nash-code", NASH_DQN), ("fp-code", FICTITIOUS_PLAY)])
+def test_the_configurations_numbers(policy: str, numbers: Settings) -> None:
     """Also those that short trainings change or do not feel: a clipped norm scales what Adam does not see."""
-    settings = configured(policy_name, {})
+    settings = configured(policy, {})
     for name, value in numbers.items():
         found = functools.reduce(lambda mapping, part: mapping[part], name.split("."), settings)
         assert found == pytest.approx(value, rel=1e-6), name

@@ -442,9 +442,7 @@ def test_the_limit_of_an_equilibrium_belongs_to_holds() -> None:
 def test_gains_stand_beside_those_of_the_released_weights() -> None:
     """Which were measured at the released parameters."""
     deviators = ("same", "memory", "history")
-    parts = [
-        gains([0.08, 0.09, 0.13, math.nan], deviator=d, scenario=s) for d in deviators for s in ("code", "table1")
-    ]
+    parts = [gains([0.08, 0.09, 0.13, math.nan], deviator=d, scenario=s) for d in deviators for s in ("code", "table1")]
     table = judged(gained=pd.concat(parts))
     for scenario, deviator, published, is_judged in (
         ("code", "same", 0.096, False),

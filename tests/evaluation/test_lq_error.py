@@ -28,7 +28,9 @@ def game(market: Market) -> Market:
     return dataclasses.replace(market, impact="linear", price_floor=None)
 
 
-def exactly(game: Market, factors: Sequence[float], biases: Sequence[Sequence[float]] | None = None, name: str = "x") -> Policy:
+def exactly(
+    game: Market, factors: Sequence[float], biases: Sequence[Sequence[float]] | None = None, name: str = "x"
+) -> Policy:
     """Members that play ``factor`` times the equilibrium's action, plus a bias for each step."""
     gains = solve_nash(game.as_lq()).policies.gains[:, 0]  # [M, N + 2] of agent 0; by symmetry everybody's
     others = game.n_agents - 1

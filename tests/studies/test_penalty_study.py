@@ -141,7 +141,19 @@ def test_policies_kept_at_the_iterations_are_measured(market: Market, linear: Li
 def studied(values: dict[float, list[float]], measure: str = "loss", iteration: int = 20) -> pd.DataFrame:
     """One value per seed 1, 2, ..; of beta 0 seed 1 was reset."""
     rows = [
-        (f"nash-wide+beta={beta:g}", "nash-wide", beta, seed, measure, iteration, x, math.nan, math.nan, int(beta == 0 and seed == 1), False)
+        (
+            f"nash-wide+beta={beta:g}",
+            "nash-wide",
+            beta,
+            seed,
+            measure,
+            iteration,
+            x,
+            math.nan,
+            math.nan,
+            int(beta == 0 and seed == 1),
+            False,
+        )
         for beta, of_seeds in values.items()
         for seed, x in enumerate(of_seeds, start=1)
     ]

@@ -16,9 +16,7 @@ configure_process()
 settings = snakemake.params.settings
 game = make(**settings["game"])
 tables = {}
-for comparison, *weights in zip(
-    settings["comparisons"], snakemake.input.nash_dqn, snakemake.input.other, strict=True
-):
+for comparison, *weights in zip(settings["comparisons"], snakemake.input.nash_dqn, snakemake.input.other, strict=True):
     nash, other = map(load_policy, weights)
     table = evaluate(game, nash, other, settings["points"], settings["paths"], settings["seed"])
     tables[settings["scenario"], comparison, other.name, other.algorithm] = table

@@ -17,9 +17,7 @@ trainings = [
         read_table(kept, [*gains, "transitions"]),
         read_table(returned, [*gains, "player"]),
     )
-    for history, record, kept, returned in zip(
-        files.histories, files.records, files.kept, files.returned, strict=True
-    )
+    for history, record, kept, returned in zip(files.histories, files.records, files.kept, files.returned, strict=True)
 ]
 found = table(trainings, settings["iterations"], settings["window"])
 compared = compare(found, settings["betas"], settings["iterations"])

@@ -81,9 +81,10 @@ def evaluate(
         error, _, size = squares.sqrt().movedim((2, 3), (0, 2))
         known = sound_weights(policy).unsqueeze(-1) & error.isfinite()
         error, size = (of.where(known, torch.nan) for of in (error, size))
-        axes = {"policy": [policy.name], "algorithm": [policy.algorithm], "visited_by": VISITED_BY, "seed": policy.seeds}
+        names = {"policy": [policy.name], "algorithm": [policy.algorithm]}
+        axes = {**names, "visited_by": VISITED_BY, "seed": policy.seeds, "step": by_step}
         relative = error / size.where(size > 0, torch.nan)
-        parts.append(tidy({**axes, "step": by_step}, rms_error=error, rms_exact=size, relative=relative))
+        parts.append(tidy(axes, rms_error=error, rms_exact=size, relative=relative))
     return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
 
 
@@ -94,7 +95,7 @@ def by_group(
     episodes: int,
     seed: int,
 ) -> pd.DataFrame:
-    """:func:`evaluate` or :func:`scatter` for each of the game's groups: 1, 2, ... in column ``group``, before seeds."""
+    """:func:`evaluate` or :func:`scatter` for each of the game's groups: 1, 2, ... in column ``group``."""
     tables = {
         number: measure(game, policies, episodes, seed, agents) for number, agents in enumerate(game.groups, start=1)
     }
