@@ -4,6 +4,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # before anything imports matplotlib
 
@@ -70,6 +71,8 @@ def market() -> Market:
 def linear() -> Callable[..., Policy]:
     """Build a policy of K members: rate = weights . features + bias, one pair of weights and bias per member.
 
+    Further arguments are the policy's ``meta``.
+
     Features, standardised: time, price, transient impact, order flow, own inventory(, own flow or others).
     """
 
@@ -79,11 +82,12 @@ def linear() -> Callable[..., Policy]:
         spec: ObservationSpec | None = None,
         algorithm: str = "nash_dqn",
         bound: float | None = None,
+        **meta: Any,
     ) -> Policy:
         weight = torch.tensor(weights).unsqueeze(-1)
         bias = torch.tensor(biases or [0.0] * len(weights)).view(-1, 1, 1)
         network = ObservationNetwork(None, MLP([weight], [bias]))
         seeds = list(range(1, len(weights) + 1))
-        return Policy(network, spec or ObservationSpec(), seeds, algorithm, bound)
+        return Policy(network, spec or ObservationSpec(), seeds, algorithm, bound, meta)
 
     return build

@@ -6,7 +6,6 @@ session of it is a fork of this process, which has imported everything, so that 
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import random
@@ -25,14 +24,14 @@ import torch
 from nash_dqn import checkpoint
 from nash_dqn.agents import snapshots
 from nash_dqn.artifacts import read_json
-from nash_dqn.config import load_yaml
+from nash_dqn.config import load_yaml, training_settings, validate
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "workflow" / "scripts" / "train.py"
 sys.path.insert(0, str(SCRIPT.parent))
 CHECKPOINTS = Path(".checkpoints")
 
-NAMES = {"nash_dqn": "refined", "fictitious_play": "average", "self_play": "memory"}
+NAMES = {"nash_dqn": "nash-refined", "fictitious_play": "fp-average", "self_play": "reference"}
 SIZES: dict[str, dict[str, Any]] = {
     "nash_dqn": {
         "episodes_per_iteration": 4, "minibatch_episodes": 4, "replay_episodes": 4, "iterations": 200,
@@ -46,14 +45,9 @@ FILES = {"weights": "weights.safetensors", "snapshots": "snapshots.safetensors",
 
 def job_of(algorithm: str) -> Callable[[Path], None]:
     """What the workflow's script does, for a folder of outputs."""
-    config = load_yaml(ROOT / "config" / "config.yaml")
-    recipe = {**copy.deepcopy(config[algorithm][NAMES[algorithm]]), **SIZES[algorithm], "history_every": 10}
-    recipe.pop("seeds")
-    settings = {
-        "algorithm": algorithm, "scenario": "released", "recipe_name": NAMES[algorithm], "seeds": [1, 2],
-        "device": "cpu", "game": {"game": "market.Market", "settings": config["scenarios"]["released"]},
-        "recipe": recipe,
-    }  # fmt: skip
+    config = validate(load_yaml(ROOT / "config" / "config.yaml"))
+    settings = {**training_settings(config, "code", NAMES[algorithm]), "seeds": [1, 2]}
+    settings["recipe"] |= {**SIZES[algorithm], "history_every": 10}
     import_module(f"nash_dqn.agents.{algorithm}")
     script = compile(SCRIPT.read_text(), str(SCRIPT), "exec")
 

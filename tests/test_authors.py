@@ -16,7 +16,7 @@ from nash_dqn.advantage import unpack
 from nash_dqn.agents.episodes import play_episodes
 from nash_dqn.agents.nash_dqn import LOSS_EPISODES, bellman_residuals, exploring
 from nash_dqn.artifacts import ArtifactError
-from nash_dqn.config import AUTHORS_FILES, ConfigError, authors_files, load_yaml
+from nash_dqn.config import AUTHORS_FILES, ConfigError, authors_files, game_of, load_yaml, validate
 from nash_dqn.evaluation.best_response import BestResponseSettings
 from nash_dqn.evaluation.exploitability import evaluate as exploitability
 from nash_dqn.evaluation.rollout import play
@@ -29,7 +29,7 @@ from nash_dqn.show import render
 from nash_dqn.summary import summarise
 
 ROOT = Path(__file__).resolve().parents[1]
-GAME = Market(**load_yaml(ROOT / "config" / "config.yaml")["scenarios"]["released"])
+GAME = Market(**game_of(validate(load_yaml(ROOT / "config" / "config.yaml")), "code")["settings"])
 HIDDEN = [32] * 5
 FIRST, REST, ALL = slice(0, 1), slice(1, None), slice(None)
 
@@ -83,9 +83,9 @@ def folder(tmp_path: Path) -> Path:
 def written(files: dict[str, str], folder: Path) -> dict[str, Policy]:
     """Nash-DQN's and fictitious play's policy, written and read again."""
     for released in (authors.read_nash(files["action"], files["value"]), authors.read_fp(files["fp"])):
-        own = folder / released.recipe
-        authors.write(released, GAME, "released", own / "weights.safetensors", own / "run.json")
-    return {recipe: load_policy(folder / recipe / "weights.safetensors") for recipe in ("nash", "fp")}
+        own = folder / released.name
+        authors.write(released, GAME, "code", own / "weights.safetensors", own / "run.json")
+    return {name: load_policy(folder / name / "weights.safetensors") for name in AUTHORS_POLICIES}
 
 
 def played() -> MarketState:
@@ -122,9 +122,9 @@ def test_policies_are_those_of_the_networks_in_the_files(folder: Path, tmp_path:
         c1, c2, c3, c4, mu = NETS["action"](of_nash).unbind(-1)
         value, rates = NETS["value"](of_nash), 4.512415 * NETS["fp"](of_fp)
     close: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4}
-    torch.testing.assert_close(policies["nash"].act(GAME, state)[..., 0], mu, **close)
+    torch.testing.assert_close(policies["authors-nash"].act(GAME, state)[..., 0], mu, **close)
     assert 0 < (rates.abs() > 50).float().mean() < 1
-    torch.testing.assert_close(policies["fp"].act(GAME, state), rates.clamp(-50, 50), **close)
+    torch.testing.assert_close(policies["authors-fp"].act(GAME, state), rates.clamp(-50, 50), **close)
     networks = authors.read_nash(files["action"], files["value"]).networks
     seen = GAME.observe(state, authors.NASH)
     torch.testing.assert_close(networks["value"](seen), value, **close)
@@ -135,12 +135,14 @@ def test_policies_are_those_of_the_networks_in_the_files(folder: Path, tmp_path:
 
 def test_the_files_say_what_they_are(folder: Path, tmp_path: Path) -> None:
     policies = written(authors_files(folder), tmp_path)
-    assert [f"{policy.algorithm}/{policy.meta['recipe_name']}" for policy in policies.values()] == [*AUTHORS_POLICIES]
-    shown = summarise(tmp_path / "nash")
+    assert {policy.name: policy.algorithm for policy in policies.values()} == {
+        "authors-nash": "nash_dqn", "authors-fp": "fictitious_play"
+    }  # fmt: skip
+    shown = summarise(tmp_path / "authors-nash")
     assert list(shown["networks"]) == ["actor", "advantage", "value"]
     assert "wall_seconds" not in shown
     assert "released" in render(shown)
-    found = answer(tmp_path / "nash", time=1.5, price=10.1, inventory=3.0, own_flow=1.0)
+    found = answer(tmp_path / "authors-nash", time=1.5, price=10.1, inventory=3.0, own_flow=1.0)
     (member,) = found["members"]
     assert member["ended"] == "released"
     assert member["action"] == pytest.approx(member["advantage"]["mu"], rel=1e-5)
@@ -308,6 +310,6 @@ def test_a_deviator_gains_against_them(theirs: Theirs) -> None:
         hidden=(32, 32), iterations=100, episodes=16, learning_rate=0.05, restarts=1, seed=7
     )
     table = exploitability(GAME, [*theirs[1].values()], settings, 5000, 100, 8, deviators=["memory"], players=[0])
-    gains = table[table["player"] == "1"].set_index("recipe")
-    assert gains.loc["nash", "gain"] > 0.08 and gains.loc["nash", "low"] < 0.125
-    assert gains.loc["fp", "gain"] > 0.06 and gains.loc["fp", "low"] < 0.107
+    gains = table[table["player"] == "1"].set_index("policy")
+    assert gains.loc["authors-nash", "gain"] > 0.08 and gains.loc["authors-nash", "low"] < 0.125
+    assert gains.loc["authors-fp", "gain"] > 0.06 and gains.loc["authors-fp", "low"] < 0.107

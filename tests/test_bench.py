@@ -11,7 +11,7 @@ import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
 from nash_dqn import bench
-from nash_dqn.config import load_yaml
+from nash_dqn.config import load_yaml, validate
 
 CONFIG = [Path(__file__).resolve().parents[1] / folder / "config" / "config.yaml" for folder in (".", ".test")]
 Timed = Callable[[], Any]
@@ -32,7 +32,7 @@ def test_the_floor_is_the_products_of_the_real_code(monkeypatch: pytest.MonkeyPa
         return 1.0, 1.0
 
     monkeypatch.setattr(bench, "_paired", count)
-    names = [f"{row.name}, {row.members}" for row in bench.rows(load_yaml(*CONFIG), "released", quick=True)]
+    names = [f"{row.name}, {row.members}" for row in bench.rows(validate(load_yaml(*CONFIG)), "code", quick=True)]
     assert len(set(names)) == len(names)
     assert {name.partition(" (")[0].partition(",")[0] for name in names} == {
         "Nash-DQN iteration",
@@ -69,7 +69,7 @@ def test_the_table_is_in_milliseconds_of_one_model(
     assert head.split() == ["K", "ours/ms", "floor/ms", "ours/floor", "authors/ms", "speed-up"]
     table = {line[:34].strip() + line[34:37]: line[37:].split() for line in lines[:-2]}
     # 0.6 s are ten iterations of K models, or so many episodes
-    assert table["Nash-DQN iteration (paper)  2"] == ["30", "12", "2.50", "237", "8x"]
-    assert table["DDPG epoch (released)  8"] == ["7.5", "3", "2.50", "292", "39x"]
+    assert table["Nash-DQN iteration (nash-text)  2"] == ["30", "12", "2.50", "237", "8x"]
+    assert table["DDPG epoch (fp-code)  8"] == ["7.5", "3", "2.50", "292", "39x"]
     assert table["Cross-play episode, of 1000  1"] == ["0.6", "0.24", "2.50", "10.25", "17x"]
     assert lines[-2] == "" and lines[-1].startswith("One thread; medians")

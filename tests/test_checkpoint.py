@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import json
 import math
@@ -24,13 +23,13 @@ from nash_dqn.agents.monitor import Monitor
 from nash_dqn.agents.training import TrainingResult
 from nash_dqn.artifacts import ArtifactError, read_json, write_tensors, write_training
 from nash_dqn.checkpoint import Checkpoint, key_of, read_progress
-from nash_dqn.config import load_yaml
+from nash_dqn.config import load_yaml, training_settings, validate
 from nash_dqn.games.market import Market
 from nash_dqn.networks import create
 from nash_dqn.seeding import generator
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = load_yaml(ROOT / "config" / "config.yaml")
+CONFIG = validate(load_yaml(ROOT / "config" / "config.yaml"))
 GAME = Market(
     n_agents=3, horizon=1.5, n_steps=3, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.1, rho=0.5, eta=0.05, b1=0.1, b2=0.2,
     b3=0.05, discount=0.9, initial_inventory_var=4.0,
@@ -38,17 +37,21 @@ GAME = Market(
 SEEDS = [1, 2, 3, 4, 5]
 FILES = ("weights.safetensors", "snapshots.safetensors", "history.csv")
 Train = Callable[[Checkpoint | None], TrainingResult]
+ALGORITHMS: dict[str, tuple[Any, Any]] = {
+    "nash_dqn": (nash_dqn, nash_dqn.NashDQNRecipe),
+    "fictitious_play": (fictitious_play, fictitious_play.FictitiousPlayRecipe),
+    "self_play": (self_play, self_play.SelfPlayRecipe),
+}
 
 
-def trained(algorithm: Any, section: str, name: str, **changes: Any) -> Train:
-    """A recipe of the full run at a small size."""
-    settings = {**copy.deepcopy(CONFIG[section][name]), **changes}
-    settings.pop("seeds")
-    recipes = {"nash_dqn": "NashDQNRecipe", "fictitious_play": "FictitiousPlayRecipe", "self_play": "SelfPlayRecipe"}
-    recipe = getattr(algorithm, recipes[section]).from_dict(settings)
+def trained(name: str, **changes: Any) -> Train:
+    """A policy of the full run, trained at a small size."""
+    settings = training_settings(CONFIG, "code", name)
+    module, recipe_type = ALGORITHMS[settings["algorithm"]]
+    recipe = recipe_type.from_dict({**settings["recipe"], **changes})
 
     def train(checkpoint: Checkpoint | None) -> TrainingResult:
-        result: TrainingResult = algorithm.train(GAME, recipe, SEEDS, "cpu", checkpoint, scenario="s", recipe_name=name)
+        result: TrainingResult = module.train(GAME, recipe, SEEDS, "cpu", checkpoint, scenario="s", policy=name)
         return result
 
     return train
@@ -62,26 +65,18 @@ STOPPING = {"patience": 18, "history_every": 7, "target": RESETS}
 RESPONSES = {"actor_hidden": [5], "critic_hidden": [4], "iterations": 4, "first_epochs": 50, "epochs": 20}
 # Patience, and limits of losses, so low that one member leaves after the other.
 TRAININGS: dict[str, Train] = {
-    "paper, resets": trained(
-        nash_dqn, "nash_dqn", "paper", **SMALL, **ONCE, history_every=4, patience=None, target=RESETS
-    ),
-    "released, replay, resets, stopping early": trained(
-        nash_dqn, "nash_dqn", "released", **SMALL, **REPLAYED, **STOPPING
-    ),
-    "refined": trained(nash_dqn, "nash_dqn", "refined", **SMALL, **ONCE, history_every=9),
-    "lq, diverging": trained(nash_dqn, "nash_dqn", "lq", **SMALL, **ONCE, history_every=4, divergence_factor=2.6),
-    "released fictitious play, diverging": trained(
-        fictitious_play, "fictitious_play", "released", **RESPONSES, episodes_per_epoch=3, history_every=8,
-        largest_loss=700,
+    "text, resets": trained("nash-text", **SMALL, **ONCE, history_every=4, patience=None, target=RESETS),
+    "code, replay, resets, stopping early": trained("nash-code", **SMALL, **REPLAYED, **STOPPING),
+    "refined": trained("nash-refined", **SMALL, **ONCE, history_every=9),
+    "lq, diverging": trained("nash-lq", **SMALL, **ONCE, history_every=4, divergence_factor=2.6),
+    "fictitious play, diverging": trained(
+        "fp-code", **RESPONSES, episodes_per_epoch=3, history_every=8, largest_loss=700
     ),
     "average": trained(
-        fictitious_play, "fictitious_play", "average", **RESPONSES, episodes_per_epoch=3, history_every=8,
-        returned="online", optimisers="kept",
+        "fp-average", **RESPONSES, episodes_per_epoch=3, history_every=8, returned="online", optimisers="kept"
     ),
-    "self-play": trained(
-        self_play, "self_play", "memory", hidden=[5], iterations=110, episodes_per_iteration=20, history_every=9
-    ),
-}  # fmt: skip
+    "self-play": trained("reference", hidden=[5], iterations=110, episodes_per_iteration=20, history_every=9),
+}
 LEAVING = [name for name in TRAININGS if "diverging" in name or "early" in name]
 
 

@@ -42,7 +42,7 @@ def nash_dqn_file(path: Path, skip: bool = False) -> ObservationNetwork:
     advantage = with_skip(advantage) if skip else advantage
     tensors = {**advantage.state_dict("advantage"), **network(1).state_dict("value")}
     write_tensors(
-        path, tensors, describe("nash_dqn", SPEC, SEEDS, 1, None, scenario="released", recipe="paper", beta=10)
+        path, tensors, describe("nash_dqn", SPEC, SEEDS, 1, None, scenario="code", policy="nash-text", beta=10)
     )
     return advantage
 
@@ -51,7 +51,7 @@ def fictitious_play_file(path: Path, bound: float = 50.0) -> ObservationNetwork:
     """A file as the trainer of fictitious play writes it; returns the actor in it."""
     actor = network(1)
     tensors = {**actor.state_dict("actor"), **network(1, inputs=7).state_dict("critic")}
-    write_tensors(path, tensors, describe("fictitious_play", SPEC, SEEDS, 1, bound, recipe="released"))
+    write_tensors(path, tensors, describe("fictitious_play", SPEC, SEEDS, 1, bound, policy="fp-code"))
     return actor
 
 
@@ -104,13 +104,13 @@ def test_act_observes_by_the_policys_own_specification() -> None:
 
 
 def test_select_and_member() -> None:
-    policy = Policy(network(1), SPEC, SEEDS, "fictitious_play", 0.1, {"recipe": "released"})
+    policy = Policy(network(1), SPEC, SEEDS, "fictitious_play", 0.1, {"policy": "fp-code"})
     actions = policy(seen())
     some = policy.select([2, 0])
     assert (some.seeds, some.bound, some.meta, some.algorithm) == (
         [7, 5],
         0.1,
-        {"recipe": "released"},
+        {"policy": "fp-code"},
         "fictitious_play",
     )
     torch.testing.assert_close(some(seen(2)), actions[[2, 0]])
@@ -129,7 +129,7 @@ def test_nash_dqn_round_trip(tmp_path: Path, skip: bool) -> None:
     advantage = nash_dqn_file(tmp_path / "weights.safetensors", skip)
     policy = load_policy(tmp_path / "weights.safetensors")
     assert (policy.algorithm, policy.observation, policy.seeds, policy.bound) == ("nash_dqn", SPEC, SEEDS, None)
-    assert policy.meta == {"scenario": "released", "recipe": "paper", "beta": 10}
+    assert policy.meta == {"scenario": "code", "policy": "nash-text", "beta": 10}
     torch.testing.assert_close(policy(seen()), unpack(advantage(seen()), 1).mu)
     assert len(policy.network.parameters) == len(advantage.parameters)
 
@@ -138,7 +138,7 @@ def test_fictitious_play_round_trip(tmp_path: Path) -> None:
     actor = fictitious_play_file(tmp_path / "weights.safetensors", bound=0.05)
     policy = load_policy(str(tmp_path / "weights.safetensors"))
     assert (policy.algorithm, policy.observation, policy.seeds, policy.bound) == ("fictitious_play", SPEC, SEEDS, 0.05)
-    assert policy.meta == {"recipe": "released"}
+    assert policy.meta == {"policy": "fp-code"}
     assert torch.equal(policy(seen()), actor(seen()).clamp(-0.05, 0.05))
 
 

@@ -32,7 +32,7 @@ from nash_dqn.artifacts import ArtifactError, run_record, write_json, write_tens
 from nash_dqn.games.base import FeatureScales, ObservationSpec
 from nash_dqn.games.market import Market
 from nash_dqn.networks import MLP, Network, ObservationNetwork
-from nash_dqn.published import AUTHORS
+from nash_dqn.published import AUTHORS_POLICIES
 
 __all__ = ["FP", "FP_BOUND", "FP_SCALE", "NASH", "SEED", "Released", "read_fp", "read_nash", "write"]
 
@@ -63,20 +63,23 @@ _OUTPUTS = [4, 0, 1, 2, 3]  # where our mu, P11, P12, P22 and psi stand among th
 _SIZES = (5, 32, 32, 32, 32, 32)  # of the inputs and hidden layers
 _DECODER = [f"decoder_net.{at}" for at in range(0, 12, 2)]
 _ACTOR = [*(f"policy_net.{at}.0" for at in range(5)), "policy_net.5"]
+_NASH, _FP = AUTHORS_POLICIES
 
 
 class Released(NamedTuple):
     """A policy of the authors'.
 
     Attributes:
-        recipe: ``nash`` or ``fp``.
+        name: ``authors-nash`` or ``authors-fp``.
+        algorithm: ``nash_dqn`` or ``fictitious_play``.
         observation: what it sees.
         bound: actions are clipped to +-bound, shares/hour; None for no bound.
         networks: by name, each of one member: ``actor``, the policy, and of Nash-DQN ``advantage`` and ``value``.
         files: what they were read from.
     """
 
-    recipe: str
+    name: str
+    algorithm: str
     observation: ObservationSpec
     bound: float | None
     networks: dict[str, Network]
@@ -93,7 +96,7 @@ def read_nash(action: Path | str, value: Path | str) -> Released:
     """
     advantage = _network(action, _DECODER, output_size(1), _OUTPUTS)
     networks = {"actor": mu_network(advantage, 1), "advantage": advantage, "value": _network(value, _DECODER, 1, [0])}
-    return Released("nash", NASH, None, networks, [Path(action), Path(value)])
+    return Released(_NASH, "nash_dqn", NASH, None, networks, [Path(action), Path(value)])
 
 
 def read_fp(actor: Path | str) -> Released:
@@ -105,7 +108,7 @@ def read_fp(actor: Path | str) -> Released:
     networks: dict[str, Network] = {
         "actor": _network(actor, _ACTOR, 1, [0]).with_outputs(lambda tensor: FP_SCALE * tensor)
     }
-    return Released("fp", FP, FP_BOUND, networks, [Path(actor)])
+    return Released(_FP, "fictitious_play", FP, FP_BOUND, networks, [Path(actor)])
 
 
 def write(released: Released, game: Market, scenario: str, weights: Path | str, run: Path | str) -> None:
@@ -118,15 +121,17 @@ def write(released: Released, game: Market, scenario: str, weights: Path | str, 
         weights: file of weights.
         run: file of the record, which has the digests of what was read and written.
     """
-    meta = {"scenario": scenario, "recipe_name": released.recipe}
+    meta = {"scenario": scenario, "policy": released.name}
     tensors = {
         key: tensor for name, network in released.networks.items() for key, tensor in network.state_dict(name).items()
     }
-    write_tensors(weights, tensors, describe(AUTHORS, released.observation, [SEED], 1, released.bound, **meta))
+    write_tensors(
+        weights, tensors, describe(released.algorithm, released.observation, [SEED], 1, released.bound, **meta)
+    )
     observation = dataclasses.asdict(released.observation)
     of_nash = {"critic": observation, "p11": "absolute"} if "advantage" in released.networks else {}
     record = {
-        "algorithm": AUTHORS,
+        "algorithm": released.algorithm,
         **meta,
         "config": {"game": dataclasses.asdict(game), "recipe": {"observation": observation, **of_nash}},
         "files": {path.name: _sha256(path) for path in released.files},
@@ -158,7 +163,7 @@ def _state(path: Path, expected: dict[str, tuple[int, ...]]) -> dict[str, Tensor
     """The tensors of a state dictionary, which must have these names and shapes."""
 
     def refuse(wrong: str) -> ArtifactError:
-        return ArtifactError(f"{AUTHORS}: {path}: {wrong}; give the file as the authors released it")
+        return ArtifactError(f"authors: {path}: {wrong}; give the file as the authors released it")
 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

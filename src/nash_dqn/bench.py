@@ -22,7 +22,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nash_dqn import config as configuration
 from nash_dqn.agents import fictitious_play, nash_dqn
 from nash_dqn.evaluation.rollout import play
-from nash_dqn.games.market import Market
+from nash_dqn.games.base import Game
+from nash_dqn.games.catalogue import make
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.runtime import configure_process, peak_memory
@@ -98,19 +99,25 @@ def _paired(real: Callable[[], Any], floor: Callable[[], Any], rounds: int) -> t
 
 
 def rows(config: dict[str, Any], scenario: str, quick: bool) -> list[Row]:
-    """All rows of the table: an iteration or epoch of every compared recipe, and episodes of cross-play."""
-    game = Market(**configuration.scenario(config, scenario))
+    """All rows of the table, of a validated configuration: an iteration of every policy of Nash-DQN that is compared,
+    an epoch of every one of fictitious play, and episodes of cross-play.
+    """
+    game = make(**configuration.game_of(config, scenario))
+
+    def recipe_of(name: str) -> dict[str, Any]:
+        return dict(configuration.training_settings(config, scenario, name)["recipe"])
+
     count, rounds = (10, 3) if quick else (50, 9)
     sizes, cpu = (len(config["seeds"]), 8), torch.device("cpu")
     result = []
-    for name in dict.fromkeys(pair["nash_dqn"] for pair in config["comparisons"].values()):
-        recipe = nash_dqn.NashDQNRecipe.from_dict(_recipe(config["nash_dqn"][name]))
+    for name in dict.fromkeys(name for name, _ in config["run"]["comparisons"]):
+        recipe = nash_dqn.NashDQNRecipe.from_dict(recipe_of(name))
         for members in sizes:
             trainer = nash_dqn.NashDQN(game, recipe, list(range(members)), cpu)
             label = f"Nash-DQN iteration ({name})"
             result.append(_timed(label, AUTHORS_MS["nash_dqn"], members, rounds, count, trainer.iterate))
-    for name, settings in config["fictitious_play"].items():
-        responses = fictitious_play.FictitiousPlayRecipe.from_dict(_recipe(settings))
+    for name in (name for name, of in config["policies"].items() if of["algorithm"] == "fictitious_play"):
+        responses = fictitious_play.FictitiousPlayRecipe.from_dict(recipe_of(name))
         for members in sizes:
             player = fictitious_play.FictitiousPlay(game, responses, list(range(members)), cpu)
             player.remember(copied(player.policy))
@@ -122,7 +129,7 @@ def rows(config: dict[str, Any], scenario: str, quick: bool) -> list[Row]:
     return result
 
 
-def _cross_play(game: Market, recipe: nash_dqn.NashDQNRecipe, episodes: int, rounds: int) -> Row:
+def _cross_play(game: Game, recipe: nash_dqn.NashDQNRecipe, episodes: int, rounds: int) -> Row:
     """Episodes of one policy against another; ms per episode."""
     own, _ = game.observation_size(recipe.observation)
     assignments = []
@@ -143,11 +150,6 @@ def _cross_play(game: Market, recipe: nash_dqn.NashDQNRecipe, episodes: int, rou
     return found._replace(ours=found.ours / _EPISODES, floor=found.floor / _EPISODES)
 
 
-def _recipe(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe as the configuration has it, without its seeds."""
-    return {key: value for key, value in settings.items() if key != "seeds"}
-
-
 def table(results: Sequence[Row]) -> str:
     """The rows as text, times in ms per model."""
     lines = [f"{'':34}{'K':>3}{'ours/ms':>10}{'floor/ms':>10}{'ours/floor':>12}{'authors/ms':>12}{'speed-up':>10}"]
@@ -165,11 +167,11 @@ def main() -> None:
     parser.add_argument(
         "--config", type=Path, nargs="+", default=[Path("config/config.yaml")], help="each is laid over the one before"
     )
-    parser.add_argument("--scenario", default="released")
+    parser.add_argument("--scenario", default="code")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
     arguments = parser.parse_args()
     configure_process()
-    config = configuration.load_yaml(*arguments.config)
+    config = configuration.validate(configuration.load_yaml(*arguments.config))
     print(table(rows(config, arguments.scenario, arguments.quick)))
     print("\nOne thread; medians, ours and floor timed in turn; per model (K side by side).", end=" ")
     print(f"Peak memory {peak_memory():.0f} MiB.")

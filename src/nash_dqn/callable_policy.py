@@ -38,7 +38,7 @@ def policy_of(
     Args:
         act: see :data:`Act`; actions in the game's units.
         observation: what it sees; None for the default specification.
-        name: for the column ``algorithm`` of tables.
+        name: of the policy, for tables; its algorithm is ``external``.
         bound: actions are clipped to +- this; None for no clipping.
 
     Raises:
@@ -47,7 +47,7 @@ def policy_of(
     """
     if bound is not None and not 0 < bound < float("inf"):
         raise ValueError(f"bound = {bound!r}: allowed is a finite number > 0, or None")
-    return Policy(_CallableNetwork(act), observation or ObservationSpec(), [0], name, bound)
+    return Policy(_CallableNetwork(act), observation or ObservationSpec(), [0], "external", bound, {"policy": name})
 
 
 class _CallableNetwork(NamedTuple):

@@ -29,7 +29,7 @@ class Policy:
         seeds: training seed of each member.
         algorithm: ``"nash_dqn"``, ``"fictitious_play"`` or ``"self_play"``.
         bound: actions are clipped to +-bound; None for no bound.
-        meta: where it comes from (scenario, recipe, ...).
+        meta: where it comes from (scenario, policy, ...).
     """
 
     network: ActionMap
@@ -38,6 +38,11 @@ class Policy:
     algorithm: str
     bound: float | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What tables and messages call it: ``meta["policy"]``, of a policy without that its algorithm."""
+        return str(self.meta.get("policy", self.algorithm))
 
     def __call__(self, observation: Observation, agents: slice = slice(None)) -> Tensor:
         """Actions of the agents of a slice: leaves ``[K, B..., N, F]`` -> ``[K, B..., n, d]``."""

@@ -169,7 +169,7 @@ def test_the_residual_of_the_general_game_vanishes_at_the_equilibrium_learned() 
     advantage, value = (GroupedNetwork.from_state_dict(result.tensors, name, [1, 2]) for name in ("advantage", "value"))
     policy = Policy(mu_network(advantage, 2), made.observation, [1], "nash_dqn")
     for group in GAME.groups:
-        table = lq_error.evaluate(GAME, [("crowd", policy)], 500, 3, group)
+        table = lq_error.evaluate(GAME, [policy], 500, 3, group)
         assert table["relative"].max() < 0.05
     agent = NashDQN(GAME, made, [1], CPU)
     agent.advantage = Learner.create(advantage, 0.0)

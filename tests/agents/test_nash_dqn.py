@@ -719,7 +719,7 @@ def test_a_loss_far_above_the_best_is_divergence() -> None:
 
 
 def test_record_and_metadata_of_a_run(tmp_path: Any) -> None:
-    result = train(GAME, recipe(), [3, 8], scenario="toy", recipe_name="text")
+    result = train(GAME, recipe(), [3, 8], scenario="toy", policy="text")
     assert result.record["seeds"] == [3, 8]
     assert result.record["config"]["game"]["n_agents"] == 2
     assert result.record["config"]["recipe"]["penalty"] == {"norm": "l1", "beta": 3.0}
@@ -728,9 +728,7 @@ def test_record_and_metadata_of_a_run(tmp_path: Any) -> None:
     assert {(m["iterations"], m["transitions"], m["stopped"], m["diverged"]) for m in members} == {
         (12, 12 * 2 * 3, "iterations", False)
     }
-    assert result.metadata == describe(
-        "nash_dqn", ObservationSpec(), [3, 8], 1, None, scenario="toy", recipe_name="text"
-    )
+    assert result.metadata == describe("nash_dqn", ObservationSpec(), [3, 8], 1, None, scenario="toy", policy="text")
     write_training(result, *(tmp_path / name for name in FILES))
     policy = load_policy(tmp_path / "weights.safetensors")
     observation = Observation(torch.ones(2, 4, 2, 5), None)

@@ -1,4 +1,4 @@
-"""The recipes called ``released`` against the code that the paper's authors published.
+"""The policies ``nash-code`` and ``fp-code`` against the code that the paper's authors published.
 
 Where the authors' own numbers are at hand (a folder ``shared/authors`` beside the checkout, or the one that
 NASH_DQN_AUTHORS names), their code was run on given weights and batches, and ours has to give what it gave. What so few
@@ -29,7 +29,7 @@ from nash_dqn.agents.episodes import Episodes
 from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe
 from nash_dqn.agents.nash_dqn import NashDQN, NashDQNRecipe
 from nash_dqn.agents.training import TrainingResult
-from nash_dqn.config import load_yaml, scenario, validate
+from nash_dqn.config import load_yaml, training_settings, validate
 from nash_dqn.games.base import Observation
 from nash_dqn.games.market import Market, MarketState, Shocks
 from nash_dqn.networks import MLP, ObservationNetwork
@@ -38,7 +38,7 @@ from nash_dqn.seeding import generator
 ROOT = Path(__file__).resolve().parents[2]
 AUTHORS = Path(os.environ.get("NASH_DQN_AUTHORS", ROOT.parent / "shared" / "authors"))
 CONFIG = validate(load_yaml(ROOT / "config" / "config.yaml"))
-GAME = Market(**scenario(CONFIG, "released"))
+GAME = Market(**training_settings(CONFIG, "code", "nash-code")["game"]["settings"])
 E, M, N, HIDDEN, DT = 10, 10, 5, 5, 0.5
 """Episodes of an iteration, decision points, agents, hidden layers of each network, hours from point to point."""
 
@@ -72,10 +72,9 @@ def _double_precision() -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
 
 
-def configured(section: str, changes: Settings) -> dict[str, Any]:
-    """The recipe ``released`` of the configuration, with some of its numbers changed."""
-    settings: dict[str, Any] = copy.deepcopy(CONFIG[section]["released"])
-    settings.pop("seeds")
+def configured(name: str, changes: Settings) -> dict[str, Any]:
+    """What the policy of that name is trained with, some of its numbers changed."""
+    settings: dict[str, Any] = training_settings(CONFIG, "code", name)["recipe"]
     for name, value in changes.items():
         *path, key = name.split(".")
         inner = functools.reduce(lambda mapping, part: mapping[part], path, settings)
@@ -84,10 +83,10 @@ def configured(section: str, changes: Settings) -> dict[str, Any]:
     return settings
 
 
-@pytest.mark.parametrize(("section", "numbers"), [("nash_dqn", NASH_DQN), ("fictitious_play", FICTITIOUS_PLAY)])
-def test_the_configurations_numbers(section: str, numbers: Settings) -> None:
+@pytest.mark.parametrize(("policy", "numbers"), [("nash-code", NASH_DQN), ("fp-code", FICTITIOUS_PLAY)])
+def test_the_configurations_numbers(policy: str, numbers: Settings) -> None:
     """Also those that short trainings change or do not feel: a clipped norm scales what Adam does not see."""
-    settings = configured(section, {})
+    settings = configured(policy, {})
     for name, value in numbers.items():
         found = functools.reduce(lambda mapping, part: mapping[part], name.split("."), settings)
         assert found == pytest.approx(value, rel=1e-6), name
@@ -138,7 +137,7 @@ def states_of(batch: Tensor) -> list[MarketState]:
 
 def test_three_iterations_of_their_nash_dqn(theirs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     tensors, answers = theirs
-    recipe = NashDQNRecipe.from_dict(configured("nash_dqn", {}))
+    recipe = NashDQNRecipe.from_dict(configured("nash-code", {}))
     agent = NashDQN(GAME, recipe, [1], torch.device("cpu"))
     agent.advantage = agent.advantage.with_network(network(tensors, "start.advantage", ORDER, OUTPUTS), renew=True)
     agent.value = agent.value.with_network(network(tensors, "start.value", ORDER), renew=True)
@@ -170,7 +169,7 @@ def test_three_iterations_of_their_nash_dqn(theirs: Any, monkeypatch: pytest.Mon
 
 def test_their_market(theirs: Any) -> None:
     """Rewards and next features, with the noise by which their price moved."""
-    spec = NashDQNRecipe.from_dict(configured("nash_dqn", {})).observation
+    spec = NashDQNRecipe.from_dict(configured("nash-code", {})).observation
     for i in range(3):
         tensors = {name.removeprefix(f"batch{i}."): tensor for name, tensor in theirs[0].items()}
         for m, state in enumerate(states_of(tensors["state"])):
@@ -188,7 +187,7 @@ def test_their_market(theirs: Any) -> None:
 def test_three_epochs_of_their_ddpg(theirs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their transitions are shuffled: an episode is put together again by what each of its steps leads to."""
     tensors, answers = theirs
-    recipe = FictitiousPlayRecipe.from_dict(configured("fictitious_play", {}))
+    recipe = FictitiousPlayRecipe.from_dict(configured("fp-code", {}))
     agent = DDPG(GAME, recipe, [1], torch.device("cpu"))
 
     def of(when: str, name: str) -> ObservationNetwork:
@@ -441,7 +440,7 @@ def assert_same_weights(result: TrainingResult, k: int, networks: Mapping[str, n
 
 def nash_dqn_beside(changes: Settings, seeds: Sequence[int], every: int = 1) -> tuple[TrainingResult, list[Outcome]]:
     """Train by both; the same losses and weights come out."""
-    recipe = NashDQNRecipe.from_dict(configured("nash_dqn", {**changes, "history_every": every}))
+    recipe = NashDQNRecipe.from_dict(configured("nash-code", {**changes, "history_every": every}))
     result = nash_dqn.train(GAME, recipe, seeds)
     plain = [plain_nash_dqn(seed, {**NASH_DQN, **changes}) for seed in seeds]
     for k, (seed, outcome) in enumerate(zip(seeds, plain, strict=True)):
@@ -478,7 +477,7 @@ def test_resets() -> None:
     assert looks[0][2:4] == ["early, good", "back to the first"]
     resets = [sum(look.startswith("back") for look in of_training) for of_training in looks]
     assert [member["resets"] for member in result.record["members"]] == resets
-    assert configured("nash_dqn", {})["divergence_factor"] is None  # a loss alone ends no training
+    assert configured("nash-code", {})["divergence_factor"] is None  # a loss alone ends no training
 
 
 def test_the_best_iteration_is_that_of_the_total_loss() -> None:
@@ -499,7 +498,7 @@ def test_stopping_and_the_best_weights(every: int) -> None:
 
 def fictitious_play_beside(changes: Settings, seeds: Sequence[int]) -> tuple[TrainingResult, list[Outcome]]:
     """Train by both; the same losses come out, and the same weights where there are any."""
-    recipe = FictitiousPlayRecipe.from_dict(configured("fictitious_play", {**changes, "history_every": 1}))
+    recipe = FictitiousPlayRecipe.from_dict(configured("fp-code", {**changes, "history_every": 1}))
     result = fictitious_play.train(GAME, recipe, seeds)
     plain = [plain_fictitious_play(seed, {**FICTITIOUS_PLAY, **changes}) for seed in seeds]
     for k, (seed, outcome) in enumerate(zip(seeds, plain, strict=True)):

@@ -15,6 +15,7 @@ from nash_dqn.evaluation.beta_sweep import (
     Swept,
     diverged_by,
     evaluate,
+    names_of,
     resets_by,
     table,
     window_before,
@@ -134,7 +135,15 @@ def member(seed: int, returned: int, iterations: int = 60, diverged: bool = Fals
 
 
 def record(*members: dict[str, Any]) -> dict[str, Any]:
-    return {"config": {"recipe": {"history_every": 10, "episodes_per_iteration": 7}}, "members": list(members)}
+    recipe = {"history_every": 10, "episodes_per_iteration": 7, "penalty": {"beta": 10.0}}
+    return {
+        "scenario": "toy", "policy": "nash-unstopped+beta=10", "config": {"recipe": recipe}, "members": list(members)
+    }  # fmt: skip
+
+
+def test_a_training_at_its_policy_s_own_beta_is_its_own_base() -> None:
+    own = {**record(), "policy": "nash-unstopped"}
+    assert names_of(own) == {"policy": "nash-unstopped", "base": "nash-unstopped", "beta": 10.0}
 
 
 CALM = history(1, [90, 80, 70, 60, 50, 40], [0] * 6)
@@ -144,11 +153,11 @@ FINAL = torch.tensor([5.0, 6.0]), torch.tensor([0.5, 0.25])
 def test_training_losses_are_means_over_the_window_before_an_iteration() -> None:
     """Windows of three rows: 90, 80, 70 end at iteration 30, and 60, 50, 40 at 60, standard error 10 / sqrt 3."""
     explodes = history(2, [90, 80, 70, 60, 20000, 100], [0, 0, 0, 0, 1, 1])
-    swept = Swept(10.0, pd.concat([CALM, explodes]), record(member(1, 38), member(2, 41)), FINAL)
-    rows = table([swept], [30, 60], window=30, episodes=400, exploration=0.4, scenario="toy", recipe="unstopped")
+    swept = Swept(pd.concat([CALM, explodes]), record(member(1, 38), member(2, 41)), FINAL)
+    rows = table([swept], [30, 60], window=30, episodes=400, exploration=0.4)
     assert tuple(rows.columns) == COLUMNS
-    assert set(zip(rows["scenario"], rows["recipe"], rows["beta"], rows["diverged"], strict=True)) == {
-        ("toy", "unstopped", 10.0, False)
+    assert set(rows[["scenario", "policy", "base", "beta", "diverged"]].itertuples(index=False, name=None)) == {
+        ("toy", "nash-unstopped+beta=10", "nash-unstopped", 10.0, False)
     }
     expected = [
         (1, "training", 30, 80.0, 10 / math.sqrt(3), 210, 0.7, 0),
@@ -165,8 +174,8 @@ def test_training_losses_are_means_over_the_window_before_an_iteration() -> None
 def test_a_training_that_diverged_has_no_loss_from_there_on() -> None:
     """It diverged at iteration 40: its loss at 30 stands."""
     ends = history(2, [90, 80, 70, math.inf], [0, 0, 2, 3])
-    swept = Swept(0.0, pd.concat([CALM, ends]), record(member(1, 60), member(2, 30, 40, diverged=True)), FINAL)
-    rows = table([swept], [30, 60], window=30, episodes=400, exploration=0.4, scenario="toy", recipe="unstopped")
+    swept = Swept(pd.concat([CALM, ends]), record(member(1, 60), member(2, 30, 40, diverged=True)), FINAL)
+    rows = table([swept], [30, 60], window=30, episodes=400, exploration=0.4)
     lost = rows[rows["seed"] == 2]
     assert lost["diverged"].tolist() == [False, True, True]
     assert lost["loss"].tolist() == pytest.approx([80.0, math.nan, 6.0], nan_ok=True)

@@ -27,9 +27,12 @@ NASH = "Nash equilibrium: learned policies"
 REFERENCE = "Nash equilibrium: self-play reference"
 DATA = "Data efficiency: Nash-DQN against fictitious play"
 
-GAINS = ("scenario", "algorithm", "recipe", "seed", "deviator", "player", "gain", "low", "high", "value")
-LEARNING = ("scenario", "algorithm", "recipe", "seed", "deviator", "transitions", "gain")
+GAINS = ("scenario", "policy", "algorithm", "seed", "deviator", "player", "gain", "low", "high", "value")
+LEARNING = ("scenario", "policy", "algorithm", "seed", "deviator", "transitions", "gain")
 SWEEP = ("scenario", "beta", "seed", "measure", "iteration", "loss", "resets", "diverged")
+PLAYED = ["scenario", "comparison", "other", "other_algorithm"]
+POLICIES = {"nash_dqn": "nash-text", "fictitious_play": "fp-code", "self_play": "reference"}
+PAIR, OF_AUTHORS = "nash-text-vs-fp-code", "authors-nash-vs-authors-fp"
 
 
 # --- tables -----------------------------------------------------------------------------------------
@@ -58,11 +61,11 @@ def distances(
     seeds = range(1, len(between) + 1)
     pairs = list(itertools.combinations(seeds, 2))
     rows = [
-        (scenario, "paper", a, b, *pair, states, rms, 2.0, 2.0, rms / 2)
+        (scenario, PAIR, POLICIES[a], POLICIES[b], a, b, *pair, states, rms, 2.0, 2.0, rms / 2)
         for a, b, seeds_of, values in (
-            ("nash_dqn/paper", "fictitious_play/last", [(s, s) for s in seeds], between),
-            ("nash_dqn/paper", "nash_dqn/paper", pairs, nash),
-            ("fictitious_play/last", "fictitious_play/last", pairs, fp),
+            ("nash_dqn", "fictitious_play", [(s, s) for s in seeds], between),
+            ("nash_dqn", "nash_dqn", pairs, nash),
+            ("fictitious_play", "fictitious_play", pairs, fp),
         )
         for pair, rms in zip(seeds_of, values, strict=True)
         for states in ("grid", "visited_a", "visited_b")
@@ -84,30 +87,31 @@ def rewards(gains: Sequence[float], shared_noise: float = 0.1, points: int = 20)
                 (deviation, "independent", noise[1] + gain + small[0]),
                 (deviation, "common", noise[0] + gain + small[1]),
             ):
-                labels = ("table1", "paper", "fictitious_play/last", seed, seed, profile, design)
+                labels = ("table1", PAIR, "fp-code", "fictitious_play", seed, seed, profile, design)
                 rows += [(*labels, p, x, 3.0, 100) for p, x in enumerate(values)]
-    return pd.DataFrame(rows, columns=["scenario", "comparison", "other", *cross_play_tests.COLUMNS])
+    return pd.DataFrame(rows, columns=[*PLAYED, *cross_play_tests.COLUMNS])
 
 
 def compared(points: pd.DataFrame) -> pd.DataFrame:
-    names = ["scenario", "comparison", "other"]
-    tables = {key: cross_play_tests.tests(group, 0.05) for key, group in points.groupby(names)}
-    return pd.concat(tables, names=names).reset_index(names)
+    tables = {key: cross_play_tests.tests(group, 0.05) for key, group in points.groupby(PLAYED)}
+    return pd.concat(tables, names=PLAYED).reset_index(PLAYED)
 
 
 def gains(
     values: Sequence[float],
     algorithm: str = "nash_dqn",
     deviator: str = "memory",
-    scenario: str = "released",
+    scenario: str = "code",
     half: float = 0.0001,
+    policy: str | None = None,
 ) -> pd.DataFrame:
     """Exploitability of player 1 by seed 1, 2, ..; NaN is a diverged training. Other players' rows mislead.
 
     Policies are worth -1.4, so the limit of an equilibrium is 0.021.
     """
+    policy = policy or POLICIES[algorithm]
     rows = [
-        (scenario, algorithm, "paper", seed, deviator, player, x, x - half, x + half, math.nan if x != x else -1.4)
+        (scenario, policy, algorithm, seed, deviator, player, x, x - half, x + half, math.nan if x != x else -1.4)
         for seed, gain in enumerate(values, 1)
         for player, x in (("1", gain), ("2", 99.0), ("nashconv", 999.0))
     ]
@@ -117,7 +121,7 @@ def gains(
 def learning(curves: Mapping[str, Sequence[Mapping[int, float]]]) -> pd.DataFrame:
     """Exploitability by joint transitions, a mapping for each seed 1, 2, .. of each algorithm; NaN: diverged there."""
     rows = [
-        ("table1", algorithm, "r", seed, "memory", transitions, gain)
+        ("table1", POLICIES[algorithm], algorithm, seed, "memory", transitions, gain)
         for algorithm, seeds in curves.items()
         for seed, curve in enumerate(seeds, 1)
         for transitions, gain in curve.items()
@@ -307,9 +311,9 @@ def test_the_yardstick_is_what_training_noise_alone_would_give() -> None:
     pairs = np.array(list(itertools.combinations(range(200), 2)))
     within = [rms(x[pairs[:, 0]] - x[pairs[:, 1]]) for x in (nash, fp)]
     table = judged(apart=distances(rms(nash - fp), *within))
-    expected = row(table, "paper, grid: RMS rate difference expected from training noise, shares/hour")["ours"]
+    expected = row(table, f"{PAIR}, grid: RMS rate difference expected from training noise, shares/hour")["ours"]
     assert expected == pytest.approx(math.sqrt(0.5**2 + 0.1**2), rel=0.03)
-    assert row(table, "paper, grid: RMS rate difference, shares/hour")["ours"] == pytest.approx(expected, rel=0.03)
+    assert row(table, f"{PAIR}, grid: RMS rate difference, shares/hour")["ours"] == pytest.approx(expected, rel=0.03)
 
 
 def test_a_distance_that_is_not_finite_is_not_skipped() -> None:
@@ -317,7 +321,7 @@ def test_a_distance_that_is_not_finite_is_not_skipped() -> None:
     apart.loc[(apart["states"] == "visited_a") & (apart["seed_b"] == 2), "rms"] = math.nan
     table = judged(apart=apart)
     assert verdicts(table, SAME) == ["holds", "inconclusive"]
-    assert math.isnan(row(table, "paper, visited states: RMS rate difference, shares/hour")["ours"])
+    assert math.isnan(row(table, f"{PAIR}, visited states: RMS rate difference, shares/hour")["ours"])
 
 
 # --- Fig 3 ------------------------------------------------------------------------------------------
@@ -344,17 +348,17 @@ def test_verdicts_on_equal_means(gains: list[float], not_rejected: str, equal: s
 
 def test_rewards_and_differences_stand_beside_the_published_ones() -> None:
     table = judged(points=rewards([0.02, 0.021, 0.022], shared_noise=0.01))
-    profile = row(table, "paper: mean reward of agent 1, all_fp")
+    profile = row(table, f"{PAIR}: mean reward of agent 1, all_fp")
     assert profile["published"] == -1.349
     assert profile["ours"] == pytest.approx(-1.3, abs=0.01)
     assert profile["low"] < profile["ours"] < profile["high"]
-    name = "paper, first_nash less all_fp: mean difference, "
+    name = f"{PAIR}, first_nash less all_fp: mean difference, "
     assert row(table, name + "independent random numbers")["published"] == pytest.approx(-1.375 + 1.349)
     common = row(table, name + "common random numbers (published: the authors' weights)")
     assert common["published"] == -0.0307
     assert common["ours"] == pytest.approx(0.021, abs=0.001)
     assert common["seeds"] == 3
-    share = row(table, "paper, first_nash less all_fp: share of seed pairs that reject, paired test")
+    share = row(table, f"{PAIR}, first_nash less all_fp: share of seed pairs that reject, paired test")
     assert (share["ours"], share["seeds"]) == (1.0, 3)
 
 
@@ -364,13 +368,14 @@ def test_rewards_that_are_not_finite_decide_nothing() -> None:
     table = judged(points=points)
     assert verdicts(table, NOT_REJECTED) == ["inconclusive", "holds"]
     assert verdicts(table, EQUAL) == ["inconclusive", "does not hold"]
-    assert math.isnan(row(table, "paper: mean reward of agent 1, first_nash")["ours"])
+    assert math.isnan(row(table, f"{PAIR}: mean reward of agent 1, first_nash")["ours"])
 
 
 def test_no_claim_is_about_self_play() -> None:
     """The paper's claims of Figs 2 and 3 are about Nash-DQN and fictitious play."""
-    apart = distances([1.9, 2.0, 2.1], [1.0] * 3, [1.2] * 3).replace("fictitious_play/last", "self_play/memory")
-    points = rewards([1.0, 1.1, 1.2]).assign(other="self_play/memory")
+    other = {"fp-code": "reference", "fictitious_play": "self_play"}
+    apart = distances([1.9, 2.0, 2.1], [1.0] * 3, [1.2] * 3).replace(other)
+    points = rewards([1.0, 1.1, 1.2]).replace(other)
     assert judged(apart=apart, points=points).empty
 
 
@@ -379,25 +384,25 @@ def test_no_claim_is_about_self_play() -> None:
 
 def test_the_authors_policies_are_judged_like_ours_and_stand_beside_them() -> None:
     """One training of each; what is measured of them takes the place of what was published of their weights."""
-    ours, theirs = rewards([1.0, 1.1, 1.2]), rewards([0.5]).assign(comparison="authors", other="authors/fp")
+    ours, theirs = rewards([1.0, 1.1, 1.2]), rewards([0.5]).assign(comparison=OF_AUTHORS, other="authors-fp")
     theirs = theirs.assign(seed_nash=0, seed_other=0)
-    apart = distances([0.9], [], []).assign(comparison="authors", policy_a="authors/nash", policy_b="authors/fp")
-    gained = [gains([0.11, 0.12, 0.13], name, "memory", "released") for name in ("nash_dqn", "fictitious_play")]
-    gained += [gains([gain], "authors").assign(recipe=name) for name, gain in (("nash", 0.4), ("fp", 0.3))]
+    apart = distances([0.9], [], []).assign(comparison=OF_AUTHORS, policy_a="authors-nash", policy_b="authors-fp")
+    gained = [gains([0.11, 0.12, 0.13], name) for name in ("nash_dqn", "fictitious_play")]
+    gained += [gains([0.4], policy="authors-nash"), gains([0.3], "fictitious_play", policy="authors-fp")]
     table = judged(apart=apart, points=pd.concat([ours, theirs]), gained=pd.concat(gained))
     assert verdicts(table, SAME) == ["inconclusive"] * 2  # there is no other training of theirs
-    assert row(table, "authors, grid: RMS rate difference, shares/hour")["ours"] == pytest.approx(0.9)
-    name = "authors, grid: RMS rate difference of two trainings of authors' FP, shares/hour"
+    assert row(table, f"{OF_AUTHORS}, grid: RMS rate difference, shares/hour")["ours"] == pytest.approx(0.9)
+    name = f"{OF_AUTHORS}, grid: RMS rate difference of two trainings of authors-fp, shares/hour"
     assert (row(table, name)["seeds"], math.isnan(row(table, name)["ours"])) == (0, True)
-    assert row(table, "authors: mean reward of agent 1, first_fp")["published"] == -1.325
-    gain = "authors, first_nash less all_fp: mean difference, common random numbers"
+    assert row(table, f"{OF_AUTHORS}: mean reward of agent 1, first_fp")["published"] == -1.325
+    gain = f"{OF_AUTHORS}, first_nash less all_fp: mean difference, common random numbers"
     assert row(table, gain)["ours"] == pytest.approx(0.5, abs=0.01)
     assert math.isnan(row(table, gain)["published"])
-    beside = row(table, f"{gain.replace('authors', 'paper')} (published: the authors' weights)")
+    beside = row(table, f"{gain.replace(OF_AUTHORS, PAIR)} (published: the authors' weights)")
     assert beside["published"] == row(table, gain)["ours"]
     for ours_, theirs_, gain_ in (
-        ("nash_dqn/paper", "authors' Nash-DQN", 0.4),
-        ("fictitious_play/paper", "authors' FP", 0.3),
+        ("nash-text", "authors-nash", 0.4),
+        ("fp-code", "authors-fp", 0.3),
     ):
         found, beside = (row(table, f"{who}: gain of a deviator of class memory") for who in (theirs_, ours_))
         assert (found["ours"], found["seeds"], found["verdict"]) == (gain_, 1, "inconclusive")
@@ -437,24 +442,22 @@ def test_the_limit_of_an_equilibrium_belongs_to_holds() -> None:
 def test_gains_stand_beside_those_of_the_released_weights() -> None:
     """Which were measured at the released parameters."""
     deviators = ("same", "memory", "history")
-    parts = [
-        gains([0.08, 0.09, 0.13, math.nan], deviator=d, scenario=s) for d in deviators for s in ("released", "table1")
-    ]
+    parts = [gains([0.08, 0.09, 0.13, math.nan], deviator=d, scenario=s) for d in deviators for s in ("code", "table1")]
     table = judged(gained=pd.concat(parts))
     for scenario, deviator, published, is_judged in (
-        ("released", "same", 0.096, False),
-        ("released", "memory", 0.127, True),
-        ("released", "history", math.nan, False),
+        ("code", "same", 0.096, False),
+        ("code", "memory", 0.127, True),
+        ("code", "history", math.nan, False),
         ("table1", "memory", math.nan, True),
     ):
-        found = row(table[table["scenario"] == scenario], f"nash_dqn/paper: gain of a deviator of class {deviator}")
+        found = row(table[table["scenario"] == scenario], f"nash-text: gain of a deviator of class {deviator}")
         assert found["published"] == pytest.approx(published, nan_ok=True)
         assert (found["ours"], found["seeds"]) == (pytest.approx(0.1), 3)
         assert (found["low"], found["high"]) == pytest.approx(mean_interval([0.08, 0.09, 0.13])[1:3])
         assert (found["verdict"] != "reported") == is_judged
-    released = table[table["scenario"] == "released"]
-    assert row(released, "nash_dqn/paper: 1.5% of the size of its value")["ours"] == pytest.approx(0.021)
-    assert row(released, "nash_dqn/paper: trainings of 4 that diverged")["ours"] == 1
+    released = table[table["scenario"] == "code"]
+    assert row(released, "nash-text: 1.5% of the size of its value")["ours"] == pytest.approx(0.021)
+    assert row(released, "nash-text: trainings of 4 that diverged")["ours"] == 1
 
 
 @pytest.mark.parametrize(
@@ -471,7 +474,7 @@ def test_verdicts_on_the_reference(values: list[float], half: float, verdict: st
     table = judged(gained=gains(values, "self_play", "memory", half=half))
     assert verdicts(table, REFERENCE) == [verdict]
     assert NASH not in set(table["claim"])
-    found = row(table, "self_play/paper: gain of a deviator of class memory, highest of the seeds")
+    found = row(table, "reference: gain of a deviator of class memory, highest of the seeds")
     worst = values[-1]
     assert found[["ours", "low", "high"]].tolist() == pytest.approx([worst, worst - half, worst + half], nan_ok=True)
 
@@ -518,9 +521,9 @@ def test_verdicts_on_data_efficiency(
 def test_a_level_that_is_lost_again_is_not_reached() -> None:
     curve = {10_000: 0.1, 100_000: 0.3, 1_000_000: 0.15, 3_500_000: 0.14}
     table = judged(learnt=learning({"nash_dqn": [curve, {10_000: 0.1, 100_000: 0.3}, curve]}))
-    found = row(table, f"nash_dqn/r: {TO_LEVEL}, median and range")
+    found = row(table, f"nash-text: {TO_LEVEL}, median and range")
     assert found[["ours", "low", "high"]].tolist() == pytest.approx([1e6, 1e6, math.nan], nan_ok=True)
-    never = row(table, "nash_dqn/r: trainings of 3 that do not reach 0.15")
+    never = row(table, "nash-text: trainings of 3 that do not reach 0.15")
     assert (never["ours"], never["seeds"]) == (1, 3)
 
 
@@ -528,12 +531,12 @@ def test_ratios_of_data_efficiency_are_reported_beside_the_verdict() -> None:
     nash = [{100_000: 1.0, 1_000_000: gain} for gain in (0.02, 0.04, 0.06, 0.10)]
     fp = [{100_000: 1.0, 1_000_000: gain} for gain in (0.2, 0.2, 0.3, 0.5)]
     table = judged(learnt=learning({"nash_dqn": nash, "fictitious_play": fp}))
-    at_budget = row(table, f"nash_dqn/r over fictitious_play/r: ratio of {AT_BUDGET}")
+    at_budget = row(table, f"nash-text over fp-code: ratio of {AT_BUDGET}")
     assert at_budget[["ours", "low", "high"]].tolist() == pytest.approx([0.05 / 0.25, 0.02 / 0.5, 0.10 / 0.2])
     assert (at_budget["seeds"], at_budget["verdict"]) == (4, "holds")
-    of_nash = row(table, f"nash_dqn/r: {AT_BUDGET}, median and range")
+    of_nash = row(table, f"nash-text: {AT_BUDGET}, median and range")
     assert of_nash[["ours", "low", "high"]].tolist() == pytest.approx([0.05, 0.02, 0.10])
-    to_level = row(table, f"nash_dqn/r over fictitious_play/r: ratio of {TO_LEVEL}")
+    to_level = row(table, f"nash-text over fp-code: ratio of {TO_LEVEL}")
     assert to_level[["ours", "low", "high"]].isna().all()
     assert to_level["verdict"] == "holds"
 
@@ -555,13 +558,13 @@ def test_verdicts_survive_files(tmp_path: Path) -> None:
 def test_scenarios_and_comparisons_are_judged_apart() -> None:
     near, far = (distances(between, [1.0] * 3, [1.2] * 3) for between in ([0.9, 1.0, 1.1], [2.9, 3.0, 3.1]))
     points = rewards([0.02, 0.021, 0.022])
-    both = pd.concat([near, far.assign(comparison="released"), near.assign(scenario="released")])
-    table = judged(apart=both, points=pd.concat([points, points.assign(comparison="released")]))
+    both = pd.concat([near, far.assign(comparison="another"), near.assign(scenario="code")])
+    table = judged(apart=both, points=pd.concat([points, points.assign(comparison="another")]))
     assert tuple(table.columns) == COLUMNS
     for scenario, comparison, verdict in (
-        ("table1", "paper", "holds"),
-        ("table1", "released", "does not hold"),
-        ("released", "paper", "holds"),
+        ("table1", PAIR, "holds"),
+        ("table1", "another", "does not hold"),
+        ("code", PAIR, "holds"),
     ):
         rows = table[(table["scenario"] == scenario) & table["quantity"].str.startswith(f"{comparison}, ")]
         assert set(verdicts(rows, SAME)) == {verdict}

@@ -35,7 +35,7 @@ def record(diverged: Mapping[int, int] | None = None, seeds: Sequence[int] = (1,
     """Of a training."""
     lost = diverged or {}
     members = [{"seed": s, "transitions": lost.get(s, 50_000), "diverged": s in lost} for s in seeds]
-    return {"algorithm": "nash_dqn", "recipe_name": "paper", "members": members}
+    return {"algorithm": "nash_dqn", "policy": "nash-text", "members": members}
 
 
 def measured(game: Market, snapshots: Policy | None, reference: Policy | None, of: dict[str, Any]) -> pd.DataFrame:
@@ -46,14 +46,14 @@ def measured(game: Market, snapshots: Policy | None, reference: Policy | None, o
 def kept(linear: LinearPolicy) -> Policy:
     """Two seeds at two times: agents that sell, or buy, at constant rates 1, 2, 3, 4 shares/hour, each as it comes."""
     policy = linear([[0.0] * 5] * 4, [1.0, 2.0, -3.0, 4.0])
-    return dataclasses.replace(policy, seeds=[1, 1, 2, 2], meta={"recipe_name": "paper", "transitions": list(TIMES)})
+    return dataclasses.replace(policy, seeds=[1, 1, 2, 2], meta={"policy": "nash-text", "transitions": list(TIMES)})
 
 
 @pytest.fixture
 def reference(linear: LinearPolicy) -> Policy:
     """Everybody trades at 2 shares/hour; the second member does not count."""
     policy = linear([[0.0] * 5] * 2, [2.0, 99.0], algorithm="self_play")
-    return dataclasses.replace(policy, meta={"recipe_name": "memory"})
+    return dataclasses.replace(policy, meta={"policy": "reference"})
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ def test_gains_are_those_of_the_exploitability_table_and_distances_of_constant_r
     table = measured(market, kept, reference, record())
     assert tuple(table.columns) == COLUMNS
     assert table[["seed", "transitions"]].to_numpy().tolist() == [[1, 10_000], [1, 31_700], [2, 10_000], [2, 31_700]]
-    names = ["algorithm", "recipe", "deviator", "reference"]
-    assert set(table[names].itertuples(index=False, name=None)) == {("nash_dqn", "paper", "memory", "memory")}
+    names = ["policy", "algorithm", "deviator", "reference"]
+    assert set(table[names].itertuples(index=False, name=None)) == {("nash-text", "nash_dqn", "memory", "reference")}
     gains = ["gain", "low", "high", "value"]
     for k, row in table.iterrows():
         alone = exploitability.evaluate(market, [kept.member(int(str(k)))], SETTINGS, 50, 40, SEED, ("memory",))
@@ -90,7 +90,7 @@ def test_gains_are_those_of_the_exploitability_table_and_distances_of_constant_r
 def test_distances_are_measured_where_the_reference_goes(market: Market, linear: LinearPolicy) -> None:
     # Rates proportional to the own inventory: the reference liquidates slowly, the learned policy not at all.
     own = [[0.0, 0.0, 0.0, 0.0, weight] for weight in (-2.0, 0.0)]
-    reference = dataclasses.replace(linear(own[:1]), meta={"recipe_name": "memory"})
+    reference = dataclasses.replace(linear(own[:1]), meta={"policy": "reference"})
     idle = dataclasses.replace(linear(own[1:]), meta={"transitions": [10_000]})
     table = measured(market, idle, reference, record(seeds=[1]))
     shocks = market.sample_shocks(30, generator(SEED, "data_efficiency", "visited"))
@@ -114,7 +114,7 @@ def test_a_diverged_training_ends_with_a_row_without_numbers(
     assert table[["seed", "transitions"]].to_numpy().tolist() == [[1, 10_000], [1, 31_700], [2, 10_000], [2, at]]
     assert table["distance"].isna().tolist() == [False, False, False, True]
     assert table.iloc[3][list(COLUMNS[6:])].isna().all()
-    assert table.iloc[3]["recipe"] == "paper"
+    assert table.iloc[3]["policy"] == "nash-text"
 
 
 def test_nothing_kept_gives_no_row_but_that_of_a_divergence(market: Market, kept: Policy, reference: Policy) -> None:
@@ -151,7 +151,7 @@ def test_what_a_training_leaves_can_be_read_back(
     along.take(10_000, 1.0, [1, 2], select(kept.network, [0, 2]))
     along.take(31_700, 2.0, [1, 2], select(kept.network, [1, 3]))
     times = [taken.transitions for taken in along.taken]
-    metadata = describe("nash_dqn", kept.observation, [1, 2, 1, 2], 1, None, recipe_name="paper", transitions=times)
+    metadata = describe("nash_dqn", kept.observation, [1, 2, 1, 2], 1, None, policy="nash-text", transitions=times)
     write_tensors(tmp_path / "kept", along.tensors(), metadata)
     read = load_snapshots(tmp_path / "kept")
     assert read is not None

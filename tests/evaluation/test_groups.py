@@ -54,7 +54,7 @@ def scaled(game: Traders, factors: Sequence[float]) -> lq.LinearPolicies:
 @pytest.mark.parametrize("visited_by", lq_error.VISITED_BY)
 def test_errors_are_of_the_group_asked_for(visited_by: str) -> None:
     """The first group acts 1.3 times the equilibrium's action, the second 0.6 times."""
-    policies = [("mixed", affine(GAME, scaled(GAME, MIXED)))]
+    policies = [affine(GAME, scaled(GAME, MIXED))]
     for group, error in zip(GAME.groups, (0.3, 0.4), strict=True):
         table = lq_error.evaluate(GAME, policies, 50, 7, group)
         relative = table.loc[table["visited_by"] == visited_by, "relative"]
@@ -70,9 +70,10 @@ def test_errors_are_of_the_group_asked_for(visited_by: str) -> None:
 
 def test_tables_of_all_groups() -> None:
     """What each group has alone, and actions that are those of its agents."""
-    policies = [("mixed", affine(GAME, scaled(GAME, MIXED), [1, 2]))]
+    policies = [affine(GAME, scaled(GAME, MIXED), [1, 2])]
     table, actions = (lq_error.by_group(of, GAME, policies, 50, 7) for of in (lq_error.evaluate, lq_error.scatter))
-    assert table.columns[0] == actions.columns[0] == "group"
+    for of_groups in (table, actions):
+        assert of_groups.columns[:4].tolist() == ["policy", "algorithm", "group", "seed"]
     for number, (group, factor) in enumerate(zip(GAME.groups, (1.3, 0.6), strict=True), start=1):
         alone = lq_error.evaluate(GAME, policies, 50, 7, group)
         pd.testing.assert_frame_equal(
@@ -85,7 +86,7 @@ def test_tables_of_all_groups() -> None:
 
 def test_the_equilibrium_has_no_error_and_no_deviator_gains() -> None:
     policy = affine(GAME, lq.solve_nash(GAME.as_lq()).policies)
-    assert lq_error.evaluate(GAME, [("exact", policy)], 50, 7)["relative"].max() < 1e-5
+    assert lq_error.evaluate(GAME, [policy], 50, 7)["relative"].max() < 1e-5
     few = dataclasses.replace(SETTINGS, iterations=20, learning_rate=1e-4)
     table = exploitability.evaluate(GAME, [policy], few, 2000, 500, 1, ("same",))
     assert table["player"].tolist() == ["1", "2", "3", "nashconv"]
@@ -138,6 +139,6 @@ def test_deviators_with_vector_actions_find_the_best_response() -> None:
     response = train(game, policy, "same", SETTINGS)
     gains = measure(game, policy, response.deviation, 20_000, generator(2, "x"), seats=(0, 1)).gain.mean(-1)[0]
     np.testing.assert_allclose(gains, np.broadcast_to(lq.exploitability(problem, still), (2, 2)), rtol=0.05)
-    assert (lq_error.evaluate(game, [("still", policy)], 20, 1)["relative"] == 1.0).all()
-    cloud = lq_error.scatter(game, [("still", policy)], 20, 1)
+    assert (lq_error.evaluate(game, [policy], 20, 1)["relative"] == 1.0).all()
+    cloud = lq_error.scatter(game, [policy], 20, 1)
     assert (cloud["step"].value_counts() == 20 * 2 * 2).all()

@@ -28,7 +28,9 @@ def game(market: Market) -> Market:
     return dataclasses.replace(market, impact="linear", price_floor=None)
 
 
-def exactly(game: Market, factors: Sequence[float], biases: Sequence[Sequence[float]] | None = None) -> Policy:
+def exactly(
+    game: Market, factors: Sequence[float], biases: Sequence[Sequence[float]] | None = None, name: str = "x"
+) -> Policy:
     """Members that play ``factor`` times the equilibrium's action, plus a bias for each step."""
     gains = solve_nash(game.as_lq()).policies.gains[:, 0]  # [M, N + 2] of agent 0; by symmetry everybody's
     others = game.n_agents - 1
@@ -42,7 +44,7 @@ def exactly(game: Market, factors: Sequence[float], biases: Sequence[Sequence[fl
             skip[k, m, 0, 0] = biases[k][m] if biases else 0.0
     sigma = MLP([torch.zeros(len(factors), 6, 1)], [torch.zeros(len(factors), 1, 1)])
     seeds = list(range(1, len(factors) + 1))
-    return Policy(ObservationNetwork(None, sigma, skip), VISIBLE, seeds, "nash_dqn")
+    return Policy(ObservationNetwork(None, sigma, skip), VISIBLE, seeds, "nash_dqn", None, {"policy": name})
 
 
 def column(table: pd.DataFrame, name: str, visited_by: str = "learned", seed: int = 1) -> FloatArray:
@@ -57,13 +59,13 @@ def column(table: pd.DataFrame, name: str, visited_by: str = "learned", seed: in
 def test_the_equilibrium_itself_has_no_error_in_a_row_per_policy_seed_visitor_and_step(
     game: Market, linear: Linear, tmp_path: Path
 ) -> None:
-    policies = [("a", exactly(game, [1.0, 1.0])), ("b", linear([[0.0] * 5], algorithm="fictitious_play"))]
+    policies = [exactly(game, [1.0, 1.0], name="a"), linear([[0.0] * 5], algorithm="fictitious_play", policy="b")]
     table = lq_error.evaluate(game, policies, episodes=20, seed=7)
     assert tuple(table.columns) == lq_error.COLUMNS
     assert len(table) == (2 + 1) * 2 * (4 + 1)
-    assert not table.duplicated(["algorithm", "recipe", "seed", "visited_by", "step"]).any()
+    assert not table.duplicated(["policy", "algorithm", "seed", "visited_by", "step"]).any()
     assert table["step"].tolist() == ["0", "1", "2", "3", "all"] * 6
-    exact, still = (table[table["recipe"] == recipe] for recipe in ("a", "b"))
+    exact, still = (table[table["policy"] == name] for name in ("a", "b"))
     assert exact["relative"].max() < 1e-5  # float32 against float64
     assert exact["rms_exact"].min() > 1.0
     assert (still["relative"] == 1.0).all()  # who never trades misses everything
@@ -74,7 +76,7 @@ def test_the_equilibrium_itself_has_no_error_in_a_row_per_policy_seed_visitor_an
 @pytest.mark.parametrize("visited_by", lq_error.VISITED_BY)
 def test_a_tenth_too_much_is_an_error_of_a_tenth_where_it_leads(game: Market, visited_by: str) -> None:
     """What the exact action would be there follows from the exact moments of the states that the profile visits."""
-    table = lq_error.evaluate(game, [("more", exactly(game, [1.0, 1.1]))], episodes=20_000, seed=7)
+    table = lq_error.evaluate(game, [exactly(game, [1.0, 1.1])], episodes=20_000, seed=7)
     exact = solve_nash(game.as_lq()).policies
     factor = 1.1 if visited_by == "learned" else 1.0
     moments = state_moments(game.as_lq(), LinearPolicies(factor * exact.gains, factor * exact.offsets))
@@ -91,7 +93,7 @@ def test_a_tenth_too_much_is_an_error_of_a_tenth_where_it_leads(game: Market, vi
 @pytest.mark.parametrize("visited_by", lq_error.VISITED_BY)
 def test_a_bias_is_the_error_and_steps_are_pooled_by_squares(game: Market, visited_by: str) -> None:
     biases = [[0.0] * 4, [0.3, 0.0, -0.4, 1.2]]
-    table = lq_error.evaluate(game, [("biased", exactly(game, [1.0, 1.0], biases))], episodes=50, seed=7)
+    table = lq_error.evaluate(game, [exactly(game, [1.0, 1.0], biases)], episodes=50, seed=7)
     errors = column(table, "rms_error", visited_by, seed=2)
     np.testing.assert_allclose(errors, [0.3, 0.0, 0.4, 1.2, 0.65], atol=1e-4)  # 0.65^2 = (0.09 + 0.16 + 1.44) / 4
     np.testing.assert_allclose(
@@ -101,12 +103,12 @@ def test_a_bias_is_the_error_and_steps_are_pooled_by_squares(game: Market, visit
 
 
 def test_everybody_starts_from_the_same_states(game: Market) -> None:
-    policies = [("a", exactly(game, [1.0, 1.0, 0.5])), ("b", exactly(game, [2.0]))]
+    policies = [exactly(game, [1.0, 1.0, 0.5], name="a"), exactly(game, [2.0], name="b")]
     table = lq_error.evaluate(game, policies, episodes=20, seed=7)
     assert table.loc[table["step"] == "0", "rms_exact"].nunique() == 1
     by_exact = table[table["visited_by"] == "exact"]
     assert (by_exact.groupby("step")["rms_exact"].nunique() == 1).all()
-    twins = [column(table[table["recipe"] == "a"], "rms_exact", seed=seed) for seed in (1, 2, 3)]
+    twins = [column(table[table["policy"] == "a"], "rms_exact", seed=seed) for seed in (1, 2, 3)]
     np.testing.assert_array_equal(twins[0], twins[1])
     assert (twins[2][1:] != twins[0][1:]).all()
 
@@ -115,7 +117,7 @@ def test_policies_that_see_less_are_measured_too(game: Market, linear: Linear) -
     """The sum over the others is all that a policy u = -K own needs to miss."""
     gains = solve_nash(game.as_lq()).policies.gains[0, 0]
     own = -float(gains[2]) * game.scales.inventory
-    table = lq_error.evaluate(game, [("own", linear([[0.0, 0.0, 0.0, 0.0, own]]))], episodes=50_000, seed=7)
+    table = lq_error.evaluate(game, [linear([[0.0, 0.0, 0.0, 0.0, own]])], episodes=50_000, seed=7)
     missed = math.sqrt(
         gains[0] ** 2 * game.price_sd**2 + gains[1] ** 2 * game.impact_sd**2 + 2 * gains[3] ** 2 * 50.0
     )  # at the start all are independent
@@ -125,35 +127,35 @@ def test_policies_that_see_less_are_measured_too(game: Market, linear: Linear) -
 def test_a_member_that_is_not_finite_has_empty_numbers(game: Market) -> None:
     good, both = exactly(game, [0.9]), exactly(game, [1.0, 0.9])
     both.network.parameters[1][0] = math.nan
-    table = lq_error.evaluate(game, [("x", both)], episodes=20, seed=7)
-    alone = lq_error.evaluate(game, [("x", good)], episodes=20, seed=7)
+    table = lq_error.evaluate(game, [both], episodes=20, seed=7)
+    alone = lq_error.evaluate(game, [good], episodes=20, seed=7)
     for visited_by in lq_error.VISITED_BY:
         for name in ("rms_error", "rms_exact", "relative"):
             assert np.isnan(column(table, name, visited_by, seed=1)).all()
             np.testing.assert_allclose(
                 column(table, name, visited_by, seed=2), column(alone, name, visited_by), rtol=1e-5
             )
-    assert set(lq_error.scatter(game, [("x", both)], episodes=5, seed=7)["seed"]) == {2}
+    assert set(lq_error.scatter(game, [both], episodes=5, seed=7)["seed"]) == {2}
 
 
 def test_clipping_does_not_hide_weights_that_are_not_finite_nor_an_overflow(game: Market, linear: Linear) -> None:
     clipped = linear([[0.0, 0.0, 0.0, 0.0, 1.0]], [math.inf], bound=50.0)
-    assert lq_error.evaluate(game, [("x", clipped)], episodes=5, seed=7)["rms_error"].isna().all()
-    assert lq_error.scatter(game, [("x", clipped)], episodes=5, seed=7).empty
-    table = lq_error.evaluate(game, [("x", linear([[0.0, 0.0, 0.0, 0.0, 1e25]]))], episodes=5, seed=7)
+    assert lq_error.evaluate(game, [clipped], episodes=5, seed=7)["rms_error"].isna().all()
+    assert lq_error.scatter(game, [clipped], episodes=5, seed=7).empty
+    table = lq_error.evaluate(game, [linear([[0.0, 0.0, 0.0, 0.0, 1e25]])], episodes=5, seed=7)
     assert column(table, "rms_error")[0] > 1e24
     assert np.isnan(column(table, "rms_error")[-1])
 
 
 def test_an_equilibrium_that_does_not_trade_has_no_relative_error(game: Market, linear: Linear) -> None:
     still = dataclasses.replace(game, sigma=0.0, initial_inventory_var=0.0, initial_price_sd=0.0, initial_impact_sd=0.0)
-    table = lq_error.evaluate(still, [("x", linear([[0.0] * 5], [0.25]))], episodes=5, seed=7)
+    table = lq_error.evaluate(still, [linear([[0.0] * 5], [0.25])], episodes=5, seed=7)
     assert (column(table, "rms_error", "exact") == 0.25).all()
     assert np.isnan(column(table, "relative", "exact")).all()
 
 
 def test_what_cannot_be_compared(game: Market, market: Market, linear: Linear) -> None:
-    policies = [("x", linear([[0.0] * 5]))]
+    policies = [linear([[0.0] * 5])]
     many = dataclasses.replace(
         game, n_agents=8, horizon=5.0, n_steps=10, rho=0.5, b1=0.1, b2=0.1, b3=0.0, discount=1.0
     )  # Table 1 with more agents of the same impact
@@ -192,7 +194,7 @@ def test_what_an_error_costs_is_of_second_order(
 
 
 def test_scatter_is_a_sample_of_what_is_measured(game: Market) -> None:
-    policies = [("x", exactly(game, [1.0, 0.7], [[0.0] * 4, [0.3, 0.0, -0.4, 1.2]]))]
+    policies = [exactly(game, [1.0, 0.7], [[0.0] * 4, [0.3, 0.0, -0.4, 1.2]])]
     episodes = lq_error.SCATTER_POINTS // game.n_agents  # every action of every episode
     points = lq_error.scatter(game, policies, episodes, seed=7)
     assert tuple(points.columns) == lq_error.SCATTER_COLUMNS
@@ -206,7 +208,7 @@ def test_scatter_is_a_sample_of_what_is_measured(game: Market) -> None:
 
 
 def test_scatter_takes_the_same_agents_of_every_seed(game: Market) -> None:
-    policies = [("x", exactly(game, [1.0, 1.0, 0.5]))]
+    policies = [exactly(game, [1.0, 1.0, 0.5])]
     points = lq_error.scatter(game, policies, episodes=500, seed=7)
     assert (points.groupby(["seed", "step"]).size() == lq_error.SCATTER_POINTS).all()
     of_seed = [points[points["seed"] == seed].reset_index(drop=True) for seed in (1, 2, 3)]

@@ -27,15 +27,16 @@ Linear = Callable[..., Policy]
 
 
 def test_rates_are_those_of_the_labelled_states(market: Market, linear: Linear) -> None:
-    text, code = linear(A), linear(B, spec=CODE_SPEC, algorithm="fictitious_play")
-    table = evaluate(market, [("paper", text), ("last", code)], GRID)
+    text = linear(A, policy="nash-text")
+    code = linear(B, spec=CODE_SPEC, algorithm="fictitious_play", policy="fp-code")
+    table = evaluate(market, [text, code], GRID)
     assert tuple(table.columns) == COLUMNS
     assert len(table) == 2 * 3 * market.n_steps * 2 * 3 * 4
     assert not table.duplicated(list(COLUMNS[:-1])).any()
     assert sorted(set(table["time"])) == [0.0, 0.5, 1.0, 1.5]
-    assert set(zip(table["algorithm"], table["recipe"], strict=True)) == {
-        ("nash_dqn", "paper"),
-        ("fictitious_play", "last"),
+    assert set(zip(table["policy"], table["algorithm"], strict=True)) == {
+        ("nash-text", "nash_dqn"),
+        ("fp-code", "fictitious_play"),
     }
     scales = market.scales
     time = 2 * table["time"] / market.horizon - 1
@@ -66,7 +67,7 @@ def test_no_order_has_flown_and_nobody_else_holds_anything(
 ) -> None:
     weights = [0.0] * 6
     weights[feature] = 1.0
-    assert (evaluate(market, [("x", linear([weights], spec=spec))], GRID)["rate"] == 0).all()
+    assert (evaluate(market, [linear([weights], spec=spec)], GRID)["rate"] == 0).all()
 
 
 def test_grid_from_its_configuration() -> None:
@@ -86,8 +87,9 @@ def test_grid_from_its_configuration() -> None:
 
 
 def test_distance_of_constant_policies(market: Market, linear: Linear) -> None:
-    a, b = linear([[0.0] * 5] * 2, [3.0, 1.0]), linear([[0.0] * 5] * 2, [-1.0, 1.0])
-    table = distance(market, ("a", a), ("b", b), GRID, visited_episodes=4, seed=1)
+    a = linear([[0.0] * 5] * 2, [3.0, 1.0], policy="a")
+    b = linear([[0.0] * 5] * 2, [-1.0, 1.0], algorithm="self_play", policy="b")
+    table = distance(market, a, b, GRID, visited_episodes=4, seed=1)
     assert tuple(table.columns) == DISTANCE_COLUMNS
     keyed = table.set_index(["policy_a", "policy_b", "seed_a", "seed_b"])
     for index, rms, rms_a, rms_b in (
@@ -103,13 +105,16 @@ def test_distance_of_constant_policies(market: Market, linear: Linear) -> None:
         assert rows["rms_b"].to_numpy() == pytest.approx(rms_b)
         assert rows["relative"].to_numpy() == pytest.approx(rms / math.sqrt((rms_a**2 + rms_b**2) / 2))
     assert len(table) == 4 * 3
+    algorithms = {"a": "nash_dqn", "b": "self_play"}
+    for side in ("a", "b"):
+        assert table[f"algorithm_{side}"].tolist() == table[f"policy_{side}"].map(algorithms).tolist()
 
 
 def test_grid_distance_is_that_of_the_table(market: Market, linear: Linear) -> None:
-    a, b = linear(A), linear(B, spec=CODE_SPEC, algorithm="fictitious_play")
-    rates = evaluate(market, [("x", a), ("x", b)], GRID)
+    a, b = linear(A, policy="a"), linear(B, spec=CODE_SPEC, algorithm="fictitious_play", policy="b")
+    rates = evaluate(market, [a, b], GRID)
     wide = rates.pivot(index=["impact", "price", "time", "inventory"], columns=["algorithm", "seed"], values="rate")
-    table = distance(market, ("a", a), ("b", b), GRID, 2, seed=1)
+    table = distance(market, a, b, GRID, 2, seed=1)
     grid = table[table["states"] == "grid"].set_index(["policy_a", "policy_b", "seed_a", "seed_b"])
     for index, x, y in (
         (("a", "b", 2, 2), ("nash_dqn", 2), ("fictitious_play", 2)),
@@ -121,8 +126,8 @@ def test_grid_distance_is_that_of_the_table(market: Market, linear: Linear) -> N
 
 
 def test_visited_states_are_those_of_the_named_policy(market: Market, linear: Linear) -> None:
-    a, b = linear(A[:1]), linear(B[:1], spec=CODE_SPEC)
-    table = distance(market, ("a", a), ("b", b), GRID, 8, seed=1).set_index("states")
+    a, b = linear(A[:1], policy="a"), linear(B[:1], spec=CODE_SPEC, policy="b")
+    table = distance(market, a, b, GRID, 8, seed=1).set_index("states")
     shocks = market.sample_shocks(8, generator(1, "visited"))
     for states, player, other, own in (("visited_a", a, b, "rms_a"), ("visited_b", b, a, "rms_b")):
         visited = [step.state for step in trajectory(market, [(player, slice(None))], shocks)]
@@ -133,26 +138,26 @@ def test_visited_states_are_those_of_the_named_policy(market: Market, linear: Li
 
 
 def test_trainings_without_a_counterpart_do_not_count(market: Market, linear: Linear) -> None:
-    a, b = linear(A), linear(B, spec=CODE_SPEC)
-    table = distance(market, ("a", a), ("b", dataclasses.replace(b.select([2, 0]), seeds=[3, 1])), GRID, 2, seed=1)
-    whole = distance(market, ("a", a), ("b", b), GRID, 2, seed=1)
+    a, b = linear(A, policy="a"), linear(B, spec=CODE_SPEC, policy="b")
+    table = distance(market, a, dataclasses.replace(b.select([2, 0]), seeds=[3, 1]), GRID, 2, seed=1)
+    whole = distance(market, a, b, GRID, 2, seed=1)
     kept = whole[whole["seed_a"].isin([1, 3]) & whole["seed_b"].isin([1, 3])]
     pd.testing.assert_frame_equal(table, kept.reset_index(drop=True))
     with pytest.raises(ValueError, match="seeds are 1, 2, 3 and 8, 9: at least one must be the same"):
-        distance(market, ("a", a), ("b", dataclasses.replace(a.select([0, 1]), seeds=[8, 9])), GRID, 2, seed=1)
+        distance(market, a, dataclasses.replace(a.select([0, 1]), seeds=[8, 9]), GRID, 2, seed=1)
     with pytest.raises(ValueError, match="visited_episodes = 0"):
-        distance(market, ("a", a), ("b", b), GRID, 0, seed=1)
+        distance(market, a, b, GRID, 0, seed=1)
 
 
 def test_one_training_is_compared_with_all_and_has_no_spread(market: Market, linear: Linear) -> None:
-    a, idle = linear(A), linear([[0.0] * 5])
-    table = distance(market, ("a", a), ("b", idle), GRID, 2, seed=1)
+    a, idle = linear(A, policy="a"), linear([[0.0] * 5], policy="b")
+    table = distance(market, a, idle, GRID, 2, seed=1)
     pairs = table[["policy_a", "policy_b", "seed_a", "seed_b"]].drop_duplicates().itertuples(index=False, name=None)
     within = [("a", "a", 1, 2), ("a", "a", 1, 3), ("a", "a", 2, 3)]
     assert list(pairs) == [("a", "b", 1, 1), ("a", "b", 2, 1), ("a", "b", 3, 1), *within]
-    alone = distance(market, ("a", a.member(1)), ("b", idle), GRID, 2, seed=1)
+    alone = distance(market, a.member(1), idle, GRID, 2, seed=1)
     second = table[(table["policy_b"] == "b") & (table["seed_a"] == 2)]
     np.testing.assert_allclose(second["rms"], alone["rms"], rtol=1e-5)
     # Policies that never trade have no relative distance.
-    still = distance(market, ("a", idle), ("b", idle), GRID, 2, seed=1)
+    still = distance(market, idle, idle, GRID, 2, seed=1)
     assert (still["rms"] == 0).all() and still["relative"].isna().all()

@@ -36,15 +36,15 @@ def one(table: pd.DataFrame, quantity: str, seed: int = 1) -> pd.Series:
 
 
 def test_table_has_a_row_per_policy_member_and_quantity(market: Market, linear: Linear) -> None:
-    named = dataclasses.replace(linear(TWO, spec=TWO_SPEC), meta={"recipe_name": "paper"})
-    other = dataclasses.replace(linear(REFERENCE, algorithm="fictitious_play"), meta={"recipe_name": "last"})
+    named = dataclasses.replace(linear(TWO, spec=TWO_SPEC), meta={"policy": "nash-text"})
+    other = dataclasses.replace(linear(REFERENCE, algorithm="fictitious_play"), meta={"policy": "fp-code"})
     policies = [named, other]
     table = reference.evaluate(market, policies, linear(REFERENCE), paths=10, visited_episodes=3, seed=5)
     assert tuple(table.columns) == reference.COLUMNS
     assert table["quantity"].tolist() == QUANTITIES * 3
     assert table["seed"].tolist() == [1] * 6 + [2] * 6 + [1] * 6
     assert table["algorithm"].tolist() == ["nash_dqn"] * 12 + ["fictitious_play"] * 6
-    assert table["recipe"].tolist() == ["paper"] * 12 + ["last"] * 6
+    assert table["policy"].tolist() == ["nash-text"] * 12 + ["fp-code"] * 6
     assert table["n"].tolist() == [3, 3, 10, 10, 10, 10] * 3
     assert (table[["low", "high"]].isna().all(axis=1) == (table["n"] == 3)).all()
 

@@ -12,12 +12,13 @@ from nash_dqn.studies.ablation import COLUMNS, SEED_COLUMNS, by_seed, table
 
 T_2 = 4.302653  # 97.5 % quantile of Student's t with two degrees of freedom, any table
 SETTINGS: list[dict[str, Any]] = [
-    {"setting": "plain", "base": "plain", "change": None, "kind": "base"},
-    {"setting": "plain+speed", "base": "plain", "change": "speed", "kind": "added"},
-    {"setting": "full", "base": "full", "change": None, "kind": "base"},
-    {"setting": "full-speed", "base": "full", "change": "speed", "kind": "removed"},
+    {"policy": "plain", "base": "plain", "change": None, "kind": "base"},
+    {"policy": "plain+speed", "base": "plain", "change": "speed", "kind": "added"},
+    {"policy": "full", "base": "full", "change": None, "kind": "base"},
+    {"policy": "full-speed", "base": "full", "change": "speed", "kind": "removed"},
 ]
-# Of seeds 1, 2, 3; nan where the training diverged.
+SEEDS = (1, 2, 3)
+# Of these; nan where the training diverged.
 GAINS = {
     "plain": (1.0, 2.0, 4.0),
     "plain+speed": (0.1, math.nan, 1.6),
@@ -27,12 +28,12 @@ GAINS = {
 
 
 def rows(**changes: Any) -> pd.DataFrame:
-    """As results/{scenario}/ablation/{setting}/exploitability.csv, in another order than the settings."""
+    """As the tables of exploitability of all policies, in another order than the settings."""
     found = [
         {
-            "scenario": "released",
+            "scenario": "code",
+            "policy": policy,
             "algorithm": "nash_dqn",
-            "recipe": setting,
             "seed": seed,
             "deviator": deviator,
             "player": player,
@@ -43,7 +44,7 @@ def rows(**changes: Any) -> pd.DataFrame:
             "share": factor * gain / seed,
             **changes,
         }
-        for setting, gains in reversed(GAINS.items())
+        for policy, gains in reversed(GAINS.items())
         for seed, gain in enumerate(gains, start=1)
         for deviator, factor in (("same", 1.0), ("memory", 2.0))
         for player in ("1", "2", "nashconv")
@@ -53,26 +54,26 @@ def rows(**changes: Any) -> pd.DataFrame:
 
 @pytest.fixture
 def seeds() -> pd.DataFrame:
-    return by_seed(rows(), SETTINGS)
+    return by_seed(rows(), SETTINGS, SEEDS)
 
 
 def test_a_row_for_each_setting_seed_and_deviator(seeds: pd.DataFrame) -> None:
     assert tuple(seeds.columns) == SEED_COLUMNS
     keys = [(name, seed, deviator) for name in GAINS for seed in (1, 2, 3) for deviator in ("same", "memory")]
-    assert list(seeds[["setting", "seed", "deviator"]].itertuples(index=False, name=None)) == keys
+    assert list(seeds[["policy", "seed", "deviator"]].itertuples(index=False, name=None)) == keys
     for row in seeds.itertuples():
-        gain = GAINS[row.setting][row.seed - 1] * (2 if row.deviator == "memory" else 1)
+        gain = GAINS[row.policy][row.seed - 1] * (2 if row.deviator == "memory" else 1)
         assert row.gain == pytest.approx(gain, nan_ok=True)
         assert row.diverged == math.isnan(gain)
-        assert row.base == row.setting.partition("+")[0].partition("-")[0]
+        assert row.base == row.policy.partition("+")[0].partition("-")[0]
         assert (row.change == "speed") == (row.kind in ("added", "removed"))
 
 
 def test_means_are_geometric_and_intervals_students(seeds: pd.DataFrame) -> None:
     found = table(seeds)
     assert tuple(found.columns) == COLUMNS
-    assert found["setting"].tolist() == [name for name in GAINS for _ in range(2)]
-    row = found[(found["setting"] == "plain") & (found["deviator"] == "same")].iloc[0]
+    assert found["policy"].tolist() == [name for name in GAINS for _ in range(2)]
+    row = found[(found["policy"] == "plain") & (found["deviator"] == "same")].iloc[0]
     # The logarithms of 1, 2, 4 are 0, 1, 2 times log 2: their mean is log 2, their standard deviation too.
     half = T_2 * math.log(2) / math.sqrt(3)
     assert row["gain"] == pytest.approx(2)
@@ -81,12 +82,12 @@ def test_means_are_geometric_and_intervals_students(seeds: pd.DataFrame) -> None
     assert (row["seeds"], row["diverged"], row["value"], row["share"]) == (3, 0, -2.0, pytest.approx(1.0))
     assert row["pairs"] == 0
     assert np.isnan(row[["factor", "factor_low", "factor_high"]].astype(float)).all()
-    doubled = found[(found["setting"] == "plain") & (found["deviator"] == "memory")].iloc[0]
+    doubled = found[(found["policy"] == "plain") & (found["deviator"] == "memory")].iloc[0]
     assert doubled["gain"] == pytest.approx(4)
 
 
 def test_factors_are_paired_by_seed_and_leave_out_diverged_trainings(seeds: pd.DataFrame) -> None:
-    found = table(seeds).set_index(["setting", "deviator"])
+    found = table(seeds).set_index(["policy", "deviator"])
     for deviator in ("same", "memory"):
         row = found.loc[("plain+speed", deviator)]
         # Seeds 1 and 3: 0.1 / 1 and 1.6 / 4, of which the geometric mean is 0.2; gains 0.1 and 1.6 have 0.4.
@@ -99,17 +100,22 @@ def test_factors_are_paired_by_seed_and_leave_out_diverged_trainings(seeds: pd.D
 
 
 def test_gains_below_the_floor_count_as_it_and_diverged_settings_have_no_mean(seeds: pd.DataFrame) -> None:
-    found = table(seeds).set_index(["setting", "deviator"])
+    found = table(seeds).set_index(["policy", "deviator"])
     assert found.loc[("full", "same"), "gain"] == pytest.approx((0.01 * FLOOR * 0.01) ** (1 / 3))
-    assert seeds.loc[seeds["setting"] == "full", "gain"].min() == -1.0  # itself it stays what it is
+    assert seeds.loc[seeds["policy"] == "full", "gain"].min() == -1.0  # itself it stays what it is
     row = found.loc[("full-speed", "same")]
     assert (row["seeds"], row["diverged"], row["pairs"]) == (3, 3, 0)
     assert np.isnan(row[["gain", "low", "high", "value", "share", "factor"]].astype(float)).all()
 
 
+def test_further_trainings_of_a_policy_do_not_count(seeds: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(by_seed(pd.concat([rows(), rows(seed=4)]), SETTINGS, SEEDS), seeds)
+
+
 def test_a_setting_without_rows_is_refused() -> None:
-    more = [*SETTINGS, {"setting": "full+wide", "base": "full", "change": "wide", "kind": "variant"}]
-    with pytest.raises(ValueError, match=r"no row of player 1 with recipe=full\+wide"):
-        by_seed(rows(), more)
-    with pytest.raises(ValueError, match="no row of player 1 with recipe=plain"):
-        by_seed(rows(player="nashconv"), SETTINGS)
+    more = [*SETTINGS, {"policy": "full+wide", "base": "full", "change": "wide", "kind": "variant"}]
+    with pytest.raises(ValueError, match=r"no row of player 1 with policy=full\+wide"):
+        by_seed(rows(), more, SEEDS)
+    for none in (rows(player="nashconv"), rows(seed=4)):
+        with pytest.raises(ValueError, match="no row of player 1 with policy=plain and a seed of"):
+            by_seed(none, SETTINGS, SEEDS)

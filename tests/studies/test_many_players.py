@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from nash_dqn.agents.nash_dqn import NashDQNRecipe
-from nash_dqn.config import general_settings, load_yaml
+from nash_dqn.config import load_yaml, training_settings, validate
 from nash_dqn.games.lq import LinearPolicies, evaluate_policies, exploitability, solve_nash
 from nash_dqn.games.market import Market
 from nash_dqn.games.mean_field import joint_policies, mean_field_equilibrium, shared
 from nash_dqn.studies.many_players import LIMIT_COLUMNS, limit, training_cost
 
-CONFIG = load_yaml(Path(__file__).resolve().parents[2] / "config" / "config.yaml")
-MARKET = Market(**CONFIG["scenarios"]["lq_released"])
+CONFIG = validate(load_yaml(Path(__file__).resolve().parents[2] / "config" / "config.yaml"))
+TRAINING = training_settings(CONFIG, "lq_code", "nash-many")
+MARKET = Market(**TRAINING["game"]["settings"])
 
 
 def test_finite_games_against_the_full_solution() -> None:
@@ -47,9 +48,9 @@ def test_rates_to_the_limit() -> None:
 
 
 def test_cost_of_training() -> None:
-    recipe = general_settings(CONFIG, "nash_dqn", "many_players_2")["recipe"]
     small = {"episodes_per_iteration": 2, "minibatch_episodes": 2, "replay_episodes": 2}
-    rows = training_cost([shared(MARKET, count) for count in (2, 4)], NashDQNRecipe.from_dict({**recipe, **small}), 2)
+    recipe = NashDQNRecipe.from_dict({**TRAINING["recipe"], **small})
+    rows = training_cost([shared(MARKET, count) for count in (2, 4)], recipe, 2)
     assert [row["agents"] for row in rows] == [2, 4]
     assert rows[0]["parameters"] == rows[1]["parameters"] > 1000
     assert all(0 < row["fastest_ms"] <= row["median_ms"] for row in rows)

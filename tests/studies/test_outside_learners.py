@@ -40,7 +40,7 @@ RECIPE = FictitiousPlayRecipe(
 @pytest.fixture
 def drifting(linear: Linear) -> Policy:
     """Everybody buys five shares an hour, whatever happens: trading back is a large gain."""
-    return dataclasses.replace(linear([[0.0] * 5], [5.0]), meta={"recipe_name": "drift"})
+    return dataclasses.replace(linear([[0.0] * 5], [5.0]), meta={"policy": "drift"})
 
 
 def rows_of(policy: Policy, rows: int = 20) -> Any:
@@ -59,13 +59,13 @@ TEXT = [[0.3, -1.0, 0.5, -0.7, -3.0], [-0.2, 0.4, 0.1, 0.3, -2.0]]
 
 @pytest.fixture
 def policy(linear: Linear) -> Policy:
-    return dataclasses.replace(linear(TEXT), meta={"recipe_name": "text"})
+    return dataclasses.replace(linear(TEXT), meta={"policy": "text"})
 
 
 def test_ddpg_beside_gradients(market: Market, linear: Linear, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against agents that drift, both find something, and DDPG less than gradients."""
     spec = ObservationSpec(price="S-Y", order_flow="others_mean")
-    drifting = dataclasses.replace(linear([[0.0] * 5], [5.0], spec=spec), meta={"recipe_name": "drift"})
+    drifting = dataclasses.replace(linear([[0.0] * 5], [5.0], spec=spec), meta={"policy": "drift"})
     actors: list[Policy] = []
     train_ddpg = outside_learners._train_ddpg
 
@@ -84,7 +84,7 @@ def test_ddpg_beside_gradients(market: Market, linear: Linear, monkeypatch: pyte
         ("gradient", "same"),
         ("gradient", "memory"),
     ]
-    assert (table["opponents"] == "nash_dqn/drift, seed 1").all()
+    assert (table["opponents"] == "drift, seed 1").all()
     assert table["transitions"].tolist() == [2 * 300 * 10 * 4, 2 * 150 * 16 * 4, 2 * 150 * 16 * 4]
     assert len(comparison.wall_seconds) == 3
     assert min(comparison.wall_seconds) > 0
@@ -134,7 +134,7 @@ def test_ddpg_that_is_not_finite_is_an_error_and_answers_one_policy(market: Mark
     with pytest.raises(ValueError, match="policy has 2 members: allowed is one"):
         ddpg_comparison(market, policy, LONGER, FEW, 5, 5, 7)
     recipe = dataclasses.replace(LONGER, first_epochs=20, learning_rate=1e20)
-    with pytest.raises(BestResponseError, match="DDPG's best response to nash_dqn/text, seed 1: none of 2 restarts"):
+    with pytest.raises(BestResponseError, match="DDPG's best response to text, seed 1: none of 2 restarts"):
         ddpg_comparison(market, policy.member(0), recipe, FEW, 5, 5, 7, deviators=())
 
 
@@ -150,7 +150,7 @@ def test_a_row_for_each_learner_and_training(market: Market, drifting: Policy) -
     assert list(zip(table["seed"], table["learner"], table["deviator"], strict=True)) == [
         (seed, *names) for seed in (5, 9) for names in expected
     ]
-    assert (table["opponents"] == "nash_dqn/drift, seed 1").all()
+    assert (table["opponents"] == "drift, seed 1").all()
     assert (table["transitions"] == 160).all()  # 4 epochs of 10 episodes, 5 iterations of 8, of 4 steps each
     assert len(comparison.wall_seconds) == len(table) and min(comparison.wall_seconds) > 0
     # All on the same paths; a row is what that training's policy gains on them.

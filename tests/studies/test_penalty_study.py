@@ -28,11 +28,11 @@ def member(seed: int, returned: int, iterations: int = 40, diverged: bool = Fals
     return {"seed": seed, "returned_iteration": returned, **ends}
 
 
-def record(*members: dict[str, Any]) -> dict[str, Any]:
+def record(*members: dict[str, Any], policy: str = "nash-wide+beta=100", beta: float = 100.0) -> dict[str, Any]:
     """Of trainings that play 5 episodes of 4 steps in each of 40 iterations."""
-    recipe = {"iterations": 40, "history_every": 10, "episodes_per_iteration": 5}
+    recipe = {"iterations": 40, "history_every": 10, "episodes_per_iteration": 5, "penalty": {"beta": beta}}
     return {
-        "algorithm": "nash_dqn", "recipe_name": "r", "config": {"recipe": recipe, "game": {"n_steps": 4}},
+        "algorithm": "nash_dqn", "policy": policy, "config": {"recipe": recipe, "game": {"n_steps": 4}},
         "members": list(members),
     }  # fmt: skip
 
@@ -61,8 +61,7 @@ def returned(seed: int, gain: float) -> pd.DataFrame:
 
 
 SOUND = Studied(
-    "wide", 100.0, history(1, [80, 60, 40, 20], [0, 0, 1, 1]), record(member(1, 25)), gains(1, t400=0.2, t800=0.3),
-    returned(1, 0.4),
+    history(1, [80, 60, 40, 20], [0, 0, 1, 1]), record(member(1, 25)), gains(1, t400=0.2, t800=0.3), returned(1, 0.4)
 )  # fmt: skip
 
 
@@ -70,8 +69,8 @@ def test_a_row_for_each_window_each_kept_policy_and_the_returned_one() -> None:
     """Means of two rows of the history; iteration 20 is 20 * 5 * 4 = 400 joint transitions."""
     found = table([SOUND], iterations=[20, 40], window=20)
     assert tuple(found.columns) == COLUMNS
-    assert set(zip(found["recipe"], found["beta"], found["seed"], found["diverged"], strict=True)) == {
-        ("wide", 100.0, 1, False)
+    assert set(found[["policy", "base", "beta", "seed", "diverged"]].itertuples(index=False, name=None)) == {
+        ("nash-wide+beta=100", "nash-wide", 100.0, 1, False)
     }
     expected = [
         ("loss", 20, 70.0, math.nan, math.nan, 0),
@@ -89,7 +88,7 @@ def test_a_row_for_each_window_each_kept_policy_and_the_returned_one() -> None:
 def test_a_training_that_diverged_has_no_value_from_there_on() -> None:
     """At iteration 30: what it left before stands, the policy that it returned was never measured."""
     lost = Studied(
-        "wide", 0.0, history(2, [80, 60, math.inf], [0, 0, 0]), record(member(2, 15, 30, diverged=True)),
+        history(2, [80, 60, math.inf], [0, 0, 0]), record(member(2, 15, 30, diverged=True)),
         gains(2, t400=0.2, t600=math.nan), returned(2, math.nan),
     )  # fmt: skip
     found = table([lost], iterations=[20, 40], window=20)
@@ -101,8 +100,8 @@ def test_a_training_that_diverged_has_no_value_from_there_on() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kept": gains(1, t400=0.2)}, "recipe wide, beta 100, seed 1: no exploitability of iteration 40, but"),
-        ({"returned": returned(2, 0.4)}, "recipe wide, beta 100, seed 1: no returned_exploitability of iteration 25"),
+        ({"kept": gains(1, t400=0.2)}, r"nash-wide\+beta=100, seed 1: no exploitability of iteration 40, but"),
+        ({"returned": returned(2, 0.4)}, r"nash-wide\+beta=100, seed 1: no returned_exploitability of iteration 25"),
         ({"history": SOUND.history.head(3)}, "history of seed 1: 1 rows in the 20 iterations before 40, expected 2"),
     ],
 )
@@ -117,7 +116,7 @@ def test_what_is_missing_is_named(change: dict[str, Any], message: str) -> None:
 def test_policies_kept_at_the_iterations_are_measured(market: Market, linear: LinearPolicy) -> None:
     """The gains are those of the exploitability of these policies, whatever else was kept."""
     weights = [[0.0, 0.0, 0.0, 0.0, -0.1 * k] for k in range(1, 7)]
-    meta = {"recipe_name": "r", "transitions": [200, 200, 400, 400, 800, 800]}
+    meta = {"policy": "nash-wide", "transitions": [200, 200, 400, 400, 800, 800]}
     snapshots = dataclasses.replace(linear(weights), seeds=[1, 2] * 3, meta=meta)
     both = record(member(1, 25), member(2, 25))
     found = along(market, snapshots, both, [20, 40], SETTINGS, 50, 20, seed=3)
@@ -142,7 +141,19 @@ def test_policies_kept_at_the_iterations_are_measured(market: Market, linear: Li
 def studied(values: dict[float, list[float]], measure: str = "loss", iteration: int = 20) -> pd.DataFrame:
     """One value per seed 1, 2, ..; of beta 0 seed 1 was reset."""
     rows = [
-        ("wide", beta, seed, measure, iteration, x, math.nan, math.nan, int(beta == 0 and seed == 1), False)
+        (
+            f"nash-wide+beta={beta:g}",
+            "nash-wide",
+            beta,
+            seed,
+            measure,
+            iteration,
+            x,
+            math.nan,
+            math.nan,
+            int(beta == 0 and seed == 1),
+            False,
+        )
         for beta, of_seeds in values.items()
         for seed, x in enumerate(of_seeds, start=1)
     ]

@@ -1,4 +1,4 @@
-"""What each change of a recipe buys: its exploitability, and the factor against the recipe."""
+"""What each change of a policy's settings buys: its exploitability, and the factor against the policy."""
 
 from _job import log_to
 
@@ -9,6 +9,7 @@ from nash_dqn.evaluation.exploitability import COLUMNS
 from nash_dqn.studies.ablation import by_seed, table
 from nash_dqn.table_page import write_with_page
 
-seeds = by_seed(read_tables(snakemake.input, ["scenario", *COLUMNS]), snakemake.params.settings)
+asked = snakemake.params.settings
+seeds = by_seed(read_tables(snakemake.input, ["scenario", *COLUMNS]), asked["settings"], asked["seeds"])
 write_csv(snakemake.output.seeds, seeds)
 write_with_page(table(seeds), snakemake.output.table, snakemake.output.page, snakemake.params.title)

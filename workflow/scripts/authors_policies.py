@@ -5,11 +5,11 @@ from _job import log_to
 log_to(snakemake.log[0])
 
 from nash_dqn.authors import read_fp, read_nash, write
-from nash_dqn.games.market import Market
+from nash_dqn.games.catalogue import make
 from nash_dqn.runtime import configure_process
 
 configure_process()
 files, output, settings = snakemake.input, snakemake.output, snakemake.params.settings
-where = (Market(**settings["game"]), settings["scenario"])
+where = (make(**settings["game"]), settings["scenario"])
 write(read_nash(files.action, files.value), *where, output.nash_weights, output.nash_run)
 write(read_fp(files.fp), *where, output.fp_weights, output.fp_run)

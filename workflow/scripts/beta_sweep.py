@@ -7,18 +7,17 @@ log_to(snakemake.log[0])
 from nash_dqn.artifacts import read_json, read_table, read_tensors, write_csv
 from nash_dqn.evaluation.beta_sweep import Swept, evaluate, table
 from nash_dqn.games.base import ObservationSpec
-from nash_dqn.games.market import Market
+from nash_dqn.games.catalogue import make
 from nash_dqn.runtime import configure_process
 
 configure_process()
 settings = snakemake.params.settings
 sweep = [
     Swept(
-        beta,
         read_table(history, ["seed", "iteration", "exploration", "total_loss", "resets"]),
         read_json(record),
         evaluate(
-            Market(**settings["game"]),
+            make(**settings["game"]),
             read_tensors(weights)[0],
             ObservationSpec(**settings["observation"]),
             settings["p11"],
@@ -27,8 +26,8 @@ sweep = [
             settings["seed"],
         ),
     )
-    for beta, weights, history, record in zip(
-        settings["betas"], snakemake.input.weights, snakemake.input.histories, snakemake.input.records, strict=True
+    for weights, history, record in zip(
+        snakemake.input.weights, snakemake.input.histories, snakemake.input.records, strict=True
     )
 ]
 rows = table(
@@ -37,7 +36,5 @@ rows = table(
     settings["window"],
     settings["episodes"],
     settings["exploration"],
-    scenario=settings["scenario"],
-    recipe=settings["recipe"],
 )
 write_csv(snakemake.output[0], rows)

@@ -10,7 +10,7 @@ from _record import sound_members
 from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe
 from nash_dqn.artifacts import write_csv
 from nash_dqn.evaluation.best_response import BestResponseSettings
-from nash_dqn.games.market import Market
+from nash_dqn.games.catalogue import make
 from nash_dqn.policy import load_policy
 from nash_dqn.runtime import configure_process
 from nash_dqn.studies.outside_learners import LEARNER_COLUMNS, ddpg_comparison
@@ -21,7 +21,7 @@ policy = load_policy(snakemake.input.weights)
 sound = [k for k, flag in enumerate(sound_members(snakemake.input.record)) if flag]
 tables = [
     ddpg_comparison(
-        Market(**settings["game"]),
+        make(**settings["game"]),
         policy.member(k),
         FictitiousPlayRecipe.from_dict(settings["recipe"]),
         BestResponseSettings(**settings["best_response"]),

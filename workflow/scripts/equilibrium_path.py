@@ -6,17 +6,17 @@ log_to(snakemake.log[0])
 
 from nash_dqn.artifacts import write_csv
 from nash_dqn.games.base import ObservationSpec
-from nash_dqn.games.market import Market
+from nash_dqn.games.catalogue import make
 from nash_dqn.runtime import configure_process
 from nash_dqn.studies.equilibrium_path import PathSettings, follow
 
 configure_process()
 settings = snakemake.params.settings
 table = follow(
-    Market(**settings["start"]),
-    Market(**settings["end"]),
+    make(**settings["start"]),
+    make(**settings["end"]),
     ObservationSpec(**settings["observation"]),
     PathSettings(**settings["path"]),
 )
-table.insert(0, "policy", settings["recipe_name"])
+table.insert(0, "policy", settings["policy"])
 write_csv(snakemake.output[0], table)

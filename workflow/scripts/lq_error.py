@@ -13,7 +13,7 @@ from nash_dqn.runtime import configure_process
 configure_process()
 settings = snakemake.params.settings
 game = make(**settings["game"])
-policies = [(policy.meta["recipe_name"], policy) for policy in map(load_policy, snakemake.input.weights)]
+policies = [load_policy(path) for path in snakemake.input.weights]
 for measure, path in ((evaluate, snakemake.output.errors), (scatter, snakemake.output.scatter)):
     whole = (game, policies, settings["episodes"], settings["seed"])
     table = by_group(measure, *whole) if settings["by_group"] else measure(*whole)

@@ -10,7 +10,7 @@ from _record import sound_members
 from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe
 from nash_dqn.artifacts import run_record, write_csv, write_json
 from nash_dqn.evaluation.best_response import BestResponseSettings
-from nash_dqn.games.market import Market
+from nash_dqn.games.catalogue import make
 from nash_dqn.policy import load_policy
 from nash_dqn.runtime import configure_process
 from nash_dqn.studies.outside_learners import COLUMNS, LearnerComparison, OutsideSettings, compare
@@ -23,7 +23,7 @@ sound = [k for k, flag in enumerate(sound_members(snakemake.input.record)) if fl
 comparison = LearnerComparison(pd.DataFrame(columns=list(COLUMNS)), [])
 if sound:
     comparison = compare(
-        Market(**settings["game"]),
+        make(**settings["game"]),
         load_policy(snakemake.input.weights).member(sound[0]),
         outside,
         FictitiousPlayRecipe.from_dict(settings["recipe"]),

@@ -12,16 +12,12 @@ settings, files = snakemake.params.settings, snakemake.input
 gains = ["seed", "deviator", "gain", "low", "high"]
 trainings = [
     Studied(
-        recipe,
-        beta,
         read_table(history, ["seed", "iteration", "loss", "psi_abs", "resets"]),
         read_json(record),
         read_table(kept, [*gains, "transitions"]),
         read_table(returned, [*gains, "player"]),
     )
-    for (recipe, beta), history, record, kept, returned in zip(
-        settings["trainings"], files.histories, files.records, files.kept, files.returned, strict=True
-    )
+    for history, record, kept, returned in zip(files.histories, files.records, files.kept, files.returned, strict=True)
 ]
 found = table(trainings, settings["iterations"], settings["window"])
 compared = compare(found, settings["betas"], settings["iterations"])

@@ -8,7 +8,7 @@ import pandas as pd
 
 from nash_dqn.artifacts import write_csv
 from nash_dqn.evaluation.policy_distance import Grid, distance
-from nash_dqn.games.market import Market
+from nash_dqn.games.catalogue import make
 from nash_dqn.policy import load_policy
 from nash_dqn.runtime import configure_process
 
@@ -17,8 +17,8 @@ settings = snakemake.params.settings
 pairs = zip(settings["comparisons"], snakemake.input.nash_dqn, snakemake.input.other, strict=True)
 tables = {
     (settings["scenario"], comparison): distance(
-        Market(**settings["game"]),
-        *((f"{policy.algorithm}/{policy.meta['recipe_name']}", policy) for policy in map(load_policy, weights)),
+        make(**settings["game"]),
+        *map(load_policy, weights),
         Grid.from_dict(settings),
         settings["visited_episodes"],
         settings["seed"],

@@ -31,7 +31,7 @@ result = algorithm.train(
     device,
     checkpoint,
     scenario=settings["scenario"],
-    recipe_name=settings["recipe_name"],
+    policy=settings["policy"],
 )
 write_training(result, output.weights, output.snapshots, output.history, output.run)
 checkpoint.delete()

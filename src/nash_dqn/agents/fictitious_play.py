@@ -160,7 +160,7 @@ def train(
     """Algorithm 2 for an ensemble, a member per seed; the policy is that of the last best response.
 
     A member that diverges leaves the ensemble with its weights of the last check that found it sound, and the record
-    says so. ``meta`` (scenario, recipe, ...) goes into the record and the metadata of the
+    says so. ``meta`` (scenario, policy, ...) goes into the record and the metadata of the
     weights. An interrupted training goes on from its ``checkpoint``.
     """
     return training.train(

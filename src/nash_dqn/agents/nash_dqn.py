@@ -254,7 +254,7 @@ def train(
     """Algorithm 1 for an ensemble, a member per seed.
 
     A member that stops early or diverges leaves the ensemble; of one that diverged, weights are returned that were
-    found sound, and the record says so. ``meta`` (scenario, recipe, ...) goes into the record and the weights'
+    found sound, and the record says so. ``meta`` (scenario, policy, ...) goes into the record and the weights'
     metadata. An interrupted training goes on from its ``checkpoint``.
     """
     return training.train(

@@ -104,7 +104,7 @@ def train(
     """Self-play for an ensemble, a member per seed.
 
     A member whose rewards or weights are not finite has diverged and leaves the ensemble with its weights of the last
-    check that found it sound; the record says so. ``meta`` (scenario, recipe, ...) goes into the record and the
+    check that found it sound; the record says so. ``meta`` (scenario, policy, ...) goes into the record and the
     weights' metadata. An interrupted training goes on from its ``checkpoint``.
     """
     algorithm = SelfPlay(game, recipe, seeds, torch.device(device))

@@ -113,7 +113,7 @@ def train(
         seeds: of the members.
         device: where it computes, for the record.
         checkpoint: that an interrupted training goes on from; None for none.
-        meta: more about it (scenario, recipe_name, ...), for the record and the weights' metadata.
+        meta: more about it (scenario, policy, ...), for the record and the weights' metadata.
         watch: what :class:`nash_dqn.agents.monitor.Monitor` is to look at.
     """
     started, game, recipe = time.perf_counter(), algorithm.game, algorithm.recipe

@@ -23,11 +23,11 @@ from nash_dqn.games.base import Game, ObservationSpec
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.seeding import generator
 
-__all__ = ["COLUMNS", "Swept", "diverged_by", "evaluate", "resets_by", "table", "window_before"]
+__all__ = ["COLUMNS", "Swept", "diverged_by", "evaluate", "names_of", "resets_by", "table", "window_before"]
 
 COLUMNS = (
-    *("scenario", "recipe", "beta", "seed", "measure", "iteration", "loss", "loss_se", "episodes", "exploration"),
-    *("resets", "diverged"),
+    *("scenario", "policy", "base", "beta", "seed", "measure", "iteration", "loss", "loss_se", "episodes"),
+    *("exploration", "resets", "diverged"),
 )
 
 _CHUNK = 100  # episodes at a time
@@ -37,14 +37,13 @@ class Swept(NamedTuple):
     """The training at one beta.
 
     Attributes:
-        beta: weight of the penalty.
         history: columns seed, iteration, exploration, total_loss and resets, a row per seed and ``history_every``
             iterations.
-        record: ``members`` with seed, iterations, returned_iteration and diverged, and ``config`` with the recipe.
+        record: scenario, policy, ``members`` with seed, iterations, returned_iteration and diverged, and ``config``
+            with the recipe.
         returned: what :func:`evaluate` says of the returned weights.
     """
 
-    beta: float
     history: pd.DataFrame
     record: Mapping[str, Any]
     returned: tuple[Tensor, Tensor]
@@ -95,8 +94,15 @@ def evaluate(
     return per_episode.mean(1), per_episode.std(1) / math.sqrt(episodes)
 
 
+def names_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns that name a training at some beta: ``policy``, ``base``, its name at its own beta, and ``beta``."""
+    policy: str = record["policy"]
+    base, _, _ = policy.partition("+beta=")
+    return {"policy": policy, "base": base, "beta": record["config"]["recipe"]["penalty"]["beta"]}
+
+
 def table(
-    sweep: Sequence[Swept], iterations: Sequence[int], window: int, episodes: int, exploration: float, **names: Any
+    sweep: Sequence[Swept], iterations: Sequence[int], window: int, episodes: int, exploration: float
 ) -> pd.DataFrame:
     """A row per beta, seed and measure, of ``training`` one for each of the iterations.
 
@@ -106,7 +112,6 @@ def table(
         window: iterations before each, of which it is the mean; whole rows of the history.
         episodes: on which the returned weights were measured.
         exploration: with which.
-        names: further columns, scenario and recipe.
 
     Returns:
         Table with :data:`COLUMNS`. ``iteration`` of ``returned`` is the one whose weights they are. ``loss`` is a mean
@@ -118,12 +123,12 @@ def table(
         ValueError: a history without the rows of a window, though the training did not diverge.
     """
     rows: list[dict[str, Any]] = []
-    for beta, history, record, returned in sweep:
+    for history, record, returned in sweep:
         recipe = record["config"]["recipe"]
         played = {"measure": "training", "episodes": window * recipe["episodes_per_iteration"]}
         fresh = {"measure": "returned", "episodes": episodes, "exploration": exploration}
         for member, loss, error in zip(record["members"], *(leaf.tolist() for leaf in returned), strict=True):
-            training = {"beta": beta, "seed": member["seed"]}
+            training = {"scenario": record["scenario"], **names_of(record), "seed": member["seed"]}
             of_seed = history[history["seed"] == member["seed"]]
             for iteration in iterations:
                 diverged = diverged_by(member, iteration)
@@ -137,7 +142,7 @@ def table(
             at = member["returned_iteration"]
             found = {"loss": loss, "loss_se": error, "resets": resets_by(of_seed, at), "diverged": member["diverged"]}
             rows.append({**training, **fresh, "iteration": at, **found})
-    return pd.DataFrame(rows).assign(**names)[list(COLUMNS)]
+    return pd.DataFrame(rows)[list(COLUMNS)]
 
 
 def window_before(history: pd.DataFrame, iteration: int, window: int, every: int) -> pd.DataFrame:

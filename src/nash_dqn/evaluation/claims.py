@@ -18,6 +18,7 @@ comparison of these two, and for no other. The authors' own policies are one tra
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -29,13 +30,12 @@ from scipy import special
 from nash_dqn.evaluation.cross_play_tests import PAIRS, POOLED, PROFILES
 from nash_dqn.evaluation.statistics import Interval, mean_interval, rms
 from nash_dqn.published import (
-    AUTHORS,
     AUTHORS_POLICIES,
     BUDGETS,
+    CODE_SCENARIO,
     FIG1_BEST_BETA,
     FIG1_LOSS,
     FIG3_MEANS,
-    RELEASED_SCENARIO,
     RELEASED_WEIGHTS_EXPLOITABILITY,
     RELEASED_WEIGHTS_PAIRED,
 )
@@ -59,8 +59,6 @@ RULES: dict[str, str] = {}
 """The rule of each claim that is judged, fixed beforehand."""
 
 _NORMAL = 1.96  # quantile of the normal distribution, of two-sided tests at 5 %
-_COUNTERPART = ("fictitious_play/", f"{AUTHORS}/fp")  # whose policies Figs 2 and 3 of the paper compare Nash-DQN's with
-_AUTHORS = {"nash_dqn": f"{AUTHORS}/nash", "fictitious_play": f"{AUTHORS}/fp"}
 _DEVIATOR = "memory"  # the class of deviators by which policies are judged
 _STATES = {"grid": ["grid"], "visited states": ["visited_a", "visited_b"]}
 
@@ -96,14 +94,13 @@ def claims(
     """Judge every claim in every scenario by the rules of this module.
 
     Args:
-        beta_sweep: scenario and others of :data:`nash_dqn.evaluation.beta_sweep.COLUMNS`; one recipe.
-        policy_distance: scenario, comparison and :data:`nash_dqn.evaluation.policy_distance.DISTANCE_COLUMNS`, policies
-            named ``algorithm/recipe``.
-        cross_play: scenario, comparison, other (``algorithm/recipe`` of Nash-DQN's counterpart) and
+        beta_sweep: :data:`nash_dqn.evaluation.beta_sweep.COLUMNS`, of one base.
+        policy_distance: scenario, comparison and :data:`nash_dqn.evaluation.policy_distance.DISTANCE_COLUMNS`.
+        cross_play: scenario, comparison, other and other_algorithm (Nash-DQN's counterpart) and
             :data:`nash_dqn.evaluation.cross_play.COLUMNS`.
         tests: scenario, comparison, other and :data:`nash_dqn.evaluation.cross_play_tests.TEST_COLUMNS`.
-        exploitability: columns scenario, algorithm, recipe, seed, deviator, player, gain, low, high, value (and
-            others); the rows of player 1 count, empty numbers are trainings that diverged.
+        exploitability: scenario and :data:`nash_dqn.evaluation.exploitability.COLUMNS`; the rows of player 1 count,
+            empty numbers are trainings that diverged.
         data_efficiency: scenario and :data:`nash_dqn.evaluation.data_efficiency.COLUMNS`.
 
     Returns:
@@ -117,23 +114,25 @@ def claims(
         sweep, distances, rewards, tested, gains, learning = (t[t["scenario"] == scenario] for t in tables)
         found = [*_fig1(sweep)]
         for comparison, part in distances.groupby("comparison", sort=False):
-            if part["policy_b"].str.startswith(_COUNTERPART).any():
+            if (part["algorithm_b"] == "fictitious_play").any():
                 found += _same_policies(str(comparison), part)
-        theirs = _paired_of_authors(tested)
-        for (comparison, other), part in rewards.groupby(["comparison", "other"], sort=False):
-            if other.startswith(_COUNTERPART):
-                found += _rewards(comparison, part)
-                for pair in PAIRS:
-                    own = tested[(tested["comparison"] == comparison) & (tested["pair"] == "-".join(pair))]
-                    found += _not_rejected(comparison, pair, own)
-                    found += _equal_means(comparison, pair, own, None if comparison == AUTHORS else theirs)
+        differences = _paired_of_authors(tested)
+        played = rewards[rewards["other_algorithm"] == "fictitious_play"]
+        for (comparison, other), part in played.groupby(["comparison", "other"], sort=False):
+            found += _rewards(comparison, part)
+            for pair in PAIRS:
+                own = tested[(tested["comparison"] == comparison) & (tested["pair"] == "-".join(pair))]
+                found += _not_rejected(comparison, pair, own)
+                found += _equal_means(comparison, pair, own, {} if other in AUTHORS_POLICIES else differences)
         first = gains[gains["player"].astype(str) == "1"]
-        for (algorithm, recipe, deviator), part in first.groupby(["algorithm", "recipe", "deviator"], sort=False):
+        for (policy, algorithm, deviator), part in first.groupby(["policy", "algorithm", "deviator"], sort=False):
             if algorithm == "self_play":
-                found += _reference(recipe, deviator, part)
+                found += _reference(policy, deviator, part)
             else:
-                published = _gain_of_authors(first, str(scenario), algorithm, deviator)
-                found += _equilibrium(_name(f"{algorithm}/{recipe}"), deviator, part, published)
+                theirs = math.nan
+                if policy not in AUTHORS_POLICIES:
+                    theirs = _gain_of_authors(first, str(scenario), algorithm, deviator)
+                found += _equilibrium(policy, deviator, part, theirs)
         found += _data_efficiency(learning[learning["deviator"] == _DEVIATOR])
         rows += [(scenario, claim, row.quantity, row.published, *row.ours, row.verdict) for claim, row in found]
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -296,7 +295,7 @@ def _same_policies(comparison: str, distances: pd.DataFrame) -> Iterator[_Row]:
         yield _Row(f"{where} expected from training noise, shares/hour", _number(yardstick, apart.n))
         for name, size in sizes.items():
             number = _number(size, apart.n if len(noise[name]) else 0)
-            yield _Row(f"{where} of two trainings of {_name(name)}, shares/hour", number)
+            yield _Row(f"{where} of two trainings of {name}, shares/hour", number)
         yield _Row(f"{where} relative to the rates", _estimate(_by_pair(between, states, "relative")))
 
 
@@ -332,7 +331,7 @@ def _not_rejected(comparison: str, pair: tuple[str, str], tests: pd.DataFrame) -
 
 @_claim("Fig 3: equal means")
 def _equal_means(
-    comparison: str, pair: tuple[str, str], tests: pd.DataFrame, theirs: Mapping[str, float] | None
+    comparison: str, pair: tuple[str, str], tests: pd.DataFrame, theirs: Mapping[str, float]
 ) -> Iterator[_Row]:
     """What that test is meant to show, asked with common random numbers. *Does not hold* if the interval of the mean
     difference over pairs of seeds excludes zero, else *inconclusive*: not rejecting does not prove equality.
@@ -340,10 +339,9 @@ def _equal_means(
     paired = tests[tests["test"] == "paired"]
     pooled = _pooled(paired)
     verdict: Verdict = "does not hold" if pooled.low > 0 or pooled.high < 0 else "inconclusive"
-    known = {} if theirs is None else theirs
-    source = " (published: the authors' weights)" if "-".join(pair) in known else ""
+    source = " (published: the authors' weights)" if "-".join(pair) in theirs else ""
     name = f"{comparison}, {' less '.join(map(_of_fp, pair))}: "
-    published = known.get("-".join(pair), math.nan)
+    published = theirs.get("-".join(pair), math.nan)
     yield _Row(f"{name}mean difference, common random numbers{source}", pooled, verdict, published)
     yield _Row(f"{name}share of seed pairs that reject, paired test", _rejecting(paired))
 
@@ -370,7 +368,7 @@ def _pooled(tests: pd.DataFrame) -> Interval:
 
 def _paired_of_authors(tests: pd.DataFrame) -> dict[str, float]:
     """Paired differences between the authors' policies, by pair: measured here, or else published."""
-    rows = tests[(tests["comparison"] == AUTHORS) & (tests["test"] == "paired") & (tests["scope"] == POOLED)]
+    rows = tests[tests["other"].isin(AUTHORS_POLICIES) & (tests["test"] == "paired") & (tests["scope"] == POOLED)]
     measured = dict(zip(rows["pair"], rows["mean_difference"].astype(float), strict=True))
     return measured or {pair: number.value for pair, number in RELEASED_WEIGHTS_PAIRED.items()}
 
@@ -402,7 +400,7 @@ def _equilibrium(policy: str, deviator: str, gains: pd.DataFrame, published: flo
 
 
 @_claim("Nash equilibrium: self-play reference")
-def _reference(recipe: str, deviator: str, gains: pd.DataFrame) -> Iterator[_Row]:
+def _reference(policy: str, deviator: str, gains: pd.DataFrame) -> Iterator[_Row]:
     """Not the paper's: whether self-play by gradients found what distances and values can be measured against. The seed
     with the highest end of its interval of G (over paths, here) decides. *Holds* if that end is at most 0.002; *does
     not hold* if that seed's lower end is above, or it diverged; else *inconclusive*. A bound holds for its class of
@@ -412,24 +410,17 @@ def _reference(recipe: str, deviator: str, gains: pd.DataFrame) -> Iterator[_Row
     worst = gains.iloc[int(np.argmax(np.where(np.isfinite(highs), highs, np.inf)))]
     estimate = Interval(float(worst["gain"]), float(worst["low"]), float(worst["high"]), len(gains))
     verdict: Verdict = _within(estimate, CERTIFIED) if math.isfinite(estimate.high) else "does not hold"
-    yield _Row(f"self_play/{recipe}: gain of a deviator of class {deviator}, highest of the seeds", estimate, verdict)
+    yield _Row(f"{policy}: gain of a deviator of class {deviator}, highest of the seeds", estimate, verdict)
 
 
 def _gain_of_authors(gains: pd.DataFrame, scenario: str, algorithm: str, deviator: str) -> float:
     """What a deviator gains against the authors' policy of that algorithm: measured here, or else published."""
-    if algorithm == AUTHORS:
-        return math.nan
-    named = gains["algorithm"] + "/" + gains["recipe"]
-    measured = gains[(named == _AUTHORS[algorithm]) & (gains["deviator"] == deviator)]
+    theirs = gains["policy"].isin(AUTHORS_POLICIES) & (gains["algorithm"] == algorithm)
+    measured = gains[theirs & (gains["deviator"] == deviator)]
     if len(measured):
         return float(measured["gain"].mean())
-    known = RELEASED_WEIGHTS_EXPLOITABILITY.get((algorithm, deviator)) if scenario == RELEASED_SCENARIO else None
+    known = RELEASED_WEIGHTS_EXPLOITABILITY.get((algorithm, deviator)) if scenario == CODE_SCENARIO else None
     return math.nan if known is None else known.value
-
-
-def _name(policy: str) -> str:
-    """``algorithm/recipe``, or what the authors' policies are called."""
-    return AUTHORS_POLICIES.get(policy, policy)
 
 
 # ---------------------------------------------------------------------------------------------- data efficiency
@@ -449,24 +440,23 @@ def _data_efficiency(learning: pd.DataFrame) -> Iterator[_Row]:
     budget = BUDGETS["nash_dqn"]
     at_budget = f"exploitability at {budget:,} joint transitions"
     to_level = f"joint transitions to an exploitability of {DATA_LEVEL:g}"
-    found: dict[str, dict[str, dict[str, list[float]]]] = {"nash_dqn": {}, "fictitious_play": {}}
-    for (algorithm, recipe), part in learning.groupby(["algorithm", "recipe"], sort=False):
-        name = f"{algorithm}/{recipe}"
+    found: list[tuple[str, str, dict[str, list[float]]]] = []
+    for (policy, algorithm), part in learning.groupby(["policy", "algorithm"], sort=False):
         trainings = [of_seed.sort_values("transitions") for _, of_seed in part.groupby("seed")]
-        of_recipe = {
+        of_policy = {
             at_budget: [_gain_within(rows, budget) for rows in trainings],
             to_level: [_transitions_to(rows, DATA_LEVEL) for rows in trainings],
         }
-        found.setdefault(algorithm, {})[name] = of_recipe
-        for quantity, values in of_recipe.items():
+        found.append((policy, algorithm, of_policy))
+        for quantity, values in of_policy.items():
             middle, low, high = (_finite(x) for x in (np.median(values), min(values), max(values)))
-            yield _Row(f"{name}: {quantity}, median and range", Interval(middle, low, high, len(values)))
-        never = _number(sum(not math.isfinite(value) for value in of_recipe[to_level]), len(trainings))
-        yield _Row(f"{name}: trainings of {len(trainings)} that do not reach {DATA_LEVEL:g}", never)
-    for nash, of_nash in found["nash_dqn"].items():
-        for fp, of_fp in found["fictitious_play"].items():
-            for quantity in (at_budget, to_level):
-                ours, theirs = of_nash[quantity], of_fp[quantity]
+            yield _Row(f"{policy}: {quantity}, median and range", Interval(middle, low, high, len(values)))
+        never = _number(sum(not math.isfinite(value) for value in of_policy[to_level]), len(trainings))
+        yield _Row(f"{policy}: trainings of {len(trainings)} that do not reach {DATA_LEVEL:g}", never)
+    for (nash, first, of_nash), (fp, second, of_fp) in itertools.product(found, found):
+        if (first, second) == ("nash_dqn", "fictitious_play"):
+            for quantity, ours in of_nash.items():
+                theirs = of_fp[quantity]
                 yield _Row(f"{nash} over {fp}: ratio of {quantity}", _ratio(ours, theirs), _separated(ours, theirs))
 
 

@@ -29,7 +29,7 @@ from nash_dqn.seeding import generator
 __all__ = ["COLUMNS", "evaluate", "load_snapshots"]
 
 _GAIN, _DISTANCES = ("gain", "low", "high", "value"), ("distance", "relative_distance")
-COLUMNS = ("algorithm", "recipe", "seed", "deviator", "reference", "transitions", *_GAIN, *_DISTANCES)
+COLUMNS = ("policy", "algorithm", "seed", "deviator", "reference", "transitions", *_GAIN, *_DISTANCES)
 
 _CHUNK = 32  # snapshots whose deviators are trained side by side: memory stays bounded however many there are
 
@@ -57,7 +57,7 @@ def evaluate(
     seed: int,
     times: Collection[int] | None = None,
 ) -> pd.DataFrame:
-    """Measure every policy kept along the trainings of a recipe.
+    """Measure every policy kept along the trainings of a policy.
 
     All policies meet deviators trained on the same episodes, and are measured on the same paths and states.
 
@@ -65,7 +65,7 @@ def evaluate(
         game: the game.
         snapshots: a member for each training seed and time, joint transitions in ``meta["transitions"]``
             (:func:`load_snapshots`); None if there are none.
-        record: of the trainings: algorithm, recipe_name, ``members`` with seed, transitions and diverged.
+        record: of the trainings: policy, algorithm, ``members`` with seed, transitions and diverged.
         reference: an equilibrium policy, whose first member counts; None to leave distances empty.
         settings: of the deviators' training.
         deviator: their class.
@@ -79,7 +79,7 @@ def evaluate(
         Table with :data:`COLUMNS`, a row for each seed and count of joint transitions at which a policy was kept:
         ``gain`` of a deviating agent 1 with its 95 % interval over paths, and ``value``, its mean total reward without
         deviation; ``distance`` in shares/hour, over all agents and decision points, and ``relative_distance``, divided
-        by the RMS of the reference's action. ``reference`` is the reference's recipe. Numbers are empty where they are
+        by the RMS of the reference's action. ``reference`` is the reference's name. Numbers are empty where they are
         not finite. A training that diverged has a last row without numbers at the joint transitions where it did; what
         was kept of it from there on is left out. When a policy was kept by the clock stands in the record alone: the
         table is the same however fast the machine was.
@@ -103,8 +103,8 @@ def evaluate(
         tables.append(table)
     if not tables:
         return pd.DataFrame(columns=list(COLUMNS))
-    names = {"algorithm": record["algorithm"], "recipe": record["recipe_name"], "deviator": deviator}
-    of = None if reference is None else reference.meta["recipe_name"]
+    names = {**{key: record[key] for key in ("policy", "algorithm")}, "deviator": deviator}
+    of = None if reference is None else reference.name
     table = pd.concat(tables, ignore_index=True).assign(**names, reference=of).reindex(columns=list(COLUMNS))
     return table.sort_values(["seed", "transitions"], ignore_index=True)
 

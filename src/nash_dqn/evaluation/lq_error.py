@@ -28,8 +28,8 @@ from nash_dqn.seeding import generator
 
 __all__ = ["ALL_STEPS", "COLUMNS", "SCATTER_COLUMNS", "SCATTER_POINTS", "VISITED_BY", "by_group", "evaluate", "scatter"]
 
-COLUMNS = ("algorithm", "recipe", "seed", "visited_by", "step", "rms_error", "rms_exact", "relative")
-SCATTER_COLUMNS = ("algorithm", "recipe", "seed", "step", "exact", "learned")
+COLUMNS = ("policy", "algorithm", "seed", "visited_by", "step", "rms_error", "rms_exact", "relative")
+SCATTER_COLUMNS = ("policy", "algorithm", "seed", "step", "exact", "learned")
 VISITED_BY = ("learned", "exact")
 ALL_STEPS = "all"
 """The ``step`` of the rows over all decision points together."""
@@ -44,7 +44,7 @@ Act = Callable[[Any], Tensor]
 @torch.no_grad()
 def evaluate(
     game: Game,
-    policies: Sequence[tuple[str, Policy]],
+    policies: Sequence[Policy],
     episodes: int,
     seed: int,
     agents: range | None = None,
@@ -57,7 +57,7 @@ def evaluate(
 
     Args:
         game: a linear-quadratic game, such as the market with impact "linear" or "none" and no price floor.
-        policies: pairs of a recipe's name and its policy.
+        policies: policies of one or more members each.
         episodes: number of episodes.
         seed: of the episodes.
         agents: neighbouring agents whose actions count; None for all.
@@ -75,36 +75,40 @@ def evaluate(
     exact, shocks = _exact_actions(game), _shocks(game, episodes, seed)
     by_step = [*map(str, range(game.n_steps)), ALL_STEPS]
     parts = []
-    for recipe, policy in policies:
+    for policy in policies:
         visited = (mean_squares(_actions(game, policy, exact, shocks, by, agents)) for by in VISITED_BY)
         squares = torch.stack([torch.cat((of, of.mean(0, keepdim=True))) for of in visited])  # [2, M + 1, 3, K]
         error, _, size = squares.sqrt().movedim((2, 3), (0, 2))
         known = sound_weights(policy).unsqueeze(-1) & error.isfinite()
         error, size = (of.where(known, torch.nan) for of in (error, size))
-        axes = {"algorithm": [policy.algorithm], "recipe": [recipe], "visited_by": VISITED_BY, "seed": policy.seeds}
+        names = {"policy": [policy.name], "algorithm": [policy.algorithm]}
+        axes = {**names, "visited_by": VISITED_BY, "seed": policy.seeds, "step": by_step}
         relative = error / size.where(size > 0, torch.nan)
-        parts.append(tidy({**axes, "step": by_step}, rms_error=error, rms_exact=size, relative=relative))
+        parts.append(tidy(axes, rms_error=error, rms_exact=size, relative=relative))
     return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
 
 
 def by_group(
     measure: Callable[..., pd.DataFrame],
     game: Game,
-    policies: Sequence[tuple[str, Policy]],
+    policies: Sequence[Policy],
     episodes: int,
     seed: int,
 ) -> pd.DataFrame:
-    """:func:`evaluate` or :func:`scatter` for each of the game's groups: 1, 2, ... in column ``group``, the first."""
+    """:func:`evaluate` or :func:`scatter` for each of the game's groups: 1, 2, ... in column ``group``."""
     tables = {
         number: measure(game, policies, episodes, seed, agents) for number, agents in enumerate(game.groups, start=1)
     }
-    return pd.concat(tables, names=["group"]).reset_index("group").reset_index(drop=True)
+    found = pd.concat(tables, names=["group"]).reset_index("group").reset_index(drop=True)
+    group = found.pop("group")
+    found.insert(found.columns.get_loc("seed"), "group", group)
+    return found
 
 
 @torch.no_grad()
 def scatter(
     game: Game,
-    policies: Sequence[tuple[str, Policy]],
+    policies: Sequence[Policy],
     episodes: int,
     seed: int,
     agents: range | None = None,
@@ -123,14 +127,14 @@ def scatter(
     entries = episodes * len(agents or range(game.n_agents)) * game.action_dim
     chosen = [torch.randperm(entries, generator=source)[:SCATTER_POINTS] for _ in range(game.n_steps)]
     parts = []
-    for recipe, policy in policies:
+    for policy in policies:
         actions = _actions(game, policy, exact, shocks, "learned", agents)
         learned, right = (
             torch.stack([of.flatten(1)[:, here] for of, here in zip(of_all, chosen, strict=True)])
             for of_all in zip(*actions, strict=True)
         )  # [M, K, points]
         known = sound_weights(policy) & (learned - right).isfinite().all(-1)
-        names = {"algorithm": [policy.algorithm], "recipe": [recipe]}
+        names = {"policy": [policy.name], "algorithm": [policy.algorithm]}
         axes = {**names, "step": range(game.n_steps), "seed": policy.seeds, "point": range(learned.shape[-1])}
         parts.append(tidy(axes, exact=right, learned=learned, known=known.unsqueeze(-1)))
     table = pd.concat(parts).round({"exact": 4, "learned": 4})

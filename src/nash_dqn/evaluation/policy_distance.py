@@ -29,8 +29,11 @@ from nash_dqn.seeding import generator
 
 __all__ = ["COLUMNS", "DISTANCE_COLUMNS", "Grid", "distance", "evaluate"]
 
-COLUMNS = ("algorithm", "recipe", "seed", "impact", "price", "time", "inventory", "rate")
-DISTANCE_COLUMNS = ("policy_a", "policy_b", "seed_a", "seed_b", "states", "rms", "rms_a", "rms_b", "relative")
+COLUMNS = ("policy", "algorithm", "seed", "impact", "price", "time", "inventory", "rate")
+DISTANCE_COLUMNS = (
+    *("policy_a", "policy_b", "algorithm_a", "algorithm_b", "seed_a", "seed_b"),
+    *("states", "rms", "rms_a", "rms_b", "relative"),
+)
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,12 @@ class Grid:
 
 
 @torch.no_grad()
-def evaluate(game: Market, policies: Sequence[tuple[str, Policy]], grid: Grid) -> pd.DataFrame:
+def evaluate(game: Market, policies: Sequence[Policy], grid: Grid) -> pd.DataFrame:
     """Trading rates of agent 1 on the grid.
 
     Args:
         game: the game.
-        policies: pairs of a recipe's name and its policy.
+        policies: policies of one or more members each.
         grid: the states.
 
     Returns:
@@ -93,29 +96,28 @@ def evaluate(game: Market, policies: Sequence[tuple[str, Policy]], grid: Grid) -
     sizes = len(grid.impacts), len(grid.prices), len(grid.inventories)
     values = {"impact": grid.impacts, "price": grid.prices, "inventory": grid.inventories}
     parts = []
-    for recipe, policy in policies:
+    for policy in policies:
         rates = torch.stack([rate[..., 0, 0] for rate in _on_grid(game, policy, grid)], 1).double()  # [K, M, G]
         times = [step * game.dt for step in range(game.n_steps)]
-        axes = {"algorithm": [policy.algorithm], "recipe": [recipe], "seed": policy.seeds, "time": times, **values}
+        names = {"policy": [policy.name], "algorithm": [policy.algorithm]}
+        axes = {**names, "seed": policy.seeds, "time": times, **values}
         parts.append(tidy(axes, rate=rates.unflatten(-1, sizes)))
     return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
 
 
 @torch.no_grad()
-def distance(
-    game: Market, a: tuple[str, Policy], b: tuple[str, Policy], grid: Grid, visited_episodes: int, seed: int
-) -> pd.DataFrame:
-    """How far apart two algorithms' policies are, and, as a yardstick, two trainings of the same algorithm.
+def distance(game: Market, a: Policy, b: Policy, grid: Grid, visited_episodes: int, seed: int) -> pd.DataFrame:
+    """How far apart two policies are, and, as a yardstick, two trainings of the same one.
 
-    Between the algorithms, trainings are paired as in :func:`nash_dqn.pairing.member_pairs`: by the seeds that both
-    have, or all with the only one. Within an algorithm every two of the trainings so compared are, in rows with
+    Between the two, trainings are paired as in :func:`nash_dqn.pairing.member_pairs`: by the seeds that both have, or
+    all with the only one. Within a policy every two of the trainings so compared are, in rows with
     ``policy_a == policy_b``; of a policy of which only one is, there are none, as it has no spread. Both policies of a
     pair are asked at the same states.
 
     Args:
         game: the game.
-        a: label and policy of one algorithm.
-        b: label and policy of the other.
+        a: a policy.
+        b: another, of another name.
         grid: states ``"grid"``, where agent 1's rates count.
         visited_episodes: episodes of ``"visited_a"`` and ``"visited_b"``, where every agent's rates count:
             the states that arise when all agents follow the first or the second policy of the pair.
@@ -131,32 +133,28 @@ def distance(
     """
     if visited_episodes < 1:
         raise ValueError(f"visited_episodes = {visited_episodes}: at least 1 is needed")
-    (name_a, policy_a), (name_b, policy_b) = a, b
-    members_a, members_b = zip(*member_pairs(policy_a.seeds, policy_b.seeds), strict=True)
-    pairs = [((name_a, policy_a.select(members_a)), (name_b, policy_b.select(members_b)))]
-    for name, policy, members in ((name_a, policy_a, members_a), (name_b, policy_b, members_b)):
+    members_a, members_b = zip(*member_pairs(a.seeds, b.seeds), strict=True)
+    pairs = [(a.select(members_a), b.select(members_b))]
+    for policy, members in ((a, members_a), (b, members_b)):
         within = list(itertools.combinations(dict.fromkeys(members), 2))
         if within:
             first, second = zip(*within, strict=True)
-            pairs.append(((name, policy.select(first)), (name, policy.select(second))))
+            pairs.append((policy.select(first), policy.select(second)))
     return pd.concat([_apart(game, *pair, grid, visited_episodes, seed) for pair in pairs], ignore_index=True)
 
 
-def _apart(
-    game: Market, a: tuple[str, Policy], b: tuple[str, Policy], grid: Grid, episodes: int, seed: int
-) -> pd.DataFrame:
+def _apart(game: Market, a: Policy, b: Policy, grid: Grid, episodes: int, seed: int) -> pd.DataFrame:
     """Rows of member k of ``a`` against member k of ``b``, k = 1..K."""
-    (name_a, policy_a), (name_b, policy_b) = a, b
-    on_grid = ([rates[..., 0, :] for rates in _on_grid(game, policy, grid)] for policy in (policy_a, policy_b))
+    on_grid = ([rates[..., 0, :] for rates in _on_grid(game, policy, grid)] for policy in (a, b))
     pairs = {
         "grid": zip(*on_grid, strict=True),
-        "visited_a": _on_visited(game, policy_a, policy_b, episodes, seed),
-        "visited_b": ((y, x) for x, y in _on_visited(game, policy_b, policy_a, episodes, seed)),
+        "visited_a": _on_visited(game, a, b, episodes, seed),
+        "visited_b": ((y, x) for x, y in _on_visited(game, b, a, episodes, seed)),
     }
     squares = torch.stack([mean_squares(rates).mean(0) for rates in pairs.values()], -1).numpy()  # [3, K, states]
     size = np.sqrt((squares[1] + squares[2]) / 2)
     apart, *of_each = np.sqrt(squares)
-    axes = {"k": range(len(policy_a.seeds)), "states": list(pairs)}
+    axes = {"k": range(len(a.seeds)), "states": list(pairs)}
     columns = dict(
         zip(
             ("rms", "rms_a", "rms_b", "relative"),
@@ -164,9 +162,10 @@ def _apart(
             strict=True,
         )
     )
-    table = tidy(axes, policy_a=name_a, policy_b=name_b, **columns)
-    for column, policy in (("seed_a", policy_a), ("seed_b", policy_b)):
-        table[column] = table["k"].map(dict(enumerate(policy.seeds)))
+    table = tidy(axes, **columns)
+    for side, policy in (("a", a), ("b", b)):
+        table[f"policy_{side}"], table[f"algorithm_{side}"] = policy.name, policy.algorithm
+        table[f"seed_{side}"] = table["k"].map(dict(enumerate(policy.seeds)))
     return table[list(DISTANCE_COLUMNS)]
 
 

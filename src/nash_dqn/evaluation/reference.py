@@ -24,7 +24,7 @@ from nash_dqn.seeding import generator
 
 __all__ = ["COLUMNS", "distances_to", "evaluate"]
 
-COLUMNS = ("algorithm", "recipe", "seed", "quantity", "mean", "low", "high", "n")
+COLUMNS = ("policy", "algorithm", "seed", "quantity", "mean", "low", "high", "n")
 """Quantities: ``distance``, root mean square of the difference of the rates in states that the reference visits, shares
 per hour; ``relative_distance``, the same over that of the reference's rates; ``value`` and ``reference_value``, agent
 1's mean total reward (1) when all follow the policy or the reference; ``policy_among_references`` and
@@ -77,9 +77,9 @@ def evaluate(
         }
         numbers = {name: [(x, np.nan, np.nan, visited_episodes) for x in found] for name, found in distances}
         numbers |= {name: [_interval(of_member) for of_member in reward] for name, reward in rewards.items()}
-        recipe = policy.meta.get("recipe_name")
         for k, of_seed in enumerate(policy.seeds):
-            rows += [(policy.algorithm, recipe, of_seed, quantity, *found[k]) for quantity, found in numbers.items()]
+            names = policy.name, policy.algorithm, of_seed
+            rows += [(*names, quantity, *found[k]) for quantity, found in numbers.items()]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

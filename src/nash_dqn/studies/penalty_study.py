@@ -1,6 +1,6 @@
-"""Why the penalty of Fig. 1 seems to help: two of its weights under recipes that differ in what may go wrong.
+"""Why the penalty of Fig. 1 seems to help: two of its weights, for policies that differ in what may go wrong.
 
-Each recipe is trained at both betas. What is compared: the loss (17) and the size of psi along the trainings, as the
+Each policy is trained at both betas. What is compared: the loss (17) and the size of psi along the trainings, as the
 history has them, and what one deviating agent gains against the policies that stood at some iterations and against
 those returned. All are positive and, where training explodes, span decades; verdicts are therefore on factors, means of
 logarithms. The unit of replication is the seed, which fixes a training's random numbers: trainings are paired by seed.
@@ -16,7 +16,7 @@ import pandas as pd
 
 from nash_dqn.evaluation import data_efficiency
 from nash_dqn.evaluation.best_response import BestResponseSettings, DeviatorClass
-from nash_dqn.evaluation.beta_sweep import diverged_by, resets_by, window_before
+from nash_dqn.evaluation.beta_sweep import diverged_by, names_of, resets_by, window_before
 from nash_dqn.evaluation.statistics import FLOOR, geometric_mean, mean_interval
 from nash_dqn.games.base import Game
 from nash_dqn.policy import Policy
@@ -29,28 +29,25 @@ ALONG = ("loss", "psi_abs")
 """Measures that are columns of a history."""
 GAINS = ("exploitability", "returned_exploitability")
 """Measures that are gains of a deviator."""
-COLUMNS = ("recipe", "beta", "seed", "measure", "iteration", "value", "low", "high", "resets", "diverged")
+COLUMNS = ("policy", "base", "beta", "seed", "measure", "iteration", "value", "low", "high", "resets", "diverged")
 TEST_COLUMNS = (
-    *("recipe", "measure", "iteration", "beta", "other_beta", "pairs", "median", "other_median", "reset"),
+    *("base", "measure", "iteration", "beta", "other_beta", "pairs", "median", "other_median", "reset"),
     *("other_reset", "difference", "low", "high", "factor", "factor_low", "factor_high", "lower"),
 )
 
 
 class Studied(NamedTuple):
-    """The training of one recipe at one beta, and what was measured of it.
+    """The training of one policy at one beta, and what was measured of it.
 
     Attributes:
-        recipe: its name.
-        beta: weight of the penalty.
         history: columns seed, iteration, loss, psi_abs and resets, a row per seed and ``history_every`` iterations.
-        record: ``members`` with seed, iterations, returned_iteration and diverged, and ``config`` with game and recipe.
+        record: policy, ``members`` with seed, iterations, returned_iteration and diverged, and ``config`` with game and
+            recipe.
         kept: what :func:`along` returns.
         returned: of :func:`nash_dqn.evaluation.exploitability.evaluate`, for the returned weights; the rows of player 1
             and of :data:`DEVIATOR` count.
     """
 
-    recipe: str
-    beta: float
     history: pd.DataFrame
     record: Mapping[str, Any]
     kept: pd.DataFrame
@@ -93,7 +90,7 @@ def table(trainings: Sequence[Studied], iterations: Sequence[int], window: int) 
     """Everything measured, a row each.
 
     Args:
-        trainings: of every recipe at either beta.
+        trainings: of every policy at either beta.
         iterations: after which kept policies were measured.
         window: iterations over which the loss is a mean.
 
@@ -109,16 +106,17 @@ def table(trainings: Sequence[Studied], iterations: Sequence[int], window: int) 
     """
     rows: list[tuple[Any, ...]] = []
     for training in trainings:
+        policy, base, beta = names_of(training.record).values()
         for member in training.record["members"]:
             history, *others = (
                 of[of["seed"] == member["seed"]] for of in (training.history, training.kept, training.returned)
             )
-            of_seed = Studied(training.recipe, training.beta, history, training.record, *others)
+            of_seed = Studied(history, training.record, *others)
             for measure, iteration, diverged, numbers in _measured(of_seed, member, iterations, window):
-                names = training.recipe, training.beta, member["seed"]
                 if not diverged and not math.isfinite(numbers[0]):
-                    name = "recipe {}, beta {:g}, seed {}".format(*names)
+                    name = f"{policy}, seed {member['seed']}"
                     raise ValueError(f"{name}: no {measure} of iteration {iteration}, but the training did not diverge")
+                names = policy, base, beta, member["seed"]
                 rows.append((*names, measure, iteration, *numbers, resets_by(history, iteration), diverged))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -147,7 +145,7 @@ def _gain(rows: pd.DataFrame) -> tuple[float, ...]:
 
 
 def compare(found: pd.DataFrame, betas: Sequence[float], iterations: Sequence[int]) -> pd.DataFrame:
-    """Which of two betas is the better, for each recipe and measure.
+    """Which of two betas is the better, for each base and measure.
 
     Args:
         found: table of :func:`table`.
@@ -164,9 +162,9 @@ def compare(found: pd.DataFrame, betas: Sequence[float], iterations: Sequence[in
     """
     first, second = betas
     rows = []
-    for recipe, of_recipe in found.groupby("recipe", sort=False):
+    for base, of_base in found.groupby("base", sort=False):
         for measure in (*ALONG, *GAINS):
-            of_measure = of_recipe[of_recipe["measure"] == measure]
+            of_measure = of_base[of_base["measure"] == measure]
             for iteration in (math.nan,) if measure == GAINS[1] else iterations:
                 at = of_measure if measure == GAINS[1] else of_measure[of_measure["iteration"] == iteration]
                 values, resets = (
@@ -175,7 +173,7 @@ def compare(found: pd.DataFrame, betas: Sequence[float], iterations: Sequence[in
                 )
                 values = values.dropna()
                 numbers = len(values), *values.median(), *(resets > 0).sum()
-                rows.append((recipe, measure, iteration, first, second, *numbers, *_compared(values, betas)))
+                rows.append((base, measure, iteration, first, second, *numbers, *_compared(values, betas)))
     return pd.DataFrame(rows, columns=list(TEST_COLUMNS)).astype({"iteration": "Int64"})
 
 
