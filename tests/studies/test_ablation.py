@@ -54,7 +54,7 @@ def rows(**changes: Any) -> pd.DataFrame:
 
 @pytest.fixture
 def seeds() -> pd.DataFrame:
-    return by_seed(rows(), SETTINGS, SEEDS)
+    return by_seed(rows(), SETTINGS)
 
 
 def test_a_row_for_each_setting_seed_and_deviator(seeds: pd.DataFrame) -> None:
@@ -108,14 +108,9 @@ def test_gains_below_the_floor_count_as_it_and_diverged_settings_have_no_mean(se
     assert np.isnan(row[["gain", "low", "high", "value", "share", "factor"]].astype(float)).all()
 
 
-def test_further_trainings_of_a_policy_do_not_count(seeds: pd.DataFrame) -> None:
-    pd.testing.assert_frame_equal(by_seed(pd.concat([rows(), rows(seed=4)]), SETTINGS, SEEDS), seeds)
-
-
 def test_a_setting_without_rows_is_refused() -> None:
     more = [*SETTINGS, {"policy": "full+wide", "base": "full", "change": "wide", "kind": "variant"}]
     with pytest.raises(ValueError, match=r"no row of player 1 with policy=full\+wide"):
-        by_seed(rows(), more, SEEDS)
-    for none in (rows(player="nashconv"), rows(seed=4)):
-        with pytest.raises(ValueError, match="no row of player 1 with policy=plain and a seed of"):
-            by_seed(none, SETTINGS, SEEDS)
+        by_seed(rows(), more)
+    with pytest.raises(ValueError, match="no row of player 1 with policy=plain"):
+        by_seed(rows(player="nashconv"), SETTINGS)

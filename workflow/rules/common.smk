@@ -96,9 +96,12 @@ def settings_of_training(wildcards):
     return settings
 
 
-def game_code(scenario):
-    """The module of a scenario's game, which no import statement shows."""
-    return module_of(game_of(config, scenario)["game"])
+def game_code(settings):
+    """The modules of the games that settings name, which no import statement shows."""
+    if not isinstance(settings, dict):
+        return set()
+    named = {module_of(settings["game"])} if isinstance(settings.get("game"), str) else set()
+    return named.union(*map(game_code, settings.values()))
 
 
 def of_each(name, policies, scenario="{scenario}"):
@@ -123,11 +126,11 @@ ABLATION = ablation_policies(config["policies"], config["ablation"])
 """The policies of the ablation, by name."""
 SWEPT = [at_beta(config, config["beta_sweep"]["policy"], beta) for beta in config["beta_sweep"]["betas"]]
 """The policies of Fig. 1, in the order of its betas."""
-STUDIED = {
-    at_beta(config, name, beta): {"base": name, "beta": beta}
+STUDIED = [
+    at_beta(config, name, beta)
     for name in config["penalty_study"]["policies"]
     for beta in config["penalty_study"]["betas"]
-}
+]
 """The policies of the penalty study."""
 COMPARISONS = {versus(pair): pair for pair in config["run"]["comparisons"]}
 """Pairs of policies by the name of their comparison; the first is the headline, the authors' is the last."""
@@ -148,7 +151,7 @@ def entrants():
         "robustness": config["robustness"]["policies"],
         "beta_exploitability": SWEPT,
         "ablation": list(ABLATION),
-        "penalty_study": list(STUDIED),
+        "penalty_study": STUDIED,
     }
     found["training_curves"] = [policy for policy in found["comparison"] if policy not in AUTHORS]
     found["explorer"] = list(dict.fromkeys(found["comparison"] + found["exploitability"]))
@@ -245,7 +248,7 @@ def beta_sweep_settings(scenario):
     return evaluation_settings(
         scenario,
         "beta_sweep",
-        *("policy", "betas", "iterations", "window", "episodes", "seed"),
+        *("iterations", "window", "episodes", "seed"),
         observation=recipe["observation"],
         p11=recipe["p11"],
         exploration=recipe["exploration"]["end"],
@@ -302,7 +305,7 @@ def job(name, reads=None, settings=None, *, writes=None, page=None, script=None,
         page: name in the report of the last table, which the script then writes as a page as well: a CSV file would be
             there as a download only.
         script: name of the script where it is not the rule's.
-        modules: modules that the script takes by a name in its settings, or a function of the wildcards.
+        modules: modules that the script takes by a name in its settings, beside those of games.
         where: constraints of wildcards.
         resources: those that differ from 1,000 MB and two minutes.
     """
@@ -315,6 +318,7 @@ def job(name, reads=None, settings=None, *, writes=None, page=None, script=None,
             "page": shows(table.replace(".csv", ".html"), name.removesuffix("_table"), "Tables", table=page),
         }
     path = f"workflow/scripts/{script or name}.py"
+    settings_of = settings if callable(settings) else lambda wc: settings or {}
     made = Path(next(iter(writes.values())))
     made = made.relative_to(made.parts[0])
     wildcards = dict.fromkeys(re.findall(r"{\w+}", str(made)))
@@ -328,10 +332,10 @@ def job(name, reads=None, settings=None, *, writes=None, page=None, script=None,
             name=name,
             reads=reads,
             writes=writes,
-            settings={} if settings is None else settings,
+            settings=settings_of,
             title=page or "",
             script=script or name,
-            code=(lambda wc: code_digest(path, *modules(wc))) if callable(modules) else code_digest(path, *modules),
+            code=lambda wc: code_digest(path, *modules, *sorted(game_code(settings_of(wc)))),
             where=where or {},
             resources={"mem_mb": 1000, "runtime": "2m", **resources},
             place=place,

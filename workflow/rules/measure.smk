@@ -54,7 +54,6 @@ job(
     writes="results/{scenario}/{policy}/exploitability.csv",
     reads=OF_TRAINING,
     settings=exploitability_settings,
-    modules=lambda wc: [game_code(wc.scenario)],
     runtime="1h",
 )
 job(
@@ -75,7 +74,7 @@ job(
     settings=lambda wc: ddpg_settings(wc.scenario),
     runtime="1h",
 )
-for name, page, script in (
+for name, page, by in (
     ("ddpg_best_response", "Best responses: DDPG and gradients", "join_with_page"),
     ("exploitability", None, "join_tables"),
     ("data_efficiency", None, "join_tables"),
@@ -85,7 +84,7 @@ for name, page, script in (
         f"{name}_table",
         reads=of_each(f"{name}.csv".replace("robustness", "exploitability"), ENTRANTS[name]),
         page=page,
-        script=script,
+        script=by,
     )
 job(
     "reference",
@@ -102,7 +101,6 @@ job(
     writes={"errors": "results/{scenario}/lq_error.csv", "scatter": "results/{scenario}/lq_scatter.csv"},
     reads={"weights": lambda wc: of_each("weights.safetensors", EXACT[wc.scenario], wc.scenario)},
     settings=lq_settings,
-    modules=lambda wc: [game_code(wc.scenario)],
     where={"scenario": one_of(EXACT)},
     runtime="10m",
 )

@@ -23,8 +23,7 @@ figure(
 )
 job(
     "beta_exploitability",
-    reads=of_each("exploitability.csv", SWEPT),
-    settings={"betas": config["beta_sweep"]["betas"]},
+    reads={"tables": of_each("exploitability.csv", SWEPT), "records": of_each("run.json", SWEPT)},
     runtime="5m",
 )
 figure(
@@ -70,7 +69,6 @@ job(
     },
     settings=lambda wc: {
         "scenario": wc.scenario,
-        "trainings": [{"policy": policy, **of} for policy, of in STUDIED.items()],
         **{key: config["penalty_study"][key] for key in ("betas", "iterations", "window")},
     },
     script="penalty_study",

@@ -29,7 +29,7 @@ for algorithm, priority, runtime in (("fictitious_play", 20, "2h"), ("nash_dqn",
         params:
             settings=settings_of_training,
             code=lambda wc, algorithm=algorithm: code_digest(
-                "workflow/scripts/train.py", f"nash_dqn.agents.{algorithm}", game_code(wc.scenario)
+                "workflow/scripts/train.py", f"nash_dqn.agents.{algorithm}", *game_code(settings_of_training(wc))
             ),
         message:
             "Train {wildcards.scenario}/{wildcards.policy}"

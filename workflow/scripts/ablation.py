@@ -9,7 +9,6 @@ from nash_dqn.evaluation.exploitability import COLUMNS
 from nash_dqn.studies.ablation import by_seed, table
 from nash_dqn.table_page import write_with_page
 
-asked = snakemake.params.settings
-seeds = by_seed(read_tables(snakemake.input, ["scenario", *COLUMNS]), asked["settings"], asked["seeds"])
+seeds = by_seed(read_tables(snakemake.input, ["scenario", *COLUMNS]), snakemake.params.settings)
 write_csv(snakemake.output.seeds, seeds)
 write_with_page(table(seeds), snakemake.output.table, snakemake.output.page, snakemake.params.title)

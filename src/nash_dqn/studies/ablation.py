@@ -6,7 +6,7 @@ it helps. The unit of replication is the seed, which fixes a training's random n
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -23,15 +23,12 @@ COLUMNS = (
 )
 
 
-def by_seed(
-    exploitability: pd.DataFrame, settings: Sequence[Mapping[str, Any]], seeds: Collection[int]
-) -> pd.DataFrame:
+def by_seed(exploitability: pd.DataFrame, settings: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """What agent 1 gains by deviating from each training.
 
     Args:
         exploitability: tables of :func:`nash_dqn.evaluation.exploitability.evaluate` with a scenario.
         settings: ``policy``, ``base``, ``change`` and ``kind`` (:class:`nash_dqn.settings.ablation.Setting`) of each.
-        seeds: of the ablation; a policy that is trained for other ends too may have more.
 
     Returns:
         Table with :data:`SEED_COLUMNS`, a row per policy, seed and deviator, in the order of the settings;
@@ -40,10 +37,10 @@ def by_seed(
     Raises:
         ValueError: a policy has no row.
     """
-    rows = exploitability[(exploitability["player"].astype(str) == "1") & exploitability["seed"].isin(seeds)]
+    rows = exploitability[exploitability["player"].astype(str) == "1"]
     for entry in settings:
         if entry["policy"] not in set(rows["policy"]):
-            raise ValueError(f"exploitability: no row of player 1 with policy={entry['policy']} and a seed of {seeds}")
+            raise ValueError(f"exploitability: no row of player 1 with policy={entry['policy']}")
     found = pd.DataFrame(list(settings)).merge(rows, on="policy", validate="one_to_many")
     return found.assign(diverged=found["gain"].isna())[list(SEED_COLUMNS)]
 
