@@ -15,11 +15,11 @@ from nash_dqn.evaluation.beta_sweep import (
     Swept,
     diverged_by,
     evaluate,
-    names_of,
     resets_by,
     table,
     window_before,
 )
+from nash_dqn.evaluation.betas import names_of
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, Shocks
 from nash_dqn.networks import MLP, ObservationNetwork

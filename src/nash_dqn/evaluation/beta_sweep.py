@@ -19,11 +19,12 @@ from torch import Tensor
 from nash_dqn.advantage import P11Form
 from nash_dqn.agents.episodes import play_episodes
 from nash_dqn.agents.nash_dqn import LOSS_EPISODES, bellman_residuals, exploring
+from nash_dqn.evaluation.betas import names_of
 from nash_dqn.games.base import Game, ObservationSpec
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.seeding import generator
 
-__all__ = ["COLUMNS", "Swept", "diverged_by", "evaluate", "names_of", "resets_by", "table", "window_before"]
+__all__ = ["COLUMNS", "Swept", "diverged_by", "evaluate", "resets_by", "table", "window_before"]
 
 COLUMNS = (
     *("scenario", "policy", "base", "beta", "seed", "measure", "iteration", "loss", "loss_se", "episodes"),
@@ -92,13 +93,6 @@ def evaluate(
         errors.append(residuals.double().square().sum((2, 3)))
     per_episode = LOSS_EPISODES * torch.cat(errors, 1)
     return per_episode.mean(1), per_episode.std(1) / math.sqrt(episodes)
-
-
-def names_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns that name a training at some beta: ``policy``, ``base``, its name at its own beta, and ``beta``."""
-    policy: str = record["policy"]
-    base, _, _ = policy.partition("+beta=")
-    return {"policy": policy, "base": base, "beta": record["config"]["recipe"]["penalty"]["beta"]}
 
 
 def table(

@@ -16,7 +16,8 @@ import pandas as pd
 
 from nash_dqn.evaluation import data_efficiency
 from nash_dqn.evaluation.best_response import BestResponseSettings, DeviatorClass
-from nash_dqn.evaluation.beta_sweep import diverged_by, names_of, resets_by, window_before
+from nash_dqn.evaluation.beta_sweep import diverged_by, resets_by, window_before
+from nash_dqn.evaluation.betas import names_of
 from nash_dqn.evaluation.statistics import FLOOR, geometric_mean, mean_interval
 from nash_dqn.games.base import Game
 from nash_dqn.policy import Policy
