@@ -112,16 +112,11 @@ RELEASED_WEIGHTS_EXPLOITABILITY: Mapping[tuple[str, str], Published] = _table(
 """What one deviating agent gains (currency units), by (algorithm, class of the deviator): it sees the policies' own
 observation (``same``), or that and its own past order flow (``memory``)."""
 
-RELEASED_SCENARIO = "released"
+CODE_SCENARIO = "code"
 """The scenario with the released parameters: the only one where ``RELEASED_WEIGHTS_EXPLOITABILITY`` compares."""
 
-AUTHORS = "authors"
-"""Algorithm of the policies made of the authors' weights, and name of the comparison of the two."""
-
-AUTHORS_POLICIES: Mapping[str, str] = MappingProxyType(
-    {f"{AUTHORS}/nash": "authors' Nash-DQN", f"{AUTHORS}/fp": "authors' FP"}
-)
-"""What they are called in figures and tables, by ``algorithm/recipe``: Nash-DQN's and fictitious play's."""
+AUTHORS_POLICIES: Mapping[str, str] = MappingProxyType({name: name for name in ("authors-nash", "authors-fp")})
+"""The policies made of the authors' weights, Nash-DQN's and fictitious play's; what figures call them, by name."""
 
 BUDGETS: Mapping[str, int] = MappingProxyType({"nash_dqn": 2_000_000, "fictitious_play": 10_500_000})
 """Joint transitions a published training plays: ten episodes of ten steps in each of at most 20,000 iterations of
