@@ -96,10 +96,10 @@ def test_published_budgets_and_the_level_are_on_the_page(learning: DataFrame, ga
 
 
 def test_the_reference_is_called_what_it_is(learning: DataFrame, gains: DataFrame, words: Words) -> None:
-    assert "reference, its own gain at most 0.0012" in words(plot(learning, gains))
+    assert "distance to reference\nits own gain at most 0.0012" in words(plot(learning, gains))
     assert "its own gain not measured" in words(plot(learning, gains[gains["policy"] != "reference"]))
     gains.loc[0, "high"] = np.nan
-    assert "reference, which diverged" in words(plot(learning, gains))
+    assert "it diverged" in words(plot(learning, gains))
     assert "(there is none)" in words(plot(learning.assign(reference=np.nan, relative_distance=np.nan), gains))
 
 

@@ -136,7 +136,9 @@ def _figure(table: DataFrame, exploitability: DataFrame, along: str, label: str)
         panels[0].set_ylabel(f"gain of one deviator of class {deviator}\n(currency)")
         panels[1].set_ylabel("RMS difference to the reference,\nshare of its actions")
         own = _exploitability(exploitability, deviator, reference)
-        title_panels(panels, (f"exploitability, scenario {scenario}", f"distance to the reference\n{own}"))
+        title_panels(
+            panels, (f"exploitability, scenario {scenario}", f"distance to {reference or 'a reference'}\n{own}")
+        )
         legend(figure)
     return figure
 
@@ -170,12 +172,11 @@ def _median(rows: DataFrame, column: str, along: str) -> Series:
 
 
 def _exploitability(gains: DataFrame, deviator: str, reference: str) -> str:
-    """The reference and the upper end of its own exploitability."""
+    """The upper end of the reference's own exploitability."""
     if not reference:
         return "(there is none)"
     mine = gains[(gains["policy"] == reference) & (gains["deviator"] == deviator)]
     high = mine.loc[mine["player"].astype(str) == "1", "high"]
     if high.empty:
-        return f"{reference}, its own gain not measured"
-    most = f"its own gain at most {high.max():.2g}" if high.notna().all() else "which diverged"
-    return f"{reference}, {most}"
+        return "its own gain not measured"
+    return f"its own gain at most {high.max():.2g}" if high.notna().all() else "it diverged"
