@@ -36,7 +36,7 @@ GAME = Market(
 SCALES = FeatureScales(time_centre=1, time=1, price=1, impact=1, flow=1, inventory=1)
 SPEC = ObservationSpec("S-Y", "others_mean", True, "visible", SCALES)
 SEEDS = [5, 1, 7]
-META: dict[str, Any] = {"scenario": "toy", "recipe_name": "mine"}
+META: dict[str, Any] = {"scenario": "toy", "policy": "mine"}
 
 
 def network(outputs: int, seeds: list[int] = SEEDS) -> ObservationNetwork:
@@ -70,23 +70,23 @@ def history() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["seed", "iteration", "transitions", "loss", "reward"])
 
 
-def gains(recipe: str = "mine") -> pd.DataFrame:
+def gains() -> pd.DataFrame:
     rows = [
-        ("toy", "nash_dqn", recipe, seed, deviator, player, gain * scale, -2.0)
+        ("toy", "mine", "nash_dqn", seed, deviator, player, gain * scale, -2.0)
         for seed, scale in ((5, 1.0), (1, math.nan), (7, 2.0))
         for deviator, gain in (("same", 0.1), ("memory", 0.2))
         for player in ("1", "2", "3")
     ]
-    rows += [("toy", "nash_dqn", recipe, 5, "same", "nashconv", 99.0, -2.0)]
-    columns = ["scenario", "algorithm", "recipe", "seed", "deviator", "player", "gain", "value"]
+    rows += [("toy", "mine", "nash_dqn", 5, "same", "nashconv", 99.0, -2.0)]
+    columns = ["scenario", "policy", "algorithm", "seed", "deviator", "player", "gain", "value"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def write_folder(folder: Path) -> Path:
-    """A training's folder whose files have other names than the workflow's."""
-    write_weights(folder / "net.bin")
-    write_weights(folder / "kept.bin", transitions=[10, 20, 20])
-    write_csv(folder / "course.txt", history())
+    """A training's folder."""
+    write_weights(folder / "weights.safetensors")
+    write_weights(folder / "snapshots.safetensors", transitions=[10, 20, 20])
+    write_csv(folder / "history.csv", history())
     write_json(folder / "run.json", record())
     (folder / "notes.md").write_text("nothing of ours\n")
     return folder
@@ -124,31 +124,32 @@ def row_of(text: str, start: str) -> list[str]:
 
 
 def test_weights_and_snapshots(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_weights(tmp_path / "x")
-    summary, text = shown(capsys, tmp_path / "x")
+    path = tmp_path / "weights.safetensors"
+    write_weights(path)
+    summary, text = shown(capsys, path)
     assert (summary["kind"], summary["algorithm"], summary["scenario"]) == ("weights", "nash_dqn", "toy")
-    assert (summary["recipe"], summary["seeds"], summary["bound"]) == ("mine", SEEDS, 50.0)
+    assert (summary["policy"], summary["seeds"], summary["bound"]) == ("mine", SEEDS, 50.0)
     assert (summary["finite"], summary["sees"]["price"]) == ([True, False, True], "S-Y")
     # phi 2-4-3, sigma 6+3-6-5-1, and a linear skip term of 8 features at each of 4 steps
     actor = (2 * 4 + 4 + 4 * 3 + 3) + (9 * 6 + 6 + 6 * 5 + 5 + 5 * 1 + 1) + 4 * 8
     layers = {"phi": [2, 4, 3], "sigma": [9, 6, 5, 1], "skip": [4, 8, 1]}
     assert summary["networks"]["actor"] == {**layers, "parameters": actor}
     assert row_of(text, "finite") == ["true,", "false,", "true"]
-    write_weights(tmp_path / "x", transitions=[10_000, 20_000, 20_000])
-    summary, _ = shown(capsys, tmp_path / "x")
+    write_weights(path, transitions=[10_000, 20_000, 20_000])
+    summary, _ = shown(capsys, path)
     assert (summary["kind"], summary["transitions"]) == ("snapshots", [10_000, 20_000, 20_000])
 
 
 def test_a_runs_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_json(tmp_path / "x", record())
-    summary, text = shown(capsys, tmp_path / "x")
+    write_json(tmp_path / "run.json", record())
+    summary, text = shown(capsys, tmp_path / "run.json")
     assert (summary["kind"], summary["of"], summary["config"]["recipe"]["iterations"]) == ("run", "training", 40)
     assert row_of(text, "5") == ["40", "iterations", "false", "1.25"]
     assert row_of(text, "1") == ["20", "diverged", "true", "null"]
     assert f"torch {torch.__version__}" in text
     assert "penalty (norm l1, beta 0.5)" in " ".join(text.split())
-    write_json(tmp_path / "x", run_record("evaluation", {"paths": 7}))
-    summary, text = shown(capsys, tmp_path / "x")
+    write_json(tmp_path / "run.json", run_record("evaluation", {"paths": 7}))
+    summary, text = shown(capsys, tmp_path / "run.json")
     assert (summary["of"], summary["paths"], row_of(text, "paths")) == ("evaluation", 7, ["7"])
 
 
@@ -164,7 +165,7 @@ def test_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     progress = {**run, "done": 1234, "total": 20_000, "members": members}
     Checkpoint(path, "key").write({"noise": torch.ones(3)}, progress)
     summary, text = shown(capsys, path)
-    assert (summary["kind"], summary["algorithm"], summary["recipe"]) == ("checkpoint", "nash_dqn", "mine")
+    assert (summary["kind"], summary["algorithm"], summary["policy"]) == ("checkpoint", "nash_dqn", "mine")
     assert (summary["done"], summary["total"], summary["wall_seconds"]) == (1234, 20_000, 83.2)
     assert row_of(text, "5") == ["goes", "on", "1200", "2.5"]
     assert row_of(text, "1") == ["diverged", "400", "null"]
@@ -175,8 +176,9 @@ def test_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_a_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_csv(tmp_path / "x", history())
-    summary, text = shown(capsys, tmp_path / "x")
+    path = tmp_path / "history.csv"
+    write_csv(path, history())
+    summary, text = shown(capsys, path)
     first = summary["members"][0]
     assert (summary["kind"], summary["curve_of"], first["rows"], first["transitions"]) == ("history", "loss", 4, 400)
     assert (first["loss"], first["reward"]) == ({"first": 1000.0, "last": 1.0}, {"first": 1.0, "last": 4.0})
@@ -185,47 +187,40 @@ def test_a_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert row_of(text, "5") == ["4", "40", "400", "1000", "->", "1", "1", "->", "4", "█▆▃▁"]
     assert row_of(text, "7")[-1] == "▁?"
     long = pd.DataFrame({"seed": 1, "iteration": range(1, 641), "transitions": range(640), "reward": range(640)})
-    write_csv(tmp_path / "x", long)
-    summary, _ = shown(capsys, tmp_path / "x")
+    write_csv(path, long)
+    summary, _ = shown(capsys, path)
     assert summary["members"][0]["curve"] == [9.5 + 20 * k for k in range(32)]  # means of 20 rows each
 
 
 def test_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    gains().to_csv(tmp_path / "x", index=False)  # anybody's
-    summary, _ = shown(capsys, tmp_path / "x")
+    path = tmp_path / "gains.csv"
+    gains().to_csv(path, index=False)  # anybody's
+    summary, _ = shown(capsys, path)
     columns = {column.pop("column"): column for column in summary["columns"]}
     assert (summary["kind"], summary["rows"]) == ("table", 19)
     assert columns["gain"] == {"low": 0.1, "high": 99.0, "empty": 6}
     assert columns["deviator"] == {"values": ["same", "memory"], "empty": 0}
-    write_csv(tmp_path / "x", gains())
-    (tmp_path / "x").write_bytes((tmp_path / "x").read_bytes()[:-1] + b"7\n")
-    assert "x: truncated or edited" in refused(capsys, "show", str(tmp_path / "x"))
+    write_csv(path, gains())
+    path.write_bytes(path.read_bytes()[:-1] + b"7\n")
+    assert "gains.csv: truncated or edited" in refused(capsys, "show", str(path))
 
 
 def test_a_trainings_folder_and_its_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = write_folder(tmp_path / "toy" / "nash_dqn" / "mine" / "beta_0.5")
+    folder = write_folder(tmp_path / "toy" / "mine")
     summary, text = shown(capsys, folder)
-    assert (summary["kind"], summary["beta"], summary["gains_of_deviators"]) == ("training", 0.5, None)
+    assert (summary["kind"], summary["policy"], summary["gains_of_deviators"]) == ("training", "mine", None)
     assert summary["snapshots_after"] == [10, 20]
     assert row_of(text, "5") == ["40", "iterations", "false", "1.25", "█▆▃▁"]
 
-    write_csv(tmp_path / "toy" / "exploitability.csv", gains("another"))
-    assert shown(capsys, folder)[0]["gains_of_deviators"] is None
-    write_csv(tmp_path / "toy" / "exploitability.csv", gains())
+    write_csv(folder / "exploitability.csv", gains())
     summary, text = shown(capsys, folder)
+    assert summary["gains_of_deviators"] == str(folder / "exploitability.csv")
     first, diverged, last = summary["members"]
     assert [first["gain"]["same"], first["share"]["same"], last["gain"]["memory"], last["share"]["memory"]] == (
         pytest.approx([0.1, 0.05, 0.4, 0.2])
     )
     assert (diverged["gain"]["same"], diverged["share"]["same"]) == (None, None)
-    assert row_of(shown(capsys, folder / "net.bin")[1], "7")[-4:] == ["0.2", "0.4", "0.1", "0.2"]
-
-    # With another beta beside it, that table does not say which of them it is of; one with betas does.
-    (folder.parent / "beta_3").mkdir()
-    assert shown(capsys, folder)[0]["gains_of_deviators"] is None
-    by_beta = pd.concat([gains().assign(beta=3.0, gain=9.0), gains().assign(beta=0.5)])
-    write_csv(tmp_path / "toy" / "beta_exploitability.csv", by_beta)
-    assert shown(capsys, folder)[0]["members"][0]["gain"]["same"] == pytest.approx(0.1)
+    assert row_of(shown(capsys, folder / "weights.safetensors")[1], "7")[-4:] == ["0.2", "0.4", "0.1", "0.2"]
 
 
 def test_whatever_the_workflow_makes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -331,10 +326,11 @@ EDITED_POLICIES: list[dict[str, Any]] = [
 
 
 def test_edited_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "x"
+    path = tmp_path / "run.json"
     for edit in EDITED_RECORDS:
         write_json(path, {key: value for key, value in {**record(), **edit}.items() if value is not None})
         assert f"{path}: not a run's record as this package writes it" in refused(capsys, "show", str(path))
+    path = tmp_path / "edited" / "weights.safetensors"
     description = json.loads(describe("nash_dqn", SPEC, SEEDS, 1, None, **META)["policy"])
     for edit in EDITED_POLICIES:
         write_tensors(path, network(1).state_dict("actor"), {"policy": json.dumps({**description, **edit})})
@@ -342,13 +338,14 @@ def test_edited_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     tensors = {**network(1).state_dict("actor"), "actor.sigma.1.weight": torch.zeros(3, 7, 5)}
     write_tensors(path, tensors, {"policy": json.dumps(description)})
     assert "actor.sigma.1 does not fit the layer before it" in refused(capsys, "show", str(path))
+    path = tmp_path / "history.csv"
     path.write_text("seed,iteration,transitions,loss\n1,10,100,much\n")
     assert f"{path}: not a training's history as" in refused(capsys, "show", str(path))
 
 
 def test_foreign_and_missing_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "notes.md").write_text("a note, of no use\n")
-    (tmp_path / "x").write_text('{"a": 1}\n')
+    (tmp_path / "x.json").write_text('{"a": 1}\n')
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "empty").mkdir()
     write_weights(tmp_path / "w" / "weights.safetensors")
@@ -356,7 +353,7 @@ def test_foreign_and_missing_files(tmp_path: Path, capsys: pytest.CaptureFixture
     for name, expected in {
         "notes.md": "notes.md: nothing that this workflow makes; give weights",
         "pipe": "pipe: nothing that this workflow makes; give weights",
-        "x": "x: JSON of another origin",
+        "x.json": "x.json: JSON of another origin",
         "absent": "absent: no such file",
         "empty": "empty: nothing in it that this workflow makes",
         "w": "run.json: of another training (scenario 'other'",

@@ -38,21 +38,20 @@ def claims(*rows: tuple[Any, ...]) -> pd.DataFrame:
 
 def test_verdicts_are_counted_by_claim() -> None:
     table = claims(
-        ("released", "Fig 1", "loss", 32.3, 30.04, 28.01, 32.07, 3, "holds"),
-        ("released", "Fig 1", "loss later", 32.3, 1.0, -1.0, 3.0, 3, "inconclusive"),
-        ("released", "Fig 3", "reward", -1.349, -1.3521, NAN, NAN, 1, "reported"),
+        ("code", "Fig 1", "loss", 32.3, 30.04, 28.01, 32.07, 3, "holds"),
+        ("code", "Fig 1", "loss later", 32.3, 1.0, -1.0, 3.0, 3, "inconclusive"),
+        ("code", "Fig 3", "reward", -1.349, -1.3521, NAN, NAN, 1, "reported"),
         ("table1", "Fig 1", "loss", 32.3, -3.0, -4.0, -2.0, 3, "does not hold"),
     )
     assert render_claims(table).splitlines()[2:] == [
-        "| released | Fig 1 | 1 | 0 | 1 |",
+        "| code | Fig 1 | 1 | 0 | 1 |",
         "| table1 | Fig 1 | 0 | 1 | 0 |",
     ]
 
 
 def gains(policy: str, *of_seeds: tuple[float, float, float, float]) -> list[dict[str, Any]]:
     """Rows of exploitability.csv: gain, low, high and value of each seed."""
-    algorithm, recipe = policy.split("/")
-    names = {"algorithm": algorithm, "recipe": recipe, "deviator": "memory"}
+    names = {"policy": policy, "deviator": "memory"}
     return [
         {**names, "seed": seed, "player": player, "gain": gain, "low": low, "high": high, "value": value}
         for seed, (gain, low, high, value) in enumerate(of_seeds, 1)
@@ -65,49 +64,44 @@ def paired(comparison: str, pair: str, scope: str, *numbers: float) -> dict[str,
     return {"comparison": comparison, "pair": pair, "scope": scope, "test": "paired", **names}
 
 
-def test_summary_has_a_column_for_each_comparison() -> None:
+def test_summary_has_a_row_for_each_policy_and_comparison() -> None:
     table = pd.DataFrame(
         [
-            *gains("nash_dqn/ours", (0.1, 0.09, 0.11, -1.3), (0.2, 0.19, 0.21, -1.5), (NAN, NAN, NAN, NAN)),
-            *gains("fictitious_play/ours", (0.3, 0.29, 0.31, -1.4)),
-            *gains("self_play/memory", (0.001, 0.0, 0.002, -1.35)),
+            *gains("nash-code", (0.1, 0.09, 0.11, -1.3), (0.2, 0.19, 0.21, -1.5), (NAN, NAN, NAN, NAN)),
+            *gains("fp-code", (0.3, 0.29, 0.31, -1.4)),
+            *gains("reference", (0.001, 0.0, 0.002, -1.35)),
         ]
     )
     tests = pd.DataFrame(
         [
-            paired("ours", "first_nash-all_other", "1-1", 0.01, 0.0, 0.02),
-            paired("ours", "first_nash-all_other", "2-1", 0.03, 0.02, 0.04),
-            paired("ours", "first_nash-all_other", "pooled", 0.02, -0.107, 0.147),
-            paired("theirs", "first_nash-all_other", "1-1", -0.0307, -0.031, -0.0304),
-            paired("theirs", "first_nash-all_other", "pooled", -0.0307, NAN, NAN),
+            paired("nash-code-vs-fp-code", "first_nash-all_other", "1-1", 0.01, 0.0, 0.02),
+            paired("nash-code-vs-fp-code", "first_nash-all_other", "2-1", 0.03, 0.02, 0.04),
+            paired("nash-code-vs-fp-code", "first_nash-all_other", "pooled", 0.02, -0.107, 0.147),
+            paired("authors-nash-vs-authors-fp", "first_nash-all_other", "1-1", -0.0307, -0.031, -0.0304),
+            paired("authors-nash-vs-authors-fp", "first_nash-all_other", "pooled", -0.0307, NAN, NAN),
+            paired("authors-nash-vs-authors-fp", "first_other-all_nash", "1-1", 0.03, 0.0297, 0.0303),
         ]
     )
-    compared = {
-        "ours": ("nash_dqn/ours", "fictitious_play/ours"),
-        "theirs": ("authors/nash", "authors/fp"),
-        "reference": ("nash_dqn/ours", "self_play/memory"),
-    }
-    rows = {
-        cells[1]: cells[2:5]
-        for line in render_summary(compared, table, tests).splitlines()[2:]
-        for cells in [[cell.strip() for cell in line.split("|")]]
-    }
     # Two seeds of gains 0.1 and 0.2: mean 0.15, half-width t(0.975, 1) x 0.05 = 0.635
-    assert rows["gain of a deviator, with memory"] == [
-        *("0.150 [-0.485, 0.785] (1 of 3 diverged)", "", "0.001 [0.000, 0.002]")
+    assert render_summary(table, tests).splitlines() == [
+        "| policy | trainings | value | gain of a deviator, with memory |",
+        "| --- | ---: | ---: | ---: |",
+        "| nash-code | 3, 1 diverged | -1.400 [-2.671, -0.129] | 0.150 [-0.485, 0.785] |",
+        "| fp-code | 1 | -1.400 | 0.300 [0.290, 0.310] |",
+        "| reference | 1 | -1.350 | 0.001 [0.000, 0.002] |",
+        "",
+        "| comparison | switching to the first, the others at the second | "
+        "switching to the second, the others at the first |",
+        "| --- | ---: | ---: |",
+        "| nash-code-vs-fp-code | 0.020 [-0.107, 0.147] |  |",
+        "| authors-nash-vs-authors-fp | -0.031 [-0.031, -0.030] | 0.030 [0.030, 0.030] |",
     ]
-    assert rows["value"][0].startswith("-1.400 [-2.671, -0.129]")
-    assert rows["fictitious play: gain of a deviator, with memory"][0] == "0.300 [0.290, 0.310]"
-    assert rows["value"][2] == "-1.350"
-    switch = rows["switching to Nash-DQN among fictitious players"]
-    assert switch == ["0.020 [-0.107, 0.147]", "-0.031 [-0.031, -0.030]", ""]
 
 
-def run_record(algorithm: str, recipe: str, seconds: float, *stopped: str, beta: float | None = None) -> dict[str, Any]:
+def run_record(policy: str, algorithm: str, seconds: float, *stopped: str) -> dict[str, Any]:
     return {
         "kind": "training",
-        **{"scenario": "released", "algorithm": algorithm, "recipe_name": recipe},
-        "config": {"recipe": {} if beta is None else {"penalty": {"beta": beta}}},
+        **{"scenario": "code", "policy": policy, "algorithm": algorithm},
         "versions": {"nash_dqn": "0.1.0", "python": "3.11.9", "torch": "2.13.0"},
         **{"threads": 1, "machine": "x86_64", "system": "Linux", "device": "cpu"},
         **{"peak_memory_mib": 400, "wall_seconds": seconds},
@@ -115,18 +109,18 @@ def run_record(algorithm: str, recipe: str, seconds: float, *stopped: str, beta:
     }
 
 
-NASH = run_record("nash_dqn", "paper", 100, "iterations", "diverged", beta=100.0)
-FP = run_record("fictitious_play", "last", 5000, "iterations", "iterations")
+FP = run_record("fp-code", "fictitious_play", 5000, "iterations", "iterations")
+NASH = run_record("nash-text", "nash_dqn", 100, "iterations", "diverged")
 
 
 def test_times_of_trainings_and_jobs() -> None:
-    assert render_times([NASH, FP], [600.0, 0.7]) == (
+    assert render_times([FP, NASH], [600.0, 0.7]) == (
         "1 h 35 min of one core in all: 2 trainings 1 h 25 min, 2 evaluations and figures 10 min. "
         "Made with nash_dqn 0.1.0, Python 3.11.9, torch 2.13.0, 1 thread, device cpu, x86_64 Linux."
     )
-    assert times_table([NASH, FP]).to_csv(index=False).splitlines()[1:] == [
-        'released,nash_dqn,paper,100.0,20000 19000,"1 ran to the end, 1 diverged",100 s,400',
-        "released,fictitious_play,last,,20000 19000,2 ran to the end,1 h 23 min,400",
+    assert times_table([FP, NASH]).to_csv(index=False).splitlines()[1:] == [
+        "code,fp-code,fictitious_play,20000 19000,2 ran to the end,1 h 23 min,400",
+        'code,nash-text,nash_dqn,20000 19000,"1 ran to the end, 1 diverged",100 s,400',
     ]
 
 
@@ -190,20 +184,16 @@ def test_what_belongs_to_a_run_is_what_snakemake_says(tmp_path: Path) -> None:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A finished run with made-up numbers, and docs/ to record it in."""
     results = tmp_path / "results"
-    rows = [(name, "Fig 3", "reward", -1.349, -1.35, -1.4, -1.3, 2, "holds") for name in ("released", "table1")]
+    rows = [(name, "Fig 3", "reward", -1.349, -1.35, -1.4, -1.3, 2, "holds") for name in ("code", "table1")]
     write_csv(results / "claims.csv", claims(*rows))
-    table = pd.DataFrame(gains("nash_dqn/released", (0.1, 0.09, 0.11, -1.3)), columns=list(EXPLOITABILITY_COLUMNS))
-    write_csv(results / "released" / "exploitability.csv", table)
+    table = pd.DataFrame(gains("nash-code", (0.1, 0.09, 0.11, -1.3)), columns=list(EXPLOITABILITY_COLUMNS))
+    write_csv(results / "code" / "exploitability.csv", table)
     columns = ["comparison", *TEST_COLUMNS]
-    switch = paired("released", "first_nash-all_other", "1-1", 0.01, 0.0, 0.02)
-    write_csv(results / "released" / "cross_play_tests.csv", pd.DataFrame([switch], columns=columns))
-    apart = [("released", "nash_dqn/released", "fictitious_play/last"), ("authors", "authors/nash", "authors/fp")]
-    same = ("released", "nash_dqn/released", "nash_dqn/released")
-    table = pd.DataFrame([same, *apart], columns=["comparison", "policy_a", "policy_b"])
-    write_csv(results / "released" / "policy_distance.csv", table)
-    for made in (NASH, FP, {"kind": "conversion"}):
-        write_json(results / str(made.get("algorithm")) / "run.json", made)
-    for name in ("figures/released/fig2.png", "figures/released/fig2.pdf"):
+    switch = paired("nash-code-vs-fp-code", "first_nash-all_other", "1-1", 0.01, 0.0, 0.02)
+    write_csv(results / "code" / "cross_play_tests.csv", pd.DataFrame([switch], columns=columns))
+    for made in (NASH, FP, {"kind": "conversion", "policy": "authors-fp"}):
+        write_json(results / "code" / made["policy"] / "run.json", made)
+    for name in ("figures/code/fig2.png", "figures/code/fig2.pdf"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
     (tmp_path / "benchmarks").mkdir()
@@ -233,14 +223,14 @@ def test_run_is_recorded(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert found["docs/claims.csv"] == (run / "results" / "claims.csv").read_bytes()
     assert read_block(page, "claims") == render_claims(pd.read_csv(run / "docs" / "claims.csv"))
     assert read_block(page, "bench") == render_bench("fast") == "```text\nfast\n```"
-    assert read_block(page, "times") == render_times([NASH, FP], [3.0])
+    assert read_block(page, "times") == render_times([FP, NASH], [3.0])
     times = pd.read_csv(run / "docs" / "times.csv")
-    assert times["algorithm"].tolist() == ["nash_dqn", "fictitious_play"]
-    assert found["docs/figures/released/fig2.png"] == b"figures/released/fig2.png"
+    assert times["policy"].tolist() == ["fp-code", "nash-text"]
+    assert found["docs/figures/code/fig2.png"] == b"figures/code/fig2.png"
     assert not any(name.endswith(".pdf") for name in found)
     readme = found["README.md"].decode()
-    assert "|  | authors' weights | released |" in readme
-    assert "| gain of a deviator, with memory |  | 0.100 [0.090, 0.110] |" in readme
+    assert "| nash-code | 1 | -1.300 | 0.100 [0.090, 0.110] |" in readme
+    assert "| nash-code-vs-fp-code | 0.010 [0.000, 0.020] |" in readme
     assert capsys.readouterr().out == f"5 files written in {run / 'docs'}\n"
     record_it(run)
     assert docs(run) == found, "recording twice changes something"
@@ -250,8 +240,8 @@ def test_run_is_recorded(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ("name", "change", "complaint"),
     [
         ("results/claims.csv", lambda text: text[:-40], "truncated or edited"),
-        ("results/released/policy_distance.csv", None, "no such file"),
-        ("results/nash_dqn/run.json", lambda text: text[:-40], "not JSON"),
+        ("results/code/cross_play_tests.csv", None, "no such file"),
+        ("results/code/nash-text/run.json", lambda text: text[:-40], "not JSON"),
         ("benchmarks/claims.tsv", lambda text: text.replace("s\t", "t\t"), "not a benchmark"),
         ("docs/results.md", lambda text: text.replace("times:end", "times:"), "times:end --> stands 0 times"),
         ("docs/bench.txt", None, "in the checkout: make --silent bench >/"),

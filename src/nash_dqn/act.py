@@ -48,7 +48,7 @@ def summarise(
     """Actions of a policy's members in a state, and the parameters of Nash-DQN's advantage function there.
 
     Args:
-        policy: file of weights or snapshots, or folder of the weights.
+        policy: file of weights or snapshots, or a training's folder.
         time: hours since the start; one of the market's decision points.
         price: S, $.
         inventory: own inventory, shares.
@@ -62,8 +62,8 @@ def summarise(
         scenario: its name in ``config``; None for the one the policy was trained in.
 
     Returns:
-        ``policy``, ``algorithm``, ``scenario``, ``state`` and, under ``members``, for each its ``seed``, how its
-        training ``ended`` (None where no record tells), the ``action`` in shares/hour and, of Nash-DQN's weights,
+        ``path``, ``policy``, ``algorithm``, ``scenario``, ``state`` and, under ``members``, for each its ``seed``, how
+        its training ``ended`` (None where no record tells), the ``action`` in shares/hour and, of Nash-DQN's weights,
         ``advantage``: ``mu`` in shares/hour, ``P11``, ``P12`` and ``P22`` in $ per (shares/hour)^2, ``psi`` in $ per
         share/hour; ``P11`` where a record tells how it is made of the network's output. Members of a file of snapshots
         have ``transitions``, too. ``advantage_needs`` says what is missing where the advantage function sees more than
@@ -117,13 +117,13 @@ def summarise(
         if parameters:
             member["advantage"] = {key: values[k].item() for key, values in parameters.items()}
         members.append(member)
-    head = {"policy": str(path), "algorithm": loaded.algorithm, "recipe": loaded.meta.get("recipe_name")}
+    head = {"path": str(path), "policy": loaded.meta.get("policy"), "algorithm": loaded.algorithm}
     return {**head, "scenario": name, "state": given, "advantage_needs": unknown, "members": members}
 
 
 def render(summary: dict[str, Any]) -> str:
     """The answer as text."""
-    title = {"path": summary["policy"], "kind": "{algorithm} ({recipe}) in {scenario}".format(**summary)}
+    title = {"path": summary["path"], "kind": "{policy} ({algorithm}) in {scenario}".format(**summary)}
     state = {name: value for name, value in summary["state"].items() if value is not None}
     missing = summary["advantage_needs"]
     note = {} if missing is None else {"note": f"The advantage function sees more. {missing}"}

@@ -21,13 +21,12 @@ from typing import Any, NoReturn
 from nash_dqn import __version__
 
 _SHOW = """\
-What PATH is, is told from its content, not from its name: a policy's weights
-or snapshots, a run's record, a training's history, any table, a figure, page,
-log or benchmark of the workflow, a checkpoint (below .checkpoints/), a
-training's folder with all of these, or any other folder.
+PATH is a file as the workflow names it: a policy's weights or snapshots, a run's
+record, a training's history, any table, a figure, page, log or benchmark, a
+checkpoint (below .checkpoints/). Or it is a training's folder, or any other.
 
 example:
-  nash-dqn show results/released/nash_dqn/released/beta_50
+  nash-dqn show results/code/nash-code
 """
 _STATUS = """\
 Lists the jobs done and to come, and what runs: of a training its iterations,
@@ -49,7 +48,7 @@ them; at time 0 nothing has been traded. For Nash-DQN the advantage function is
 d = action - mu of the agent and d_j of each other.
 
 example:
-  nash-dqn act --policy results/released/nash_dqn/paper/beta_100 \\
+  nash-dqn act --policy results/code/nash-text \\
       --time 2.5 --price 10.2 --inventory 4
 """
 _CHECK = """\

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import math
 import shlex
 import subprocess
 import sys
@@ -28,7 +27,6 @@ from nash_dqn.evaluation.cross_play_tests import POOLED, TEST_COLUMNS
 from nash_dqn.evaluation.exploitability import COLUMNS as EXPLOITABILITY_COLUMNS
 from nash_dqn.evaluation.statistics import mean_interval
 from nash_dqn.progress import duration
-from nash_dqn.published import AUTHORS
 
 __all__ = [
     "RecordError",
@@ -46,13 +44,11 @@ __all__ = [
 PAGE = "results.md"
 """The page in docs/ that holds the blocks."""
 
-_ALGORITHMS = ("nash_dqn", "fictitious_play", "self_play")
 _ENDS = {"iterations": "ran to the end", "early_stopping": "stopped early", "diverged": "diverged"}
-_TITLES = {AUTHORS: "authors' weights"}
 _CLASSES = {"same": "same observations", "memory": "with memory", "history": "with all its past"}
 _SWITCHES = {
-    "first_nash-all_other": "switching to Nash-DQN among fictitious players",
-    "first_other-all_nash": "switching to fictitious play among Nash-DQN's",
+    "first_nash-all_other": "switching to the first, the others at the second",
+    "first_other-all_nash": "switching to the second, the others at the first",
 }
 
 
@@ -63,45 +59,39 @@ class RecordError(ValueError):
 # --------------------------------------------------------------------------------------------- Markdown
 
 
-def render_summary(comparisons: Mapping[str, tuple[str, str]], gains: pd.DataFrame, tests: pd.DataFrame) -> str:
-    """A column for each comparison of Nash-DQN with fictitious play, and one for the reference, as Markdown.
+def render_summary(gains: pd.DataFrame, tests: pd.DataFrame) -> str:
+    """Each policy's value and what deviators gain, and what switching gains in each comparison: two Markdown tables.
 
     Each number is the mean over trainings with its 95 % t interval, of a single training that over paths. Trainings
     that diverged are counted, and left out.
 
     Args:
-        comparisons: ``algorithm/recipe`` of both policies, Nash-DQN's first, by name.
         gains: columns of ``exploitability.csv`` of one scenario.
         tests: columns of ``cross_play_tests.csv`` of the same.
     """
-    paired = tests[tests["test"] == "paired"].dropna(subset=["low"])
+    policies: dict[str, dict[str, str]] = {}
     first = gains[gains["player"].astype(str) == "1"]
-    columns: dict[str, dict[str, str]] = {}
-    for name, (nash, other) in comparisons.items():
-        rows = _of_profile("", first, other if other.startswith("self_play/") else nash)
-        if not other.startswith("self_play/"):
-            rows |= _of_profile("fictitious play: ", first, other)
-            for pair, text in _SWITCHES.items():
-                found = paired[(paired["comparison"] == name) & (paired["pair"] == pair)]
-                pooled = found[found["scope"] == POOLED]  # of a single pair of trainings there is only its own
-                row = (pooled if len(pooled) or len(found) != 1 else found)[["mean_difference", "low", "high"]]
-                if len(row):
-                    rows[text] = _estimate(*row.iloc[0])
-        columns[_TITLES.get(name, name)] = rows
-    names = list(dict.fromkeys(row for rows in columns.values() for row in rows))
-    table = [(row, *(columns[column].get(row, "") for column in columns)) for row in names]
-    return _table(("", *columns), table, range(1, len(columns) + 1))
-
-
-def _of_profile(profile: str, gains: pd.DataFrame, policy: str) -> dict[str, str]:
-    """Value of a policy and what deviators gain against it, by row of the summary."""
-    rows = {}
-    for deviator, part in gains[gains["algorithm"] + "/" + gains["recipe"] == policy].groupby("deviator", sort=False):
+    for (policy, deviator), part in first.groupby(["policy", "deviator"], sort=False):
         known = part.dropna(subset=["gain"])
-        lost = f" ({len(part) - len(known)} of {len(part)} diverged)" if len(known) < len(part) else ""
-        rows[f"{profile}value"] = _over_trainings(known, "value") + lost
-        rows[f"{profile}gain of a deviator, {_CLASSES[str(deviator)]}"] = _over_trainings(known, "gain") + lost
-    return rows
+        lost = f", {len(part) - len(known)} diverged" if len(known) < len(part) else ""
+        value = _over_trainings(known, "value")
+        row = policies.setdefault(policy, {"trainings": f"{len(part)}{lost}", "value": value})
+        row[f"gain of a deviator, {_CLASSES[deviator]}"] = _over_trainings(known, "gain")
+    comparisons: dict[str, dict[str, str]] = {}
+    paired = tests[tests["test"] == "paired"].dropna(subset=["low"])
+    for (comparison, pair), found in paired.groupby(["comparison", "pair"], sort=False):
+        pooled = found[found["scope"] == POOLED]  # of a single pair of trainings there is only its own
+        row = (pooled if len(pooled) or len(found) != 1 else found)[["mean_difference", "low", "high"]]
+        if len(row):
+            comparisons.setdefault(comparison, {})[_SWITCHES[pair]] = _estimate(*row.iloc[0])
+    return f"{_by_name('policy', policies)}\n\n{_by_name('comparison', comparisons)}"
+
+
+def _by_name(title: str, rows: Mapping[str, Mapping[str, str]]) -> str:
+    """A Markdown table of named rows; what a row lacks is empty."""
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    cells = [(name, *(row.get(column, "") for column in columns)) for name, row in rows.items()]
+    return _table((title, *columns), cells, range(1, len(columns) + 1))
 
 
 def _over_trainings(rows: pd.DataFrame, column: str) -> str:
@@ -152,9 +142,8 @@ def times_table(trainings: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "scenario": record["scenario"],
+            "policy": record["policy"],
             "algorithm": record["algorithm"],
-            "recipe": record["recipe_name"],
-            "beta": _beta(record),
             "iterations": " ".join(str(member["iterations"]) for member in record["members"]),
             "outcome": _outcome(record["members"]),
             "wall_time": duration(record["wall_seconds"]),
@@ -167,11 +156,6 @@ def times_table(trainings: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 def _outcome(members: Sequence[Mapping[str, Any]]) -> str:
     counts = Counter(member["stopped"] for member in members)
     return ", ".join(f"{count} {_ENDS[stopped]}" for stopped, count in counts.items())
-
-
-def _beta(record: Mapping[str, Any]) -> float:
-    """Weight of the penalty; NaN but for Nash-DQN."""
-    return float(record["config"]["recipe"].get("penalty", {}).get("beta", math.nan))
 
 
 def _stack(record: Mapping[str, Any]) -> str:
@@ -251,25 +235,13 @@ def update(run: Path, docs: Path, options: Sequence[str] = ()) -> list[Path]:
     """
     made = outputs(run, options)
     claims = read_table(run / "results" / "claims.csv", COLUMNS)
-    scenarios = list(claims["scenario"].unique())
-    records = [read_json(run / path) for path in made if path.name == RECORD]
-    trainings = sorted(
-        (record for record in records if record["kind"] == "training"),
-        key=lambda record: (
-            (scenarios + [record["scenario"]]).index(record["scenario"]),
-            _ALGORITHMS.index(record["algorithm"]),
-            (record["scenario"], record["recipe_name"], _beta(record)),
-        ),
-    )
-    headline = run / "results" / scenarios[0]
+    records = [read_json(run / path) for path in made if path.name == RECORD]  # by scenario and policy, as paths are
+    trainings = [record for record in records if record["kind"] == "training"]
+    headline = run / "results" / claims["scenario"].iloc[0]
     tests = read_table(headline / "cross_play_tests.csv", ["comparison", *TEST_COLUMNS])
     gains = read_table(headline / "exploitability.csv", EXPLOITABILITY_COLUMNS)
-    apart = read_table(headline / "policy_distance.csv", ["comparison", "policy_a", "policy_b"])
-    pairs = apart[apart["policy_a"] != apart["policy_b"]].drop_duplicates("comparison")
-    pairs = pairs.sort_values("comparison", key=lambda names: names != AUTHORS, kind="stable")
-    compared = {row.comparison: (row.policy_a, row.policy_b) for row in pairs.itertuples()}
     pages = {
-        docs.parent / "README.md": {"summary": render_summary(compared, gains, tests)},
+        docs.parent / "README.md": {"summary": render_summary(gains, tests)},
         docs / PAGE: {
             "claims": render_claims(claims),
             "times": render_times(trainings, _job_seconds(run / "benchmarks")),

@@ -1,6 +1,6 @@
 """What an artifact of the workflow holds, as a summary of plain values.
 
-Kinds are told from a file's content, not from its name: a run may have been copied and renamed.
+Files have the names that the workflow gives them, wherever they are: a name tells what a file is.
 """
 
 from __future__ import annotations
@@ -29,11 +29,22 @@ __all__ = ["Weights", "find_weights", "read_run", "read_weights", "summarise"]
 
 Summary = dict[str, Any]
 
-_HEAD = 65536  # bytes that tell what a file is
+_WEIGHTS, _SNAPSHOTS, _HISTORY = "weights.safetensors", "snapshots.safetensors", "history.csv"
+_KINDS = {  # by name, or else by suffix
+    "checkpoint.safetensors": "checkpoint",
+    _HISTORY: "history",
+    ".safetensors": "weights",
+    ".json": "record",
+    ".csv": "table",
+    ".tsv": "benchmark",
+    ".png": "figure",
+    ".pdf": "figure",
+    ".html": "page",
+    ".log": "log",
+}
 _TIMES = ("seed", "iteration", "epoch", "transitions", "exploration")  # columns of a history that are not its course
 _CURVE = 32  # points of a course
 _ORDER = ("training", "weights", "checkpoint", "record", "history", "table", "figure", "page", "log", "benchmark")
-_BELOW = 12  # files of weights that are listed
 
 
 class _ForeignError(ArtifactError):
@@ -52,7 +63,7 @@ class Weights(NamedTuple):
         seeds: of each of the K members.
         bound: actions are clipped to +- this, in the market shares/hour; None for no clipping.
         action_dim: size of an agent's action.
-        meta: scenario, recipe_name, ...; ``transitions`` of each member if they are snapshots.
+        meta: scenario, policy, ...; ``transitions`` of each member if they are snapshots.
     """
 
     networks: dict[str, ObservationNetwork | GroupedNetwork]
@@ -163,7 +174,7 @@ def read_run(weights: Path) -> Summary | None:
     if not path.exists():
         return None
     record, of = _record(path), read_weights(weights)
-    theirs = {"algorithm": of.algorithm, **{key: of.meta.get(key) for key in ("scenario", "recipe_name")}}
+    theirs = {"algorithm": of.algorithm, **{key: of.meta.get(key) for key in ("scenario", "policy")}}
     differs = {key: value for key, value in theirs.items() if record.get(key) != value}
     if not set(of.seeds) <= set(record["seeds"]):
         differs["seeds"] = of.seeds
@@ -182,9 +193,9 @@ def _record(path: Path) -> Summary:
         dict(record["versions"])
         if record["kind"] == "training":
             record["algorithm"] = str(record["algorithm"])
-            for key in ("scenario", "recipe_name"):  # a training outside the workflow need not have names
+            for key in ("scenario", "policy"):  # a training outside the workflow need not have names
                 record.setdefault(key, None)
-            dict(record["config"]["game"]), _beta(record)
+            dict(record["config"]["game"]), dict(record["config"]["recipe"])
             record["wall_seconds"] = float(record["wall_seconds"])
             for member in record["members"]:
                 member.update(stopped=str(member["stopped"]), diverged=bool(member["diverged"]))
@@ -194,38 +205,12 @@ def _record(path: Path) -> Summary:
     return record
 
 
-def _beta(record: Mapping[str, Any]) -> float | None:
-    penalty = record["config"]["recipe"].get("penalty")
-    return float(penalty["beta"]) if isinstance(penalty, dict) else None
-
-
 # ---------------------------------------------------------------------------------------------- what a file is
 
 
 def _kind(path: Path) -> str | None:
-    """What a file of the workflow's is; None for anything else.
-
-    A file of which too little is left is what its name says, so that its reader names the damage.
-    """
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be read ({error.strerror}); give a readable file") from None
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**32:  # eight characters of text are far more
-        return "checkpoint" if head[8:].startswith(b'{"__metadata__":{"checkpoint":') else "weights"
-    starts = {b"%PDF": "figure", b"\x89PNG": "figure", b"<!DOCTYPE html>": "page", b"{": "record"}
-    for start, kind in starts.items():
-        if head.lstrip().startswith(start):
-            return kind
-    if re.match(rb"\d\d:\d\d:\d\d process \d+ on ", head):
-        return "log"
-    names = re.split(",|\t", head.split(b"\n", 1)[0].rstrip(b"\r").decode("utf-8", "replace"))
-    if len(names) > 1 and all(re.fullmatch(r"[a-z][\w:]*", name, re.ASCII) for name in names):
-        if {"s", "h:m:s"} <= set(names):
-            return "benchmark"
-        return "history" if {"seed", "iteration", "transitions"} <= set(names) else "table"
-    return {".safetensors": "weights", ".json": "record", ".csv": "table"}.get(path.suffix)
+    """What a file of the workflow's is; None for anything else."""
+    return _KINDS.get(path.name) or _KINDS.get(path.suffix)
 
 
 def _files(folder: Path) -> dict[Path, str]:
@@ -238,28 +223,10 @@ def _files(folder: Path) -> dict[Path, str]:
     return {entry: kind for entry, kind in kinds.items() if kind is not None}
 
 
-def _weights_in(folder: Path) -> list[Path]:
-    """Its files of weights, without snapshots."""
-    found = [file for file, kind in _files(folder).items() if kind == "weights"]
-    return [file for file in found if "transitions" not in read_weights(file).meta]
-
-
 def find_weights(path: Path | str) -> Path:
-    """The file itself, or the one file of weights in a folder.
-
-    Raises:
-        ArtifactError: the folder has none, or several; those in it and below it are listed.
-    """
+    """The file itself, or the weights in a training's folder."""
     path = Path(path)
-    if not path.is_dir():
-        return path
-    found = _weights_in(path)
-    if len(found) == 1:
-        return found[0]
-    below = found or [file for folder in _walk(path) for file in _weights_in(folder)]
-    listed = ", ".join(map(str, below[:_BELOW])) + (f" and {len(below) - _BELOW} more" if len(below) > _BELOW else "")
-    wrong = f"{len(found)} files of weights in it, not one"
-    raise ArtifactError(f"{path}: {wrong}; give one of {listed}" if below else f"{path}: {wrong}, nor any below it")
+    return path / _WEIGHTS if path.is_dir() else path
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -280,8 +247,7 @@ def summarise(path: Path | str) -> Summary:
     """
     path = Path(path)
     if path.is_dir():
-        weights = _weights_in(path)
-        return _of_training(path, weights[0]) if len(weights) == 1 else _of_folder(path)
+        return _of_training(path) if (path / _WEIGHTS).is_file() else _of_folder(path)
     if not path.exists():
         raise ArtifactError(f"{path}: no such file; correct the path, or {remake(path)}")
     kind = _kind(path) if path.is_file() else None
@@ -298,8 +264,7 @@ def _of_weights(path: Path) -> Summary:
     result: Summary = {
         "algorithm": weights.algorithm,
         "scenario": weights.meta.get("scenario"),
-        "recipe": weights.meta.get("recipe_name"),
-        "beta": None if record is None else _beta(record),
+        "policy": weights.meta.get("policy"),
         "seeds": weights.seeds,
         "sees": asdict(weights.observation),
         "groups": weights.groups,
@@ -312,7 +277,7 @@ def _of_weights(path: Path) -> Summary:
     if "transitions" in weights.meta:
         return {**result, "kind": "snapshots", "transitions": weights.meta["transitions"]}
     told = {member["seed"]: member for member in record["members"]} if record else {}
-    table, gains = _exploitability(path, result)
+    table, gains = _exploitability(path.with_name("exploitability.csv"))
     members = [{"seed": seed, **told.get(seed, {}), **gains.get(seed, {})} for seed in weights.seeds]
     return {**result, "gains_of_deviators": table, "members": members}
 
@@ -325,49 +290,35 @@ def _architecture(weights: Weights, name: str) -> Summary:
     return {**own, "parameters": sum(tensor[:1].numel() for tensor in weights.networks[name].parameters)}
 
 
-def _exploitability(path: Path, of: Summary) -> tuple[str | None, dict[int, Summary]]:
-    """What deviators gain, $ a game, mean over agents, and as a share of the game's value, by seed and class.
-
-    The table that tells lies at or up to three folders above the weights, and is named first. One without betas is of
-    the recipe's own, and tells nothing where trainings with several lie side by side.
+def _exploitability(path: Path) -> tuple[str | None, dict[int, Summary]]:
+    """The table, if there is one, and what deviators gain, $ a game, mean over agents, and as a share of the game's
+    value, by seed and class.
     """
-    keys = {"scenario": of["scenario"], "algorithm": of["algorithm"], "recipe": of["recipe"]}
-    folder = path.absolute().parent
-    for name in ("beta_exploitability.csv", "exploitability.csv"):
-        for table_path in (above / name for above in (folder, *list(folder.parents)[:3])):
-            if not table_path.is_file():
-                continue
-            table = read_table(table_path, [*keys, "seed", "deviator", "player", "gain", "value"], foreign=True)
-            mine = (table[list(keys)] == pd.Series(keys)).all(axis=1) & (table["player"] != "nashconv")
-            if "beta" in table:
-                mine &= table["beta"] == of["beta"]
-            elif table_path.parent != folder and len(list(folder.parent.glob("beta_*"))) > 1:
-                continue
-            if not mine.any():
-                continue
-            with _ours(table_path, "a table of gains"):
-                rows = table[mine].assign(value=table["value"].abs()).groupby(["seed", "deviator"], sort=False)
-                means = rows[["gain", "value"]].mean()
-                means["share"] = means["gain"] / means.pop("value")
-                found = {int(seed): part.droplevel("seed").to_dict() for seed, part in means.groupby("seed")}
-            return str(table_path) if path.is_absolute() else os.path.relpath(table_path), found
-    return None, {}
+    if not path.is_file():
+        return None, {}
+    table = read_table(path, ["seed", "deviator", "player", "gain", "value"], foreign=True)
+    with _ours(path, "a table of gains"):
+        table = table[table["player"] != "nashconv"].assign(value=table["value"].abs())
+        rows = table.groupby(["seed", "deviator"], sort=False)
+        means = rows[["gain", "value"]].mean()
+        means["share"] = means["gain"] / means.pop("value")
+        return str(path), {int(seed): part.droplevel("seed").to_dict() for seed, part in means.groupby("seed")}
 
 
-def _of_training(folder: Path, path: Path) -> Summary:
+def _of_training(folder: Path) -> Summary:
     """Weights with all that lies beside them."""
-    result = {**_of_weights(path), "path": str(folder), "kind": "training"}
-    for file, kind in _files(folder).items():
-        if kind == "history":
-            history = _of_history(file)
-            courses = {member["seed"]: member["curve"] for member in history["members"]}
-            for member in result["members"]:
-                member[f"course of {history['curve_of']}"] = courses.get(member["seed"])
-        elif kind == "weights" and file != path:
-            result["snapshots_after"] = sorted(set(read_weights(file).meta["transitions"]))
-    record = read_run(path) or {}
+    weights, snapshots, history = (folder / name for name in (_WEIGHTS, _SNAPSHOTS, _HISTORY))
+    result = {"path": str(folder), "kind": "training", **_of_weights(weights)}
+    if history.is_file():
+        course = _of_history(history)
+        curves = {member["seed"]: member["curve"] for member in course["members"]}
+        for member in result["members"]:
+            member[f"course of {course['curve_of']}"] = curves.get(member["seed"])
+    if snapshots.is_file():
+        result["snapshots_after"] = sorted(set(read_weights(snapshots).meta["transitions"]))
+    record = read_run(weights) or {}
     shown = ("wall_seconds", "peak_memory_mib", "device", "threads", "machine", "system", "versions", "config")
-    return {"path": str(folder), "kind": "training", **result, **{k: record[k] for k in shown if k in record}}
+    return {**result, **{key: record[key] for key in shown if key in record}}
 
 
 def _of_json(path: Path) -> Summary:
@@ -390,7 +341,7 @@ def _of_checkpoint(path: Path) -> Summary:
         return {
             "algorithm": str(run["algorithm"]),
             "scenario": run.get("scenario"),
-            "recipe": run.get("recipe_name"),
+            "policy": run.get("policy"),
             "device": str(run["device"]),
             "done": int(run["done"]),
             "total": int(run["total"]),
@@ -461,7 +412,7 @@ def _of_folder(path: Path) -> Summary:
     for folder in _walk(path):
         files = _files(folder)
         shown = [(file, kind, _in_brief(file, kind)) for file, kind in files.items()]
-        if "weights" in files.values():
+        if folder / _WEIGHTS in files:
             brief = {file.name: holds for file, _, holds in shown}
             entries.append({"path": f"{folder}", "kind": "training", "holds": brief.get(RECORD) or "no record"})
             shown = [entry for entry in shown if entry[1] == "table"]

@@ -41,14 +41,14 @@ GAINS = {
 
 def seeds_of(settings: list[tuple[Any, ...]], seeds: int = 3) -> DataFrame:
     rows = [
-        ("released", setting, seed, deviator, "1", factor * gain, 0.0, 1.0, -1.0, factor * gain)
-        for setting, *_ in settings
-        for seed, gain in enumerate(GAINS[setting][:seeds], start=1)
+        ("code", policy, seed, deviator, "1", factor * gain, 0.0, 1.0, -1.0, factor * gain)
+        for policy, *_ in settings
+        for seed, gain in enumerate(GAINS[policy][:seeds], start=1)
         for deviator, factor in (("same", 0.5), ("memory", 1.0))
     ]
-    columns = ["scenario", "recipe", "seed", "deviator", "player", "gain", "low", "high", "value", "share"]
-    entries = [dict(zip(("setting", "base", "change", "kind"), entry, strict=True)) for entry in settings]
-    return by_seed(DataFrame(rows, columns=columns), entries)
+    columns = ["scenario", "policy", "seed", "deviator", "player", "gain", "low", "high", "value", "share"]
+    entries = [dict(zip(("policy", "base", "change", "kind"), entry, strict=True)) for entry in settings]
+    return by_seed(DataFrame(rows, columns=columns), entries, range(1, seeds + 1))
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def figure(seeds: DataFrame) -> Figure:
 def test_means_intervals_and_seeds_stand_in_the_row_of_their_change(
     figure: Figure, seeds: DataFrame, series: Series, fits: Callable[[Figure], bool]
 ) -> None:
-    means = table(seeds).set_index(["setting", "deviator"])
+    means = table(seeds).set_index(["policy", "deviator"])
     panels = (
         ("plain", "plain+speed", "plain+network_size"),
         ("full", "full-speed", "full-network_size"),
@@ -87,8 +87,8 @@ def test_means_intervals_and_seeds_stand_in_the_row_of_their_change(
     assert fits(figure)
 
 
-def test_the_band_is_the_interval_of_the_recipe_itself(figure: Figure, seeds: DataFrame, series: Series) -> None:
-    means = table(seeds).set_index(["setting", "deviator"])
+def test_the_band_is_the_interval_of_the_policy_unchanged(figure: Figure, seeds: DataFrame, series: Series) -> None:
+    means = table(seeds).set_index(["policy", "deviator"])
     for axes, name, other in zip(figure.axes, ("plain", "full", "full"), ("full", "plain", "plain"), strict=True):
         bands = [
             (band.get_x(), band.get_x() + band.get_width()) for band in axes.patches if isinstance(band, Rectangle)
@@ -96,7 +96,7 @@ def test_the_band_is_the_interval_of_the_recipe_itself(figure: Figure, seeds: Da
         np.testing.assert_allclose(
             bands, [means.loc[(name, deviator), ["low", "high"]] for deviator in ("same", "memory")]
         )
-        (line,) = series(axes, "the other recipe")
+        (line,) = series(axes, "the other policy, unchanged")
         assert line[0, 0] == pytest.approx(means.loc[(other, "memory"), "gain"])
 
 
@@ -123,10 +123,10 @@ def test_one_seed_has_no_intervals_and_everything_may_diverge(fits: Callable[[Fi
     assert fits(plot(table(lost), lost))
 
 
-def test_variants_of_both_recipes_stand_below_their_own() -> None:
+def test_variants_of_both_policies_stand_below_their_own() -> None:
     seeds = seeds_of(SETTINGS)
-    own = seeds[seeds["setting"] == "plain"]
-    seeds = concat([seeds, own.assign(setting="plain+other", change="other", kind="variant")], ignore_index=True)
+    own = seeds[seeds["policy"] == "plain"]
+    seeds = concat([seeds, own.assign(policy="plain+other", change="other", kind="variant")], ignore_index=True)
     titles = [axes.get_title(loc="left") for axes in plot(table(seeds), seeds).axes]
     assert titles[2:] == ["(c) plain, other changes", "(d) full, other changes"]
 
@@ -136,4 +136,4 @@ def test_what_is_wrong_with_a_table_is_said(seeds: DataFrame) -> None:
     with pytest.raises(ValueError, match="deviator = 'spy': allowed are same, memory, history"):
         plot(whole.assign(deviator="spy"), seeds)
     with pytest.raises(ValueError, match="same switches added and removed .* speed added, speed, network_size removed"):
-        plot(whole[whole["setting"] != "plain+network_size"], seeds)
+        plot(whole[whole["policy"] != "plain+network_size"], seeds)

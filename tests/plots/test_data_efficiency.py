@@ -9,17 +9,16 @@ from pandas import DataFrame
 from nash_dqn.plots.data_efficiency import plot, plot_time
 
 Series = Callable[[Axes, str], list[np.ndarray]]
-NASH, FP = "Nash-DQN paper, median of 3 seeds", "FP last, median of 3 seeds"
+NASH, FP = "nash-text, median of 3 seeds", "fp-code, median of 3 seeds"
 Words = Callable[[Figure], str]
 
 COUNTS = (10_000, 100_000, 1_000_000)
 RECORDS = [
     {
-        "algorithm": algorithm,
-        "recipe_name": recipe,
+        "policy": policy,
         "snapshots": [{"transitions": count, "wall_seconds": count / 1e4} for count in COUNTS],
     }
-    for algorithm, recipe in (("nash_dqn", "paper"), ("fictitious_play", "last"))
+    for policy in ("nash-text", "fp-code")
 ]
 
 
@@ -27,17 +26,17 @@ RECORDS = [
 def learning() -> DataFrame:
     """Nash-DQN: seed 2 stops early, seed 3 diverges at 500,000 transitions. FP: three seeds to the end."""
     rows = []
-    for algorithm, recipe in (("nash_dqn", "paper"), ("fictitious_play", "last")):
+    for policy, algorithm in (("nash-text", "nash_dqn"), ("fp-code", "fictitious_play")):
         for seed in (1, 2, 3):
             for at, count in enumerate(COUNTS):
-                where = ("released", algorithm, recipe, seed, "memory", "memory")
+                where = ("code", policy, algorithm, seed, "memory", "reference")
                 if algorithm == "nash_dqn" and at == 2 and seed > 1:
                     if seed == 3:
                         rows.append((*where, 500_000, np.nan, np.nan))
                     continue
                 gain = seed * 10.0 ** (1 - at)
                 rows.append((*where, count, gain, gain / 20))
-    columns = ["scenario", "algorithm", "recipe", "seed", "deviator", "reference"]
+    columns = ["scenario", "policy", "algorithm", "seed", "deviator", "reference"]
     return DataFrame(rows, columns=[*columns, "transitions", "gain", "relative_distance"])
 
 
@@ -45,14 +44,14 @@ def learning() -> DataFrame:
 def gains() -> DataFrame:
     """How exploitable the reference is: by 0.0012 at most; other rows do not count."""
     rows = [
-        ("released", "self_play", "memory", 1, "memory", "1", 0.0012),
-        ("released", "self_play", "memory", 2, "memory", "1", 0.0008),
-        ("released", "self_play", "memory", 1, "memory", "nashconv", 0.5),
-        ("released", "self_play", "memory", 1, "same", "1", 0.5),
-        ("released", "self_play", "same", 1, "memory", "1", 0.5),
-        ("released", "nash_dqn", "memory", 1, "memory", "1", 0.5),
+        ("code", "reference", 1, "memory", "1", 0.0012),
+        ("code", "reference", 2, "memory", "1", 0.0008),
+        ("code", "reference", 1, "memory", "nashconv", 0.5),
+        ("code", "reference", 1, "same", "1", 0.5),
+        ("code", "reference-same", 1, "memory", "1", 0.5),
+        ("code", "nash-text", 1, "memory", "1", 0.5),
     ]
-    return DataFrame(rows, columns=["scenario", "algorithm", "recipe", "seed", "deviator", "player", "high"])
+    return DataFrame(rows, columns=["scenario", "policy", "seed", "deviator", "player", "high"])
 
 
 def test_medians_keep_what_stopped_and_count_what_diverged(
@@ -72,7 +71,7 @@ def test_medians_keep_what_stopped_and_count_what_diverged(
 
 def test_a_median_that_is_infinite_is_not_drawn(learning: DataFrame, gains: DataFrame, series: Series) -> None:
     lost = learning[(learning["algorithm"] == "nash_dqn") & (learning["seed"] != 2)]
-    (median,) = series(plot(lost, gains).axes[0], "Nash-DQN paper, median of 2 seeds")
+    (median,) = series(plot(lost, gains).axes[0], "nash-text, median of 2 seeds")
     assert median[:, 0].tolist() == list(COUNTS[:2])
 
 
@@ -97,10 +96,10 @@ def test_published_budgets_and_the_level_are_on_the_page(learning: DataFrame, ga
 
 
 def test_the_reference_is_called_what_it_is(learning: DataFrame, gains: DataFrame, words: Words) -> None:
-    assert "self-play memory, its own gain at most 0.0012" in words(plot(learning, gains))
-    assert "its own gain not measured" in words(plot(learning, gains[gains["algorithm"] != "self_play"]))
+    assert "distance to reference\nits own gain at most 0.0012" in words(plot(learning, gains))
+    assert "its own gain not measured" in words(plot(learning, gains[gains["policy"] != "reference"]))
     gains.loc[0, "high"] = np.nan
-    assert "self-play memory, which diverged" in words(plot(learning, gains))
+    assert "it diverged" in words(plot(learning, gains))
     assert "(there is none)" in words(plot(learning.assign(reference=np.nan, relative_distance=np.nan), gains))
 
 
@@ -110,11 +109,11 @@ def test_an_empty_table_gives_a_figure_that_says_so(learning: DataFrame, gains: 
 
 
 def test_what_does_not_belong_together_is_refused(learning: DataFrame, gains: DataFrame) -> None:
-    with pytest.raises(ValueError, match=r"^data_efficiency: scenario = 'released': allowed are table1$"):
+    with pytest.raises(ValueError, match=r"^data_efficiency: scenario = 'code': allowed are table1$"):
         plot(learning, gains.assign(scenario="table1"))
     with pytest.raises(ValueError, match=r"^data_efficiency: algorithm = 'dqn': allowed are nash_dqn, "):
         plot(learning.assign(algorithm="dqn"), gains)
     with pytest.raises(ValueError, match=r"^data_efficiency: deviator must be the same in every row"):
         plot(learning.assign(deviator=["same", *["memory"] * (len(learning) - 1)]), gains)
-    with pytest.raises(ValueError, match=r"^data_efficiency: no record has the time of nash_dqn paper after 10000 tr"):
+    with pytest.raises(ValueError, match=r"^data_efficiency: no record has the time of nash-text after 10000 tr"):
         plot_time(learning, gains, RECORDS[1:])

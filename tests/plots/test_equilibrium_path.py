@@ -12,13 +12,16 @@ from nash_dqn.studies import equilibrium_path
 
 Series = Callable[[Axes, str], list[np.ndarray]]
 PANELS = ("value", "smallest_singular")
-LABELS = {"same": "same: sees what the text says", "memory": "memory: also its own past order flow"}
+LABELS = {
+    "reference-same": "reference-same: sees what the text says",
+    "reference": "reference: also its own past order flow",
+}
 
 
 @pytest.fixture
 def paths() -> DataFrame:
     """Without memory the path turns back at t = 0.35, its fourth point; with memory it arrives at t = 1."""
-    along = {"same": (0.0, 0.1, 0.3, 0.35, 0.32, 0.31), "memory": (0.0, 0.25, 0.5, 0.75, 1.0)}
+    along = {"reference-same": (0.0, 0.1, 0.3, 0.35, 0.32, 0.31), "reference": (0.0, 0.25, 0.5, 0.75, 1.0)}
     rows = [
         (policy, at, t, 0.5 * 0.2**t, 0.1 * 0.1**t, -1.4 - t - 0.01 * at, 1e-3 * (abs(0.35 - t) + 1e-3))
         for policy, ts in along.items()
@@ -43,7 +46,7 @@ def test_lines_are_the_paths_and_a_ring_is_where_one_folds(
         assert left > 0.5 > 0.1 > right, "from the released code's kappa on the left to Table 1's on the right"
         # 0.5 x 0.2^0.35 and 0.1 x 0.1^0.35
         (ring,) = series(axes, r"fold at $\kappa$ = 0.285, $\sigma$ = 0.045")
-        fold = paths[(paths["policy"] == "same") & (paths["point"] == 3)]
+        fold = paths[(paths["policy"] == "reference-same") & (paths["point"] == 3)]
         np.testing.assert_array_equal(ring, fold[["kappa", panel]])
     assert fits(figure)
 
@@ -61,7 +64,7 @@ def test_a_path_that_was_lost_at_once_is_drawn_without_a_fold(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"policy": "history"}, "policy = 'history': allowed are same, memory"),
+        ({"policy": "history"}, "policy = 'history': allowed are reference-same, reference"),
         ({"point": 1}, "a point of a policy stands twice"),
         ({"kappa": 0.0}, "numbers must be finite, kappa and smallest_singular > 0"),
         ({"value": np.nan}, "numbers must be finite, kappa and smallest_singular > 0"),

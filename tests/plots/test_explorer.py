@@ -25,7 +25,7 @@ from nash_dqn.games.base import FeatureScales, ObservationSpec
 from nash_dqn.games.market import Market, MarketState, Shocks
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.plots import explorer
-from nash_dqn.plots.style import DIVERGED
+from nash_dqn.plots.style import BLUE, DIVERGED, ORANGE
 from nash_dqn.policy import Policy, load_policy
 from nash_dqn.seeding import generator
 from nash_dqn.trees import tensor_map
@@ -46,7 +46,7 @@ MARKET: dict[str, Any] = {
     "b2": 0.1,
 }
 GAMES = {
-    "released": Market(n_agents=5, horizon=5, n_steps=10, **MARKET),
+    "code": Market(n_agents=5, horizon=5, n_steps=10, **MARKET),
     # Another number of agents and of steps, another impact law, a floor that binds, and what is zero or one above.
     "other": Market(3, 2.0, 4, **MARKET, b3=0.05, discount=0.9, impact="linear", price_floor=9.9, initial_price_sd=0.2),
 }
@@ -76,21 +76,21 @@ def network(
 def train(
     folder: Path,
     game: Market,
-    name: str,
+    policy: str,
+    algorithm: str,
     spec: ObservationSpec,
     networks: Mapping[str, ObservationNetwork],
     bound: float | None = None,
     **recipe: Any,
 ) -> Path:
     """Files of a training as the workflow leaves them; without a recipe no record."""
-    path = folder / name / "weights.safetensors"
-    algorithm, recipe_name = name.split("/")
+    path = folder / policy / "weights.safetensors"
     tensors = {key: tensor for of, net in networks.items() for key, tensor in net.state_dict(of).items()}
-    about = {"scenario": folder.name, "recipe_name": recipe_name}
+    about = {"scenario": folder.name, "policy": policy}
     write_tensors(path, tensors, describe(algorithm, spec, SEEDS, 1, bound, **about))
     if recipe:
         members = [
-            {"seed": seed, "iterations": 1, "stopped": "iterations", "diverged": seed == 2 and recipe_name == "paper"}
+            {"seed": seed, "iterations": 1, "stopped": "iterations", "diverged": seed == 2 and policy == "nash-text"}
             for seed in SEEDS
         ]
         config = {"game": dataclasses.asdict(game), "recipe": recipe}
@@ -117,16 +117,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]
         found[scenario] = {
             name: train(folder, game, name, *rest, **recipe)
             for name, rest, recipe in (
-                ("nash_dqn/paper", (TEXT, nash(TEXT)), {"critic": None, "p11": "cholesky"}),
-                ("nash_dqn/released", (CODE, nash(CODE, skip=1)), {"critic": None, "p11": "absolute"}),
-                ("nash_dqn/refined", (MEMORY, hidden), {"critic": state, "p11": "cholesky"}),
-                ("nash_dqn/lq", (STATE, nash(STATE)), {"critic": None, "p11": "cholesky"}),
-                ("fictitious_play/released", (CODE, {"actor": network(game, CODE, 1)}, 0.9), {"hidden": [7, 6]}),
-                ("self_play/memory", (MEMORY, memory), {"hidden": [7, 6]}),
-                ("nash_dqn/unrecorded", (CODE, nash(CODE)), {}),
+                ("nash-text", ("nash_dqn", TEXT, nash(TEXT)), {"critic": None, "p11": "cholesky"}),
+                ("nash-code", ("nash_dqn", CODE, nash(CODE, skip=1)), {"critic": None, "p11": "absolute"}),
+                ("nash-refined", ("nash_dqn", MEMORY, hidden), {"critic": state, "p11": "cholesky"}),
+                ("nash-lq", ("nash_dqn", STATE, nash(STATE)), {"critic": None, "p11": "cholesky"}),
+                ("fp-code", ("fictitious_play", CODE, {"actor": network(game, CODE, 1)}, 0.9), {"hidden": [7, 6]}),
+                ("reference", ("self_play", MEMORY, memory), {"hidden": [7, 6]}),
+                ("unrecorded", ("nash_dqn", CODE, nash(CODE)), {}),
                 (
-                    "authors/nash",
-                    (CODE, given | {"actor": given["advantage"].with_outputs(lambda tensor: tensor[..., :1])}),
+                    "authors-nash",
+                    (
+                        "nash_dqn",
+                        CODE,
+                        given | {"actor": given["advantage"].with_outputs(lambda tensor: tensor[..., :1])},
+                    ),
                     {"critic": code, "p11": "absolute"},
                 ),
             )
@@ -136,7 +140,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]
 
 @pytest.fixture(scope="module")
 def page(files: dict[str, dict[str, Path]]) -> str:
-    return explorer.render(GAMES, files, INVENTORIES)
+    return explorer.render(GAMES, everything(files), INVENTORIES)
+
+
+def everything(files: dict[str, dict[str, Path]]) -> list[Path]:
+    return [path for of in files.values() for path in of.values()]
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +156,7 @@ def shown(files: dict[str, dict[str, Path]]) -> dict[str, list[Policy]]:
         return dataclasses.replace(loaded, network=tensor_map(Tensor.double, loaded.network))
 
     return {
-        scenario: [policy(path) for name, path in of.items() if name != "nash_dqn/lq"] for scenario, of in files.items()
+        scenario: [policy(path) for name, path in of.items() if name != "nash-lq"] for scenario, of in files.items()
     }
 
 
@@ -220,14 +228,14 @@ def test_actions_are_the_library_s(scenario: str, shown: dict[str, list[Policy]]
 
 @in_browser
 def test_advantage_and_value_are_the_library_s(files: dict[str, dict[str, Path]], ask: Callable[[str], Any]) -> None:
-    game = GAMES["released"]
+    game = GAMES["code"]
     vectors, library = states(game, 30)
     for at, name, spec, form in (
-        (0, "nash_dqn/paper", TEXT, "cholesky"),
-        (1, "nash_dqn/released", CODE, "absolute"),
-        (6, "authors/nash", CODE, "absolute"),
+        (0, "nash-text", TEXT, "cholesky"),
+        (1, "nash-code", CODE, "absolute"),
+        (6, "authors-nash", CODE, "absolute"),
     ):
-        tensors, _ = read_tensors(files["released"][name])
+        tensors, _ = read_tensors(files["code"][name])
         nets = [
             tensor_map(Tensor.double, ObservationNetwork.from_state_dict(tensors, of)) for of in ("advantage", "value")
         ]
@@ -238,7 +246,7 @@ def test_advantage_and_value_are_the_library_s(files: dict[str, dict[str, Path]]
             rows.append(torch.stack([parameters.mu[:, 0], parameters.p11[:, 0, 0], value[:, 0]], 1))
         found = ask(
             f"{json.dumps(vectors.tolist())}.map((x) => {json.dumps(SEEDS)}.map((_, k) => {{ "
-            f"const of = advantage({on_page('released')}.policies[{at}], k, x); return [of.mu, of.p11, of.value]; }}))"
+            f"const of = advantage({on_page('code')}.policies[{at}], k, x); return [of.mu, of.p11, of.value]; }}))"
         )
         given = torch.tensor(found, dtype=torch.float64)
         torch.testing.assert_close(given, torch.stack(rows), atol=TOLERANCE, rtol=0)
@@ -285,7 +293,7 @@ def test_means_over_a_thousand_paths_and_their_changes(
     shown: dict[str, list[Policy]], ask: Callable[[str], Any]
 ) -> None:
     """On the page's own random numbers, which are standard normal, against the library's rewards there."""
-    game, (paper, released, *_) = GAMES["released"], shown["released"]
+    game, (text, code, *_) = GAMES["code"], shown["code"]
     found = ask(
         "(() => { showMeans(1000); const select = $('seats').rows[0].querySelector('select'); select.value = 4; "
         "select.dispatchEvent(new Event('change')); showMeans(1000); const seeds = range(1000).map((i) => 1 + i); "
@@ -298,8 +306,8 @@ def test_means_over_a_thousand_paths_and_their_changes(
     for leaf, name in zip(shocks, Shocks._fields, strict=True):
         given = torch.tensor([row[name] for row in found["shocks"]], dtype=torch.float64)
         torch.testing.assert_close(given, leaf, atol=TOLERANCE, rtol=0)
-    before = play(game, [(paper.member(0), slice(None))], shocks)[0]
-    after = play(game, [(released.member(1), [0]), (paper.member(0), [1, 2, 3, 4])], shocks)[0]
+    before = play(game, [(text.member(0), slice(None))], shocks)[0]
+    after = play(game, [(code.member(1), [0]), (text.member(0), [1, 2, 3, 4])], shocks)[0]
     for seat, (name, *cells) in enumerate(found["table"]):
         assert name == str(seat + 1)
         for cell, values in zip(cells, (after[:, seat], after[:, seat] - before[:, seat]), strict=True):
@@ -331,8 +339,8 @@ def test_controls_move_what_they_should(ask: Callable[[str], Any]) -> None:
         assert of["kept"]
         assert all(re.fullmatch("\u2212?\\d+\\.\\d{3}", change) for change in of["changes"])
         assert of["held"][1] == 3.5 != of["drawn"][1] and len(of["held"]) == game.n_agents
-        paper, released, refined, fictitious, self_play, unrecorded, authors = of["notes"]
-        assert paper.startswith("One curve for each seed") and "value V" in paper and "value V" in released
+        text, code, refined, fictitious, self_play, unrecorded, authors = of["notes"]
+        assert text.startswith("One curve for each seed") and "value V" in text and "value V" in code
         assert "one of the whole state" in refined
         assert fictitious == self_play == "It was trained without an advantage function."
         assert unrecorded.startswith("No record of its training") and "value V" in authors
@@ -348,29 +356,31 @@ def test_the_page_loads_nothing_and_is_small(page: str) -> None:
 
 def test_what_cannot_be_shown_is_said(page: str, files: dict[str, dict[str, Path]]) -> None:
     content = json.loads(re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[0])
-    released, other = content["scenarios"]
-    assert [policy["label"] for policy in released["policies"]] == [
-        *("Nash-DQN paper", "Nash-DQN released", "Nash-DQN refined", "FP released", "self-play memory"),
-        *("Nash-DQN unrecorded", "authors' Nash-DQN"),
+    code, other = content["scenarios"]
+    assert [policy["label"] for policy in code["policies"]] == [
+        *("nash-text", "nash-code", "nash-refined", "fp-code", "reference", "unrecorded", "authors-nash")
     ]
-    assert page.count("Nash-DQN lq sees the others&#x27; inventories, for which there is no control here.") == 1
-    assert released["policies"][0]["members"] == ["seed 4", "seed 2 (diverged)", "seed 9"]
-    assert released["policies"][0]["used"] == [0, 2]
+    assert [code["policies"][at]["colour"] for at in (0, 3, 6)] == [BLUE, ORANGE, BLUE]
+    assert page.count("nash-lq sees the others&#x27; inventories, for which there is no control here.") == 1
+    assert code["policies"][0]["members"] == ["seed 4", "seed 2 (diverged)", "seed 9"]
+    assert code["policies"][-1]["members"] == 3 * ["as released"]
+    assert code["policies"][0]["used"] == [0, 2]
     assert content["divergedColour"] == DIVERGED
     assert [slider["name"] for slider in other["sliders"]["state"]][-1] == "flow"
-    alone = {"released": {name: files["released"][name] for name in ("fictitious_play/released",)}}
-    assert '"name":"flow"' not in explorer.render({"released": GAMES["released"]}, alone, INVENTORIES)
-    nobody = {"released": {"nash_dqn/lq": files["released"]["nash_dqn/lq"]}}
-    assert '<main id="main" hidden>' in explorer.render({"released": GAMES["released"]}, nobody, INVENTORIES)
+    assert '"name":"flow"' not in explorer.render(GAMES, [files["code"]["fp-code"]], INVENTORIES)
+    assert '<main id="main" hidden>' in explorer.render(GAMES, [files["code"]["nash-lq"]], INVENTORIES)
 
 
 def test_weights_of_another_market_are_refused(files: dict[str, dict[str, Path]], tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"safetensors: its network is not of a market with 10 decision points"):
-        explorer.render(GAMES, {**files, "released": files["other"]}, INVENTORIES)
-    path = train(tmp_path, GAMES["other"], "self_play/memory", TEXT, {"actor": network(GAMES["other"], MEMORY, 1)})
+        explorer.render({"other": GAMES["code"]}, files["other"].values(), INVENTORIES)
+    with pytest.raises(ArtifactError, match=r"safetensors: of scenario code; give a policy in other"):
+        explorer.render({"other": GAMES["other"]}, everything(files), INVENTORIES)
+    game, of = GAMES["other"], ("reference", "self_play", TEXT)
+    path = train(tmp_path / "other", game, *of, {"actor": network(game, MEMORY, 1)})
     with pytest.raises(ArtifactError, match=r"safetensors: its network does not take the 5 features"):
-        explorer.render(GAMES, {**files, "other": {"self_play/memory": path}}, INVENTORIES)
-    broken = tensor_map(lambda tensor: tensor / 0, network(GAMES["other"], TEXT, 1))
-    path = train(tmp_path / "nan", GAMES["other"], "self_play/memory", TEXT, {"actor": broken})
+        explorer.render(GAMES, [path], INVENTORIES)
+    broken = tensor_map(lambda tensor: tensor / 0, network(game, TEXT, 1))
+    path = train(tmp_path / "nan" / "other", game, *of, {"actor": broken})
     with pytest.raises(ArtifactError, match=r"safetensors: weights are not finite"):
-        explorer.render(GAMES, {**files, "other": {"self_play/memory": path}}, INVENTORIES)
+        explorer.render(GAMES, [path], INVENTORIES)

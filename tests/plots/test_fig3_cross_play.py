@@ -21,7 +21,7 @@ PROFILES = {"all_other": -1.35, "first_nash": -1.38, "first_other": -1.32, "all_
 def points() -> Callable[..., DataFrame]:
     """Cross-play of the named comparisons: 50 points a profile, seed pairs 0.01 apart, ``shift`` added to all."""
 
-    def table(*comparisons: str, pairs: int = 3, shift: float = 0.0, other: str = "fictitious_play/last") -> DataFrame:
+    def table(*comparisons: str, pairs: int = 3, shift: float = 0.0, algorithm: str = "fictitious_play") -> DataFrame:
         noise = np.linspace(-0.2, 0.2, 50)
         parts = []
         for comparison in comparisons:
@@ -29,12 +29,12 @@ def points() -> Callable[..., DataFrame]:
                 for profile, mean in PROFILES.items():
                     for design in ("independent", "common"):
                         part = DataFrame({"point": range(50), "reward": mean + shift + 0.01 * seed + noise})
+                        names = {"comparison": comparison, "other": comparison.partition("-vs-")[2]}
                         parts.append(
-                            part.assign(
-                                comparison=comparison, seed_nash=seed, seed_other=seed, profile=profile, design=design
-                            )
+                            part.assign(**names, seed_nash=seed, seed_other=seed, profile=profile, design=design)
                         )
-        return concat(parts, ignore_index=True).assign(scenario="released", other=other, reward_sd=2.7, paths=1000)
+        table = concat(parts, ignore_index=True)
+        return table.assign(scenario="code", other_algorithm=algorithm, reward_sd=2.7, paths=1000)
 
     return table
 
@@ -68,11 +68,13 @@ def tests_table() -> Callable[..., DataFrame]:
                             )
                         )
         columns = ["comparison", "pair", "scope", "test", "mean_difference", "low", "high", "p_value", "reject"]
-        return DataFrame(rows, columns=columns)
+        found = DataFrame(rows, columns=columns)
+        return found.assign(other=found["comparison"].str.partition("-vs-")[2])
 
     return table
 
 
+PAPER, REFERENCE, AUTHORS = "nash-text-vs-fp-code", "nash-refined-vs-reference", "authors-nash-vs-authors-fp"
 LABELS = ("gain by switching to Nash-DQN", "gain by switching from Nash-DQN")
 
 
@@ -83,9 +85,9 @@ def of_profile(points: DataFrame, profile: str) -> DataFrame:
 def test_histograms_are_of_the_independent_design_with_means_and_the_papers(
     points: Table, tests_table: Table, series: Series, fits: Callable[[Figure], bool]
 ) -> None:
-    table = points("paper")
+    table = points(PAPER)
     table["reward"] = table["reward"].where(table["design"] == "independent", 99.0)
-    figure = plot(table, tests_table("paper"))
+    figure = plot(table, tests_table(PAPER))
     for axes, profiles in zip(figure.axes, (("all_other", "first_nash"), ("first_other", "all_nash")), strict=False):
         filled = [patch for patch in axes.patches if isinstance(patch, Polygon)][::2]  # outlines are drawn after them
         means, dots, theirs = (
@@ -103,14 +105,14 @@ def test_histograms_are_of_the_independent_design_with_means_and_the_papers(
             assert theirs[at][0, 0] == FIG3_MEANS[profile].value
             assert axes.get_xlim()[0] < FIG3_MEANS[profile].value < axes.get_xlim()[1]
     assert fits(figure)
-    far = plot(points("paper", shift=-0.9), tests_table("paper"))
+    far = plot(points(PAPER, shift=-0.9), tests_table(PAPER))
     assert not series(far.axes[0], "the paper's mean (digitised)")
     assert far.axes[0].get_xlim()[1] < -1.5
 
 
 def test_differences_are_those_of_the_paired_tests(points: Table, tests_table: Table, series: Series) -> None:
-    tests = tests_table("paper")
-    axes = plot(points("paper"), tests).axes[2]
+    tests = tests_table(PAPER)
+    axes = plot(points(PAPER), tests).axes[2]
     for pair, label, bars in zip(PAIRS, LABELS, (0, 2), strict=True):
         paired = tests[(tests["pair"] == pair) & (tests["test"] == "paired")]
         (drawn,) = series(axes, label)
@@ -119,42 +121,42 @@ def test_differences_are_those_of_the_paired_tests(points: Table, tests_table: T
         np.testing.assert_allclose(ends, paired[["low", "high"]])
         theirs = axes.containers[bars + 1][0]
         assert np.asarray(theirs.get_xdata())[0] == RELEASED_WEIGHTS_PAIRED[pair].value
-    pooled = plot(points("paper", pairs=1), tests_table("paper", pairs=1)).axes[2]  # without an interval
+    pooled = plot(points(PAPER, pairs=1), tests_table(PAPER, pairs=1)).axes[2]  # without an interval
     np.testing.assert_allclose(series(pooled, LABELS[1])[0][:, 0], [0.01, 0.02])
 
 
 def test_titles_tell_what_is_compared_and_what_welch_rejects(points: Table, tests_table: Table, words: Words) -> None:
     """The fixture's p values are 0.02, 0.04, 0.06 by seed pair."""
-    table = concat([points("paper"), points("reference", other="self_play/memory", pairs=5)])
-    figure = plot(table, concat([tests_table("paper"), tests_table("reference", pairs=5)]))
+    table = concat([points(PAPER), points(REFERENCE, algorithm="self_play", pairs=5)])
+    figure = plot(table, concat([tests_table(PAPER), tests_table(REFERENCE, pairs=5)]))
     text = words(figure)
-    for title in ("(a) others play FP\npaper", "(b) others play Nash-DQN\npaper"):
-        assert f"{title}: Welch rejects 2 of 3\n" in text
-    assert "(d) others play self-play\nreference: Welch rejects 2 of 5" in text
+    for title in ("(a) others play fp-code", "(b) others play nash-text"):
+        assert f"{title}\nWelch rejects 2 of 3\n" in text
+    assert "(d) others play reference\nWelch rejects 2 of 5" in text
     legend = [label.get_text() for label in figure.legends[0].get_texts()]
     assert [f"agent 1 plays {name}" in legend for name in ("FP", "Nash-DQN", "self-play")] == [True] * 3
 
 
 def test_nothing_published_stands_beside_self_play(points: Table, tests_table: Table, words: Words) -> None:
-    text = words(plot(points("reference", other="self_play/memory"), tests_table("reference")))
+    text = words(plot(points(REFERENCE, algorithm="self_play"), tests_table(REFERENCE)))
     assert not any(wrong in text for wrong in ("paper", "authors", "FP"))
 
 
 def test_the_authors_policies_have_a_row_and_their_differences_stand_beside_ours(
     points: Table, tests_table: Table, words: Words
 ) -> None:
-    theirs = points("authors", other="authors/fp", pairs=1).assign(seed_nash=0, seed_other=0)
-    of_theirs = tests_table("authors", pairs=1).replace({"scope": {"1-1": "0-0"}})
+    theirs = points(AUTHORS, pairs=1).assign(seed_nash=0, seed_other=0)
+    of_theirs = tests_table(AUTHORS, pairs=1).replace({"scope": {"1-1": "0-0"}})
     of_theirs[["mean_difference", "low", "high"]] *= 5
-    figure = plot(concat([points("paper"), theirs]), concat([tests_table("paper"), of_theirs]))
-    assert "(d) others play authors' FP" in words(figure) and "(e) others play authors' Nash-DQN" in words(figure)
+    figure = plot(concat([points(PAPER), theirs]), concat([tests_table(PAPER), of_theirs]))
+    assert "(d) others play authors-fp" in words(figure) and "(e) others play authors-nash" in words(figure)
     for bars, sign in ((1, -1), (3, 1)):  # beside ours alone
         assert figure.axes[2].containers[bars][0].get_xdata()[0] == pytest.approx(sign * 0.05)
     assert len(figure.axes[5].get_yticks()) == 2
 
 
 def test_pairs_too_far_away_are_named(points: Table, tests_table: Table, series: Series, words: Words) -> None:
-    table, tests = points("paper"), tests_table("paper").astype({"reject": "boolean"})
+    table, tests = points(PAPER), tests_table(PAPER).astype({"reject": "boolean"})
     second = table["seed_nash"] == 2
     table.loc[second & (table["profile"] == "all_nash"), "reward"] -= 5e6
     table.loc[second & (table["profile"] == "first_nash"), "reward"] = np.nan
@@ -174,13 +176,13 @@ def test_pairs_too_far_away_are_named(points: Table, tests_table: Table, series:
 def test_a_run_without_finite_rewards_and_one_of_a_single_point(
     points: Table, tests_table: Table, series: Series, words: Words
 ) -> None:
-    tests = tests_table("paper")
+    tests = tests_table(PAPER)
     tests[["mean_difference", "low", "high", "p_value", "reject"]] = None
     tests = tests.astype(dict.fromkeys(("mean_difference", "low", "high", "p_value"), float))
-    text = words(plot(points("paper").assign(reward=np.inf), tests))
+    text = words(plot(points(PAPER).assign(reward=np.inf), tests))
     assert text.count("Welch rejects 0 of 0, off scale: 1-1, 2-2, 3-3") == 2
-    table = points("paper")
-    figure = plot(table[table["point"] == 0], tests_table("paper"))
+    table = points(PAPER)
+    figure = plot(table[table["point"] == 0], tests_table(PAPER))
     assert len(series(figure.axes[0], "mean of one seed pair")[0]) == 3
 
 
@@ -190,11 +192,15 @@ def test_a_run_without_finite_rewards_and_one_of_a_single_point(
         (lambda t, s: (t[t["profile"] != "all_other"], s), "cross_play: no row with profile=all_other"),
         (lambda t, s: (t.drop(index=t.index[0]), s), "cross_play: no row with seeds=1-1, profile=all_other, point=0"),
         (lambda t, s: (t.assign(point=0), s), "cross_play: more than one row with seeds=1-1, profile=all_other"),
-        (lambda t, s: (t.assign(other="ddpg/x"), s), "policy 'ddpg/x' must be nash_dqn/RECIPE or"),
-        (lambda t, s: (t, s.assign(comparison="released")), "cross_play_tests: no row with comparison=paper"),
+        (
+            lambda t, s: (t.assign(other_algorithm="ddpg"), s),
+            "other_algorithm = 'ddpg': allowed are nash_dqn, fictitious",
+        ),
+        (lambda t, s: (t.assign(other="fp"), s), "comparison nash-text-vs-fp-code is not with fp, but its rows are"),
+        (lambda t, s: (t, s.assign(comparison=REFERENCE)), "cross_play_tests: no row with comparison=nash-text-vs"),
         (lambda t, s: (t, s[s["scope"] != "pooled"]), "cross_play_tests: no row with scope=pooled"),
         (lambda t, s: (t, s[s["test"] != "welch"]), "no row with pair=first_nash-all_other, test=welch"),
-        (lambda t, s: (t, s.assign(scope="1-1")), "cross_play_tests: more than one row with comparison=paper"),
+        (lambda t, s: (t, s.assign(scope="1-1")), "cross_play_tests: more than one row with comparison=nash-text-vs"),
         (lambda t, s: (t, s.assign(reject="?")), "cross_play_tests: reject must hold True, False or nothing"),
     ],
 )
@@ -202,4 +208,4 @@ def test_what_is_wrong_with_a_table_is_said(
     points: Table, tests_table: Table, change: Callable[..., tuple[DataFrame, DataFrame]], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        plot(*change(points("paper", pairs=1), tests_table("paper", pairs=1)))
+        plot(*change(points(PAPER, pairs=1), tests_table(PAPER, pairs=1)))

@@ -18,27 +18,27 @@ STEPS = ("0", "1", "2", "all")
 def errors() -> DataFrame:
     """Nash-DQN's error is 1 % a seed number, fictitious play's ten times that; twice in the second group."""
     rows = [
-        (game, group, algorithm, "lq", seed, visited_by, step, group * factor * 0.01 * seed)
+        (game, policy, algorithm, group, seed, visited_by, step, group * factor * 0.01 * seed)
         for game, groups in (("traders", (1, 2)), ("interbank", (1,)))
         for group in groups
-        for algorithm, factor in (("nash_dqn", 1), ("fictitious_play", 10))
+        for policy, algorithm, factor in ((f"nash-{game}", "nash_dqn", 1), ("fp-lq", "fictitious_play", 10))
         for seed in (1, 2, 3)
         for visited_by in ("learned", "exact")
         for step in STEPS
     ]
-    names = ["scenario", "group", "algorithm", "recipe", "seed", "visited_by", "step", "relative"]
+    names = ["scenario", "policy", "algorithm", "group", "seed", "visited_by", "step", "relative"]
     return DataFrame(rows, columns=names)
 
 
 @pytest.fixture
 def scatter() -> DataFrame:
     rows = [
-        (game, group, algorithm, "lq", 1, 0, exact, exact + (0 if algorithm == "nash_dqn" else 5))
+        (game, algorithm, algorithm, group, 1, 0, exact, exact + (0 if algorithm == "nash_dqn" else 5))
         for game, group in (("traders", 1), ("traders", 2), ("interbank", 1))
         for algorithm in ("nash_dqn", "fictitious_play")
         for exact in (-1.0, 0.0, float(group))
     ]
-    names = ["scenario", "group", "algorithm", "recipe", "seed", "step", "exact", "learned"]
+    names = ["scenario", "policy", "algorithm", "group", "seed", "step", "exact", "learned"]
     return DataFrame(rows, columns=names)
 
 
@@ -78,5 +78,5 @@ def test_what_cannot_be_drawn(errors: DataFrame, scatter: DataFrame) -> None:
         plot(errors[errors["scenario"] == "traders"], scatter)
     with pytest.raises(ValueError, match="4 groups, and there are 3 colours"):
         plot(errors.assign(group=np.arange(len(errors)) % 4), scatter)
-    with pytest.raises(ValueError, match="recipe must be the same in every row"):
-        plot(errors.assign(recipe=[f"r{k % 2}" for k in range(len(errors))]), scatter)
+    with pytest.raises(ValueError, match="policy must be the same in every row"):
+        plot(errors.assign(policy=[f"r{k % 2}" for k in range(len(errors))]), scatter)

@@ -8,19 +8,19 @@ from pandas import DataFrame
 
 from nash_dqn.evaluation import lq_error
 from nash_dqn.plots.lq_policies import ERROR_COLUMNS, SCATTER_COLUMNS, plot
-from nash_dqn.plots.style import ALGORITHM_COLOURS, policy_name
+from nash_dqn.plots.style import ALGORITHM_COLOURS
 
 Series = Callable[[Axes, str], list[np.ndarray]]
 STEPS = 4
-RECIPES = {("nash_dqn", "paper"): 0.2, ("nash_dqn", "accurate"): 0.02, ("fictitious_play", "last"): 0.3}
+POLICIES = {("nash-text", "nash_dqn"): 0.2, ("nash-lq", "nash_dqn"): 0.02, ("fp-lq", "fictitious_play"): 0.3}
 
 
 @pytest.fixture
 def errors() -> DataFrame:
-    """Relative error: the recipe's size times the seed (1, 2, 4) times (1 + m), over all steps ten times the size."""
+    """Relative error: the policy's size times the seed (1, 2, 4) times (1 + m), over all steps ten times the size."""
     rows = [
-        ("lq", algorithm, recipe, seed, visitor, step, size * seed * factor * (1 if visitor == "learned" else 0.5))
-        for (algorithm, recipe), size in RECIPES.items()
+        ("lq", policy, algorithm, seed, visitor, step, size * seed * factor * (1 if visitor == "learned" else 0.5))
+        for (policy, algorithm), size in POLICIES.items()
         for seed in (1, 2, 4)
         for visitor in ("exact", "learned")
         for step, factor in (*((str(m), 1.0 + m) for m in range(STEPS)), ("all", 10.0))
@@ -32,8 +32,8 @@ def errors() -> DataFrame:
 def scatter() -> DataFrame:
     """Twenty actions a seed and step, learned = (1 + size) exact."""
     rows = [
-        ("lq", algorithm, recipe, seed, step, exact, (1 + size) * exact)
-        for (algorithm, recipe), size in RECIPES.items()
+        ("lq", policy, seed, step, exact, (1 + size) * exact)
+        for (policy, _), size in POLICIES.items()
         for seed in (1, 2, 4)
         for step in range(STEPS)
         for exact in np.linspace(-3.0, 2.5, 20) * (1 + step)
@@ -52,8 +52,8 @@ def test_lines_are_the_errors_and_their_medians(
     figure = plot(errors, scatter)
     looks = set()
     for axes, half in zip(figure.axes[-2:], (1, 0.5), strict=True):
-        for (algorithm, recipe), size in RECIPES.items():
-            label = f"{policy_name(f'{algorithm}/{recipe}')}, median of 3 of 3 seeds"
+        for (policy, algorithm), size in POLICIES.items():
+            label = f"{policy}, median of 3 of 3 seeds"
             (median,) = series(axes, label)
             np.testing.assert_allclose(median[:, 1], [100 * size * half * 2 * (1 + m) for m in range(STEPS)])
             (line,) = [line for line in axes.lines if line.get_label() == label]
@@ -66,7 +66,7 @@ def test_lines_are_the_errors_and_their_medians(
                 if len(np.asarray(line.get_ydata())) == 3
             )
         thin = sorted(np.asarray(line.get_ydata())[0] for line in axes.lines if line.get_linewidth() == 0.6)
-        expected = [100 * size * half * seed for size in RECIPES.values() for seed in (1, 2, 4)]
+        expected = [100 * size * half * seed for size in POLICIES.values() for seed in (1, 2, 4)]
         np.testing.assert_allclose(thin, sorted(expected))
         assert axes.get_ylim()[0] < series(axes, "5%")[0][0, 1] == 5 < axes.get_ylim()[1]
     assert len(looks) == 3
@@ -75,8 +75,8 @@ def test_lines_are_the_errors_and_their_medians(
 
 def test_actions_are_drawn_at_their_decision_point(errors: DataFrame, scatter: DataFrame) -> None:
     panels = iter(plot(errors, scatter).axes)
-    for algorithm, recipe in dict.fromkeys(zip(errors["algorithm"], errors["recipe"], strict=True)):
-        rows = scatter[(scatter["algorithm"] == algorithm) & (scatter["recipe"] == recipe)]
+    for policy in errors["policy"].unique():
+        rows = scatter[scatter["policy"] == policy]
         for step in range(STEPS):
             axes = next(panels)
             of_step = rows.loc[rows["step"] == step, ["exact", "learned"]]
@@ -87,27 +87,27 @@ def test_actions_are_drawn_at_their_decision_point(errors: DataFrame, scatter: D
 
 def test_of_many_decision_points_first_and_last_are_among_those_shown(series: Series) -> None:
     steps = [*map(str, range(10)), "all"]
-    rows = [("lq", "nash_dqn", "a", 1, visitor, step, 0.1) for visitor in ("learned", "exact") for step in steps]
-    points = [("lq", "nash_dqn", "a", 1, step, 1.0, 1.1) for step in range(10)]
+    rows = [("lq", "nash-a", "nash_dqn", 1, visitor, step, 0.1) for visitor in ("learned", "exact") for step in steps]
+    points = [("lq", "nash-a", 1, step, 1.0, 1.1) for step in range(10)]
     figure = plot(DataFrame(rows, columns=list(ERROR_COLUMNS)), DataFrame(points, columns=list(SCATTER_COLUMNS)))
     titles = [axes.get_title(loc="left")[4:] for axes in figure.axes[:5]]
     assert titles == [f"$m$ = {step}" for step in (0, 2, 4, 7, 9)]
-    assert len(series(figure.axes[-1], "Nash-DQN a, median of one seed")[0]) == 10
+    assert len(series(figure.axes[-1], "nash-a, median of one seed")[0]) == 10
 
 
 def test_seeds_that_are_not_finite_are_counted_and_in_no_median(
     errors: DataFrame, scatter: DataFrame, series: Series
 ) -> None:
-    lost = (errors["recipe"] == "accurate") & (errors["seed"] == 4) & (errors["step"] == "all")
+    lost = (errors["policy"] == "nash-lq") & (errors["seed"] == 4) & (errors["step"] == "all")
     lost |= errors["algorithm"] == "fictitious_play"
     axes = plot(errors.assign(relative=errors["relative"].mask(lost)), scatter).axes[-2]
-    (median,) = series(axes, "Nash-DQN accurate, median of 2 of 3 seeds")
+    (median,) = series(axes, "nash-lq, median of 2 of 3 seeds")
     np.testing.assert_allclose(median[:, 1], [3 * (1 + m) for m in range(STEPS)])
-    assert not np.isfinite(series(axes, "FP last, median of 0 of 3 seeds")[0][:, 1]).any()
+    assert not np.isfinite(series(axes, "fp-lq, median of 0 of 3 seeds")[0][:, 1]).any()
 
 
 def test_a_seed_far_off_stands_on_the_edge(errors: DataFrame, scatter: DataFrame, series: Series) -> None:
-    wild = (scatter["recipe"] == "paper") & (scatter["seed"] == 1) & (scatter["step"] == 3)
+    wild = (scatter["policy"] == "nash-text") & (scatter["seed"] == 1) & (scatter["step"] == 3)
     figure = plot(errors, scatter.assign(learned=scatter["learned"].mask(wild, 1e6)))
     found = [(axes, points) for axes in figure.axes for points in series(axes, "off scale")]
     ((axes, points),) = found
@@ -123,7 +123,7 @@ def test_a_seed_far_off_stands_on_the_edge(errors: DataFrame, scatter: DataFrame
         (lambda e, s: (e[e["visited_by"] != "exact"], s), "lq_error: no row with visited_by=exact"),
         (lambda e, s: (e.assign(seed=1), s), "lq_error: more than one row with seed=1"),
         (lambda e, s: (e[1:], s), "lq_error: no row with seed="),
-        (lambda e, s: (e.assign(algorithm="ppo"), s), "policy 'ppo/.*' must be nash_dqn/RECIPE or"),
+        (lambda e, s: (e.assign(algorithm="ppo"), s), "lq_error: algorithm = 'ppo': allowed are nash_dqn, fictit"),
     ],
 )
 def test_what_is_wrong_with_the_tables_is_said(

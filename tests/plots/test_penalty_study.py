@@ -1,4 +1,4 @@
-"""The penalty study's figure shows each recipe's losses and gains at both betas, and what was reset."""
+"""The penalty study's figure shows each policy's losses and gains at both betas, and what was reset."""
 
 import math
 from collections.abc import Callable
@@ -17,13 +17,13 @@ NONE, PENALTY = r"$\beta$ = 0", r"$\beta$ = 100"
 
 @pytest.fixture
 def study() -> DataFrame:
-    """Two recipes; losses 30, 32, 37 at beta 0 and ten more at 100; seed 1 of the first recipe reset at beta 0 late."""
+    """Two policies; losses 30, 32, 37 at beta 0 and ten more at 100; seed 1 of the first reset at beta 0 late."""
     rows = []
-    for recipe in ("unstopped", "others_constant"):
+    for base in ("nash-unstopped", "nash-others-constant"):
         for beta, more in ((0.0, 0), (100.0, 10)):
             for seed, loss in ((1, 30), (2, 32), (3, 37)):
-                late = int((recipe, beta, seed) == ("unstopped", 0.0, 1))
-                common = ("released", recipe, beta, seed)
+                late = int((base, beta, seed) == ("nash-unstopped", 0.0, 1))
+                common = ("code", base, beta, seed)
                 rows += [(*common, "loss", at, float(loss + more), late * (at == 2000), False) for at in (1000, 2000)]
                 rows += [(*common, "psi_abs", 1000, 0.05, 0, False)]
                 gain = 0.1 * 2.0 ** (seed - 2) * (2 if beta else 1)
@@ -71,7 +71,9 @@ def test_resets_are_crosses(study: DataFrame, series: Series, words: Callable[[F
 def test_diverged_trainings_are_counted_and_in_no_average(
     study: DataFrame, series: Series, words: Callable[[Figure], str], fits: Callable[[Figure], bool]
 ) -> None:
-    lost = (study["recipe"] == "unstopped") & (study["seed"] == 3) & (study["iteration"] > 700) & (study["beta"] == 0)
+    lost = (
+        (study["base"] == "nash-unstopped") & (study["seed"] == 3) & (study["iteration"] > 700) & (study["beta"] == 0)
+    )
     study.loc[lost, ["value"]] = math.nan
     study.loc[lost, "diverged"] = True
     figure = plot(study)
@@ -86,8 +88,8 @@ def test_diverged_trainings_are_counted_and_in_no_average(
     [
         (lambda t: t[t["beta"] == 0], "penalty_study: beta must have two values; found 0.0"),
         (lambda t: t[t["measure"] != "loss"], "penalty_study: no row with measure=loss"),
-        (lambda t: t.drop(index=0), "penalty_study: no row with recipe=unstopped, beta=0.0, seed=1, iteration=1000"),
-        (lambda t: t.assign(seed=1), "penalty_study: more than one row with recipe=unstopped, beta=0.0, seed=1"),
+        (lambda t: t.drop(index=0), "penalty_study: no row with base=nash-unstopped, beta=0.0, seed=1, iteration=1000"),
+        (lambda t: t.assign(seed=1), "penalty_study: more than one row with base=nash-unstopped, beta=0.0, seed=1"),
     ],
 )
 def test_what_is_wrong_with_a_table_is_said(

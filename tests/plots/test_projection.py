@@ -20,7 +20,7 @@ def exact() -> DataFrame:
     """Two scenarios; in the second, the best reply does not settle at the smallest exploration."""
     rows = [
         (scenario, target, noise, not (scenario == "twin" and (target, noise) == ("reply", 0.5)), size * noise)
-        for scenario, size in (("lq_released", 0.01), ("twin", 0.02))
+        for scenario, size in (("lq_code", 0.01), ("twin", 0.02))
         for target in ("nash", "reply")
         for noise in (2.0, 1.0, 0.5)
     ]
@@ -31,13 +31,13 @@ def exact() -> DataFrame:
 @pytest.fixture
 def trained() -> DataFrame:
     rows = [
-        (scenario, "refined", seed, deviator, player, 0.01 * seed)
-        for scenario in ("lq_released", "twin")
+        (scenario, seed, deviator, player, 0.01 * seed)
+        for scenario in ("lq_code", "twin")
         for seed in (1, 2)
         for deviator in ("same", "memory")
         for player in (1, 2)
     ]
-    return DataFrame(rows, columns=["scenario", "recipe", "seed", "deviator", "player", "gain"])
+    return DataFrame(rows, columns=["scenario", "seed", "deviator", "player", "gain"])
 
 
 def test_exact_gains_and_trainings(
@@ -61,8 +61,8 @@ def test_what_does_not_settle_is_a_cross_on_the_edge(exact: DataFrame, trained: 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda e, t: (e, t[t["scenario"] == "twin"]), "exploitability: no row with scenario=lq_released"),
-        (lambda e, t: (e.drop(index=0), t), "projection: no row with scenario=lq_released, target=nash, exploration=2"),
+        (lambda e, t: (e, t[t["scenario"] == "twin"]), "exploitability: no row with scenario=lq_code"),
+        (lambda e, t: (e.drop(index=0), t), "projection: no row with scenario=lq_code, target=nash, exploration=2"),
     ],
 )
 def test_what_is_wrong_with_a_table_is_said(

@@ -14,14 +14,10 @@ from matplotlib.font_manager import FontProperties
 
 from nash_dqn.artifacts import ArtifactError
 from nash_dqn.plots.style import (
-    BLUE,
-    ORANGE,
     WIDTH_MM,
     legend,
     log_scale,
     new_figure,
-    policy_colour,
-    policy_name,
     save,
     style,
     title_panels,
@@ -151,26 +147,6 @@ def test_style_ends_with_its_block_even_after_an_error() -> None:
         assert matplotlib.rcParams["pdf.fonttype"] == 42
         raise KeyError
     assert dict(matplotlib.rcParams) == before
-
-
-@pytest.mark.parametrize(
-    ("policy", "name", "short", "colour"),
-    [
-        ("nash_dqn/paper", "Nash-DQN paper", "Nash-DQN", BLUE),
-        ("fictitious_play/last", "FP last", "FP", ORANGE),
-        ("authors/nash", "authors' Nash-DQN", "authors' Nash-DQN", BLUE),
-        ("authors/fp", "authors' FP", "authors' FP", ORANGE),
-    ],
-)
-def test_policies_have_a_name_and_a_colour(policy: str, name: str, short: str, colour: str) -> None:
-    assert (policy_name(policy), policy_name(policy, recipe=False), policy_colour(policy)) == (name, short, colour)
-
-
-@pytest.mark.parametrize("policy", ["ddpg/last", "self_play", "nash_dqn/", "authors/last", ""])
-def test_policies_without_a_name(policy: str) -> None:
-    expected = f"policy '{policy}' must be nash_dqn/RECIPE or fictitious_play/RECIPE or self_play/RECIPE"
-    with pytest.raises(ValueError, match=expected):
-        policy_name(policy)
 
 
 def test_one_legend_has_each_label_once() -> None:

@@ -6,18 +6,18 @@ from nash_dqn.plots.tables import check, check_grid, check_values, only, select,
 
 
 def test_tables_are_checked_in_one_line() -> None:
-    table = DataFrame({"seed": [1, 2], "beta": [0, 0], "recipe": ["b", "a"]})
+    table = DataFrame({"seed": [1, 2], "beta": [0, 0], "policy": ["b", "a"]})
     check(table, "sweep", ["seed", "beta"])
-    with pytest.raises(ValueError, match=r"^sweep: column loss is missing; there are seed, beta, recipe$"):
+    with pytest.raises(ValueError, match=r"^sweep: column loss is missing; there are seed, beta, policy$"):
         check(table, "sweep", ["seed", "loss"])
     with pytest.raises(ValueError, match=r"^sweep: the table has no rows$"):
         check(table[:0], "sweep", ["seed"])
-    with pytest.raises(ValueError, match=r"^sweep: recipe = 'b': allowed are a, c$"):
-        check_values(table, "sweep", "recipe", ["a", "c"])
+    with pytest.raises(ValueError, match=r"^sweep: policy = 'b': allowed are a, c$"):
+        check_values(table, "sweep", "policy", ["a", "c"])
     assert only(table, "sweep", "beta") == 0
-    with pytest.raises(ValueError, match=r"^sweep: recipe must be the same in every row; found a, b$"):
-        only(table, "sweep", "recipe")
-    assert select(table, "sweep", seed=2, beta=0)["recipe"].tolist() == ["a"]
+    with pytest.raises(ValueError, match=r"^sweep: policy must be the same in every row; found a, b$"):
+        only(table, "sweep", "policy")
+    assert select(table, "sweep", seed=2, beta=0)["policy"].tolist() == ["a"]
     with pytest.raises(ValueError, match=r"^sweep: no row with seed=3, beta=0$"):
         select(table, "sweep", seed=3, beta=0)
 

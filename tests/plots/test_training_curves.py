@@ -48,7 +48,7 @@ def histories() -> dict[str, DataFrame]:
                 }
             )
         )
-    return {"nash_dqn/paper": concat(nash, ignore_index=True), "fictitious_play/last": concat(fp, ignore_index=True)}
+    return {"nash-text": concat(nash, ignore_index=True), "fp-code": concat(fp, ignore_index=True)}
 
 
 @pytest.fixture
@@ -60,19 +60,20 @@ def self_play() -> DataFrame:
 
 @pytest.fixture
 def records() -> dict[str, Mapping[str, Any]]:
-    def members(*entries: tuple[int, int, str]) -> dict[str, Any]:
-        return {
-            "members": [{"seed": seed, "transitions": played, "stopped": stopped} for seed, played, stopped in entries]
-        }
+    nash = record(
+        "nash-text", "nash_dqn", (1, 20000, "iterations"), (2, 12000, "early_stopping"), (3, 15000, "diverged")
+    )
+    fp = record("fp-code", "fictitious_play", *((seed, 3000, "iterations") for seed in (1, 2, 3)))
+    return {"nash-text": nash, "fp-code": fp}
 
-    return {
-        "nash_dqn/paper": members((1, 20000, "iterations"), (2, 12000, "early_stopping"), (3, 15000, "diverged")),
-        "fictitious_play/last": members(*((seed, 3000, "iterations") for seed in (1, 2, 3))),
-    }
+
+def record(policy: str, algorithm: str, *entries: tuple[int, int, str]) -> dict[str, Any]:
+    members = [{"seed": seed, "transitions": played, "stopped": stopped} for seed, played, stopped in entries]
+    return {"scenario": "code", "policy": policy, "algorithm": algorithm, "members": members}
 
 
 def draw(histories: Histories, records: Records) -> Figure:
-    return plot(histories, records, scenario="released")
+    return plot(list(histories.values()), list(records.values()))
 
 
 def test_each_seed_is_a_line_and_stops_are_marked(
@@ -80,7 +81,7 @@ def test_each_seed_is_a_line_and_stops_are_marked(
 ) -> None:
     figure = draw(histories, records)
     losses, critic, reward = figure.axes
-    for seed, of_seed in histories["nash_dqn/paper"].groupby("seed"):
+    for seed, of_seed in histories["nash-text"].groupby("seed"):
         np.testing.assert_array_equal(series(losses, f"seed {seed}"), [of_seed[["transitions", "loss"]]])
     np.testing.assert_allclose(series(losses, "stopped early"), [[[12000, 50 + 100 / 12]]])
     np.testing.assert_array_equal(series(losses, "diverged"), [[[15000, 1e5]]])
@@ -92,9 +93,9 @@ def test_each_seed_is_a_line_and_stops_are_marked(
 
 
 def test_rewards_are_drawn_as_they_are_and_smoothed(histories: Histories, records: Records, series: Series) -> None:
-    fp = histories["fictitious_play/last"]
+    fp = histories["fp-code"]
     long = fp.loc[fp.index.repeat(40)].reset_index(drop=True)  # 1,200 rows a seed: a window of 1,200 / 200 = 6
-    axes = draw({**histories, "fictitious_play/last": long}, records).axes[2]
+    axes = draw({**histories, "fp-code": long}, records).axes[2]
     rewards = long.loc[long["seed"] == 1, "reward"].to_numpy()
     assert any(np.array_equal(np.asarray(line.get_ydata()), rewards) for line in axes.lines)
     (mean,) = series(axes, "seed 1")
@@ -104,21 +105,20 @@ def test_rewards_are_drawn_as_they_are_and_smoothed(histories: Histories, record
 def test_what_is_not_finite_is_marked_at_the_edge_and_sets_no_scale(
     histories: Histories, records: Records, series: Series
 ) -> None:
-    nash = histories["nash_dqn/paper"]
-    histories["nash_dqn/paper"] = nash.assign(loss=nash["loss"].replace(1e5, np.inf))
+    nash = histories["nash-text"]
+    histories["nash-text"] = nash.assign(loss=nash["loss"].replace(1e5, np.inf))
     assert draw(histories, records).axes[0].get_ylim()[1] < 200
-    histories["nash_dqn/paper"] = nash.assign(loss=nash["loss"].where(nash["seed"] != 3))
+    histories["nash-text"] = nash.assign(loss=nash["loss"].where(nash["seed"] != 3))
     axes = draw(histories, records).axes[0]
     assert series(axes, "diverged")[0][0, 1] == axes.get_ylim()[1]
 
 
-def test_a_panel_for_each_recipe(histories: Histories, records: Records, self_play: DataFrame, series: Series) -> None:
-    histories["fictitious_play/average"] = histories["fictitious_play/last"]
-    records["fictitious_play/average"] = records["fictitious_play/last"]
-    histories["self_play/memory"] = self_play
-    records["self_play/memory"] = {"members": [{"seed": 1, "transitions": 10000, "stopped": "iterations"}]}
+def test_a_panel_for_each_policy(histories: Histories, records: Records, self_play: DataFrame, series: Series) -> None:
+    histories |= {"fp-average": histories["fp-code"], "reference": self_play}
+    records["fp-average"] = {**records["fp-code"], "policy": "fp-average"}
+    records["reference"] = record("reference", "self_play", (1, 10000, "iterations"))
     figure = draw(histories, records)
-    names = ["Nash-DQN paper", *2 * ["FP last", "FP average"], "self-play memory"]
+    names = ["nash-text", *2 * ["fp-code", "fp-average"], "reference"]
     assert [axes.get_title(loc="left")[4:] for axes in figure.axes] == names
     np.testing.assert_array_equal(series(figure.axes[-1], "seed 1")[0][:, 1], self_play["reward"])
 
@@ -126,7 +126,7 @@ def test_a_panel_for_each_recipe(histories: Histories, records: Records, self_pl
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ([{"seed": 1, "transitions": 5}], "record of nash_dqn/paper: column stopped is missing"),
+        ([{"seed": 1, "transitions": 5}], "record of nash-text: column stopped is missing"),
         ([{"seed": 1, "transitions": 5, "stopped": "bored"}], "stopped = 'bored': allowed are iterations, early_stop"),
         ([{"seed": 1, "transitions": 5, "stopped": "iterations"}], "must have the same seeds; only one of them has 2"),
     ],
@@ -134,20 +134,21 @@ def test_a_panel_for_each_recipe(histories: Histories, records: Records, self_pl
 def test_what_is_wrong_with_a_record_is_said(
     histories: Histories, records: Records, members: list[dict[str, Any]], message: str
 ) -> None:
-    records["nash_dqn/paper"] = {"members": members}
+    records["nash-text"] = {**records["nash-text"], "members": members}
     with pytest.raises(ValueError, match=message):
         draw(histories, records)
 
 
 def test_what_is_wrong_with_the_histories_is_said(histories: Histories, records: Records) -> None:
-    for name in ("dqn/paper", "nash_dqn"):
-        with pytest.raises(ValueError, match=f"'{name}' must be nash_dqn/RECIPE or fictitious_play/RECIPE or self_pl"):
-            draw({name: histories["nash_dqn/paper"]}, {name: records["nash_dqn/paper"]})
-    with pytest.raises(ValueError, match="there must be one; found none and none"):
+    odd = {**records["fp-code"], "algorithm": "dqn"}
+    with pytest.raises(ValueError, match="records: algorithm = 'dqn': allowed are nash_dqn, fictitious_play, self_pl"):
+        draw(histories, {**records, "fp-code": odd})
+    with pytest.raises(ValueError, match="a record for each history; found 0 for 0"):
         draw({}, {})
-    with pytest.raises(ValueError, match="must have the same names, .*; found nash_dqn/paper and none"):
-        draw({"nash_dqn/paper": histories["nash_dqn/paper"]}, {})
-    name = "fictitious_play/last"
-    histories[name] = histories[name].drop(columns="reward")
-    with pytest.raises(ValueError, match="history of fictitious_play/last: column reward is missing"):
+    with pytest.raises(ValueError, match="a record for each history; found 0 for 2"):
+        draw(histories, {})
+    with pytest.raises(ValueError, match="records: scenario must be the same in every row; found code, table1"):
+        draw(histories, {**records, "fp-code": {**records["fp-code"], "scenario": "table1"}})
+    histories["fp-code"] = histories["fp-code"].drop(columns="reward")
+    with pytest.raises(ValueError, match="history of fp-code: column reward is missing"):
         draw(histories, records)

@@ -12,10 +12,9 @@ from nash_dqn.games.market import Market
 from nash_dqn.plots.explorer import render
 
 settings = snakemake.params.settings
-weights = iter(map(Path, snakemake.input.weights))
 page = render(
     {name: Market(**game) for name, game in settings["games"].items()},
-    {name: {policy: next(weights) for policy in policies} for name, policies in settings["policies"].items()},
+    map(Path, snakemake.input.weights),
     Grid.from_dict({"prices": [0.0], "impacts": [0.0], **settings}).inventories,
 )
 with atomic_path(snakemake.output[0]) as temporary:

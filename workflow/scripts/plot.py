@@ -19,6 +19,8 @@ def read(name: str, files: object) -> object:
         return read_json(files)
     if name == "records":
         return [read_json(path) for path in files]
+    if name == "histories":  # their columns are their algorithm's
+        return [read_table(path, ()) for path in files]
     columns = module.COLUMNS if name == "table" else getattr(module, f"{name.upper()}_COLUMNS")
     return read_table(files, columns) if isinstance(files, str) else read_tables(files, columns)
 

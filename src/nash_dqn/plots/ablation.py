@@ -1,4 +1,4 @@
-"""What each change from one recipe to another buys, in both directions, measured by exploitability."""
+"""What each change from one policy to another buys, in both directions, measured by exploitability."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROW_MM = 6.3
 
 
 class _Panel(NamedTuple):
-    """One recipe and its changes of one kind, the recipe itself first."""
+    """One policy and its changes of one kind, the policy itself first."""
 
     title: str
     base: str
@@ -31,12 +31,12 @@ class _Panel(NamedTuple):
 
 
 def plot(ablation: DataFrame, seeds: DataFrame) -> Figure:
-    """Draw the mean exploitability of each setting with its interval, beside that of the recipe it changes.
+    """Draw the mean exploitability of each policy with its interval, beside that of the policy it changes.
 
-    One panel for each direction, whose rows are the switches, and below it one for the recipe's variants, if any. The
-    band is the interval of the recipe itself about its mean, the dotted line the mean of the other recipe. Numbers on
-    the right are factors against the recipe, for the last class of deviators, in bold where their interval does not
-    hold one, and how many trainings diverged. Seeds below the floor of averages stand on it, as arrows.
+    One panel for each direction, whose rows are the switches, and below it one for variants, if any. The band is
+    the interval of the policy that is changed about its mean, the dotted line the mean of the other one. Numbers on
+    the right are factors against the unchanged policy, for the last class of deviators, in bold where their interval
+    does not hold one, and how many trainings diverged. Seeds below the floor of averages stand on it, as arrows.
 
     Args:
         ablation: table of :func:`nash_dqn.studies.ablation.table`; one scenario.
@@ -77,12 +77,12 @@ def plot(ablation: DataFrame, seeds: DataFrame) -> Figure:
 
 
 def _panels(table: DataFrame) -> list[list[_Panel | None]]:
-    """The two directions side by side, then the variants of each recipe below its own, if there are any."""
-    bases = list(table.loc[table["kind"] == "base", "setting"].unique())
+    """The two directions side by side, then the variants of each policy below its own, if there are any."""
+    bases = list(table.loc[table["kind"] == "base", "policy"].unique())
     added, removed = (list(table.loc[table["kind"] == kind, "change"].unique()) for kind in ("added", "removed"))
     if len(bases) != 2 or not added or sorted(added) != sorted(removed):
         raise ValueError(
-            f"{TABLE}: two recipes and the same switches added and removed are needed; found {', '.join(bases)}, "
+            f"{TABLE}: two policies and the same switches added and removed are needed; found {', '.join(bases)}, "
             f"{', '.join(added)} added, {', '.join(removed)} removed"
         )
 
@@ -110,12 +110,12 @@ def _draw(axes: Axes, panel: _Panel, table: DataFrame, seeds: DataFrame) -> None
     deviators = list(table["deviator"].unique())
     for row in table[table["kind"] == "base"].itertuples():
         colour = DEVIATORS[row.deviator].colour
-        if row.setting == panel.base:
-            label = "the recipe itself, 95 % interval"
+        if row.policy == panel.base:
+            label = "unchanged, 95 % interval"
             axes.axvspan(row.low, row.high, color=colour, alpha=0.1, lw=0, zorder=0, label=label)
             axes.axvline(row.gain, color=colour, lw=0.7, alpha=0.7, zorder=1)
         elif row.deviator == deviators[-1]:
-            axes.axvline(row.gain, color="0.45", lw=0.9, ls=":", zorder=1, label="the other recipe")
+            axes.axvline(row.gain, color="0.45", lw=0.9, ls=":", zorder=1, label="the other policy, unchanged")
     for at, deviator in enumerate(deviators):
         colour, marker, label = DEVIATORS[deviator]
         rows = panel.rows[panel.rows["deviator"] == deviator]
@@ -123,8 +123,8 @@ def _draw(axes: Axes, panel: _Panel, table: DataFrame, seeds: DataFrame) -> None
         errors = [rows["gain"] - rows["low"], rows["high"] - rows["gain"]]
         axes.errorbar(rows["gain"], places, xerr=errors, fmt=marker, color=colour, ms=3.2, elinewidth=1, label=label)
         sound = seeds[(seeds["deviator"] == deviator) & ~seeds["diverged"].astype(bool)]
-        sound = sound[sound["setting"].isin(rows["setting"])]
-        of_seeds = sound["setting"].map(dict(zip(rows["setting"], places, strict=True)))
+        sound = sound[sound["policy"].isin(rows["policy"])]
+        of_seeds = sound["policy"].map(dict(zip(rows["policy"], places, strict=True)))
         low = sound["gain"] < FLOOR
         small: dict[str, Any] = {"ls": "", "ms": 2.6, "mfc": "w", "mew": 0.6, "color": colour, "alpha": 0.55}
         axes.plot(sound.loc[~low, "gain"], of_seeds[~low], marker="o", label="one seed", **small)
@@ -149,6 +149,6 @@ def _draw(axes: Axes, panel: _Panel, table: DataFrame, seeds: DataFrame) -> None
 
 
 def _numbers(row: Series) -> str:
-    """The factor against the recipe, and how many trainings diverged."""
+    """The factor against the unchanged policy, and how many trainings diverged."""
     factor = [f"×{row['factor']:#.2g}".rstrip(".")] if np.isfinite(row["factor"]) else []
     return "\n".join(factor + [f"{row['diverged']} of {row['seeds']}"] * bool(row["diverged"]))

@@ -28,7 +28,6 @@ from nash_dqn.plots.style import (
     legend,
     log_scale,
     new_figure,
-    policy_name,
     style,
     title_panels,
 )
@@ -38,8 +37,8 @@ from nash_dqn.published import BUDGETS
 TABLE = "data_efficiency"
 COLUMNS = (
     "scenario",
+    "policy",
     "algorithm",
-    "recipe",
     "seed",
     "deviator",
     "reference",
@@ -48,7 +47,7 @@ COLUMNS = (
     "relative_distance",
 )
 GAINS = "exploitability"
-GAINS_COLUMNS = ("scenario", "algorithm", "recipe", "seed", "deviator", "player", "high")
+GAINS_COLUMNS = ("scenario", "policy", "seed", "deviator", "player", "high")
 
 _COLOURS = {"nash_dqn": (BLUE, SKY, GREEN, PURPLE), "fictitious_play": (ORANGE, BROWN, YELLOW, PINK)}
 _MARKERS = {"nash_dqn": "o", "fictitious_play": "s"}
@@ -64,11 +63,11 @@ def plot(data_efficiency: DataFrame, exploitability: DataFrame) -> Figure:
     :data:`nash_dqn.evaluation.claims.DATA_LEVEL`. A title says how exploitable the reference itself is.
 
     Args:
-        data_efficiency: columns scenario, algorithm (nash_dqn, fictitious_play), recipe, seed, deviator, reference,
-            transitions, gain (currency units), relative_distance; one scenario. A row without numbers is where a
-            training diverged. The table may be empty: then no training was long enough.
-        exploitability: columns scenario, algorithm, recipe, seed, deviator, player, high; the same scenario. Of this,
-            self-play's recipe named as reference counts.
+        data_efficiency: columns scenario, policy, algorithm (nash_dqn, fictitious_play), seed, deviator, reference (a
+            policy), transitions, gain (currency units), relative_distance; one scenario. A row without numbers is where
+            a training diverged. The table may be empty: then no training was long enough.
+        exploitability: columns scenario, policy, seed, deviator, player, high; the same scenario. Of this, the
+            reference counts.
 
     Raises:
         ValueError: if a column is missing, an algorithm is unknown, or scenarios, deviators or references differ.
@@ -82,24 +81,23 @@ def plot_time(data_efficiency: DataFrame, exploitability: DataFrame, records: Se
     Args:
         data_efficiency: as for :func:`plot`.
         exploitability: as for :func:`plot`.
-        records: of the trainings: algorithm, recipe_name, ``snapshots`` with transitions and wall_seconds. Where a
-            training diverged is drawn at the last policy kept of it: the second is not known.
+        records: of the trainings: policy, ``snapshots`` with transitions and wall_seconds. Where a training diverged
+            is drawn at the last policy kept of it: the second is not known.
 
     Raises:
         ValueError: as for :func:`plot`; if a record lacks the time of a policy.
     """
     seconds = {
-        (record["algorithm"], record["recipe_name"], kept["transitions"]): float(kept["wall_seconds"])
+        (record["policy"], kept["transitions"]): float(kept["wall_seconds"])
         for record in records
         for kept in record["snapshots"]
     }
-    keys = data_efficiency[["algorithm", "recipe", "transitions"]].itertuples(index=False, name=None)
+    keys = data_efficiency[["policy", "transitions"]].itertuples(index=False, name=None)
     timed = data_efficiency.assign(wall_seconds=[seconds.get(key, np.nan) for key in keys])
     unknown = timed[timed["wall_seconds"].isna() & timed["gain"].notna()]
     if len(unknown):
         row = unknown.iloc[0]
-        name = f"{row['algorithm']} {row['recipe']} after {row['transitions']} transitions"
-        raise ValueError(f"{TABLE}: no record has the time of {name}")
+        raise ValueError(f"{TABLE}: no record has the time of {row['policy']} after {row['transitions']} transitions")
     return _figure(timed, exploitability, "wall_seconds", "wall time of all seeds together (s)")
 
 
@@ -121,10 +119,10 @@ def _figure(table: DataFrame, exploitability: DataFrame, along: str, label: str)
         panels = figure.subplots(1, 2, sharex=True)
         for axes, column in zip(panels, _MEASURES, strict=True):
             seen: dict[str, int] = {}
-            for (algorithm, recipe), rows in table.groupby(["algorithm", "recipe"], sort=False):
+            for (policy, algorithm), rows in table.groupby(["policy", "algorithm"], sort=False):
                 colour = _COLOURS[algorithm][seen.get(algorithm, 0) % len(_COLOURS[algorithm])]
                 seen[algorithm] = seen.get(algorithm, 0) + 1
-                _draw(axes, rows, column, along, colour, f"{policy_name(f'{algorithm}/{recipe}')}")
+                _draw(axes, rows, column, along, colour, policy)
             if along == "transitions":
                 for algorithm in seen:
                     look: dict[str, Any] = {"color": ALGORITHM_COLOURS[algorithm], "lw": 1, "ls": ":", "zorder": 1}
@@ -138,7 +136,9 @@ def _figure(table: DataFrame, exploitability: DataFrame, along: str, label: str)
         panels[0].set_ylabel(f"gain of one deviator of class {deviator}\n(currency)")
         panels[1].set_ylabel("RMS difference to the reference,\nshare of its actions")
         own = _exploitability(exploitability, deviator, reference)
-        title_panels(panels, (f"exploitability, scenario {scenario}", f"distance to the reference\n{own}"))
+        title_panels(
+            panels, (f"exploitability, scenario {scenario}", f"distance to {reference or 'a reference'}\n{own}")
+        )
         legend(figure)
     return figure
 
@@ -172,12 +172,11 @@ def _median(rows: DataFrame, column: str, along: str) -> Series:
 
 
 def _exploitability(gains: DataFrame, deviator: str, reference: str) -> str:
-    """The reference and the upper end of its own exploitability."""
+    """The upper end of the reference's own exploitability."""
     if not reference:
         return "(there is none)"
-    name = policy_name(f"self_play/{reference}")
-    mine = gains[(gains["algorithm"] == "self_play") & (gains["recipe"] == reference)]
-    high = mine.loc[(mine["deviator"] == deviator) & (mine["player"].astype(str) == "1"), "high"]
+    mine = gains[(gains["policy"] == reference) & (gains["deviator"] == deviator)]
+    high = mine.loc[mine["player"].astype(str) == "1", "high"]
     if high.empty:
-        return f"{name}, its own gain not measured"
-    return f"{name}, its own gain at most {high.max():.2g}" if high.notna().all() else f"{name}, which diverged"
+        return "its own gain not measured"
+    return f"its own gain at most {high.max():.2g}" if high.notna().all() else "it diverged"

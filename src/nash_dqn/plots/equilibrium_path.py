@@ -1,4 +1,4 @@
-"""Symmetric equilibria among linear policies, followed from the released code's parameters towards Table 1's."""
+"""Symmetric equilibria among linear policies, followed from one scenario's parameters towards another's."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from pandas import DataFrame
 
-from nash_dqn.plots.style import DEVIATORS, DIVERGED, legend, log_scale, new_figure, style, title_panels
+from nash_dqn.plots.style import DEVIATORS, DIVERGED, Look, legend, log_scale, new_figure, style, title_panels
 from nash_dqn.plots.tables import check, check_values
 
 TABLE = "equilibrium_path"
 COLUMNS = ("policy", "point", "t", "kappa", "sigma", "value", "smallest_singular")
-ENDS = MappingProxyType({"released": 0.5, "Table 1": 0.1})
+ENDS = MappingProxyType({"code": 0.5, "table1": 0.1})
 """kappa (1/hour) of the scenarios between which the path leads, its start first."""
 
-_POLICIES = {"same": "sees what the text says", "memory": "also its own past order flow"}
+_POLICIES = {
+    "reference-same": ("sees what the text says", DEVIATORS["same"]),
+    "reference": ("also its own past order flow", DEVIATORS["memory"]),
+}
 _PANELS = {
     "value": ("what it is worth", "value of each agent (currency)"),
     "smallest_singular": ("how far it is from a fold", "smallest singular value\nof the Jacobian"),
@@ -37,8 +40,8 @@ def plot(equilibrium_path: DataFrame, *, ends: Mapping[str, float] = ENDS) -> Fi
 
     Args:
         equilibrium_path: the tables of :func:`nash_dqn.studies.equilibrium_path.follow`, one after another, with a
-            column policy (same, memory); of its columns policy, point, t, kappa (1/hour), sigma (per square-root
-            hour), value (currency units) and smallest_singular are needed.
+            column policy (reference, reference-same); of its columns policy, point, t, kappa (1/hour), sigma (per
+            square-root hour), value (currency units) and smallest_singular are needed.
         ends: kappa of the first and the last scenario by the name to mark them with.
 
     Raises:
@@ -61,8 +64,9 @@ def plot(equilibrium_path: DataFrame, *, ends: Mapping[str, float] = ENDS) -> Fi
         for axes, (column, (_, label)) in zip(panels, _PANELS.items(), strict=True):
             for kappa in ends.values():
                 axes.axvline(kappa, color="0.5", lw=0.7, ls=":", zorder=1)
-            for policy, path in table.groupby("policy"):  # one that ends early, same, lies on top
-                _draw(axes, path, column, f"{policy}: {_POLICIES[policy]}", DEVIATORS[policy].marker)
+            for policy, path in table.groupby("policy"):  # one that ends early, reference-same, lies on top
+                sees, look = _POLICIES[policy]
+                _draw(axes, path, column, f"{policy}: {sees}", look)
             axes.set_xscale("log")
             axes.set_xlim(1.06 * max(kappas), min(kappas) / 1.06)
             axes.set_xticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
@@ -79,10 +83,10 @@ def plot(equilibrium_path: DataFrame, *, ends: Mapping[str, float] = ENDS) -> Fi
     return figure
 
 
-def _draw(axes: Axes, path: DataFrame, column: str, label: str, marker: str) -> None:
+def _draw(axes: Axes, path: DataFrame, column: str, label: str, of: Look) -> None:
     """Draw a path, and a ring around its fold: its furthest point, where others follow."""
-    look: dict[str, Any] = {"color": DEVIATORS[path["policy"].iloc[0]].colour, "ms": 2.8, "lw": 1.1}
-    axes.plot(path["kappa"], path[column], marker=marker, label=label, zorder=3, **look)
+    look: dict[str, Any] = {"color": of.colour, "marker": of.marker, "ms": 2.8, "lw": 1.1}
+    axes.plot(path["kappa"], path[column], label=label, zorder=3, **look)
     fold = path.loc[path["t"].idxmax()]
     if fold["point"] < path["point"].max():
         where = rf"fold at $\kappa$ = {fold['kappa']:.3f}, $\sigma$ = {fold['sigma']:.3f}"

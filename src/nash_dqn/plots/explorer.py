@@ -12,7 +12,7 @@ import dataclasses
 import html
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -27,7 +27,7 @@ from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market, MarketState
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.plots.fig2_policies import DIFFERENCE_COLOURS, RATE_COLOURS
-from nash_dqn.plots.style import ALGORITHM_COLOURS, DIVERGED, PALETTE, policy_colour, policy_name
+from nash_dqn.plots.style import ALGORITHM_COLOURS, DIVERGED, PALETTE
 from nash_dqn.published import AUTHORS_POLICIES, FIG2_RATE_LIMIT
 from nash_dqn.summary import Weights, read_run, read_weights
 
@@ -43,17 +43,14 @@ _WHOLE_STATE = (
 )
 
 
-def render(
-    games: Mapping[str, Market], policies: Mapping[str, Mapping[str, Path]], inventories: Sequence[float]
-) -> str:
+def render(games: Mapping[str, Market], policies: Iterable[Path], inventories: Sequence[float]) -> str:
     """The page.
 
     A policy that sees the others' inventories, for which there is no control, is left out, and the page says so.
 
     Args:
         games: the market of each scenario, by its name.
-        policies: files of weights in each scenario, by ``algorithm/recipe`` (nash_dqn, fictitious_play or self_play, or
-            one of the authors' policies), in the order in which they are shown. The
+        policies: files of weights, which name their scenario and policy, in the order in which they are shown. The
             record ``run.json`` beside a file tells which trainings diverged and how P11 is made; without one the
             advantage function is not shown.
         inventories: own inventories (shares) of the heat maps, in increasing order.
@@ -61,19 +58,18 @@ def render(
     Raises:
         ArtifactError: a file is missing, damaged, or not of that market.
     """
-    scenarios, left_out = [], []
-    for name, game in games.items():
-        shown = []
-        for policy, path in policies[name].items():
-            weights = read_weights(path)
-            if weights.observation.inventories == "visible":
-                left_out.append(
-                    f"{policy_name(policy)} sees the others' inventories, for which there is no control here."
-                )
-            else:
-                shown.append(_policy(policy, path, weights, game))
-        if shown:
-            scenarios.append(_scenario(name, game, shown))
+    shown: dict[str, list[dict[str, Any]]] = {name: [] for name in games}
+    left_out = []
+    for path in policies:
+        weights = read_weights(path)
+        policy, scenario = (str(weights.meta.get(key)) for key in ("policy", "scenario"))
+        if scenario not in games:
+            raise ArtifactError(f"{path}: of scenario {scenario}; give a policy in {' or '.join(games)}")
+        if weights.observation.inventories == "visible":
+            left_out.append(f"{policy} sees the others' inventories, for which there is no control here.")
+        else:
+            shown[scenario].append(_policy(policy, path, weights, games[scenario]))
+    scenarios = [_scenario(name, games[name], of) for name, of in shown.items() if of]
     content = {
         "rateColours": _shades(RATE_COLOURS),
         "differenceColours": _shades(DIFFERENCE_COLOURS),
@@ -131,8 +127,8 @@ def _policy(policy: str, path: Path, weights: Weights, game: Market) -> dict[str
     advantage, missing = _advantage(path, weights, record, game)
     plays = weights.networks["actor" if "actor" in weights.networks else "advantage"]
     return {
-        "label": policy_name(policy),
-        "colour": policy_colour(policy),
+        "label": policy,
+        "colour": ALGORITHM_COLOURS[weights.algorithm],
         "members": known if policy not in AUTHORS_POLICIES else ["as released"] * len(known),
         "diverged": diverged,
         "used": sound or list(range(len(diverged))),  # in means

@@ -17,7 +17,7 @@ from nash_dqn.plots.tables import check, check_grid, check_values, only, truths
 from nash_dqn.published import FIG1_LOSS, Published
 
 TABLE = "beta_sweep"
-COLUMNS = ("scenario", "recipe", "beta", "seed", "measure", "iteration", "loss", "resets", "diverged")
+COLUMNS = ("scenario", "base", "beta", "seed", "measure", "iteration", "loss", "resets", "diverged")
 
 _COLUMNS_OF_PANELS = 3
 _ROOM = 2.5  # the axis ends at this multiple of the published losses or of ours; explosions lie above it
@@ -31,7 +31,7 @@ def plot(beta_sweep: DataFrame, *, published: Mapping[float, Published] = FIG1_L
     upper edge. Trainings that have diverged are counted above and in neither median nor range.
 
     Args:
-        beta_sweep: columns :data:`COLUMNS` of :func:`nash_dqn.evaluation.beta_sweep.table`; one scenario and recipe,
+        beta_sweep: columns :data:`COLUMNS` of :func:`nash_dqn.evaluation.beta_sweep.table`; one scenario and base,
             everywhere the same betas and seeds.
         published: the paper's losses by beta.
 
@@ -41,7 +41,7 @@ def plot(beta_sweep: DataFrame, *, published: Mapping[float, Published] = FIG1_L
     """
     check(beta_sweep, TABLE, COLUMNS)
     check_values(beta_sweep, TABLE, "measure", ("training", "returned"))
-    scenario, recipe = (only(beta_sweep, TABLE, column) for column in ("scenario", "recipe"))
+    scenario, base = (only(beta_sweep, TABLE, column) for column in ("scenario", "base"))
     diverged = truths(beta_sweep, TABLE, "diverged")
     if diverged.isna().any() or not (diverged | np.isfinite(beta_sweep["loss"])).all():
         raise ValueError(f"{TABLE}: a loss is not finite, but the training is not marked as diverged")
@@ -75,7 +75,7 @@ def plot(beta_sweep: DataFrame, *, published: Mapping[float, Published] = FIG1_L
         log_scale(axes[0].yaxis)
         axes[0].set_xticks(range(len(betas)), [f"{beta:g}" for beta in betas])
         title_panels(axes, panels)
-        figure.suptitle(f"scenario {scenario}, recipe {recipe}")
+        figure.suptitle(f"scenario {scenario}, policy {base}")
         figure.supylabel("loss of ten episodes", fontsize=8)
         legend(figure)
     return figure

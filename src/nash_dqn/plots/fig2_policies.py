@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,12 +11,12 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
-from nash_dqn.plots.style import BLUE, ORANGE, legend, new_figure, policy_name, style, title_panels
-from nash_dqn.plots.tables import check, check_grid, check_values, only, select
+from nash_dqn.plots.style import ALGORITHM_COLOURS, legend, new_figure, style, title_panels
+from nash_dqn.plots.tables import check, check_grid, only, select
 from nash_dqn.published import FIG2_RATE_LIMIT
 
 GRID = "policy_grid"
-GRID_COLUMNS = ("scenario", "algorithm", "recipe", "seed", "impact", "price", "time", "inventory", "rate")
+GRID_COLUMNS = ("scenario", "policy", "seed", "impact", "price", "time", "inventory", "rate")
 DISTANCE = "policy_distance"
 DISTANCE_COLUMNS = ("comparison", "policy_a", "policy_b", "seed_a", "seed_b", "states", "rms", "relative")
 
@@ -27,9 +27,10 @@ _LEVELS = ["impact", "price", "time", "inventory"]
 
 
 class _Policy(NamedTuple):
-    """One policy: rates of the seeds drawn, their mean, and how many of how many seeds these are."""
+    """One policy: its algorithm's colour, rates of the seeds drawn, their mean, and how many of how many these are."""
 
     name: str
+    colour: str
     seeds: list[int]
     counted: str
     rates: DataFrame
@@ -37,47 +38,45 @@ class _Policy(NamedTuple):
 
 
 def plot(
-    policy_grid: DataFrame,
-    policy_distance: DataFrame,
-    *,
-    comparison: str,
-    policies: Sequence[str],
-    diverged: Sequence[Collection[int]] = ((), ()),
+    policy_grid: DataFrame, policy_distance: DataFrame, records: Sequence[Mapping[str, Any]], *, comparison: str
 ) -> Figure:
     """Draw two policies by impact, price, time and inventory: means over seeds, and their difference.
 
-    Panels follow the paper's Fig 2: Nash-DQN above the other policy, in the paper fictitious play's (FP), one column
-    for each transient impact Y, heat maps side by side for each price, time running from left to right in each; a third
-    row shows the difference on a colour scale of its own. Dashed lines are where the mean rate over seeds is zero, thin
+    Panels follow the paper's Fig 2: the comparison's first policy, Nash-DQN's, above its second, one column for each
+    transient impact Y, heat maps side by side for each price, time running from left to right in each; a third row
+    shows the difference on a colour scale of its own. Dashed lines are where the mean rate over seeds is zero, thin
     lines the same for each seed. Only the seeds that are compared are drawn, and of these neither those whose training
     diverged nor those with a rate that is not finite. Below are the root-mean-square distances of each pair of seeds,
     between the policies and between trainings of one of them.
 
     Args:
-        policy_grid: columns scenario, algorithm, recipe, seed, impact (price units), price, time (hours),
-            inventory (shares), rate (shares/hour); one scenario. Rows of other recipes are ignored.
+        policy_grid: columns scenario, policy, seed, impact (price units), price, time (hours), inventory (shares),
+            rate (shares/hour); one scenario. Rows of other policies are ignored.
         policy_distance: columns comparison, policy_a, policy_b, seed_a, seed_b, states (grid, visited_a or
-            visited_b), rms (shares/hour), relative. Policies are named ``algorithm/recipe``. Rows of other comparisons
-            are ignored; rows between different policies say which seeds are compared, those between seeds of one
-            policy, where there are any, give the yardstick.
-        comparison: which comparison's distances to quote.
-        policies: ``algorithm/recipe`` of the upper and the middle row: policy_a and policy_b of the comparison.
-        diverged: seeds of each of the two whose training diverged.
+            visited_b), rms (shares/hour), relative. Rows of other comparisons are ignored; rows between different
+            policies say which policies and seeds are compared, those between seeds of one policy, where there are any,
+            give the yardstick.
+        records: of both trainings: policy, algorithm and ``members`` with seed and diverged.
+        comparison: the one that is drawn.
 
     Raises:
-        ValueError: if a column, a policy or a combination of grid levels is missing or stands twice, the two policies'
-            grids differ, or no seed of a policy is left.
+        ValueError: if a column, a policy, its record or a combination of grid levels is missing or stands twice, the
+            two policies' grids differ, or no seed of a policy is left.
     """
     check(policy_grid, GRID, GRID_COLUMNS)
     check(policy_distance, DISTANCE, DISTANCE_COLUMNS)
     scenario = only(policy_grid, GRID, "scenario")
     distances = select(policy_distance, DISTANCE, comparison=comparison)
-    for side in "ab":
-        check_values(distances, DISTANCE, f"policy_{side}", policies)
     between = distances[distances["policy_a"] != distances["policy_b"]]
+    if between.empty:
+        raise ValueError(f"{DISTANCE}: no row between two policies in {comparison}")
+    policies = [only(between, DISTANCE, f"policy_{side}") for side in "ab"]
+    record_of = {record["policy"]: record for record in records}
+    if missing := set(policies) - set(record_of):
+        raise ValueError(f"records: there is none of {', '.join(sorted(missing))}")
     upper, middle = (
-        _policy(policy_grid, policy, set(between[f"seed_{side}"]) - set(lost))
-        for policy, side, lost in zip(policies, "ab", diverged, strict=True)
+        _policy(policy_grid, record_of[policy], set(between[f"seed_{side}"]))
+        for policy, side in zip(policies, "ab", strict=True)
     )
     if not upper.mean.axes[0].equals(middle.mean.axes[0]) or not upper.mean.axes[1].equals(middle.mean.axes[1]):
         raise ValueError(f"{GRID}: the levels of {' and '.join(policies)} differ")
@@ -111,26 +110,27 @@ def plot(
         label = f"price $S$; in each map, time $t$ from {times.min():g} to {times.max():g} hours"
         panels[2, len(impacts) // 2].set_xlabel(label)
         strip = figure.add_subplot(cells[3, :])
-        _draw_distances(strip, distances, dict(zip(policies, (upper, middle), strict=True)))
+        _draw_distances(strip, distances, upper, middle)
         title_panels([*panels.flat, strip], [*titles, "distances between two trainings"])
         figure.suptitle(f"scenario {scenario}")
         legend(figure)
     return figure
 
 
-def _policy(table: DataFrame, policy: str, compared: Collection[int]) -> _Policy:
-    """Return the seeds of the policy that are compared and have finite rates."""
-    algorithm, _, recipe = policy.partition("/")
-    rows = select(table, GRID, algorithm=algorithm, recipe=recipe)
+def _policy(table: DataFrame, record: Mapping[str, Any], compared: set[int]) -> _Policy:
+    """Return the seeds of the policy that are compared, did not diverge and have finite rates."""
+    policy = record["policy"]
+    diverged = {member["seed"] for member in record["members"] if member["diverged"]}
+    rows = select(table, GRID, policy=policy)
     check_grid(rows, GRID, ("seed", *_LEVELS))
     finite = np.isfinite(rows["rate"]).groupby(rows["seed"]).all()
-    drawn = [seed for seed in finite.index if finite[seed] and seed in compared]
+    drawn = [seed for seed in finite.index if finite[seed] and seed in compared - diverged]
     if not drawn:
         raise ValueError(f"{GRID}: {policy} has no seed left to draw")
     counted = f"{len(drawn)} of {len(finite)} seeds" if len(finite) > 1 else "one seed"
     rates = rows[rows["seed"].isin(drawn)]
     mean = rates.pivot_table(index="inventory", columns=["impact", "price", "time"], values="rate")
-    return _Policy(policy_name(policy), drawn, counted, rates, mean)
+    return _Policy(policy, ALGORITHM_COLOURS[record["algorithm"]], drawn, counted, rates, mean)
 
 
 def _draw_map(axes: Axes, mean: DataFrame, each: DataFrame | None, colours: str, end: float) -> QuadMesh:
@@ -163,19 +163,18 @@ def _draw_map(axes: Axes, mean: DataFrame, each: DataFrame | None, colours: str,
     return mesh
 
 
-def _draw_distances(axes: Axes, distances: DataFrame, policies: dict[str, _Policy]) -> None:
+def _draw_distances(axes: Axes, distances: DataFrame, upper: _Policy, middle: _Policy) -> None:
     """Draw the distance of each pair of seeds that are drawn, on the grid and in the states that each policy visits."""
-    (first, upper), (second, middle) = policies.items()
-    order = ["grid shown", *dict.fromkeys([upper.name, middle.name])]
+    order = ["grid shown", upper.name, middle.name]
     for a, b, label, colour, shift in (
-        (first, second, f"{upper.name} to {middle.name}", "k", -0.2),
-        (first, first, f"two seeds of {upper.name}", BLUE, 0.0),
-        (second, second, f"two seeds of {middle.name}", ORANGE, 0.2),
+        (upper, middle, f"{upper.name} to {middle.name}", "k", -0.2),
+        (upper, upper, f"two seeds of {upper.name}", upper.colour, 0.0),
+        (middle, middle, f"two seeds of {middle.name}", middle.colour, 0.2),
     ):
-        rows = distances[(distances["policy_a"] == a) & (distances["policy_b"] == b)]
-        rows = rows[rows["seed_a"].isin(policies[a].seeds) & rows["seed_b"].isin(policies[b].seeds)]
+        rows = distances[(distances["policy_a"] == a.name) & (distances["policy_b"] == b.name)]
+        rows = rows[rows["seed_a"].isin(a.seeds) & rows["seed_b"].isin(b.seeds)]
         if len(rows):
-            states = {"grid": "grid shown", "visited_a": policies[a].name, "visited_b": policies[b].name}
+            states = {"grid": "grid shown", "visited_a": a.name, "visited_b": b.name}
             places = rows["states"].map(states).map(order.index)
             axes.plot(rows["rms"], places + shift, "D", ms=3.5, color=colour, label=label)
     axes.set_yticks(range(len(order)), [order[0], *(f"visited by\n{name}" for name in order[1:])])

@@ -12,23 +12,26 @@ from matplotlib.ticker import MaxNLocator
 from pandas import DataFrame
 
 from nash_dqn.plots.style import (
+    ALGORITHM_COLOURS,
+    ALGORITHM_NAMES,
     DIVERGED,
     GREEN,
     PURPLE,
     legend,
     new_figure,
-    policy_colour,
-    policy_name,
     style,
     title_panels,
 )
-from nash_dqn.plots.tables import check, check_grid, only, select, truths
-from nash_dqn.published import AUTHORS, FIG3_BINS, FIG3_MEANS, RELEASED_WEIGHTS_PAIRED, Published
+from nash_dqn.plots.tables import check, check_grid, check_values, only, select, truths
+from nash_dqn.published import AUTHORS_POLICIES, FIG3_BINS, FIG3_MEANS, RELEASED_WEIGHTS_PAIRED, Published
 
 POINTS = "cross_play"
-POINTS_COLUMNS = ("scenario", "comparison", "other", "seed_nash", "seed_other", "profile", "design", "point", "reward")
+POINTS_COLUMNS = (
+    *("scenario", "comparison", "other", "other_algorithm"),
+    *("seed_nash", "seed_other", "profile", "design", "point", "reward"),
+)
 TESTS = "cross_play_tests"
-TESTS_COLUMNS = ("comparison", "pair", "scope", "test", "mean_difference", "low", "high", "p_value", "reject")
+TESTS_COLUMNS = ("comparison", "other", "pair", "scope", "test", "mean_difference", "low", "high", "p_value", "reject")
 
 OFF_SCALE = 50.0
 """A seed pair whose mean lies this many typical standard deviations from the middle is named, not drawn."""
@@ -49,7 +52,7 @@ _PANELS = (
     _Panel("other", ("all_other", "first_nash"), "first_nash-all_other", "gain by switching to Nash-DQN", GREEN, "o"),
     _Panel("nash", ("first_other", "all_nash"), "first_other-all_nash", "gain by switching from Nash-DQN", PURPLE, "s"),
 )
-_PUBLISHED = ("fictitious_play", AUTHORS)  # whose policies the paper compares Nash-DQN's with
+_PUBLISHED = "fictitious_play"  # whose policies the paper compares Nash-DQN's with
 _POOLED, _THEIRS = "pooled", "authors' weights"
 
 
@@ -70,11 +73,12 @@ def plot(
     there. What is published is of Nash-DQN and fictitious play, and stands beside these only.
 
     Args:
-        cross_play: columns scenario, comparison, other (``algorithm/recipe`` that Nash-DQN is compared with; one in
-            each comparison), seed_nash, seed_other, profile (all_other, first_nash, first_other, all_nash), design
-            (independent, common), point, reward (currency units); one scenario.
-        cross_play_tests: columns comparison, pair (first_nash-all_other, first_other-all_nash), scope (seed pair "1-1",
-            or pooled), test (welch, paired), mean_difference, low, high, p_value, reject.
+        cross_play: columns scenario, comparison (NASH-vs-OTHER, a policy of Nash-DQN's and another), other,
+            other_algorithm (nash_dqn, fictitious_play, self_play), seed_nash, seed_other, profile (all_other,
+            first_nash, first_other, all_nash), design (independent, common), point, reward (currency units); one
+            scenario.
+        cross_play_tests: columns comparison, other, pair (first_nash-all_other, first_other-all_nash), scope (seed
+            pair "1-1", or pooled), test (welch, paired), mean_difference, low, high, p_value, reject.
         published_means: the paper's means by profile.
         published_differences: the paired differences of the authors' weights by pair, where the tables have none.
 
@@ -83,6 +87,7 @@ def plot(
     """
     check(cross_play, POINTS, POINTS_COLUMNS)
     check(cross_play_tests, TESTS, TESTS_COLUMNS)
+    check_values(cross_play, POINTS, "other_algorithm", ALGORITHM_NAMES)
     tests = cross_play_tests.assign(reject=truths(cross_play_tests, TESTS, "reject"))
     scenario = only(cross_play, POINTS, "scenario")
     points = select(cross_play, POINTS, design="independent")
@@ -97,20 +102,21 @@ def plot(
             figure.subplots(len(comparisons), 3, squeeze=False, width_ratios=(1, 1, 0.8)), comparisons, strict=True
         ):
             rows = select(points, POINTS, comparison=comparison)
-            other = only(rows, POINTS, "other")
+            other, algorithm = (only(rows, POINTS, column) for column in ("other", "other_algorithm"))
+            nash = comparison.removesuffix(f"-vs-{other}")
+            if nash == comparison:
+                raise ValueError(f"{POINTS}: comparison {comparison} is not with {other}, but its rows are")
             of_tests = select(tests, TESTS, comparison=comparison)
-            algorithm = other.partition("/")[0]
-            means = published_means if algorithm in _PUBLISHED else {}
-            nash = f"{AUTHORS}/nash" if algorithm == AUTHORS else f"nash_dqn/{comparison}"
+            means = published_means if algorithm == _PUBLISHED else {}
             for axes, panel in zip(panels, _PANELS, strict=False):
                 drawn, lost = _near(rows, panel)
-                _draw_histograms(axes, drawn, dict(zip(panel.profiles, (other, nash), strict=True)), means)
+                _draw_histograms(axes, drawn, dict(zip(panel.profiles, (algorithm, "nash_dqn"), strict=True)), means)
                 welch = select(of_tests, TESTS, pair=panel.pair, test="welch")
                 welch = welch.loc[welch["scope"] != _POOLED, "reject"].dropna()
-                others = policy_name(other if panel.others == "other" else nash, recipe=False)
-                title = f"others play {others}\n{comparison}: Welch rejects {welch.sum()} of {len(welch)}"
+                others = other if panel.others == "other" else nash
+                title = f"others play {others}\nWelch rejects {welch.sum()} of {len(welch)}"
                 titles.append(title + (f", off scale: {', '.join(lost)}" if lost else ""))
-            beside = theirs if algorithm in _PUBLISHED and algorithm != AUTHORS else None
+            beside = theirs if algorithm == _PUBLISHED and other not in AUTHORS_POLICIES else None
             _draw_differences(panels[2], of_tests, list(dict.fromkeys(rows["seeds"])), beside)
             titles.append("paired differences")
         title_panels(figure.axes, titles)
@@ -121,7 +127,7 @@ def plot(
 
 def _of_authors(tests: DataFrame, published: Mapping[str, Published]) -> DataFrame:
     """Return the paired differences between the authors' policies: from the tests, or else as published."""
-    rows = tests[(tests["comparison"] == AUTHORS) & (tests["test"] == "paired") & (tests["scope"] != _POOLED)]
+    rows = tests[tests["other"].isin(AUTHORS_POLICIES) & (tests["test"] == "paired") & (tests["scope"] != _POOLED)]
     if len(rows):
         return rows.assign(scope=_THEIRS)
     columns = ["pair", "scope", "mean_difference", "low", "high"]
@@ -159,9 +165,8 @@ def _draw_histograms(
     if all(abs(value - (low + high) / 2) < high - low for value in theirs.values()):
         low, high = min(low, *theirs.values(), high), max(low, *theirs.values(), high)
     upper: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ls": ""}
-    for height, (profile, policy) in zip((0.94, 0.88), played.items(), strict=True):
-        label = "agent 1 plays " + policy_name(policy, recipe=False).removeprefix("authors' ")
-        colour = policy_colour(policy)
+    for height, (profile, algorithm) in zip((0.94, 0.88), played.items(), strict=True):
+        label, colour = f"agent 1 plays {ALGORITHM_NAMES[algorithm]}", ALGORITHM_COLOURS[algorithm]
         rewards = rows.loc[rows["profile"] == profile]
         means = rewards.groupby("seeds")["reward"].mean()
         look: dict[str, Any] = {"histtype": "stepfilled", "alpha": 0.35, "color": colour}

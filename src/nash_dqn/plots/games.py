@@ -23,7 +23,7 @@ from nash_dqn.plots.style import (
 from nash_dqn.plots.tables import check, check_values, only, select
 
 ERRORS, SCATTER = "lq_error", "lq_scatter"
-_NAMES = ("scenario", "group", "algorithm", "recipe", "seed")
+_NAMES = ("scenario", "policy", "algorithm", "group", "seed")
 ERROR_COLUMNS = (*_NAMES, "visited_by", "step", "relative")
 SCATTER_COLUMNS = (*_NAMES, "step", "exact", "learned")
 
@@ -41,9 +41,9 @@ def plot(lq_error: DataFrame, lq_scatter: DataFrame) -> Figure:
     and counted.
 
     Args:
-        lq_error: columns scenario (the game), group, algorithm, recipe, seed, visited_by, step ("0" to "M - 1", or
-            "all"), relative; in each game, a recipe of each algorithm.
-        lq_scatter: columns scenario, group, algorithm, recipe, seed, step, exact, learned (units of an action).
+        lq_error: columns scenario (the game), policy, algorithm, group, seed, visited_by, step ("0" to "M - 1", or
+            "all"), relative; in each game, a policy of each algorithm.
+        lq_scatter: columns scenario, policy, algorithm, group, seed, step, exact, learned (units of an action).
 
     Raises:
         ValueError: if a column, or a row of a seed, is missing or stands twice, there are more groups than colours, or
@@ -64,7 +64,7 @@ def plot(lq_error: DataFrame, lq_scatter: DataFrame) -> Figure:
             _draw_actions(actions, lq_scatter[lq_scatter["scenario"] == game], colours)
             rows = select(lq_error, ERRORS, scenario=game, visited_by="learned")
             for (group, algorithm), of in rows.groupby(["group", "algorithm"], sort=False):
-                only(of, ERRORS, "recipe")
+                only(of, ERRORS, "policy")
                 name = f"{game}, group {group}, {ALGORITHM_NAMES[algorithm]}"
                 look = {"color": colours[group], "ls": _LINES[algorithm]}
                 draw_errors(errors, of, name, look, 0.6 if algorithm == "nash_dqn" else 0.9)

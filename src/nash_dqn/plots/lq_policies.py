@@ -17,16 +17,15 @@ from nash_dqn.plots.style import (
     legend,
     log_scale,
     new_figure,
-    policy_name,
     style,
     title_panels,
 )
 from nash_dqn.plots.tables import check, check_grid, check_values, only, select
 
 ERRORS = "lq_error"
-ERROR_COLUMNS = ("scenario", "algorithm", "recipe", "seed", "visited_by", "step", "relative")
+ERROR_COLUMNS = ("scenario", "policy", "algorithm", "seed", "visited_by", "step", "relative")
 SCATTER = "lq_scatter"
-SCATTER_COLUMNS = ("scenario", "algorithm", "recipe", "seed", "step", "exact", "learned")
+SCATTER_COLUMNS = ("scenario", "policy", "seed", "step", "exact", "learned")
 TARGET = 0.05
 """The dashed line: a relative error this small counts as having found the equilibrium."""
 
@@ -34,7 +33,7 @@ ALL = "all"
 """The step that stands for all of them."""
 
 _VISITORS = {"learned": "states the learned policy visits", "exact": "states the equilibrium visits"}
-_LINE_STYLES = ("-", "--", ":", "-.")  # recipes of one algorithm
+_LINE_STYLES = ("-", "--", ":", "-.")  # policies of one algorithm
 _SHOWN = 5  # decision points with a panel of their own
 _FAR = 1.5  # actions this many times the typical seed's largest do not stretch a panel
 
@@ -42,57 +41,56 @@ _FAR = 1.5  # actions this many times the typical seed's largest do not stretch 
 def plot(lq_error: DataFrame, lq_scatter: DataFrame) -> Figure:
     """Draw learned against exact actions, and the relative error at each decision point.
 
-    A row of panels for each recipe shows a sample of actions at a few decision points, over all seeds, with the line
+    A row of panels for each policy shows a sample of actions at a few decision points, over all seeds, with the line
     on which they are right; actions far beyond a typical seed's stand on the edge. Below is the root-mean-square error
     divided by the RMS of the exact action: thin lines and dots for each seed, thick ones for the median over seeds, at
-    each decision point and over all of them. Colour is the algorithm; its recipes differ in the style of line. Seeds
+    each decision point and over all of them. Colour is the algorithm; its policies differ in the style of line. Seeds
     without finite errors are counted, not drawn.
 
     Args:
-        lq_error: columns scenario, algorithm (nash_dqn, fictitious_play), recipe, seed, visited_by (learned,
-            exact), step ("0" to "M - 1", or "all"), relative; one scenario.
-        lq_scatter: columns scenario, algorithm, recipe, seed, step, exact, learned (shares/hour); the same scenario.
+        lq_error: columns scenario, policy, algorithm (nash_dqn, fictitious_play, self_play), seed, visited_by
+            (learned, exact), step ("0" to "M - 1", or "all"), relative; one scenario.
+        lq_scatter: columns scenario, policy, seed, step, exact, learned (shares/hour); the same scenario.
 
     Raises:
-        ValueError: if a column, or a row of a seed, is missing or stands twice, or the tables' scenarios differ.
+        ValueError: if a column, or a row of a seed, is missing or stands twice, an algorithm is unknown, or the
+            tables' scenarios differ.
     """
     check(lq_error, ERRORS, ERROR_COLUMNS)
     check(lq_scatter, SCATTER, SCATTER_COLUMNS)
     scenario = only(lq_error, ERRORS, "scenario")
     check_values(lq_scatter, SCATTER, "scenario", [scenario])
     check_values(lq_error, ERRORS, "visited_by", tuple(_VISITORS))
-    errors, scatter = (of.assign(policy=of["algorithm"] + "/" + of["recipe"]) for of in (lq_error, lq_scatter))
-    names = {policy: policy_name(policy) for policy in errors["policy"].unique()}
-    steps = np.sort(scatter["step"].unique())
+    check_values(lq_error, ERRORS, "algorithm", ALGORITHM_COLOURS)
+    algorithms = dict(zip(lq_error["policy"], lq_error["algorithm"], strict=True))
+    steps = np.sort(lq_scatter["step"].unique())
     shown = steps[np.unique(np.linspace(0, len(steps) - 1, min(_SHOWN, len(steps))).round().astype(int))]
-    limits = {step: _limit(scatter[scatter["step"] == step]) for step in shown}
+    limits = {step: _limit(lq_scatter[lq_scatter["step"] == step]) for step in shown}
 
     with style():
-        figure = new_figure(95 + 38 * len(names))
-        (above,), (below,) = figure.subfigures(2, 1, squeeze=False, height_ratios=(38 * len(names), 80))
-        rows = above.subplots(len(names), len(shown), squeeze=False)
-        for policy, panels in zip(names, rows, strict=True):
-            actions = scatter[scatter["policy"] == policy]
+        figure = new_figure(95 + 38 * len(algorithms))
+        (above,), (below,) = figure.subfigures(2, 1, squeeze=False, height_ratios=(38 * len(algorithms), 80))
+        rows = above.subplots(len(algorithms), len(shown), squeeze=False)
+        for (policy, algorithm), panels in zip(algorithms.items(), rows, strict=True):
+            actions = lq_scatter[lq_scatter["policy"] == policy]
             for axes, step in zip(panels, shown, strict=True):
-                colour = ALGORITHM_COLOURS[policy.partition("/")[0]]
-                _draw_actions(axes, actions[actions["step"] == step], limits[step], colour)
-            panels[0].set_ylabel(f"{names[policy]}\nlearned (shares/hour)")
+                _draw_actions(axes, actions[actions["step"] == step], limits[step], ALGORITHM_COLOURS[algorithm])
+            panels[0].set_ylabel(f"{policy}\nlearned (shares/hour)")
         for axes in rows[-1]:
             axes.set_xlabel("exact (shares/hour)")
         errors_of = below.subplots(1, 2, sharey=True)
         for axes, visitor in zip(errors_of, _VISITORS, strict=True):
-            of = select(errors, ERRORS, visited_by=visitor)
+            of = select(lq_error, ERRORS, visited_by=visitor)
             seen: dict[str, int] = {}
-            for at, policy in enumerate(names):
-                algorithm = policy.partition("/")[0]
+            for at, (policy, algorithm) in enumerate(algorithms.items()):
                 line = _LINE_STYLES[seen.setdefault(algorithm, 0) % len(_LINE_STYLES)]
                 seen[algorithm] += 1
                 look = {"color": ALGORITHM_COLOURS[algorithm], "ls": line}
-                draw_errors(axes, select(of, ERRORS, policy=policy), names[policy], look, 0.6 + 0.5 * at)
+                draw_errors(axes, select(of, ERRORS, policy=policy), policy, look, 0.6 + 0.5 * at)
             axes.set_xlabel("decision point $m$")
         errors_of[0].set_ylabel("relative RMS error (%)")
         finish_errors(errors_of[0])
-        titles = [f"$m$ = {step}" for _ in names for step in shown]
+        titles = [f"$m$ = {step}" for _ in algorithms for step in shown]
         title_panels([*rows.flat, *errors_of], [*titles, *_VISITORS.values()])
         figure.suptitle(f"scenario {scenario}")
         legend(figure)

@@ -1,4 +1,4 @@
-"""Why a small penalty fails: loss along training, and exploitability, at two betas under several recipes."""
+"""Why a small penalty fails: loss along training, and exploitability, of several policies at two betas."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from nash_dqn.plots.tables import check, check_grid, only, select
 from nash_dqn.studies.penalty_study import ALONG, GAINS
 
 TABLE = "penalty_study"
-COLUMNS = ("scenario", "recipe", "beta", "seed", "measure", "iteration", "value", "resets", "diverged")
+COLUMNS = ("scenario", "base", "beta", "seed", "measure", "iteration", "value", "resets", "diverged")
 
 _LOSS = ALONG[0]
 _COLOURS = (PURPLE, GREEN)
@@ -35,10 +35,11 @@ _ROOM = 2.0  # the axis of the loss ends at this multiple of what is typical; fi
 
 
 def plot(penalty_study: DataFrame) -> Figure:
-    """Draw a column of panels for each recipe: above, the loss along training; below, what deviators gain.
+    """Draw a column of panels for each policy but for its beta: above, the loss along training; below, gains.
 
     Losses are the median and range of the seeds, with a cross at the foot of the panel where weights of any were reset.
-    Gains are each seed, a cross if its weights had been reset by then, and their geometric mean with its t interval.
+    Gains of deviators are each seed, a cross if its weights had been reset by then, and their geometric mean with its t
+    interval.
     Trainings that have diverged are counted above and in no average.
 
     Args:
@@ -56,20 +57,20 @@ def plot(penalty_study: DataFrame) -> Figure:
     colours = {rf"$\beta$ = {beta:g}": colour for beta, colour in zip(betas, _COLOURS, strict=True)}
     table = penalty_study.assign(weight=penalty_study["beta"].map(dict(zip(betas, colours, strict=True))))
     losses = select(table, TABLE, measure=_LOSS)
-    check_grid(losses, TABLE, ("recipe", "beta", "seed", "iteration"))
+    check_grid(losses, TABLE, ("base", "beta", "seed", "iteration"))
     gains = table[table["measure"].isin(GAINS)].assign(value=lambda rows: rows["value"].clip(lower=FLOOR))
     kept = gains["measure"] == GAINS[0]
     when = [*np.sort(gains.loc[kept, "iteration"].unique()), "returned"]
     gains["place"] = gains["iteration"].where(kept, "returned").map(when.index)
-    recipes = list(table["recipe"].unique())
-    middle = losses.groupby(["recipe", "beta"])["value"].median().max()
+    bases = list(table["base"].unique())
+    middle = losses.groupby(["base", "beta"])["value"].median().max()
 
     with style():
         figure = new_figure(118)
-        rows = figure.subplots(2, len(recipes), sharey="row", squeeze=False)
-        for recipe, (upper, lower) in zip(recipes, rows.T, strict=True):
-            _draw_loss(upper, losses[losses["recipe"] == recipe], colours)
-            _draw_gains(lower, gains[gains["recipe"] == recipe], colours)
+        rows = figure.subplots(2, len(bases), sharey="row", squeeze=False)
+        for base, (upper, lower) in zip(bases, rows.T, strict=True):
+            _draw_loss(upper, losses[losses["base"] == base], colours)
+            _draw_gains(lower, gains[gains["base"] == base], colours)
             lower.set_xticks(range(len(when)), [at if at == "returned" else f"{at / 1000:g}k" for at in when])
             lower.set_xlim(-0.5, len(when) - 0.5)
         rows[0, 0].set_ylim(0, _ROOM * middle)
@@ -78,7 +79,7 @@ def plot(penalty_study: DataFrame) -> Figure:
             rows[1, 0].set_ylim(gains["value"].min() / 1.3, gains["value"].max() * 1.3)
         log_scale(rows[1, 0].yaxis)
         rows[1, 0].set_ylabel("gain of agent 1 (currency)")
-        title_panels(rows.flat, 2 * [recipe.replace("_", " ") for recipe in recipes])
+        title_panels(rows.flat, 2 * bases)
         figure.suptitle(f"scenario {scenario}")
         legend(figure, ncols=4)
     return figure

@@ -14,7 +14,7 @@ from nash_dqn.plots.tables import check, check_grid, select, truths
 
 TABLE, TRAINED = "projection", "exploitability"
 COLUMNS = ("scenario", "target", "exploration", "converged", "gain")
-TRAINED_COLUMNS = ("scenario", "recipe", "seed", "deviator", "player", "gain")
+TRAINED_COLUMNS = ("scenario", "seed", "deviator", "player", "gain")
 
 _TARGETS = {
     "nash": (BLUE, "o", "nash: fitted to the Nash point of Q"),
@@ -29,7 +29,7 @@ def plot(projection: DataFrame, trained: DataFrame, exploration: float) -> Figur
     Args:
         projection: columns scenario, target, exploration, converged, gain; every target with the same explorations.
             What did not converge is a cross on the upper edge.
-        trained: columns scenario, recipe, seed, deviator, player, gain: trainings in the same scenarios, of which those
+        trained: columns scenario, seed, deviator, player, gain: trainings in the same scenarios, of which those
             deviators of player 1 are drawn that see what the policy sees.
         exploration: of the trainings, at their end.
 

@@ -27,7 +27,6 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from pandas import DataFrame, Series
 
 from nash_dqn.artifacts import atomic_path
-from nash_dqn.published import AUTHORS_POLICIES
 
 MM = 1 / 25.4
 """One millimetre in inches."""
@@ -40,6 +39,7 @@ PALETTE = (BLUE, ORANGE, GREEN, PURPLE, BROWN, SKY, VERMILION, PINK)
 """Colours for series without a meaning of their own, such as seeds."""
 
 ALGORITHM_NAMES = MappingProxyType({"nash_dqn": "Nash-DQN", "fictitious_play": "FP", "self_play": "self-play"})
+"""How an algorithm is shown; a policy is shown by its own name, in its algorithm's colour."""
 ALGORITHM_COLOURS = MappingProxyType({"nash_dqn": BLUE, "fictitious_play": ORANGE, "self_play": GREY})
 DIVERGED = VERMILION
 """Colour of whatever marks a diverged training."""
@@ -107,26 +107,6 @@ def new_figure(height_mm: float) -> Figure:
     figure = Figure(figsize=(WIDTH_MM * MM, height_mm * MM), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
-
-
-def policy_name(policy: str, *, recipe: bool = True) -> str:
-    """Return the name of a policy ``algorithm/recipe`` as shown: Nash-DQN paper, or Nash-DQN without its recipe.
-
-    Raises:
-        ValueError: if the algorithm is not known, or there is no recipe.
-    """
-    if policy in AUTHORS_POLICIES:
-        return AUTHORS_POLICIES[policy]
-    algorithm, _, of = policy.partition("/")
-    if algorithm not in ALGORITHM_NAMES or not of:
-        raise ValueError(f"policy '{policy}' must be {' or '.join(f'{known}/RECIPE' for known in ALGORITHM_NAMES)}")
-    return f"{ALGORITHM_NAMES[algorithm]} {of}" if recipe else ALGORITHM_NAMES[algorithm]
-
-
-def policy_colour(policy: str) -> str:
-    """Return the colour of a policy ``algorithm/recipe``: its algorithm's, of the authors' policies too."""
-    theirs = {"authors/nash": "nash_dqn", "authors/fp": "fictitious_play"}
-    return ALGORITHM_COLOURS[theirs.get(policy, policy.partition("/")[0])]
 
 
 def title_panels(panels: Iterable[Axes], titles: Iterable[str]) -> None:

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame, concat
 
-from nash_dqn.plots.style import DIVERGED, PALETTE, legend, log_scale, new_figure, policy_name, style, title_panels
-from nash_dqn.plots.tables import check, check_values
+from nash_dqn.plots.style import DIVERGED, PALETTE, legend, log_scale, new_figure, style, title_panels
+from nash_dqn.plots.tables import check, check_values, only
 
 COLUMNS = {
     "nash_dqn": ("seed", "transitions", "loss"),
@@ -43,8 +43,17 @@ _CURVES = (
 )
 
 
-def plot(histories: Mapping[str, DataFrame], records: Mapping[str, Mapping[str, Any]], *, scenario: str) -> Figure:
-    """Draw each training's curves against the joint transitions played: a panel for each recipe, a line for each seed.
+class _Training(NamedTuple):
+    """A history, and how each seed's training ended."""
+
+    policy: str
+    algorithm: str
+    history: DataFrame
+    members: DataFrame
+
+
+def plot(histories: Sequence[DataFrame], records: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw each training's curves against the joint transitions played: a panel for each policy, a line for each seed.
 
     Rows are Nash-DQN's loss, the critic's loss and the training reward of fictitious play (FP), and that of self-play
     by gradients. Light vertical lines are where one FP iteration ends and the next begins. FP's rewards are running
@@ -52,56 +61,55 @@ def plot(histories: Mapping[str, DataFrame], records: Mapping[str, Mapping[str, 
     are marked where they did. Rewards far below those of the second half of training are cut off.
 
     Args:
-        histories: by ``algorithm/recipe``, such as ``nash_dqn/paper`` or ``fictitious_play/average``; columns as in
-            :data:`COLUMNS`.
-        records: run records under the same names; their ``members`` have seed, transitions and stopped (iterations,
-            early_stopping or diverged).
-        scenario: named in the title.
+        histories: of each training, columns as in :data:`COLUMNS`.
+        records: of the same trainings: scenario, policy, algorithm, and ``members`` with seed, transitions and stopped
+            (iterations, early_stopping or diverged); one scenario.
 
     Raises:
-        ValueError: if there is no history, one has no record or the other way round, an algorithm is unknown, or a
-            column, a seed or a member's entry is missing.
+        ValueError: if there is no history, or not one for each record, an algorithm is unknown, or a column, a seed or
+            a member's entry is missing.
     """
-    if not histories or set(histories) != set(records):
-        found = f"{', '.join(histories) or 'none'} and {', '.join(records) or 'none'}"
-        raise ValueError(f"histories and records must have the same names, and there must be one; found {found}")
-    members = {name: _members(name, histories[name], records[name]) for name in histories}
-    seeds = sorted({int(seed) for history in histories.values() for seed in history["seed"].unique()})
+    if not histories or len(histories) != len(records):
+        raise ValueError(f"there must be a record for each history; found {len(records)} for {len(histories)}")
+    names = DataFrame(list(records))
+    check(names, "records", ("scenario", "policy", "algorithm"))
+    check_values(names, "records", "algorithm", tuple(COLUMNS))
+    scenario = only(names, "records", "scenario")
+    trainings = [_training(*of) for of in zip(histories, records, strict=True)]
+    seeds = sorted({int(seed) for history in histories for seed in history["seed"].unique()})
     colours = {seed: PALETTE[at % len(PALETTE)] for at, seed in enumerate(seeds)}
-    rows = [(curve, [name for name in histories if name.startswith(f"{curve.algorithm}/")]) for curve in _CURVES]
-    rows = [(curve, names) for curve, names in rows if names]
+    rows = [(curve, [of for of in trainings if of.algorithm == curve.algorithm]) for curve in _CURVES]
+    rows = [(curve, shown) for curve, shown in rows if shown]
 
     with style():
         figure = new_figure(18 + 48 * len(rows))
         titles = []
-        for part, (curve, names) in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
-            panels = part.subplots(1, len(names), sharey=True, squeeze=False)[0]
-            for axes, name in zip(panels, names, strict=True):
-                _draw_lines(axes, curve, histories[name], colours)
-                titles.append(policy_name(name))
+        for part, (curve, shown) in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
+            panels = part.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+            for axes, of in zip(panels, shown, strict=True):
+                _draw_lines(axes, curve, of.history, colours)
+                titles.append(of.policy)
             panels[0].set_ylabel(curve.label)
-            _scale(panels[0], curve, [histories[name] for name in names])
-            for axes, name in zip(panels, names, strict=True):
-                _mark_stops(axes, curve, histories[name], members[name], colours)
+            _scale(panels[0], curve, [of.history for of in shown])
+            for axes, of in zip(panels, shown, strict=True):
+                _mark_stops(axes, curve, of, colours)
         title_panels(figure.axes, titles)
         figure.suptitle(f"scenario {scenario}")
         legend(figure, ncols=6)
     return figure
 
 
-def _members(name: str, history: DataFrame, record: Mapping[str, Any]) -> DataFrame:
-    """Check a history against its record, and return how each seed's training ended."""
-    algorithm, _, recipe = name.partition("/")
-    if algorithm not in COLUMNS or not recipe:
-        raise ValueError(f"histories: '{name}' must be {' or '.join(f'{known}/RECIPE' for known in COLUMNS)}")
-    check(history, f"history of {name}", COLUMNS[algorithm])
+def _training(history: DataFrame, record: Mapping[str, Any]) -> _Training:
+    """Check a history against its record."""
+    policy, algorithm = record["policy"], record["algorithm"]
+    check(history, f"history of {policy}", COLUMNS[algorithm])
     members = DataFrame(list(record.get("members", ())))
-    check(members, f"record of {name}", ("seed", "transitions", "stopped"))
-    check_values(members, f"record of {name}", "stopped", _STOPS)
+    check(members, f"record of {policy}", ("seed", "transitions", "stopped"))
+    check_values(members, f"record of {policy}", "stopped", _STOPS)
     odd = set(map(int, history["seed"].unique())) ^ set(map(int, members["seed"]))
     if odd:
-        raise ValueError(f"{name}: history and record must have the same seeds; only one of them has {min(odd)}")
-    return members
+        raise ValueError(f"{policy}: history and record must have the same seeds; only one of them has {min(odd)}")
+    return _Training(policy, algorithm, history, members)
 
 
 def _draw_lines(axes: Axes, curve: _Curve, history: DataFrame, colours: Mapping[int, str]) -> None:
@@ -119,11 +127,11 @@ def _draw_lines(axes: Axes, curve: _Curve, history: DataFrame, colours: Mapping[
         axes.plot(part["transitions"], values, lw=0.8, label=f"seed {seed}", **look)
 
 
-def _mark_stops(axes: Axes, curve: _Curve, history: DataFrame, members: DataFrame, colours: Mapping[int, str]) -> None:
+def _mark_stops(axes: Axes, curve: _Curve, of: _Training, colours: Mapping[int, str]) -> None:
     """Mark where members stopped early or diverged: at their last finite value, or the edge nearest to it."""
     bottom, top = axes.get_ylim()
-    for member in members[members["stopped"] != "iterations"].itertuples():
-        values = history.loc[history["seed"] == member.seed, curve.column].to_numpy(float)
+    for member in of.members[of.members["stopped"] != "iterations"].itertuples():
+        values = of.history.loc[of.history["seed"] == member.seed, curve.column].to_numpy(float)
         finite = values[np.isfinite(values)]
         height = np.clip(finite[-1], bottom, top) if finite.size else top
         look: dict[str, Any] = {"marker": "o", "color": colours[int(member.seed)], "label": "stopped early"}
