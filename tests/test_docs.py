@@ -96,7 +96,7 @@ def unknown_targets(page: Path) -> Iterator[str]:
 
 def absent_paths(page: Path) -> Iterator[str]:
     """Files and folders in code type that are not in a checkout."""
-    path = re.compile(r"(?<![\w./{}-])\.?[\w-]+(?:/[\w.-]+)*(?:/|\.(?:md|ya?ml|toml|cff|txt|py|smk))(?![\w{])")
+    path = re.compile(r"(?<![\w./{}+=-])\.?[\w-]+(?:/[\w.-]+)*(?:/|\.(?:md|ya?ml|toml|cff|txt|py|smk))(?![\w{])")
     words = {word for span in spans(page.read_text(encoding="utf-8")) for word in path.findall(span)} - EXAMPLES
     bases = (ROOT, ROOT / "src" / "nash_dqn")
     yield from (w for w in sorted(words) if not w.startswith(MADE) and not any((base / w).exists() for base in bases))
