@@ -111,7 +111,7 @@ def unknown_names(page: Path) -> Iterator[str]:
 
 
 def unknown_policies(page: Path) -> Iterator[str]:
-    """Policies in code type, told by how their names begin, that the configuration does not have and no example adds."""
+    """Policies in code type, told by how names begin, that the configuration does not have and no example adds."""
     config = validate(load_yaml(ROOT / "config" / "config.yaml"))
     for span in spans(page.read_text(encoding="utf-8")):
         for name in re.findall(r"(?<![\w./-])(?:nash|fp|authors|reference)-\w[\w-]*\b(?:\+\w+(?:=[0-9.]+)?)?", span):
