@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -17,7 +18,8 @@ from snakemake.cli import get_argument_parser
 
 import nash_dqn
 from nash_dqn import cli
-from nash_dqn.config import load_yaml
+from nash_dqn.config import ConfigError, load_yaml, policy, scenario, validate
+from nash_dqn.published import AUTHORS_POLICIES
 from nash_dqn.record import PAGE, read_block, render_bench, render_claims
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,6 +46,8 @@ MADE = (
 """What the workflow or make leaves behind: named in the documents, absent from a fresh checkout."""
 EXAMPLES = {"my.yaml", "sweep.py", "oligopoly.py", "nash_dqn.games.oligopoly"}
 """Files that a reader makes."""
+OWN_POLICIES = r"nash-dqn|nash-fast|nash-rate|nash-oligopoly"
+"""Policies that a reader adds, and the command."""
 
 
 def name_of(path: Path) -> str:
@@ -92,22 +96,51 @@ def unknown_targets(page: Path) -> Iterator[str]:
 
 def absent_paths(page: Path) -> Iterator[str]:
     """Files and folders in code type that are not in a checkout."""
-    path = re.compile(r"(?<![\w./{}-])\.?[\w-]+(?:/[\w.-]+)*(?:/|\.(?:md|ya?ml|toml|cff|txt|py|smk))(?![\w{])")
+    path = re.compile(r"(?<![\w./{}+=-])\.?[\w-]+(?:/[\w.-]+)*(?:/|\.(?:md|ya?ml|toml|cff|txt|py|smk))(?![\w{])")
     words = {word for span in spans(page.read_text(encoding="utf-8")) for word in path.findall(span)} - EXAMPLES
     bases = (ROOT, ROOT / "src" / "nash_dqn")
     yield from (w for w in sorted(words) if not w.startswith(MADE) and not any((base / w).exists() for base in bases))
 
 
 def unknown_names(page: Path) -> Iterator[str]:
-    """``nash_dqn.a.b`` that is no module, nothing in one and no key of the configuration."""
-    recipes = load_yaml(ROOT / "config" / "config.yaml").get("nash_dqn", {})
+    """``nash_dqn.a.b`` that is no module and nothing in one."""
     for span in spans(page.read_text(encoding="utf-8")):
         for name in re.findall(r"(?<![\w./])nash_dqn(?:\.\w+)+", span):
-            if name.split(".")[1] not in recipes and name not in EXAMPLES and not resolves(name):
+            if name not in EXAMPLES and not resolves(name):
                 yield name
 
 
-@pytest.mark.parametrize("wrong_in", [dead_links, unknown_targets, absent_paths, unknown_names])
+def unknown_policies(page: Path) -> Iterator[str]:
+    """Policies in code type, told by how names begin, that the configuration does not have and no example adds."""
+    config = validate(load_yaml(ROOT / "config" / "config.yaml"))
+    for span in spans(page.read_text(encoding="utf-8")):
+        for name in re.findall(r"(?<![\w./-])(?:nash|fp|authors|reference)-\w[\w-]*\b(?:\+\w+(?:=[0-9.]+)?)?", span):
+            for one in name.split("-vs-"):
+                own = one in AUTHORS_POLICIES or re.fullmatch(OWN_POLICIES, one)
+                if not (own or known(policy, config, re.sub("[+-][A-Z]+$", "", one))):
+                    yield one
+
+
+def unknown_scenarios(page: Path) -> Iterator[str]:
+    """Folders below results/ and figures/, in code type, that are of no scenario."""
+    config = validate(load_yaml(ROOT / "config" / "config.yaml"))
+    for span in spans(page.read_text(encoding="utf-8")):
+        for name in re.findall(r"(?<![\w./-])(?:results|figures)/([a-z][\w+=]*)(?=/[a-z])", span):
+            if name not in ("equilibrium_path", "oligopoly") and not known(scenario, config, name):
+                yield name
+
+
+def known(find: Callable[..., object], config: dict[str, Any], name: str) -> bool:
+    try:
+        find(config, name)
+    except ConfigError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "wrong_in", [dead_links, unknown_targets, absent_paths, unknown_names, unknown_policies, unknown_scenarios]
+)
 def test_what_the_pages_name_exists(wrong_in: Callable[[Path], Iterator[str]]) -> None:
     found = {name_of(page): wrong for page in PAGES if (wrong := list(wrong_in(page)))}
     assert not found
@@ -175,7 +208,7 @@ def test_rules_and_results_named_are_the_workflow_s(tmp_path: Path) -> None:
     text = README + (ROOT / "docs" / PAGE).read_text(encoding="utf-8")
     targets = set(re.findall(r"(?<![\w./])(?:results|figures)/[\w./-]+\.\w+", text))
     # Those of the authors' weights are made where these are given.
-    targets = {name for name in targets if not name.endswith((".md", "_fast.pdf")) and "_authors." not in name}
+    targets = {name for name in targets if not name.endswith(".md") and not re.search("nash-fast|authors-", name)}
     forced = set()
     for page in PAGES:
         for words in map(words_of, commands(page)):
@@ -184,7 +217,7 @@ def test_rules_and_results_named_are_the_workflow_s(tmp_path: Path) -> None:
                 of_own = given.configfile or "oligopoly" in " ".join(words)  # made of what a reader adds
                 targets |= set() if of_own else {target for target in given.targets if target.islower()}
                 forced |= set(given.forcerun)
-    assert forced and {"train", "penalty_study", "general"} <= targets, "the documents lost their examples"
+    assert forced and {"train", "penalty_study", "games", "many_agents"} <= targets, "the documents lost their examples"
     (tmp_path / "config").mkdir()
     shutil.copy(ROOT / "config" / "config.yaml", tmp_path / "config")
     dry_run = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "workflow" / "Snakefile"), "--dry-run"]
@@ -199,7 +232,7 @@ def test_the_readme_s_file_adds_a_policy_to_fig_2(tmp_path: Path) -> None:
     (line,) = (words for words in map(words_of, commands(ROOT / "README.md")) if "my.yaml" in words)
     command = [sys.executable, "-m", *line, "--snakefile", str(ROOT / "workflow" / "Snakefile"), "--dry-run"]
     planned = subprocess.run(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert planned.returncode == 0 and "results/released/nash_dqn/fast/beta_50" in planned.stdout, planned.stdout
+    assert planned.returncode == 0 and "results/code/nash-fast/run.json" in planned.stdout, planned.stdout
 
 
 def test_readme_python_imports_what_exists() -> None:
