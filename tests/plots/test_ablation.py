@@ -48,7 +48,7 @@ def seeds_of(settings: list[tuple[Any, ...]], seeds: int = 3) -> DataFrame:
     ]
     columns = ["scenario", "policy", "seed", "deviator", "player", "gain", "low", "high", "value", "share"]
     entries = [dict(zip(("policy", "base", "change", "kind"), entry, strict=True)) for entry in settings]
-    return by_seed(DataFrame(rows, columns=columns), entries, range(1, seeds + 1))
+    return by_seed(DataFrame(rows, columns=columns), entries)
 
 
 @pytest.fixture

@@ -33,7 +33,8 @@ def test_the_authors_policies_are_measured_where_their_weights_are_given(finishe
             state[f"{layer}.bias"] = torch.zeros(fan_out)
         torch.save(state, folder / name)
     tables = [f"results/code/{name}.csv" for name in ("exploitability", "cross_play_tests", "reference")]
-    given = ("--config", f"authors={folder.parent}", "--", *tables, "figures/code/fig2_policies_authors-nash-vs-authors-fp.png")
+    figure = "figures/code/fig2_policies_authors-nash-vs-authors-fp.png"
+    given = ("--config", f"authors={folder.parent}", "--", *tables, figure)
     expected = {"authors_policies": 1, "policy_grid": 1, "policy_distance": 1, "plot_other_policies": 1}
     expected |= {"cross_play": 1, "cross_play_tests": 1, "exploitability": 2, "exploitability_table": 1, "reference": 1}
     assert finished.planned(*given) == expected

@@ -62,12 +62,10 @@ def test_ablation(requested: Checkout) -> None:
 
 def test_penalty_study(requested: Checkout) -> None:
     results = requested.run_directory / "results/code"
-    found = read_table(results / "penalty_study.csv", ["policy", "base", "beta", "seed", "measure", "iteration", "value"])
+    found = read_table(results / "penalty_study.csv", ["policy", "base", "beta", "seed", "measure", "value"])
     assert set(found["base"]) == {"nash-unstopped", "nash-others-constant"} and found["value"].notna().all()
     # What was returned is what the exploitability of that training says.
-    one = found[
-        (found["measure"] == "returned_exploitability") & (found["policy"] == "nash-unstopped+beta=0")
-    ]
+    one = found[(found["measure"] == "returned_exploitability") & (found["policy"] == "nash-unstopped+beta=0")]
     gains = read_table(results / "nash-unstopped+beta=0/exploitability.csv", ["deviator", "player", "gain"])
     gains = gains[(gains["deviator"] == "memory") & (gains["player"].astype(str) == "1")]
     assert one["value"].tolist() == gains["gain"].tolist()
@@ -84,7 +82,7 @@ def test_robustness_projections_and_games(requested: Checkout) -> None:
     rows = read_table(results / "lq_code/projection.csv", ["target", "exploration", "gain"])
     assert set(rows["target"]) == {"nash", "reply"} and set(rows["exploration"]) == {2.5, 1.5} and len(rows) == 4
     errors = read_table(results / "traders/lq_error.csv", ["scenario", "group", "algorithm", "seed"])
-    assert set(errors["scenario"]) == {"traders"} and set(errors["group"]) == {1, 2} and set(errors["seed"]) == {1, 2, 3}
+    assert set(errors["scenario"]) == {"traders"} and set(errors["group"]) == {1, 2}
     gains = read_table(results / "games.csv", ["algorithm", "player", "gain"])
     assert set(gains["player"]) == {*"12345", "nashconv"} and set(gains["algorithm"]) == set(errors["algorithm"])
     assert set(read_table(results / "many_players.csv", ["agents"])["agents"]) == {2, 3}

@@ -343,7 +343,7 @@ def job(name, reads=None, settings=None, *, writes=None, page=None, script=None,
     )
 
 
-def figure(name, path, label, reads, *, source=None, function="plot", script="plot", settings=None, **more):
+def figure(name, path, label, reads, *, source=None, function="plot", settings=None, **more):
     """Declare a rule that draws a figure, as PDF and PNG; the PNG goes into the report.
 
     Args:
@@ -351,26 +351,25 @@ def figure(name, path, label, reads, *, source=None, function="plot", script="pl
         path: of the figure below figures/, without suffix.
         label: its name in the report.
         reads: tables by the name of their columns in the module (``error``: ERROR_COLUMNS; ``table``: COLUMNS), in the
-            order in which the function takes them; ``records`` are of trainings.
+            order in which the function takes them; ``records`` and ``histories`` are of trainings.
         source: module of nash_dqn.plots, where its name is not that of the file, as the caption's is.
         function: of the module, which draws it.
-        script: what calls it.
-        settings: keyword arguments of the function; with a script of its own, the script's settings.
+        settings: keyword arguments of the function, or a function of the wildcards.
         more: as of ``job``.
     """
     stem = Path(path).name.removesuffix("_{comparison}")
     source = f"nash_dqn.plots.{source or stem}"
-    drawn_by = {"module": source, "function": function, "arguments": settings or {}}
+    arguments = settings if callable(settings) else lambda wc: settings or {}
     job(
         f"plot_{name}",
         reads,
-        drawn_by if script == "plot" else settings,
+        lambda wc: {"module": source, "function": function, "arguments": arguments(wc)},
         writes={
             "pdf": f"figures/{path}.pdf",
             "png": shows(f"figures/{path}.png", stem, "Figures", figure=label),
         },
-        script=script,
-        modules=[source] if script == "plot" else (),
+        script="plot",
+        modules=[source],
         **{"runtime": "5m", **more},
     )
 

@@ -19,8 +19,7 @@ for name, path, label in (
             "distance": "results/{scenario}/policy_distance.csv",
             "records": lambda wc: of_each("run.json", COMPARISONS[shown(wc)], wc.scenario),
         },
-        script="plot_policies",
-        settings=lambda wc: {"comparison": shown(wc), "policies": COMPARISONS[shown(wc)]},
+        settings=lambda wc: {"comparison": shown(wc)},
         mem_mb=2000,
     )
 figure(
@@ -37,8 +36,6 @@ figure(
         "histories": of_each("history.csv", ENTRANTS["training_curves"]),
         "records": of_each("run.json", ENTRANTS["training_curves"]),
     },
-    script="plot_training_curves",
-    settings=lambda wc: {"scenario": wc.scenario, "policies": ENTRANTS["training_curves"]},
 )
 figure("exploitability", "{scenario}/exploitability", "Exploitability", "results/{scenario}/exploitability.csv")
 LEARNING = {"table": "results/{scenario}/data_efficiency.csv", "gains": "results/{scenario}/exploitability.csv"}
@@ -68,7 +65,6 @@ job(
     },
     settings={
         "games": {name: game_of(config, name) for name in config["run"]["scenarios"]},
-        "policies": {name: ENTRANTS["explorer"] for name in config["run"]["scenarios"]},
         "inventory": config["policy_grid"]["inventory"],
     },
     runtime="5m",

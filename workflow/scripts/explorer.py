@@ -8,12 +8,12 @@ from pathlib import Path
 
 from nash_dqn.artifacts import atomic_path
 from nash_dqn.evaluation.policy_distance import Grid
-from nash_dqn.games.market import Market
+from nash_dqn.games.catalogue import make
 from nash_dqn.plots.explorer import render
 
 settings = snakemake.params.settings
 page = render(
-    {name: Market(**game) for name, game in settings["games"].items()},
+    {name: make(**game) for name, game in settings["games"].items()},
     map(Path, snakemake.input.weights),
     Grid.from_dict({"prices": [0.0], "impacts": [0.0], **settings}).inventories,
 )
