@@ -291,7 +291,12 @@ def test_the_market_of_a_configuration(tmp_path: Path, capsys: pytest.CaptureFix
     assert refused(capsys, line(folder, given)).startswith("--config: missing, expected a configuration")
     config = tmp_path / "config.yaml"
     market = dataclasses.asdict(GAME)
-    markets = {"toy": market, "wide": {**market, "theta": 9.0}, "short": {**market, "n_steps": 2}, "bad": {"theta": 1}}
+    markets = {
+        "toy": market,
+        "wide": {"game": "market.Market", **market, "theta": 9.0},
+        "short": {**market, "n_steps": 2},
+        "bad": {"theta": 1},
+    }
     config.write_text(json.dumps({"scenarios": markets}))  # JSON is YAML
     toy = answered(capsys, line(folder, given, "--config", str(config)))
     wide = answered(capsys, line(folder, given, "--config", str(config), "--scenario", "wide"))

@@ -150,6 +150,7 @@ def _market(
             known = ", ".join(map(str, content["scenarios"]))
             raise ValueError(f"--scenario: missing, expected one of {known}, as {path} does not say")
         name, settings = str(trained_in), configuration.scenario(content, str(trained_in))
+        settings = {key: value for key, value in settings.items() if key != "game"}  # its class
     try:
         return name, Market(**settings)
     except (TypeError, ValueError) as error:
