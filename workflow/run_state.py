@@ -70,6 +70,10 @@ class Watcher(logging.Handler):
         self._over.set()
         with self._change:
             self._state.ended = how
+            if how == "finished":  # with --quiet progress Snakemake does not say which jobs have ended
+                self._state.active.clear()
+                for rule in self._state.rules.values():
+                    rule.done = rule.jobs
             self._state.write(self._folder)
 
     def _go_on(self) -> None:
