@@ -327,4 +327,7 @@ def test_files_that_do_not_belong_together(tmp_path: Path, capsys: pytest.Captur
         folder / "weights.safetensors", tensors, describe("nash_dqn", ObservationSpec(), SEEDS, 1, None, **meta)
     )
     assert "its network does not take the 5 own and 0 shared features" in refused(capsys, line(folder, given))
-    assert f"{folder.parent / 'weights.safetensors'}: no such file" in refused(capsys, line(folder.parent, given))
+    below = refused(capsys, line(folder.parent, given))
+    assert f"no weights.safetensors in it; give one of {folder / 'weights.safetensors'}" in below
+    (folder / "empty").mkdir()
+    assert "no weights.safetensors in it, nor any below it" in refused(capsys, line(folder / "empty", given))

@@ -103,21 +103,17 @@ def rows(config: dict[str, Any], scenario: str, quick: bool) -> list[Row]:
     an epoch of every one of fictitious play, and episodes of cross-play.
     """
     game = make(**configuration.game_of(config, scenario))
-
-    def recipe_of(name: str) -> dict[str, Any]:
-        return dict(configuration.training_settings(config, scenario, name)["recipe"])
-
     count, rounds = (10, 3) if quick else (50, 9)
     sizes, cpu = (len(config["seeds"]), 8), torch.device("cpu")
     result = []
     for name in dict.fromkeys(name for name, _ in config["run"]["comparisons"]):
-        recipe = nash_dqn.NashDQNRecipe.from_dict(recipe_of(name))
+        recipe = nash_dqn.NashDQNRecipe.from_dict(configuration.recipe(config, name))
         for members in sizes:
             trainer = nash_dqn.NashDQN(game, recipe, list(range(members)), cpu)
             label = f"Nash-DQN iteration ({name})"
             result.append(_timed(label, AUTHORS_MS["nash_dqn"], members, rounds, count, trainer.iterate))
     for name in (name for name, of in config["policies"].items() if of["algorithm"] == "fictitious_play"):
-        responses = fictitious_play.FictitiousPlayRecipe.from_dict(recipe_of(name))
+        responses = fictitious_play.FictitiousPlayRecipe.from_dict(configuration.recipe(config, name))
         for members in sizes:
             player = fictitious_play.FictitiousPlay(game, responses, list(range(members)), cpu)
             player.remember(copied(player.policy))

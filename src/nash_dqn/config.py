@@ -24,6 +24,7 @@ __all__ = [
     "load_yaml",
     "parse_beta",
     "policy",
+    "recipe",
     "scenario",
     "training_settings",
     "validate",
@@ -109,8 +110,9 @@ def scenario(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     found: dict[str, Any] = copy.deepcopy(config["scenarios"][base])
     if not shared:
         return found
-    if found["game"] != MARKET:
-        fail(("scenarios",), name, f"a market before +players=; {base} is of {found['game']}")
+    game = found.get("game", MARKET)
+    if game != MARKET:
+        fail(("scenarios",), name, f"a market before +players=; {base} is of {game}")
     factor = found["n_agents"] / int(count)
     of_many = {"n_agents": int(count), **{key: found[key] * factor for key in ("eta", "gamma")}}
     return scenario_of({**found, **of_many}, ("scenarios", name))
@@ -143,25 +145,27 @@ def policy(config: Mapping[str, Any], name: str) -> dict[str, Any]:
         ConfigError: there is no such policy, or the beta is malformed or the policy's own.
     """
     policies = config["policies"]
-    ablated = ablation.settings(policies, config["ablation"])
-    if name in policies or name in ablated:
-        found = policy_of(policies[name] if name in policies else ablated[name].recipe, ("policies", name))
-    else:
-        base, swept, beta = name.partition("+beta=")
-        if base not in policies or not swept:
-            fail(
-                ("policies",),
-                name,
-                f"a name from policies ({', '.join(policies)})",
-                suggestion(name, [*policies, *ablated]),
-            )
+    base, swept, beta = name.partition("+beta=")
+    if name in policies:
+        found = copy.deepcopy(policies[name])
+    elif base in policies and swept:
         if policies[base]["algorithm"] != "nash_dqn":
             fail(("policies",), name, f"a policy of algorithm nash_dqn before +beta=; {base} is none")
         if at_beta(config, base, parse_beta(beta)) != name:
             fail(("policies",), name, f"{base}, which has this beta")
-        found = lay_over(policies[base], {"penalty": {"beta": parse_beta(beta)}})
-        found = policy_of(found, ("policies", name))
+        found = policy_of(lay_over(policies[base], {"penalty": {"beta": parse_beta(beta)}}), ("policies", name))
+    else:
+        ablated = ablation.settings(policies, config["ablation"])
+        if name not in ablated:
+            hint = suggestion(name, [*policies, *ablated])
+            fail(("policies",), name, f"a name from policies ({', '.join(policies)})", hint)
+        found = policy_of(ablated[name].recipe, ("policies", name))
     return {**found, "seeds": list(config["seeds"] if found["seeds"] is None else found["seeds"])}
+
+
+def recipe(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What the algorithm of a policy is to be trained with: as :func:`policy`, less what says who is trained."""
+    return {key: value for key, value in policy(config, name).items() if key not in ablation.NOT_SWITCHED}
 
 
 def at_beta(config: Mapping[str, Any], name: str, beta: float) -> str:
@@ -190,8 +194,13 @@ def training_settings(config: Mapping[str, Any], scenario: str, name: str) -> di
     Raises:
         ConfigError: there is no such scenario or policy.
     """
-    recipe = policy(config, name)
-    algorithm, seeds = recipe.pop("algorithm"), recipe.pop("seeds")
-    game = game_of(config, scenario)
-    names = {"scenario": scenario, "policy": name, "algorithm": algorithm}
-    return {**names, "game": game, "recipe": recipe, "seeds": seeds, "device": config["device"]}
+    found = policy(config, name)
+    return {
+        "scenario": scenario,
+        "policy": name,
+        "algorithm": found["algorithm"],
+        "game": game_of(config, scenario),
+        "recipe": recipe(config, name),
+        "seeds": found["seeds"],
+        "device": config["device"],
+    }

@@ -115,8 +115,8 @@ observation (``same``), or that and its own past order flow (``memory``)."""
 CODE_SCENARIO = "code"
 """The scenario with the released parameters: the only one where ``RELEASED_WEIGHTS_EXPLOITABILITY`` compares."""
 
-AUTHORS_POLICIES: Mapping[str, str] = MappingProxyType({name: name for name in ("authors-nash", "authors-fp")})
-"""The policies made of the authors' weights, Nash-DQN's and fictitious play's; what figures call them, by name."""
+AUTHORS_POLICIES = ("authors-nash", "authors-fp")
+"""The policies made of the authors' weights, Nash-DQN's and fictitious play's."""
 
 BUDGETS: Mapping[str, int] = MappingProxyType({"nash_dqn": 2_000_000, "fictitious_play": 10_500_000})
 """Joint transitions a published training plays: ten episodes of ten steps in each of at most 20,000 iterations of

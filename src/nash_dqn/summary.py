@@ -44,6 +44,7 @@ _KINDS = {  # by name, or else by suffix
 }
 _TIMES = ("seed", "iteration", "epoch", "transitions", "exploration")  # columns of a history that are not its course
 _CURVE = 32  # points of a course
+_BELOW = 12  # files of weights that are listed
 _ORDER = ("training", "weights", "checkpoint", "record", "history", "table", "figure", "page", "log", "benchmark")
 
 
@@ -224,9 +225,20 @@ def _files(folder: Path) -> dict[Path, str]:
 
 
 def find_weights(path: Path | str) -> Path:
-    """The file itself, or the weights in a training's folder."""
+    """The file itself, or the weights in a training's folder.
+
+    Raises:
+        ArtifactError: the folder is no training's; weights below it are listed.
+    """
     path = Path(path)
-    return path / _WEIGHTS if path.is_dir() else path
+    if not path.is_dir():
+        return path
+    if (path / _WEIGHTS).is_file():
+        return path / _WEIGHTS
+    below = [str(folder / _WEIGHTS) for folder in _walk(path) if (folder / _WEIGHTS).is_file()]
+    listed = ", ".join(below[:_BELOW]) + (f" and {len(below) - _BELOW} more" if len(below) > _BELOW else "")
+    wrong = f"no {_WEIGHTS} in it"
+    raise ArtifactError(f"{path}: {wrong}; give one of {listed}" if below else f"{path}: {wrong}, nor any below it")
 
 
 def _walk(folder: Path) -> Iterator[Path]:

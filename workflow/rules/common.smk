@@ -16,6 +16,7 @@ from nash_dqn.config import (
     game_of,
     load_yaml,
     policy as policy_settings,
+    recipe as recipe_of,
     training_settings,
     validate,
     versus,
@@ -25,7 +26,7 @@ from nash_dqn.deviations import read_deviations
 from nash_dqn.games.catalogue import make, module_of
 from nash_dqn.published import AUTHORS_POLICIES
 from nash_dqn.settings.ablation import settings as ablation_policies
-from nash_dqn.settings.study import MARKET
+from nash_dqn.settings.study import GAMES, MARKET
 
 # ------------------------------------------------------------------------------------------ configuration
 
@@ -82,12 +83,12 @@ def trained_by(algorithm):
 
 
 def settings_of_training(wildcards):
-    """All that determines a training. Its game is made once before any job starts, so that a wrong setting stops the
-    run in one line.
+    """All that determines a training. A game that checks its settings itself is made before any job starts, so that a
+    wrong one stops the run in one line.
     """
     try:
         settings = training_settings(config, wildcards.scenario, wildcards.policy)
-        if settings["game"]["game"] != MARKET:
+        if settings["game"]["game"] not in GAMES:
             make(**settings["game"])
     except ConfigError as error:
         sys.exit(f"Error in the configuration: {error}")
@@ -111,13 +112,7 @@ def of_each(name, policies, scenario="{scenario}"):
 
 def trained(policies, scenarios):
     """All files of each of these policies' trainings in each of these scenarios."""
-    return [
-        path
-        for scenario in scenarios
-        for policy in policies
-        for name in ON_RETURN
-        for path in of_each(name, [policy], scenario)
-    ]
+    return [path for scenario in scenarios for name in ON_RETURN for path in of_each(name, policies, scenario)]
 
 
 # ------------------------------------------------------------------------------- who enters which measurement
@@ -149,9 +144,6 @@ def entrants():
         "data_efficiency": [policy for policy in measured if algorithm_of(policy) != "self_play"],
         **{table: config[table]["opponents"] for table in ("ddpg_best_response", "outside_learners")},
         "robustness": config["robustness"]["policies"],
-        "beta_exploitability": SWEPT,
-        "ablation": list(ABLATION),
-        "penalty_study": STUDIED,
     }
     found["training_curves"] = [policy for policy in found["comparison"] if policy not in AUTHORS]
     found["explorer"] = list(dict.fromkeys(found["comparison"] + found["exploitability"]))
@@ -211,16 +203,10 @@ def lq_settings(wildcards):
     return {**settings, "by_group": settings["game"]["game"] != MARKET}
 
 
-def recipe_of(policy):
-    """What a policy's algorithm is trained with."""
-    recipe = policy_settings(config, policy)
-    return {key: value for key, value in recipe.items() if key not in ("algorithm", "seeds")}
-
-
 def ddpg_settings(scenario):
     """Of the comparison with DDPG: the deviators are those of the exploitability table, but for the seed."""
     section = config["ddpg_best_response"]
-    recipe = recipe_of(section["policy"])
+    recipe = recipe_of(config, section["policy"])
     settings = deviator_settings(scenario, "exploitability", "deviators", recipe=recipe, members=section["members"])
     settings["best_response"]["seed"] = section["seed"]
     return settings
@@ -232,7 +218,7 @@ def outside_settings(scenario):
     """
     section = config["outside_learners"]
     keys = ("learners", "transitions", "trainings", "environments", "action_bound", "noise", "seed")
-    recipe = recipe_of(section["policy"])
+    recipe = recipe_of(config, section["policy"])
     return evaluation_settings(
         scenario,
         "exploitability",
@@ -244,7 +230,7 @@ def outside_settings(scenario):
 
 def beta_sweep_settings(scenario):
     """Of Fig. 1: losses of returned weights are measured at the exploration with which trainings end."""
-    recipe = recipe_of(config["beta_sweep"]["policy"])
+    recipe = recipe_of(config, config["beta_sweep"]["policy"])
     return evaluation_settings(
         scenario,
         "beta_sweep",
@@ -258,7 +244,7 @@ def beta_sweep_settings(scenario):
 def projection_settings(scenario):
     """Of the exact projection: the game, what agents see, and how its fixed points are found."""
     section = {key: value for key, value in config["projection"].items() if key != "scenarios"}
-    observation = recipe_of(section.pop("policy"))["observation"]
+    observation = recipe_of(config, section.pop("policy"))["observation"]
     game = game_of(config, scenario)
     return {"scenario": scenario, "game": game, "observation": observation, "projection": section}
 
@@ -268,7 +254,7 @@ def equilibrium_path_settings(policy):
     section = config["equilibrium_path"]
     return {
         "policy": policy,
-        "observation": recipe_of(policy)["observation"],
+        "observation": recipe_of(config, policy)["observation"],
         **{end: game_of(config, section[end]) for end in ("start", "end")},
         "path": {key: value for key, value in section.items() if key not in ("start", "end", "policies")},
     }

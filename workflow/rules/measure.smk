@@ -74,15 +74,15 @@ job(
     settings=lambda wc: ddpg_settings(wc.scenario),
     runtime="1h",
 )
-for name, page, by in (
-    ("ddpg_best_response", "Best responses: DDPG and gradients", "join_with_page"),
-    ("exploitability", None, "join_tables"),
-    ("data_efficiency", None, "join_tables"),
-    ("robustness", None, "join_tables"),
+for name, joined, page, by in (
+    ("ddpg_best_response", "ddpg_best_response", "Best responses: DDPG and gradients", "join_with_page"),
+    ("exploitability", "exploitability", None, "join_tables"),
+    ("data_efficiency", "data_efficiency", None, "join_tables"),
+    ("robustness", "exploitability", None, "join_tables"),
 ):
     job(
         f"{name}_table",
-        reads=of_each(f"{name}.csv".replace("robustness", "exploitability"), ENTRANTS[name]),
+        reads=of_each(f"{joined}.csv", ENTRANTS[name]),
         page=page,
         script=by,
     )

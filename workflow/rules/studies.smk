@@ -207,7 +207,7 @@ job(
     settings={
         "game": game_of(config, PLAYERS["scenario"]),
         "agents": sorted(PLAYERS["cost_agents"]),
-        "recipe": recipe_of(PLAYERS["policy"]),
+        "recipe": recipe_of(config, PLAYERS["policy"]),
         "iterations": PLAYERS["cost_iterations"],
     },
     mem_mb=4000,

@@ -6,6 +6,7 @@ allowed is said in words from the JSON schema that pydantic makes of the types, 
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 import math
@@ -21,7 +22,18 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from pydantic.types import Strict
 from pydantic_core import PydanticCustomError, core_schema
 
-__all__ = ["ConfigError", "Section", "Settings", "at_least", "disagree", "fail", "knob", "settings", "validated"]
+__all__ = [
+    "ConfigError",
+    "Section",
+    "Settings",
+    "at_least",
+    "disagree",
+    "fail",
+    "knob",
+    "like",
+    "settings",
+    "validated",
+]
 
 T = TypeVar("T")
 Path = Sequence[str | int]
@@ -45,6 +57,13 @@ def knob(meaning: str, unit: str = "-", *, default: Any = ..., **bounds: Any) ->
     return Field(default, description=meaning, json_schema_extra={"unit": unit}, **bounds)
 
 
+def like(kind: Any, name: str, *, default: Any) -> Any:
+    """The field of that name of another class of settings, with another default."""
+    field = copy.copy(kind.__pydantic_fields__[name])
+    field.default = default
+    return field
+
+
 class Section(BaseModel):
     """A mapping of the configuration with these keys and no others."""
 
@@ -64,7 +83,7 @@ class Settings:
         return cls(**values)
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(knob,))
+@dataclass_transform(frozen_default=True, field_specifiers=(knob, like))
 def settings(cls: type[T]) -> type[T]:
     """Make a frozen dataclass whose values are checked; a wrong one is a ``ConfigError``."""
     own = dict(vars(cls))

@@ -7,8 +7,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from nash_dqn.settings.fields import Number, Settings, Whole, disagree, knob, settings
-from nash_dqn.settings.game import ImpactLaw
+from nash_dqn.settings.fields import Number, Settings, Whole, disagree, knob, like, settings
+from nash_dqn.settings.game import ImpactLaw, MarketSettings
 
 Vector = tuple[Number, ...]
 Matrix = tuple[Vector, ...]
@@ -42,27 +42,18 @@ class TradersSettings(Settings):
     initial_inventory_var: NotNegative = knob(
         "Variance of the initial inventories, independent of each other", "shares^2", default=(50.0, 10.0)
     )
-    horizon: Number = knob("Length of the game T", "hours", default=5.0, gt=0)
-    n_steps: Whole = knob("Decision points M, T/M hours apart", "steps", default=10, ge=1)
-    kappa: Number = knob("Mean reversion of the price, (20)", "1/hour", default=0.5, ge=0)
-    theta: Number = knob("Long-run price, (20)", "$", default=10.0)
-    sigma: Number = knob("Volatility of the price, (20)", "$/sqrt(hour)", default=0.1, ge=0)
-    gamma: Number = knob(
-        "Transient impact of the total trading rate, (21); $/share when impact is linear",
-        "$/sqrt(share hour)",
-        default=0.02,
-        ge=0,
-    )
-    rho: Number = knob("Decay of the transient impact, (21)", "1/hour", default=0.5, ge=0)
-    eta: Number = knob("Permanent impact of the total trading rate, (20)", "$/share", default=0.05, ge=0)
-    impact: ImpactLaw = knob("Transient impact, as of a market", default="linear")
-    price_floor: Number | None = knob("Lowest price, or null for none", "$", default=None)
-    initial_price_sd: Number | None = knob(
-        "Standard deviation of the initial price, as of a market", "$", default=None, ge=0
-    )
-    initial_impact_sd: Number | None = knob(
-        "Standard deviation of the initial transient impact, as of a market", "$", default=None, ge=0
-    )
+    horizon: Number = like(MarketSettings, "horizon", default=5.0)
+    n_steps: Whole = like(MarketSettings, "n_steps", default=10)
+    kappa: Number = like(MarketSettings, "kappa", default=0.5)
+    theta: Number = like(MarketSettings, "theta", default=10.0)
+    sigma: Number = like(MarketSettings, "sigma", default=0.1)
+    gamma: Number = like(MarketSettings, "gamma", default=0.02)
+    rho: Number = like(MarketSettings, "rho", default=0.5)
+    eta: Number = like(MarketSettings, "eta", default=0.05)
+    impact: ImpactLaw = like(MarketSettings, "impact", default="linear")
+    price_floor: Number | None = like(MarketSettings, "price_floor", default=None)
+    initial_price_sd: Number | None = like(MarketSettings, "initial_price_sd", default=None)
+    initial_impact_sd: Number | None = like(MarketSettings, "initial_impact_sd", default=None)
 
     def __post_init__(self) -> None:
         names = ("b1", "b2", "b3", "discount", "initial_inventory_mean", "initial_inventory_var")
@@ -77,9 +68,9 @@ class BasketSettings(Settings):
     buying one also raises the other, so that hedging one position with the other has a price.
     """
 
-    n_agents: Whole = knob("Number of traders N", "agents", default=3, ge=1)
-    horizon: Number = knob("Length of the game T", "hours", default=5.0, gt=0)
-    n_steps: Whole = knob("Decision points M, T/M hours apart", "steps", default=10, ge=1)
+    n_agents: Whole = like(MarketSettings, "n_agents", default=3)
+    horizon: Number = like(MarketSettings, "horizon", default=5.0)
+    n_steps: Whole = like(MarketSettings, "n_steps", default=10)
     kappa: NotNegative = knob(
         "Mean reversion of each price; its length is the number of assets d", "1/hour", default=(0.5, 0.3), min_length=1
     )
@@ -107,7 +98,7 @@ class BasketSettings(Settings):
         "$/(share^2 hour)",
         default=((0.02, 0.018), (0.018, 0.045)),
     )
-    discount: Number = knob("Discount per step", "1", default=1.0, gt=0, le=1)
+    discount: Number = like(MarketSettings, "discount", default=1.0)
     initial_inventory_var: NotNegative = knob(
         "Variance of the initial inventories in each asset", "shares^2", default=(50.0, 20.0)
     )
