@@ -11,7 +11,7 @@ import pytest
 
 from nash_dqn.artifacts import read_table, write_csv
 from nash_dqn.evaluation import cross_play_tests
-from nash_dqn.evaluation.claims import COLUMNS, claims
+from nash_dqn.evaluation.claims import COLUMNS, RULES, claims
 from nash_dqn.evaluation.policy_distance import DISTANCE_COLUMNS
 from nash_dqn.evaluation.statistics import mean_interval
 
@@ -570,3 +570,12 @@ def test_scenarios_and_comparisons_are_judged_apart() -> None:
         assert set(verdicts(rows, SAME)) == {verdict}
     assert verdicts(table, EQUAL) == ["does not hold"] * 4
     assert not table.duplicated(["scenario", "claim", "quantity"]).any()
+
+
+def test_every_claim_that_is_judged_has_a_rule() -> None:
+    gained = pd.concat([gains([0.1, 0.2]), gains([0.1], "self_play")])
+    learnt = learning({"nash_dqn": [FAST], "fictitious_play": [SLOW]})
+    table = judged(sweep({0: [1, 2], 100: [1, 2]}), distances([1, 2], [1], [1]), rewards([0.0, 0.1]), gained, learnt)
+    found = set(table[table["verdict"] != "reported"]["claim"])
+    assert {NASH, REFERENCE, DATA} <= found
+    assert found == set(RULES)

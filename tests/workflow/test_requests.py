@@ -62,7 +62,8 @@ def test_ablation(requested: Checkout) -> None:
 
 def test_penalty_study(requested: Checkout) -> None:
     results = requested.run_directory / "results/code"
-    found = read_table(results / "penalty_study.csv", ["policy", "base", "beta", "seed", "measure", "value"])
+    columns = ["policy", "base", "beta", "seed", "measure", "iteration", "value"]
+    found = read_table(results / "penalty_study.csv", columns)
     assert set(found["base"]) == {"nash-unstopped", "nash-others-constant"} and found["value"].notna().all()
     # What was returned is what the exploitability of that training says.
     one = found[(found["measure"] == "returned_exploitability") & (found["policy"] == "nash-unstopped+beta=0")]
@@ -81,8 +82,10 @@ def test_robustness_projections_and_games(requested: Checkout) -> None:
     assert measured == {("nash-refined-same", seed, deviator) for seed in (1, 2) for deviator in ("same", "memory")}
     rows = read_table(results / "lq_code/projection.csv", ["target", "exploration", "gain"])
     assert set(rows["target"]) == {"nash", "reply"} and set(rows["exploration"]) == {2.5, 1.5} and len(rows) == 4
-    errors = read_table(results / "traders/lq_error.csv", ["scenario", "group", "algorithm", "seed"])
+    errors = read_table(results / "traders/lq_error.csv", ["scenario", "policy", "algorithm", "group", "seed"])
     assert set(errors["scenario"]) == {"traders"} and set(errors["group"]) == {1, 2}
+    seeds = errors.groupby("policy")["seed"].apply(set).to_dict()
+    assert seeds == {"nash-traders": {1, 2}, "fp-lq": {1, 2, 3}}
     gains = read_table(results / "games.csv", ["algorithm", "player", "gain"])
     assert set(gains["player"]) == {*"12345", "nashconv"} and set(gains["algorithm"]) == set(errors["algorithm"])
     assert set(read_table(results / "many_players.csv", ["agents"])["agents"]) == {2, 3}

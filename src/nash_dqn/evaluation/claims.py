@@ -1,7 +1,7 @@
 """The paper's claims: the published number, ours, and a verdict by a rule written before the full run.
 
-A claim is said once: a function with its text, its rule as docstring, the quantities it reports and the verdict. The
-table of all rows is claims.csv; the page of the record shows the rows that are judged.
+A claim is said once: a function with its text, its rule as docstring (:data:`RULES` has all of them), the quantities it
+reports and the verdict. The table of all rows is claims.csv; the page of the record shows the rows that are judged.
 
 The unit of replication is the seed (a training), or the pair of seeds where two algorithms meet: intervals are 95 %
 Student t intervals over them and are empty for fewer than two. A claim that needs an interval is then *inconclusive*.
@@ -17,6 +17,7 @@ comparison of these two, and for no other. The authors' own policies are one tra
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -39,7 +40,7 @@ from nash_dqn.published import (
     RELEASED_WEIGHTS_PAIRED,
 )
 
-__all__ = ["ALPHA", "CERTIFIED", "COLUMNS", "DATA_LEVEL", "EQUILIBRIUM_SHARE", "RESOLUTION", "claims"]
+__all__ = ["ALPHA", "CERTIFIED", "COLUMNS", "DATA_LEVEL", "EQUILIBRIUM_SHARE", "RESOLUTION", "RULES", "claims"]
 
 Verdict = Literal["holds", "does not hold", "inconclusive", "reported"]
 
@@ -54,6 +55,8 @@ DATA_LEVEL = 0.15
 RESOLUTION = 0.05
 """Share of a loss by which Fig. 1's smallest differences between betas differ."""
 COLUMNS = ("scenario", "claim", "quantity", "published", "ours", "low", "high", "seeds", "verdict")
+RULES: dict[str, str] = {}
+"""The rule of each claim that is judged, fixed beforehand."""
 
 _NORMAL = 1.96  # quantile of the normal distribution, of two-sided tests at 5 %
 _DEVIATOR = "memory"  # the class of deviators by which policies are judged
@@ -73,6 +76,8 @@ def _claim(text: str) -> Callable[[Callable[..., Iterable[_Row]]], Callable[...,
     """Make a function, whose docstring is the rule and which yields a claim's rows, list them with the claim's text."""
 
     def decorate(judge: Callable[..., Iterable[_Row]]) -> Callable[..., list[tuple[str, _Row]]]:
+        if judge.__doc__:
+            RULES[text] = inspect.cleandoc(judge.__doc__)
         return lambda *tables: [(text, row) for row in judge(*tables)]
 
     return decorate
