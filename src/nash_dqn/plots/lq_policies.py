@@ -76,8 +76,7 @@ def plot(lq_error: DataFrame, lq_scatter: DataFrame) -> Figure:
             for axes, step in zip(panels, shown, strict=True):
                 _draw_actions(axes, actions[actions["step"] == step], limits[step], ALGORITHM_COLOURS[algorithm])
             panels[0].set_ylabel(f"{policy}\nlearned (shares/hour)")
-        for axes in rows[-1]:
-            axes.set_xlabel("exact (shares/hour)")
+        above.supxlabel("exact (shares/hour)", fontsize="medium")
         errors_of = below.subplots(1, 2, sharey=True)
         for axes, visitor in zip(errors_of, _VISITORS, strict=True):
             of = select(lq_error, ERRORS, visited_by=visitor)
