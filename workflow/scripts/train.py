@@ -15,7 +15,6 @@ from nash_dqn.checkpoint import Checkpoint, key_of
 from nash_dqn.games.catalogue import make
 from nash_dqn.runtime import configure_process, resolve_device
 
-RECIPES = {"nash_dqn": "NashDQNRecipe", "fictitious_play": "FictitiousPlayRecipe", "self_play": "SelfPlayRecipe"}
 CHECKPOINTS = Path(".checkpoints")  # no output of the rule: Snakemake deletes those before it runs a job again
 
 configure_process()
@@ -26,7 +25,7 @@ path = CHECKPOINTS / Path(output.weights).parent / "checkpoint.safetensors"
 checkpoint = Checkpoint(path, key_of(settings, snakemake.params.code, device.type))
 result = algorithm.train(
     make(**settings["game"]),
-    getattr(algorithm, RECIPES[settings["algorithm"]]).from_dict(settings["recipe"]),
+    algorithm.Recipe.from_dict(settings["recipe"]),
     settings["seeds"],
     device,
     checkpoint,

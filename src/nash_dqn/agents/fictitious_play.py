@@ -22,6 +22,8 @@ from nash_dqn.settings.fictitious_play import EpsilonGreedy as EpsilonGreedy
 from nash_dqn.settings.fictitious_play import FictitiousPlayRecipe
 from nash_dqn.trees import copied, tensor_map
 
+Recipe = FictitiousPlayRecipe
+
 
 class FictitiousPlay(training.Algorithm):
     """Algorithm 2, epoch by epoch, for the members still training.

@@ -38,6 +38,8 @@ from nash_dqn.settings.nash_dqn import Resets as Resets
 from nash_dqn.settings.nash_dqn import Target as Target
 from nash_dqn.trees import tensor_map
 
+Recipe = NashDQNRecipe
+
 LOSS_EPISODES = 10
 """Losses are summed over the samples of this many episodes: the normalisation of the published loss axis."""
 

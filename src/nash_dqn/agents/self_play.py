@@ -27,6 +27,8 @@ from nash_dqn.seeding import generator
 from nash_dqn.settings.self_play import SelfPlayRecipe
 from nash_dqn.trees import tensor_map
 
+Recipe = SelfPlayRecipe
+
 
 class SelfPlay(training.Algorithm):
     """The policy of K members and the frozen copy that their opponents play."""
