@@ -57,10 +57,7 @@ def pins() -> dict[str, str]:
 
 def requirements(project: dict[str, Any], *extras: str) -> list[Requirement]:
     table = project["project"]
-    lines = [
-        *table["dependencies"],
-        *(line for extra in extras for line in table["optional-dependencies"][extra]),
-    ]
+    lines = [*table["dependencies"], *(line for extra in extras for line in table["optional-dependencies"][extra])]
     return [Requirement(line) for line in lines]
 
 

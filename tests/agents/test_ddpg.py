@@ -234,12 +234,7 @@ def test_update_agrees_with_plain_autograd(changes: dict[str, Any]) -> None:
 
 
 def check_step(
-    learner: Learner[Network],
-    k: int,
-    loss: Tensor,
-    net: Plain,
-    optimiser: torch.optim.Optimizer,
-    clip: float | None,
+    learner: Learner[Network], k: int, loss: Tensor, net: Plain, optimiser: torch.optim.Optimizer, clip: float | None
 ) -> None:
     """One step of the plain network, compared with what the learner made of its member k."""
     for parameter, gradient in zip(net.parameters, torch.autograd.grad(loss, net.parameters), strict=True):

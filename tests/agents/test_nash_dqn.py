@@ -651,11 +651,7 @@ def test_the_best_iterations_weights_are_returned(watched: str) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [
-        {},
-        {"replay_episodes": 3, "episodes_per_iteration": 3, "target": target(10, "random", RESETS)},
-        PROJECTED,
-    ],
+    [{}, {"replay_episodes": 3, "episodes_per_iteration": 3, "target": target(10, "random", RESETS)}, PROJECTED],
     ids=["replay", "target", "projected"],
 )
 def test_a_member_is_trained_as_it_is_alone(changes: dict[str, Any]) -> None:
@@ -668,20 +664,14 @@ def test_a_member_is_trained_as_it_is_alone(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"critic": EVERYTHING, "skip_terms": True, "learning_rate_schedule": "cosine"}, {"returned": "best"}],
+    "changes", [{"critic": EVERYTHING, "skip_terms": True, "learning_rate_schedule": "cosine"}, {"returned": "best"}]
 )
 def test_a_member_is_trained_as_it_is_alone_when_others_stop_early(changes: dict[str, Any]) -> None:
     """Their leaving must move neither its random numbers, its replay buffer, its optimiser, its target, nor what it has
     kept.
     """
     made = recipe(
-        **changes,
-        iterations=120,
-        patience=12,
-        history_every=3,
-        target=target(7, "random", RESETS),
-        replay_episodes=9,
+        **changes, iterations=120, patience=12, history_every=3, target=target(7, "random", RESETS), replay_episodes=9
     )
     seeds = [3, 8, 5, 6]
     together = train(GAME, made, seeds)

@@ -10,15 +10,7 @@ import torch
 from torch import Tensor
 
 from nash_dqn.advantage import P11Form, label_invariant_advantage, unpack
-from nash_dqn.evaluation.beta_sweep import (
-    COLUMNS,
-    Swept,
-    diverged_by,
-    evaluate,
-    resets_by,
-    table,
-    window_before,
-)
+from nash_dqn.evaluation.beta_sweep import COLUMNS, Swept, diverged_by, evaluate, resets_by, table, window_before
 from nash_dqn.evaluation.betas import names_of
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, Shocks

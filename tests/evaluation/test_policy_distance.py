@@ -71,12 +71,7 @@ def test_no_order_has_flown_and_nobody_else_holds_anything(
 
 
 def test_grid_from_its_configuration() -> None:
-    settings = {
-        "prices": [10],
-        "impacts": [0],
-        "inventory": {"low": -10, "high": 10, "points": 41},
-        "seed": 1,
-    }
+    settings = {"prices": [10], "impacts": [0], "inventory": {"low": -10, "high": 10, "points": 41}, "seed": 1}
     grid = Grid.from_dict(settings)
     assert grid.inventories == np.linspace(-10, 10, 41).tolist()
     with pytest.raises(ValueError, match="impacts is empty"):

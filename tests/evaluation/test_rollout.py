@@ -44,11 +44,7 @@ def plain_episode(game: Market, rules: list[tuple[list[float], ObservationSpec]]
             else:
                 # The mean of N - 1 flows, in units of the sum's scale over N.
                 flow = (sum(flows) - flows[i]) / (n - 1) / (scales.flow / math.sqrt(n))
-            features = [
-                2 * m / game.n_steps - 1,
-                (seen_price - game.theta) / scales.price,
-                impact / scales.impact,
-            ]
+            features = [2 * m / game.n_steps - 1, (seen_price - game.theta) / scales.price, impact / scales.impact]
             features += [flow, held[i] / scales.inventory]
             if spec.own_flow:
                 features.append(flows[i] / scales.inventory)

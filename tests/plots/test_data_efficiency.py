@@ -14,10 +14,7 @@ Words = Callable[[Figure], str]
 
 COUNTS = (10_000, 100_000, 1_000_000)
 RECORDS = [
-    {
-        "policy": policy,
-        "snapshots": [{"transitions": count, "wall_seconds": count / 1e4} for count in COUNTS],
-    }
+    {"policy": policy, "snapshots": [{"transitions": count, "wall_seconds": count / 1e4} for count in COUNTS]}
     for policy in ("nash-text", "fp-code")
 ]
 

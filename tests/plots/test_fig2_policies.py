@@ -163,11 +163,7 @@ def test_seeds_that_diverged_or_are_not_compared_are_left_out_and_counted(
 
 
 def test_one_reference_meets_every_training(
-    policy_grid: DataFrame,
-    policy_distance: DataFrame,
-    words: Words,
-    series: Series,
-    fits: Callable[[Figure], bool],
+    policy_grid: DataFrame, policy_distance: DataFrame, words: Words, series: Series, fits: Callable[[Figure], bool]
 ) -> None:
     grid = policy_grid[(policy_grid["policy"] == "nash-text") | (policy_grid["seed"] == 1)]
     apart = policy_distance[policy_distance["policy_a"] == "nash-text"].replace("fp-code", "reference")
@@ -206,10 +202,7 @@ def test_rows_of_other_policies_do_not_count(policy_grid: DataFrame, policy_dist
     ],
 )
 def test_what_is_wrong_with_a_table_is_said(
-    policy_grid: DataFrame,
-    policy_distance: DataFrame,
-    change: Callable[..., tuple[DataFrame, DataFrame]],
-    message: str,
+    policy_grid: DataFrame, policy_distance: DataFrame, change: Callable[..., tuple[DataFrame, DataFrame]], message: str
 ) -> None:
     grid, apart = change(small(policy_grid), policy_distance)
     with pytest.raises(ValueError, match=message):

@@ -13,15 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
 from nash_dqn.artifacts import ArtifactError
-from nash_dqn.plots.style import (
-    WIDTH_MM,
-    legend,
-    log_scale,
-    new_figure,
-    save,
-    style,
-    title_panels,
-)
+from nash_dqn.plots.style import WIDTH_MM, legend, log_scale, new_figure, save, style, title_panels
 
 
 def draw() -> Figure:
