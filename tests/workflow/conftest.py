@@ -57,8 +57,7 @@ class Checkout:
         for name in there:  # what was made on request is not the toy run's
             if f"\n{name}\t" not in wanted:
                 (checkout.run_directory / name).unlink()
-        run = checkout.snakemake()
-        assert run.returncode == 0, run.stdout
+        checkout.run()
         return checkout
 
     def copy(self, root: Path) -> Checkout:
@@ -79,13 +78,22 @@ class Checkout:
         )
 
     def planned(self, *arguments: str) -> dict[str, int]:
-        """Jobs a dry run announces, by rule; none where nothing is to be done."""
-        dry = self.snakemake("--dry-run", *arguments)
-        assert dry.returncode == 0, dry.stdout
-        if "Nothing to be done" in dry.stdout:
+        """Jobs of a dry run, by rule."""
+        return self.run("--dry-run", *arguments)
+
+    def run(self, *arguments: str, **environment: str) -> dict[str, int]:
+        """Jobs of a run that succeeds, by rule."""
+        run = self.snakemake(*arguments, **environment)
+        assert run.returncode == 0, run.stdout
+        return self.announced(run)
+
+    @staticmethod
+    def announced(run: subprocess.CompletedProcess[str]) -> dict[str, int]:
+        """Jobs by rule, as a run announces them; none where nothing is to be done."""
+        if "Nothing to be done" in run.stdout:
             return {}
-        table = re.search(r"^Job stats:\njob +count\n-+ +-+\n(.*?)^total +\d+$", dry.stdout, re.M | re.S)
-        assert table is not None, dry.stdout
+        table = re.search(r"^Job stats:\njob +count\n-+ +-+\n(.*?)^total +\d+$", run.stdout, re.M | re.S)
+        assert table is not None, run.stdout
         return {rule: int(count) for rule, count in (line.split() for line in table[1].splitlines())}
 
     def edit(self, name: str, change: Callable[[str], str] = "{}\n# a comment\n".format) -> None:
