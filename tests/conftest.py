@@ -25,6 +25,14 @@ if _PACKAGE.resolve() != _OWN and _PACKAGE.parent.name != "site-packages":  # wh
         f"these tests would try {_PACKAGE}, not {_OWN}: pip install --no-deps --editable '{_OWN.parents[1]}'", 4
     )
 
+LONGEST = ("test_requests.py", "test_edits.py", "test_repeat.py", "test_run.py", "test_checkpoint.py", "test_nash_dqn.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: no worker is to be left alone with one at the end."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 torch.set_num_threads(1)  # the suite itself runs on all cores; threads that spin would slow it many times over
 
 
