@@ -27,8 +27,8 @@ from nash_dqn.published import AUTHORS_POLICIES, RELEASED_WEIGHTS_MEANS, RELEASE
 from nash_dqn.seeding import generator
 from nash_dqn.show import render
 from nash_dqn.summary import summarise
+from tests.common import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 GAME = Market(**game_of(validate(load_yaml(ROOT / "config" / "config.yaml")), "code")["settings"])
 HIDDEN = [32] * 5
 FIRST, REST, ALL = slice(0, 1), slice(1, None), slice(None)

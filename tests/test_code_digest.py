@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -12,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tests.common import load
 
 SOURCE = Path(__file__).resolve().parents[1] / "workflow" / "code_digest.py"
 
@@ -61,11 +62,7 @@ CLOSURE = {
 @pytest.fixture(scope="module")
 def module() -> ModuleType:
     """``workflow/code_digest.py``, which is no part of the package."""
-    spec = importlib.util.spec_from_file_location("code_digest", SOURCE)
-    assert spec is not None and spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return load(SOURCE)
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from nash_dqn import cli
 from nash_dqn.config import ConfigError, load_yaml, policy, scenario, validate
 from nash_dqn.published import AUTHORS_POLICIES
 from nash_dqn.record import PAGE, read_block, render_bench, render_claims
+from tests.common import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),

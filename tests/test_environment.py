@@ -19,8 +19,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import nash_dqn
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.common import ROOT
 
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "snakemake": "snakemake-minimal"}
 CONDA_ONLY = {

@@ -10,15 +10,12 @@ from nash_dqn.advantage import mu_network, output_size, unpack
 from nash_dqn.agents.training import describe
 from nash_dqn.artifacts import ArtifactError, write_tensors
 from nash_dqn.games.base import Observation, ObservationSpec
-from nash_dqn.games.market import Market
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import Policy, load_policy
 from nash_dqn.seeding import generator
 from nash_dqn.trees import tensor_map
+from tests.common import SHORT as GAME
 
-GAME = Market(
-    n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1
-)
 SPEC = ObservationSpec("S-Y", "others_mean", True, "visible")
 SEEDS = [5, 1, 7]
 

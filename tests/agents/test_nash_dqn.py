@@ -35,11 +35,9 @@ from nash_dqn.networks import Network, ObservationNetwork
 from nash_dqn.policy import Policy, load_policy
 from nash_dqn.seeding import generator
 from nash_dqn.trees import select, tensor_map
+from tests.common import FILES, SMALL
 
-GAME = Market(
-    n_agents=2, horizon=1.5, n_steps=3, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.1, rho=0.5, eta=0.05, b1=0.1, b2=0.2,
-    b3=0.05, discount=0.9, initial_inventory_var=4.0,
-)  # fmt: skip
+GAME = replace(SMALL, n_agents=2)
 SETTINGS: dict[str, Any] = {
     "observation": {}, "critic": None, "policy": "nash", "p11": "cholesky", "skip_terms": False, "value_hidden": [4],
     "advantage_hidden": [5], "phi_hidden": [3], "iterations": 12, "episodes_per_iteration": 2,
@@ -60,7 +58,6 @@ PROJECTED: dict[str, Any] = {**CENTRAL, "policy": "projected", "explorers": "hal
 RESETS = {"after": 5, "good_below": 80.0, "above": 120.0}
 """Losses between which the toy's lie, so that weights are both kept and taken back."""
 CPU = torch.device("cpu")
-FILES = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
 
 
 def recipe(**changes: Any) -> NashDQNRecipe:

@@ -20,12 +20,10 @@ from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 from nash_dqn.studies import equilibrium_path
 from nash_dqn.studies.equilibrium_path import COLUMNS, PathSettings, SmoothedMarket, _Problem, follow
+from tests.common import SMALL
 
 SPEC, MEMORY = ObservationSpec(), ObservationSpec(own_flow=True)
-START = Market(
-    n_agents=3, horizon=1.5, n_steps=3, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.1, rho=0.5, eta=0.05, b1=0.1, b2=0.2,
-    b3=0.05, discount=0.9, price_floor=None, initial_inventory_var=4.0, initial_price_sd=0.3, initial_impact_sd=0.1,
-)  # fmt: skip
+START = dataclasses.replace(SMALL, price_floor=None, initial_price_sd=0.3, initial_impact_sd=0.1)
 END = dataclasses.replace(START, kappa=0.4, sigma=0.08)
 SETTINGS = PathSettings(
     width=1.0, paths=40, start_iterations=100, step=0.05, largest_step=1.0, points=20, beyond_fold=0.03, seed=1
