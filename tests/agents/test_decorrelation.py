@@ -14,7 +14,7 @@ from nash_dqn.seeding import generator
 from tests.common import SHORT
 
 # Little price noise: price, transient impact and order flow are nearly one direction.
-MARKET = replace(SHORT, kappa=0.1, sigma=0.01)
+MARKET = dataclasses.replace(SHORT, kappa=0.1, sigma=0.01)
 SPECS = [
     ObservationSpec(),
     ObservationSpec(own_flow=True),
