@@ -34,9 +34,6 @@ HIDDEN = [32] * 5
 FIRST, REST, ALL = slice(0, 1), slice(1, None), slice(None)
 
 
-# ------------------------------------------------------------------------------------------ made-up weights
-
-
 def released_net(outputs: int, seed: int, size: float = 1.0) -> nn.Sequential:
     """A network of the shape that was released, made by PyTorch's own modules; its outputs are of about that size."""
     sizes, layers = [5, *HIDDEN, outputs], []
@@ -153,9 +150,6 @@ def test_the_files_say_what_they_are(folder: Path, tmp_path: Path) -> None:
     assert member["advantage"]["P11"] == pytest.approx(raw[..., 1].abs().item(), rel=1e-4)
 
 
-# ------------------------------------------------------------------------------------------ files that are not theirs
-
-
 class Code:
     """Unpickled, it would make a file."""
 
@@ -236,9 +230,6 @@ def test_what_is_missing_is_said(folder: Path, tmp_path: Path) -> None:
     (folder / "Value_Net.pt").unlink()
     with pytest.raises(ConfigError, match=f'^authors: got "{folder}", {expected} Value_Net.pt is missing$'):
         authors_files(folder)
-
-
-# ------------------------------------------------------------------------------------------ what they are known to do
 
 
 @pytest.fixture(scope="module")

@@ -160,9 +160,6 @@ def test_a_training_may_be_stopped_again_and_again(
     assert files(tmp_path, TRAININGS["average"](Checkpoint(path, "key"))) == uninterrupted("average")
 
 
-# --- when it is written and read ----------------------------------------------------------------------------
-
-
 class Pair(NamedTuple):
     """Not of the package."""
 
@@ -298,8 +295,6 @@ def test_a_checkpoint_is_deleted_with_what_killed_sessions_left_of_it(tmp_path: 
         Checkpoint(path, "key").delete()
     assert [file.name for file in tmp_path.iterdir()] == ["other.safetensors"]
 
-
-# --- killed -------------------------------------------------------------------------------------------------
 
 KILLS = 4  # of each algorithm's training
 

@@ -57,9 +57,6 @@ def seen(members: int = 3, episodes: int = 4) -> Observation:
     return GAME.observe(GAME.reset(shocks.map(lambda leaf: leaf.expand(members, *leaf.shape))), SPEC)
 
 
-# --- what a policy does -------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_mu_network_is_the_mu_part_of_the_advantage_network(d: int, skip: bool) -> None:
@@ -116,9 +113,6 @@ def test_select_and_member() -> None:
     assert one(seen(1)).shape == (1, 4, 3, 1)
     torch.testing.assert_close(one(seen(1)), actions[1:2])
     assert torch.equal(policy.to("cpu")(seen()), actions)
-
-
-# --- files --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("skip", [False, True])

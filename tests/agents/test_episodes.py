@@ -44,9 +44,6 @@ def named(episodes: Episodes) -> dict[int, Tensor]:
     return {eighths: leaf for eighths, leaf in enumerate(parts) if leaf is not None}
 
 
-# --- replay -------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("items", "critic"), [(False, False), (True, True)])
 @pytest.mark.parametrize(("capacity", "batch"), [(5, 2), (6, 3), (4, 4), (7, 5)])
 def test_replay_agrees_with_a_list(capacity: int, batch: int, items: bool, critic: bool) -> None:
@@ -109,9 +106,6 @@ def test_replay_of_some_members() -> None:
     assert sample.observation.own.shape == (1, 1, 4, 3, 5)
     for eighths, leaf in named(sample).items():
         assert (leaf == 1001 + eighths / 8).all()
-
-
-# --- play ---------------------------------------------------------------------------------------------------
 
 
 def test_next_values_by_hand() -> None:

@@ -62,16 +62,10 @@ class Recorder:
         monkeypatch.setattr(DDPG, "update", recording_update)
 
 
-# --- settings -----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("field", "value"), [("returned", "best"), ("opponents", "all")])
 def test_an_unknown_choice_is_refused(field: str, value: str) -> None:
     with pytest.raises(ValueError, match=field):
         recipe(**{field: value})
-
-
-# --- the whole run ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", MODES)

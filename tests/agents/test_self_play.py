@@ -42,9 +42,6 @@ def policy_of(network: ObservationNetwork, spec: ObservationSpec) -> Policy:
     return Policy(network, spec, list(range(len(network.sigma.weights[0]))), "self_play")
 
 
-# --- where the equilibrium is known -------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("agents", "inventories"), [(1, "private"), (3, "visible")])
 def test_finds_the_exact_equilibrium_of_a_linear_quadratic_game(agents: int, inventories: str) -> None:
     """One agent alone: the linear-quadratic regulator. Three: the feedback equilibrium by coupled Riccati equations."""
@@ -69,9 +66,6 @@ def test_finds_the_exact_equilibrium_of_a_linear_quadratic_game(agents: int, inv
     game = market.as_lq()
     value = exact.values.expected(game.initial_mean, game.initial_covariance)[0]
     assert abs(float(rewards.mean()) - value) < 4 * float(rewards.std()) / math.sqrt(len(rewards))
-
-
-# --- the gradient -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -132,9 +126,6 @@ def test_opponents_follow_by_their_rate(rate: float) -> None:
             torch.testing.assert_close(new, (1 - rate) * old + rate * target, rtol=1e-5, atol=1e-6)
             if rate == 1.0:
                 assert torch.equal(new, target)
-
-
-# --- the whole run ------------------------------------------------------------------------------------------
 
 
 def test_history_record_and_files_of_a_run(tmp_path: Any) -> None:

@@ -33,9 +33,6 @@ def points_of(table: pd.DataFrame, profile: str, design: str, seed: int = 1) -> 
     return table[chosen].sort_values("point")["reward"].to_numpy()
 
 
-# --- evaluate ---------------------------------------------------------------------------------------
-
-
 def test_points_are_means_over_their_own_paths(
     policies: tuple[Policy, Policy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,9 +102,6 @@ def test_what_cannot_be_played() -> None:
         cross_play.evaluate(MARKET, linear(NASH), others, points=1, paths=2, seed=5)
     with pytest.raises(ValueError, match="points = 1, paths = 1"):
         cross_play.evaluate(MARKET, linear(NASH), linear(FP), points=1, paths=1, seed=5)
-
-
-# --- tests ------------------------------------------------------------------------------------------
 
 
 def rewards_table(rewards: Mapping[tuple[int, str, str], list[float]]) -> pd.DataFrame:

@@ -53,9 +53,6 @@ def column(table: pd.DataFrame, name: str, visited_by: str = "learned", seed: in
     return np.asarray(rows[name], dtype=np.float64)
 
 
-# --- evaluate ---------------------------------------------------------------------------------------
-
-
 def test_the_equilibrium_itself_has_no_error_in_a_row_per_policy_seed_visitor_and_step(
     game: Market, tmp_path: Path
 ) -> None:
@@ -188,9 +185,6 @@ def test_what_an_error_costs_is_of_second_order(
     for f, cost in costs.items():
         assert gains[f] == pytest.approx(cost, rel=0.03)
     assert gains[0.90] + gains[1.10] == pytest.approx(4 * (gains[0.95] + gains[1.05]), rel=0.02)
-
-
-# --- scatter ----------------------------------------------------------------------------------------
 
 
 def test_scatter_is_a_sample_of_what_is_measured(game: Market) -> None:

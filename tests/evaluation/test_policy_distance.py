@@ -19,9 +19,6 @@ A = [[0.3, -1.0, 0.5, -0.7, -3.0], [-0.2, 0.4, 0.1, 0.3, -2.0], [0.1, 0.1, 0.2, 
 B = [[0.1, 1.5, -0.4, 0.6, -1.0, 0.3], [0.2, -0.3, 0.7, -0.5, -4.0, 0.2], [0.1, 0.2, 0.3, 0.4, -2.0, -0.1]]
 
 
-# --- evaluate ---------------------------------------------------------------------------------------
-
-
 def test_rates_are_those_of_the_labelled_states() -> None:
     text = linear(A, policy="nash-text")
     code = linear(B, spec=CODE_SPEC, algorithm="fictitious_play", policy="fp-code")
@@ -70,9 +67,6 @@ def test_grid_from_its_configuration() -> None:
     assert grid.inventories == np.linspace(-10, 10, 41).tolist()
     with pytest.raises(ValueError, match="impacts is empty"):
         Grid([1.0], [], [1.0])
-
-
-# --- distance ---------------------------------------------------------------------------------------
 
 
 def test_distance_of_constant_policies() -> None:

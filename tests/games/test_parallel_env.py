@@ -111,8 +111,6 @@ def test_misuse_is_refused() -> None:
         env.step({})
 
 
-# --- random streams and actions -------------------------------------------------------------------------------
-
 COPIES: list[Callable[[Stream], Stream]] = [copy.copy, copy.deepcopy, lambda stream: pickle.loads(pickle.dumps(stream))]
 
 

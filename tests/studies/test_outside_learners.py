@@ -46,8 +46,6 @@ def rows_of(policy: Policy, rows: int = 20) -> Any:
     return act.act(seen)
 
 
-# --- DDPG -------------------------------------------------------------------------------------------
-
 LONGER = dataclasses.replace(RECIPE, actor_hidden=[16], critic_hidden=[16], first_epochs=300, opponents="average")
 SOME = BestResponseSettings(hidden=[8], iterations=150, episodes=16, learning_rate=0.05, restarts=2, seed=3)
 FEW = dataclasses.replace(SOME, iterations=10)
@@ -135,9 +133,6 @@ def test_ddpg_that_is_not_finite_is_an_error_and_answers_one_policy(policy: Poli
         ddpg_comparison(MARKET, policy.member(0), recipe, FEW, 5, 5, 7, deviators=())
 
 
-# --- what needs the library -------------------------------------------------------------------------
-
-
 def test_a_row_for_each_learner_and_training(drifting: Policy) -> None:
     pytest.importorskip("stable_baselines3", reason="the optional extra [sb3]")
     comparison = compare(MARKET, drifting, SETTINGS, RECIPE, GRADIENT, 50)
@@ -168,9 +163,6 @@ def test_the_same_seed_learns_the_same_and_leaves_global_generators_alone(drifti
     assert random.getstate() == before  # NumPy's and torch's are watched in every test
     assert abs(rows_of(first)).max() <= SETTINGS.action_bound
     assert first.observation == drifting.observation and first.algorithm == "sb3_td3"
-
-
-# --- what does not ----------------------------------------------------------------------------------
 
 
 def test_without_the_library_one_line_says_how_to_get_it(drifting: Policy, monkeypatch: pytest.MonkeyPatch) -> None:

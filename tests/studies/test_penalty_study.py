@@ -17,9 +17,6 @@ from tests.common import MARKET, linear
 SETTINGS = BestResponseSettings(hidden=(4,), iterations=3, episodes=8, learning_rate=0.05, restarts=1, seed=3)
 
 
-# --- the table ----------------------------------------------------------------------------------------------
-
-
 def member(seed: int, returned: int, iterations: int = 40, diverged: bool = False) -> dict[str, Any]:
     ends = {"iterations": iterations, "transitions": 20 * iterations, "diverged": diverged}
     return {"seed": seed, "returned_iteration": returned, **ends}
@@ -107,9 +104,6 @@ def test_what_is_missing_is_named(change: dict[str, Any], message: str) -> None:
         table([SOUND._replace(**change)], iterations=[20, 40], window=20)
 
 
-# --- kept policies ------------------------------------------------------------------------------------------
-
-
 def test_policies_kept_at_the_iterations_are_measured() -> None:
     """The gains are those of the exploitability of these policies, whatever else was kept."""
     weights = [[0.0, 0.0, 0.0, 0.0, -0.1 * k] for k in range(1, 7)]
@@ -130,9 +124,6 @@ def test_policies_kept_at_the_iterations_are_measured() -> None:
     lost = record(member(1, 5, 8, diverged=True), member(2, 5, 8, diverged=True))
     rows = along(MARKET, None, lost, [20], SETTINGS, 50, 20, seed=3)
     assert rows["gain"].isna().all() and rows["seed"].tolist() == [1, 2]
-
-
-# --- tests --------------------------------------------------------------------------------------------------
 
 
 def studied(values: dict[float, list[float]], measure: str = "loss", iteration: int = 20) -> pd.DataFrame:
