@@ -16,7 +16,7 @@ from nash_dqn.advantage import unpack
 from nash_dqn.agents.episodes import play_episodes
 from nash_dqn.agents.nash_dqn import LOSS_EPISODES, bellman_residuals, exploring
 from nash_dqn.artifacts import ArtifactError
-from nash_dqn.config import AUTHORS_FILES, ConfigError, authors_files, game_of, load_yaml, validate
+from nash_dqn.config import AUTHORS_FILES, ConfigError, authors_files, game_of
 from nash_dqn.evaluation.best_response import BestResponseSettings
 from nash_dqn.evaluation.exploitability import evaluate as exploitability
 from nash_dqn.evaluation.rollout import play
@@ -27,9 +27,9 @@ from nash_dqn.published import AUTHORS_POLICIES, RELEASED_WEIGHTS_MEANS, RELEASE
 from nash_dqn.seeding import generator
 from nash_dqn.show import render
 from nash_dqn.summary import summarise
-from tests.common import ROOT
+from tests.common import CONFIG, ROOT
 
-GAME = Market(**game_of(validate(load_yaml(ROOT / "config" / "config.yaml")), "code")["settings"])
+GAME = Market(**game_of(CONFIG, "code")["settings"])
 HIDDEN = [32] * 5
 FIRST, REST, ALL = slice(0, 1), slice(1, None), slice(None)
 
@@ -277,14 +277,8 @@ def test_the_plotting_notebook_s_scales_fit_nash_dqn_and_the_training_notebook_s
     """Known: about 20 and 1,640 for ten episodes with noise of 0.5; here the mean over 1,000 episodes."""
     files, _ = theirs
     advantage, value = (authors.read_nash(files["action"], files["value"]).networks[n] for n in ("advantage", "value"))
-    training = FeatureScales(
-        time_centre=2.25,
-        time=1.43614,
-        price=0.742042 * 0.2763,
-        impact=0.1 * 0.4225,
-        flow=1.6726,
-        inventory=2.5 * 1.8078,
-    )
+    own = {"price": 0.742042 * 0.2763, "impact": 0.1 * 0.4225, "flow": 1.6726, "inventory": 2.5 * 1.8078}
+    training = FeatureScales(time_centre=2.25, time=1.43614, **own)
     spec = authors.NASH if scales == "plotting" else ObservationSpec("S-Y", "others_mean", scales=training)
     stream = generator(6, "test_authors")
     shocks = GAME.sample_shocks(1000, stream).map(lambda leaf: leaf[None])

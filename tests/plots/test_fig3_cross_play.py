@@ -49,21 +49,9 @@ def tests_table() -> Callable[..., DataFrame]:
                     for test in ("welch", "paired"):
                         middle = sign * 0.01 * at
                         defined = scope != "pooled" or pairs > 1
-                        half = 0.004 if defined else np.nan
-                        p = 0.02 * at if defined else np.nan
-                        rows.append(
-                            (
-                                comparison,
-                                pair,
-                                scope,
-                                test,
-                                middle,
-                                middle - half,
-                                middle + half,
-                                p,
-                                p < 0.05 if defined else None,
-                            )
-                        )
+                        half, p = (0.004, 0.02 * at) if defined else (np.nan, np.nan)
+                        numbers = (middle, middle - half, middle + half, p, p < 0.05 if defined else None)
+                        rows.append((comparison, pair, scope, test, *numbers))
         columns = ["comparison", "pair", "scope", "test", "mean_difference", "low", "high", "p_value", "reject"]
         found = DataFrame(rows, columns=columns)
         return found.assign(other=found["comparison"].str.partition("-vs-")[2])

@@ -21,32 +21,14 @@ def histories() -> dict[str, DataFrame]:
         loss = 50 + 100 / np.arange(1, steps + 1)
         if seed == 3:
             loss[-1] = 1e5
-        nash.append(
-            DataFrame(
-                {
-                    "seed": seed,
-                    "iteration": range(1, steps + 1),
-                    "transitions": 1000 * np.arange(1, steps + 1),
-                    "loss": loss,
-                }
-            )
-        )
+        done = np.arange(1, steps + 1)
+        nash.append(DataFrame({"seed": seed, "iteration": done, "transitions": 1000 * done, "loss": loss}))
     fp = []
     for seed in (1, 2, 3):
         epoch = np.arange(1, 31)
         reward = np.where(epoch < 4, -500.0, -1.35 + 0.01 * seed + 0.02 * (-1.0) ** epoch)
-        fp.append(
-            DataFrame(
-                {
-                    "seed": seed,
-                    "iteration": (epoch - 1) // 10,
-                    "epoch": epoch,
-                    "transitions": 100 * epoch,
-                    "critic_loss": 1.0 / epoch,
-                    "reward": reward,
-                }
-            )
-        )
+        at = {"seed": seed, "iteration": (epoch - 1) // 10, "epoch": epoch, "transitions": 100 * epoch}
+        fp.append(DataFrame({**at, "critic_loss": 1.0 / epoch, "reward": reward}))
     return {"nash-text": concat(nash, ignore_index=True), "fp-code": concat(fp, ignore_index=True)}
 
 

@@ -129,20 +129,9 @@ def test_policies_kept_at_the_iterations_are_measured() -> None:
 def studied(values: dict[float, list[float]], measure: str = "loss", iteration: int = 20) -> pd.DataFrame:
     """One value per seed 1, 2, ..; of beta 0 seed 1 was reset."""
     rows = [
-        (
-            f"nash-wide+beta={beta:g}",
-            "nash-wide",
-            beta,
-            seed,
-            measure,
-            iteration,
-            x,
-            math.nan,
-            math.nan,
-            int(beta == 0 and seed == 1),
-            False,
-        )
+        (*of_beta, seed, measure, iteration, x, math.nan, math.nan, int(beta == 0 and seed == 1), False)
         for beta, of_seeds in values.items()
+        for of_beta in ((f"nash-wide+beta={beta:g}", "nash-wide", beta),)
         for seed, x in enumerate(of_seeds, start=1)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
