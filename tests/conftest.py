@@ -20,8 +20,8 @@ if _PACKAGE.resolve() != _OWN and _PACKAGE.parent.name != "site-packages":  # wh
         f"these tests would try {_PACKAGE}, not {_OWN}: pip install --no-deps --editable '{_OWN.parents[1]}'", 4
     )
 
-LONGEST = ("test_requests.py", "test_edits.py", "test_repeat.py", "test_run.py")
-LONGEST += ("test_checkpoint.py", "test_nash_dqn.py")
+LONGEST = ["test_requests.py", "test_edits.py", "test_repeat.py", "test_run.py"]
+LONGEST += ["test_checkpoint.py", "test_nash_dqn.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

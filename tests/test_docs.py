@@ -28,8 +28,10 @@ PAGES = [
     *(ROOT / folder / "README.md" for folder in ("config", "results", "figures")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
-MADE = ("results/", "figures/", "logs/", "benchmarks/", ".test/results", ".test/figures")
-MADE += (".api/", ".checkpoints", ".snakemake/", ".venv", "report.html")
+MADE = (
+    *("results/", "figures/", "logs/", "benchmarks/", ".test/results", ".test/figures"),
+    *(".api/", ".checkpoints", ".snakemake/", ".venv", "report.html"),
+)
 """What the workflow or make leaves behind: named in the documents, absent from a fresh checkout."""
 EXAMPLES = {"my.yaml", "sweep.py", "oligopoly.py", "nash_dqn.games.oligopoly"}
 """Files that a reader makes."""

@@ -30,7 +30,7 @@ MADE = ("results", "figures", "logs", "benchmarks", ".snakemake")
 @functools.cache
 def snakemakes() -> subprocess.Popen[str]:
     """The process that starts Snakemake for the tests of this one."""
-    command = [sys.executable, Path(__file__).with_name("forked_snakemake.py")]
+    command = [sys.executable, str(Path(__file__).with_name("forked_snakemake.py"))]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     atexit.register(server.communicate)
     return server
