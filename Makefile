@@ -36,7 +36,7 @@ quick: home $(READY) ## the same workflow at toy size, in a minute or two: .test
 	$(IN_VENV) python -m snakemake --directory .test --cores $(CORES)
 
 test: $(READY_TEST) ## the test suite
-	$(IN_VENV) python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --cov
+	$(IN_VENV) python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --cov
 
 lint: $(READY_TEST) ## style, types, workflow
 	$(IN_VENV) ruff check

@@ -17,10 +17,9 @@ from nash_dqn.games.market import Market, MarketState
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import load_policy
 from nash_dqn.seeding import generator
+from tests.common import SHORT
 
-GAME = Market(
-    n_agents=4, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1
-)
+GAME = dataclasses.replace(SHORT, n_agents=4)
 SEEDS = [5, 1, 7]
 FULL = ObservationSpec("S-Y", "others_mean", True, "visible")
 SCALES = FeatureScales(time_centre=0.7, time=1.3, price=0.2, impact=0.04, flow=1.7, inventory=4.5)

@@ -32,6 +32,7 @@ from nash_dqn.artifacts import (
     write_tensors,
     write_training,
 )
+from tests.common import FILES
 
 TENSORS = {"b.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.tensor([0.1, -0.2])}
 METADATA = {"policy": '{"seeds": [1, 2]}', "z": "1", "y": "2", "x": "3"}
@@ -251,7 +252,6 @@ def test_a_record_says_what_ran_and_with_what() -> None:
     assert set(record["versions"]) >= {"python", "nash_dqn", "safetensors"}
 
 
-FILES = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
 DAMAGE: dict[str, Any] = {
     "empty": lambda data: b"",
     "truncated": lambda data: data[: len(data) // 2],

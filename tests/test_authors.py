@@ -16,7 +16,7 @@ from nash_dqn.advantage import unpack
 from nash_dqn.agents.episodes import play_episodes
 from nash_dqn.agents.nash_dqn import LOSS_EPISODES, bellman_residuals, exploring
 from nash_dqn.artifacts import ArtifactError
-from nash_dqn.config import AUTHORS_FILES, ConfigError, authors_files, game_of, load_yaml, validate
+from nash_dqn.config import AUTHORS_FILES, ConfigError, authors_files, game_of
 from nash_dqn.evaluation.best_response import BestResponseSettings
 from nash_dqn.evaluation.exploitability import evaluate as exploitability
 from nash_dqn.evaluation.rollout import play
@@ -27,14 +27,11 @@ from nash_dqn.published import AUTHORS_POLICIES, RELEASED_WEIGHTS_MEANS, RELEASE
 from nash_dqn.seeding import generator
 from nash_dqn.show import render
 from nash_dqn.summary import summarise
+from tests.common import CONFIG, ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
-GAME = Market(**game_of(validate(load_yaml(ROOT / "config" / "config.yaml")), "code")["settings"])
+GAME = Market(**game_of(CONFIG, "code")["settings"])
 HIDDEN = [32] * 5
 FIRST, REST, ALL = slice(0, 1), slice(1, None), slice(None)
-
-
-# ------------------------------------------------------------------------------------------ made-up weights
 
 
 def released_net(outputs: int, seed: int, size: float = 1.0) -> nn.Sequential:
@@ -153,9 +150,6 @@ def test_the_files_say_what_they_are(folder: Path, tmp_path: Path) -> None:
     assert member["advantage"]["P11"] == pytest.approx(raw[..., 1].abs().item(), rel=1e-4)
 
 
-# ------------------------------------------------------------------------------------------ files that are not theirs
-
-
 class Code:
     """Unpickled, it would make a file."""
 
@@ -238,9 +232,6 @@ def test_what_is_missing_is_said(folder: Path, tmp_path: Path) -> None:
         authors_files(folder)
 
 
-# ------------------------------------------------------------------------------------------ what they are known to do
-
-
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], dict[str, Policy]]:
     """The released files and policies."""
@@ -286,14 +277,8 @@ def test_the_plotting_notebook_s_scales_fit_nash_dqn_and_the_training_notebook_s
     """Known: about 20 and 1,640 for ten episodes with noise of 0.5; here the mean over 1,000 episodes."""
     files, _ = theirs
     advantage, value = (authors.read_nash(files["action"], files["value"]).networks[n] for n in ("advantage", "value"))
-    training = FeatureScales(
-        time_centre=2.25,
-        time=1.43614,
-        price=0.742042 * 0.2763,
-        impact=0.1 * 0.4225,
-        flow=1.6726,
-        inventory=2.5 * 1.8078,
-    )
+    own = {"price": 0.742042 * 0.2763, "impact": 0.1 * 0.4225, "flow": 1.6726, "inventory": 2.5 * 1.8078}
+    training = FeatureScales(time_centre=2.25, time=1.43614, **own)
     spec = authors.NASH if scales == "plotting" else ObservationSpec("S-Y", "others_mean", scales=training)
     stream = generator(6, "test_authors")
     shocks = GAME.sample_shocks(1000, stream).map(lambda leaf: leaf[None])

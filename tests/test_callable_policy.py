@@ -13,16 +13,13 @@ from nash_dqn.evaluation import cross_play, exploitability, lq_error
 from nash_dqn.evaluation.best_response import BestResponseSettings, train
 from nash_dqn.evaluation.rollout import play
 from nash_dqn.games.base import Observation, ObservationSpec
-from nash_dqn.games.market import Market
 from nash_dqn.games.parallel_env import GameEnv
 from nash_dqn.networks import MLP, ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
+from tests.common import SHORT
 
-GAME = Market(
-    n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.7, eta=0.05, b1=0.11,
-    b2=0.13, impact="linear", price_floor=None,
-)  # fmt: skip
+GAME = dataclasses.replace(SHORT, rho=0.7, b1=0.11, b2=0.13, impact="linear", price_floor=None)
 WEIGHTS = np.array([0.1, 1.5, -0.4, 0.6, -3.0], dtype=np.float32)
 SETTINGS = BestResponseSettings([4], iterations=4, episodes=16, learning_rate=0.01, restarts=2, seed=1)
 

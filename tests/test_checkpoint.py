@@ -23,17 +23,12 @@ from nash_dqn.agents.monitor import Monitor
 from nash_dqn.agents.training import TrainingResult
 from nash_dqn.artifacts import ArtifactError, read_json, write_tensors, write_training
 from nash_dqn.checkpoint import Checkpoint, key_of, read_progress
-from nash_dqn.config import load_yaml, training_settings, validate
-from nash_dqn.games.market import Market
+from nash_dqn.config import training_settings
 from nash_dqn.networks import create
 from nash_dqn.seeding import generator
+from tests.common import CONFIG, ROOT
+from tests.common import SMALL as GAME
 
-ROOT = Path(__file__).resolve().parents[1]
-CONFIG = validate(load_yaml(ROOT / "config" / "config.yaml"))
-GAME = Market(
-    n_agents=3, horizon=1.5, n_steps=3, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.1, rho=0.5, eta=0.05, b1=0.1, b2=0.2,
-    b3=0.05, discount=0.9, initial_inventory_var=4.0,
-)  # fmt: skip
 SEEDS = [1, 2, 3, 4, 5]
 FILES = ("weights.safetensors", "snapshots.safetensors", "history.csv")
 Train = Callable[[Checkpoint | None], TrainingResult]
@@ -163,9 +158,6 @@ def test_a_training_may_be_stopped_again_and_again(
         with pytest.raises(KeyboardInterrupt):
             TRAININGS["average"](Interrupted(path, at))
     assert files(tmp_path, TRAININGS["average"](Checkpoint(path, "key"))) == uninterrupted("average")
-
-
-# --- when it is written and read ----------------------------------------------------------------------------
 
 
 class Pair(NamedTuple):
@@ -303,8 +295,6 @@ def test_a_checkpoint_is_deleted_with_what_killed_sessions_left_of_it(tmp_path: 
         Checkpoint(path, "key").delete()
     assert [file.name for file in tmp_path.iterdir()] == ["other.safetensors"]
 
-
-# --- killed -------------------------------------------------------------------------------------------------
 
 KILLS = 4  # of each algorithm's training
 

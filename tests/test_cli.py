@@ -24,15 +24,12 @@ from nash_dqn.cli import main
 from nash_dqn.games.base import FeatureScales, Game, ObservationSpec
 from nash_dqn.games.basket import Basket
 from nash_dqn.games.interbank import Interbank
-from nash_dqn.games.market import Market
 from nash_dqn.games.traders import Traders
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.seeding import generator
 from nash_dqn.status import RuleState, RunState
+from tests.common import SHORT as GAME
 
-GAME = Market(
-    n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1
-)
 SCALES = FeatureScales(time_centre=1, time=1, price=1, impact=1, flow=1, inventory=1)
 SPEC = ObservationSpec("S-Y", "others_mean", True, "visible", SCALES)
 SEEDS = [5, 1, 7]

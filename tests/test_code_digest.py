@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -13,7 +12,9 @@ from types import ModuleType
 
 import pytest
 
-SOURCE = Path(__file__).resolve().parents[1] / "workflow" / "code_digest.py"
+from tests.common import ROOT, load
+
+SOURCE = ROOT / "workflow" / "code_digest.py"
 
 FILES = {
     "workflow/scripts/job.py": "from _shared import log\nfrom pkg.room import worker\n",
@@ -41,31 +42,14 @@ FILES = {
         "    import pkg.room.deep.leaf\n"
     ),
 }
-CLOSURE = {
-    "scripts/job.py",
-    "scripts/_shared.py",
-    "pkg/__init__.py",
-    "pkg/base.py",
-    "pkg/late.py",
-    "pkg/typed.py",
-    "pkg/room/__init__.py",
-    "pkg/room/helper.py",
-    "pkg/room/helper.html",
-    "pkg/room/helper.js",
-    "pkg/room/deep/__init__.py",
-    "pkg/room/deep/leaf.py",
-    "pkg/room/worker.py",
-}
+OUTSIDE = {"scripts/other.py", "pkg/unrelated.py", "pkg/unrelated.js"}
+CLOSURE = {name.partition("/")[2] for name in FILES} - OUTSIDE
 
 
 @pytest.fixture(scope="module")
 def module() -> ModuleType:
     """``workflow/code_digest.py``, which is no part of the package."""
-    spec = importlib.util.spec_from_file_location("code_digest", SOURCE)
-    assert spec is not None and spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return load(SOURCE)
 
 
 @pytest.fixture
@@ -93,7 +77,7 @@ def test_digest_changes_with_the_closure_alone(module: ModuleType, tree: Path, n
     before = digest_of(module, tree)
     path = tree / name
     path.write_text(path.read_text() + "# a comment\n")
-    inside = name.removeprefix("workflow/").removeprefix("src/") in CLOSURE
+    inside = name.partition("/")[2] in CLOSURE
     assert (digest_of(module, tree) != before) == inside
 
 

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -18,11 +17,11 @@ from snakemake.cli import get_argument_parser
 
 import nash_dqn
 from nash_dqn import cli
-from nash_dqn.config import ConfigError, load_yaml, policy, scenario, validate
+from nash_dqn.config import ConfigError, policy, scenario
 from nash_dqn.published import AUTHORS_POLICIES
 from nash_dqn.record import PAGE, read_block, render_bench, render_claims
+from tests.common import CONFIG, ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
@@ -30,18 +29,8 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 MADE = (
-    "results/",
-    ".api/",
-    ".checkpoints",
-    "figures/",
-    "logs/",
-    "benchmarks/",
-    ".test/results",
-    ".test/figures",
-    ".venv",
-    ".api/",
-    "report.html",
-    ".snakemake/",
+    *("results/", "figures/", "logs/", "benchmarks/", ".test/results", ".test/figures"),
+    *(".api/", ".checkpoints", ".snakemake/", ".venv", "report.html"),
 )
 """What the workflow or make leaves behind: named in the documents, absent from a fresh checkout."""
 EXAMPLES = {"my.yaml", "sweep.py", "oligopoly.py", "nash_dqn.games.oligopoly"}
@@ -112,27 +101,25 @@ def unknown_names(page: Path) -> Iterator[str]:
 
 def unknown_policies(page: Path) -> Iterator[str]:
     """Policies in code type, told by how names begin, that the configuration does not have and no example adds."""
-    config = validate(load_yaml(ROOT / "config" / "config.yaml"))
     for span in spans(page.read_text(encoding="utf-8")):
         for name in re.findall(r"(?<![\w./-])(?:nash|fp|authors|reference)-\w[\w-]*\b(?:\+\w+(?:=[0-9.]+)?)?", span):
             for one in name.split("-vs-"):
                 own = one in AUTHORS_POLICIES or re.fullmatch(OWN_POLICIES, one)
-                if not (own or known(policy, config, re.sub("[+-][A-Z]+$", "", one))):
+                if not (own or known(policy, re.sub("[+-][A-Z]+$", "", one))):
                     yield one
 
 
 def unknown_scenarios(page: Path) -> Iterator[str]:
     """Folders below results/ and figures/, in code type, that are of no scenario."""
-    config = validate(load_yaml(ROOT / "config" / "config.yaml"))
     for span in spans(page.read_text(encoding="utf-8")):
         for name in re.findall(r"(?<![\w./-])(?:results|figures)/([a-z][\w+=]*)(?=/[a-z])", span):
-            if name not in ("equilibrium_path", "oligopoly") and not known(scenario, config, name):
+            if name not in ("equilibrium_path", "oligopoly") and not known(scenario, name):
                 yield name
 
 
-def known(find: Callable[..., object], config: dict[str, Any], name: str) -> bool:
+def known(find: Callable[..., object], name: str) -> bool:
     try:
-        find(config, name)
+        find(CONFIG, name)
     except ConfigError:
         return False
     return True

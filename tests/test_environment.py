@@ -19,8 +19,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import nash_dqn
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.common import ROOT
 
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "snakemake": "snakemake-minimal"}
 CONDA_ONLY = {
@@ -57,10 +56,7 @@ def pins() -> dict[str, str]:
 
 def requirements(project: dict[str, Any], *extras: str) -> list[Requirement]:
     table = project["project"]
-    lines = [
-        *table["dependencies"],
-        *(line for extra in extras for line in table["optional-dependencies"][extra]),
-    ]
+    lines = [*table["dependencies"], *(line for extra in extras for line in table["optional-dependencies"][extra])]
     return [Requirement(line) for line in lines]
 
 

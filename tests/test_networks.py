@@ -53,9 +53,6 @@ def seen(agents: int = 4, members: int = 2) -> Observation:
     return Observation(normal(members, 3, 2, agents, 4), normal(members, 3, 2, agents, 2, seed=8))
 
 
-# --- multilayer perceptron ----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("sizes", [(5, 3), (5, 8, 1), (5, 32, 32, 32, 32, 5)])
 def test_mlp_agrees_with_torch_layers(sizes: tuple[int, ...]) -> None:
     net = MLP.create(sizes, streams(1, 2, 3))
@@ -93,9 +90,6 @@ def test_without_gradients_the_input_is_left_alone() -> None:
         assert torch.equal(before.items, observation.items)
 
 
-# --- ensembles ----------------------------------------------------------------------------------------------
-
-
 def test_a_member_starts_from_its_own_generator_only() -> None:
     together, alone = example(seeds=(1, 2, 3)), example(seeds=(2,))
     other_company = example(seeds=(7, 2))
@@ -117,9 +111,6 @@ def test_a_member_computes_what_it_computes_alone(degree: int | None) -> None:
     net = tensor_map(lambda t: t.requires_grad_(), together)
     gradients = torch.autograd.grad(net(observation)[1].sum(), net.parameters)
     assert all(not g[0].any() and not g[2].any() and g[1].any() for g in gradients)
-
-
-# --- DeepSets -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("phi_hidden", [(7, 6), ()])
@@ -188,9 +179,6 @@ def test_an_action_is_an_input_beside_the_features() -> None:
         torch.testing.assert_close(out[k], reference(net.sigma, k)(x[k]))
 
 
-# --- skip terms ---------------------------------------------------------------------------------------------
-
-
 def test_monomials_by_hand() -> None:
     """Of (time, 2, -3), time replaced by 1: themselves, or 1, 2, -3, 2 * 2, 2 * -3 and -3 * -3."""
     features = torch.tensor([[9.0, 2.0, -3.0], [-1.0, 2.0, -3.0]])
@@ -245,9 +233,6 @@ def test_one_step_is_that_step_of_all(degree: int, agents: slice) -> None:
         assert (net(other, agents) - together[:, :, m]).abs().amin() > 1e-4, "the step matters"
 
 
-# --- a basis of the own features ----------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("degree", [None, 1, 2])
 def test_a_basis_is_a_change_of_the_own_features(degree: int | None) -> None:
     """Step by step, before anything else sees them, for all steps at once and for one; it is no trained tensor."""
@@ -270,9 +255,6 @@ def test_a_basis_is_a_change_of_the_own_features(degree: int | None) -> None:
     assert again.basis is not None
     assert torch.equal(again.basis, created.basis)
     assert torch.equal(again(observation), net(observation))
-
-
-# --- tensors by name ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("phi_hidden", [(7, 6), ()])

@@ -10,15 +10,12 @@ from nash_dqn.advantage import mu_network, output_size, unpack
 from nash_dqn.agents.training import describe
 from nash_dqn.artifacts import ArtifactError, write_tensors
 from nash_dqn.games.base import Observation, ObservationSpec
-from nash_dqn.games.market import Market
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import Policy, load_policy
 from nash_dqn.seeding import generator
 from nash_dqn.trees import tensor_map
+from tests.common import SHORT as GAME
 
-GAME = Market(
-    n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1
-)
 SPEC = ObservationSpec("S-Y", "others_mean", True, "visible")
 SEEDS = [5, 1, 7]
 
@@ -58,9 +55,6 @@ def fictitious_play_file(path: Path, bound: float = 50.0) -> ObservationNetwork:
 def seen(members: int = 3, episodes: int = 4) -> Observation:
     shocks = GAME.sample_shocks(episodes, generator(1, "test_policy"))
     return GAME.observe(GAME.reset(shocks.map(lambda leaf: leaf.expand(members, *leaf.shape))), SPEC)
-
-
-# --- what a policy does -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("skip", [False, True])
@@ -119,9 +113,6 @@ def test_select_and_member() -> None:
     assert one(seen(1)).shape == (1, 4, 3, 1)
     torch.testing.assert_close(one(seen(1)), actions[1:2])
     assert torch.equal(policy.to("cpu")(seen()), actions)
-
-
-# --- files --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("skip", [False, True])

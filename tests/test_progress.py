@@ -32,9 +32,7 @@ def test_first_and_last_reports_are_logged_and_others_every_five_seconds(caplog:
     ]
 
 
-def test_a_loop_that_begins_in_the_middle_has_the_speed_of_what_is_done_since(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_loop_that_begins_in_the_middle_has_the_speed_of_what_is_done_since(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     clock = Clock()
     progress = Progress(10_000, clock)

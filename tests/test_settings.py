@@ -34,8 +34,8 @@ from nash_dqn.games.catalogue import make
 from nash_dqn.games.market import Market
 from nash_dqn.games.mean_field import shared
 from nash_dqn.settings.__main__ import main
+from tests.common import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "config" / "config.yaml"
 SHIPPED = {"full": [CONFIG], "small": [CONFIG, ROOT / ".test" / "config" / "config.yaml"]}
 REAL: dict[str, Any] = load_yaml(CONFIG)

@@ -2,7 +2,6 @@
 
 import copy
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +9,8 @@ import pytest
 from nash_dqn.agents.nash_dqn import NashDQNRecipe
 from nash_dqn.config import load_yaml, policy, training_settings, validate
 from nash_dqn.settings.ablation import Setting, settings
+from tests.common import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "config" / "config.yaml"
 SHIPPED = [[CONFIG], [CONFIG, ROOT / ".test" / "config" / "config.yaml"]]
 

@@ -19,11 +19,8 @@ from nash_dqn.networks import Network, ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 from nash_dqn.trees import select, tensor_map
+from tests.common import SMALL as GAME
 
-GAME = Market(
-    n_agents=3, horizon=1.5, n_steps=3, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.1, rho=0.5, eta=0.05, b1=0.1, b2=0.2,
-    b3=0.05, discount=0.9, initial_inventory_var=4.0,
-)  # fmt: skip
 SETTINGS: dict[str, Any] = {
     "observation": {}, "actor_hidden": [5], "critic_hidden": [4], "phi_hidden": [3], "iterations": 1,
     "first_epochs": 1, "epochs": 1, "episodes_per_epoch": 2, "learning_rate": 0.01, "weight_decay": 0.1,
@@ -234,12 +231,7 @@ def test_update_agrees_with_plain_autograd(changes: dict[str, Any]) -> None:
 
 
 def check_step(
-    learner: Learner[Network],
-    k: int,
-    loss: Tensor,
-    net: Plain,
-    optimiser: torch.optim.Optimizer,
-    clip: float | None,
+    learner: Learner[Network], k: int, loss: Tensor, net: Plain, optimiser: torch.optim.Optimizer, clip: float | None
 ) -> None:
     """One step of the plain network, compared with what the learner made of its member k."""
     for parameter, gradient in zip(net.parameters, torch.autograd.grad(loss, net.parameters), strict=True):

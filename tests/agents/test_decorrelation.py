@@ -11,11 +11,10 @@ from nash_dqn.agents.decorrelation import decorrelating_basis
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market
 from nash_dqn.seeding import generator
+from tests.common import SHORT
 
 # Little price noise: price, transient impact and order flow are nearly one direction.
-MARKET = Market(
-    n_agents=3, horizon=2.0, n_steps=4, kappa=0.1, theta=10.0, sigma=0.01, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1
-)
+MARKET = dataclasses.replace(SHORT, kappa=0.1, sigma=0.01)
 SPECS = [
     ObservationSpec(),
     ObservationSpec(own_flow=True),

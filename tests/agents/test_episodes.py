@@ -1,19 +1,19 @@
 """Episodes against the game they were played in, and the replay buffer against a list."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import Tensor
 
 from nash_dqn.agents.episodes import Episodes, Replay, next_values, play_episodes
 from nash_dqn.games.base import Observation, ObservationSpec
-from nash_dqn.games.market import Market, MarketState, Shocks
+from nash_dqn.games.market import MarketState, Shocks
 from nash_dqn.seeding import generator
 from nash_dqn.trees import select
+from tests.common import SHORT
 
-GAME = Market(
-    n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1,
-    discount=0.9,
-)  # fmt: skip
+GAME = dataclasses.replace(SHORT, discount=0.9)
 MEMBERS, EPISODES = 2, 5
 
 
@@ -42,9 +42,6 @@ def named(episodes: Episodes) -> dict[int, Tensor]:
     if episodes.critic is not None:
         parts += [episodes.critic.own, episodes.critic.items]
     return {eighths: leaf for eighths, leaf in enumerate(parts) if leaf is not None}
-
-
-# --- replay -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("items", "critic"), [(False, False), (True, True)])
@@ -109,9 +106,6 @@ def test_replay_of_some_members() -> None:
     assert sample.observation.own.shape == (1, 1, 4, 3, 5)
     for eighths, leaf in named(sample).items():
         assert (leaf == 1001 + eighths / 8).all()
-
-
-# --- play ---------------------------------------------------------------------------------------------------
 
 
 def test_next_values_by_hand() -> None:

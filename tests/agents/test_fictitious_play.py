@@ -14,16 +14,14 @@ from nash_dqn.agents.episodes import Episodes
 from nash_dqn.agents.fictitious_play import EpsilonGreedy, FictitiousPlayRecipe, train
 from nash_dqn.artifacts import write_training
 from nash_dqn.games.base import Observation
-from nash_dqn.games.market import Market, Shocks
+from nash_dqn.games.market import Shocks
 from nash_dqn.networks import Network, ObservationNetwork
 from nash_dqn.policy import load_policy
 from nash_dqn.seeding import generator
 from nash_dqn.trees import copied
+from tests.common import FILES
+from tests.common import SMALL as GAME
 
-GAME = Market(
-    n_agents=3, horizon=1.5, n_steps=3, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.1, rho=0.5, eta=0.05, b1=0.1, b2=0.2,
-    b3=0.05, discount=0.9, initial_inventory_var=4.0,
-)  # fmt: skip
 SETTINGS: dict[str, Any] = {
     "observation": {}, "actor_hidden": [5], "critic_hidden": [4], "phi_hidden": [3], "iterations": 3,
     "first_epochs": 30, "epochs": 20, "episodes_per_epoch": 2, "learning_rate": 0.01, "weight_decay": 0.1,
@@ -32,7 +30,6 @@ SETTINGS: dict[str, Any] = {
     "largest_loss": None, "history_every": 10,
 }  # fmt: skip
 MODES = ("last", "average")
-FILES = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
 
 
 def recipe(**changes: Any) -> FictitiousPlayRecipe:
@@ -65,16 +62,10 @@ class Recorder:
         monkeypatch.setattr(DDPG, "update", recording_update)
 
 
-# --- settings -----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("field", "value"), [("returned", "best"), ("opponents", "all")])
 def test_an_unknown_choice_is_refused(field: str, value: str) -> None:
     with pytest.raises(ValueError, match=field):
         recipe(**{field: value})
-
-
-# --- the whole run ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -68,9 +68,6 @@ def test_a_run_without_a_loss_records_its_reward() -> None:
     ]
 
 
-# --- history ------------------------------------------------------------------------------------------------
-
-
 def test_history_is_the_mean_of_the_iterations_since_the_last_row() -> None:
     """Rows after iterations 3, 6 and 8, the last though 8 is no multiple of 3; seed by seed. Resets are counted."""
     monitor = run([[1, 2, 3, 4, 5, 9, 10, 20], [0, 0, 6, 0, 0, 3, 1, 2]], every=3)
@@ -93,9 +90,6 @@ def test_history_is_the_mean_of_the_iterations_since_the_last_row() -> None:
 def test_a_look_at_single_iterations_leaves_the_history_alone(options: dict[str, Any]) -> None:
     losses = [[float(i * i % 17) for i in range(60)]]
     assert run(losses, every=5).history().equals(run(losses, every=5, **options).history())
-
-
-# --- early stopping and the best weights --------------------------------------------------------------------
 
 
 def expected_stop(losses: Sequence[float], every: int, patience: int) -> tuple[int, int]:
@@ -178,9 +172,6 @@ def test_without_a_finite_loss_the_first_weights_are_the_best() -> None:
     monitor = run([[math.nan, math.inf, math.nan], [2.0, math.nan, 1.0]], every=3, returned="best")
     assert (outcome(monitor), returned(monitor)) == ([(3, "diverged")] * 2, [0.0, 3.0])
     assert monitor.record()[0]["returned_iteration"] == 0
-
-
-# --- divergence ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 5000.0])

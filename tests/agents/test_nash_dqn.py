@@ -35,11 +35,9 @@ from nash_dqn.networks import Network, ObservationNetwork
 from nash_dqn.policy import Policy, load_policy
 from nash_dqn.seeding import generator
 from nash_dqn.trees import select, tensor_map
+from tests.common import FILES, SMALL
 
-GAME = Market(
-    n_agents=2, horizon=1.5, n_steps=3, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.1, rho=0.5, eta=0.05, b1=0.1, b2=0.2,
-    b3=0.05, discount=0.9, initial_inventory_var=4.0,
-)  # fmt: skip
+GAME = replace(SMALL, n_agents=2)
 SETTINGS: dict[str, Any] = {
     "observation": {}, "critic": None, "policy": "nash", "p11": "cholesky", "skip_terms": False, "value_hidden": [4],
     "advantage_hidden": [5], "phi_hidden": [3], "iterations": 12, "episodes_per_iteration": 2,
@@ -60,7 +58,6 @@ PROJECTED: dict[str, Any] = {**CENTRAL, "policy": "projected", "explorers": "hal
 RESETS = {"after": 5, "good_below": 80.0, "above": 120.0}
 """Losses between which the toy's lie, so that weights are both kept and taken back."""
 CPU = torch.device("cpu")
-FILES = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
 
 
 def recipe(**changes: Any) -> NashDQNRecipe:
@@ -651,11 +648,7 @@ def test_the_best_iterations_weights_are_returned(watched: str) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [
-        {},
-        {"replay_episodes": 3, "episodes_per_iteration": 3, "target": target(10, "random", RESETS)},
-        PROJECTED,
-    ],
+    [{}, {"replay_episodes": 3, "episodes_per_iteration": 3, "target": target(10, "random", RESETS)}, PROJECTED],
     ids=["replay", "target", "projected"],
 )
 def test_a_member_is_trained_as_it_is_alone(changes: dict[str, Any]) -> None:
@@ -668,20 +661,14 @@ def test_a_member_is_trained_as_it_is_alone(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"critic": EVERYTHING, "skip_terms": True, "learning_rate_schedule": "cosine"}, {"returned": "best"}],
+    "changes", [{"critic": EVERYTHING, "skip_terms": True, "learning_rate_schedule": "cosine"}, {"returned": "best"}]
 )
 def test_a_member_is_trained_as_it_is_alone_when_others_stop_early(changes: dict[str, Any]) -> None:
     """Their leaving must move neither its random numbers, its replay buffer, its optimiser, its target, nor what it has
     kept.
     """
     made = recipe(
-        **changes,
-        iterations=120,
-        patience=12,
-        history_every=3,
-        target=target(7, "random", RESETS),
-        replay_episodes=9,
+        **changes, iterations=120, patience=12, history_every=3, target=target(7, "random", RESETS), replay_episodes=9
     )
     seeds = [3, 8, 5, 6]
     together = train(GAME, made, seeds)

@@ -29,15 +29,14 @@ from nash_dqn.agents.episodes import Episodes
 from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe
 from nash_dqn.agents.nash_dqn import NashDQN, NashDQNRecipe
 from nash_dqn.agents.training import TrainingResult
-from nash_dqn.config import load_yaml, training_settings, validate
+from nash_dqn.config import training_settings
 from nash_dqn.games.base import Observation
 from nash_dqn.games.market import Market, MarketState, Shocks
 from nash_dqn.networks import MLP, ObservationNetwork
 from nash_dqn.seeding import generator
+from tests.common import CONFIG, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 AUTHORS = Path(os.environ.get("NASH_DQN_AUTHORS", ROOT.parent / "shared" / "authors"))
-CONFIG = validate(load_yaml(ROOT / "config" / "config.yaml"))
 GAME = Market(**training_settings(CONFIG, "code", "nash-code")["game"]["settings"])
 E, M, N, HIDDEN, DT = 10, 10, 5, 5, 0.5
 """Episodes of an iteration, decision points, agents, hidden layers of each network, hours from point to point."""

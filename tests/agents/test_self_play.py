@@ -16,23 +16,14 @@ from nash_dqn.artifacts import read_json, write_training
 from nash_dqn.evaluation.rollout import play, trajectory
 from nash_dqn.games import lq
 from nash_dqn.games.base import ObservationSpec
-from nash_dqn.games.market import Market
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import Policy, load_policy
 from nash_dqn.seeding import generator
 from nash_dqn.trees import copied, tensor_map
+from tests.common import LQ_MARKET
+from tests.common import SMALL as GAME
 
 CPU = torch.device("cpu")
-GAME = Market(
-    n_agents=3, horizon=1.5, n_steps=3, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.1, rho=0.5, eta=0.05, b1=0.1, b2=0.2,
-    b3=0.05, discount=0.9, initial_inventory_var=4.0,
-)  # fmt: skip
-# Linear impact and no floor: alone, or with inventories that all see, the equilibrium is known exactly.
-LQ_MARKET = Market(
-    n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1,
-    b3=0.02, discount=0.95, impact="linear", price_floor=None, initial_price_sd=0.3, initial_impact_sd=0.1,
-    initial_inventory_var=4.0,
-)  # fmt: skip
 SETTINGS: dict[str, Any] = {
     "observation": {"own_flow": True}, "hidden": [5], "iterations": 60, "episodes_per_iteration": 64,
     "learning_rate": 0.02, "opponent_rate": 1.0, "history_every": 25,
@@ -51,13 +42,10 @@ def policy_of(network: ObservationNetwork, spec: ObservationSpec) -> Policy:
     return Policy(network, spec, list(range(len(network.sigma.weights[0]))), "self_play")
 
 
-# --- where the equilibrium is known -------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(("agents", "inventories"), [(1, "private"), (3, "visible")])
 def test_finds_the_exact_equilibrium_of_a_linear_quadratic_game(agents: int, inventories: str) -> None:
     """One agent alone: the linear-quadratic regulator. Three: the feedback equilibrium by coupled Riccati equations."""
-    market = dataclasses.replace(LQ_MARKET, n_agents=agents)
+    market = dataclasses.replace(LQ_MARKET, n_agents=agents, initial_inventory_var=4.0)
     settings = recipe(
         observation={"inventories": inventories}, hidden=[4], iterations=400, episodes_per_iteration=128,
         learning_rate=0.05,
@@ -78,9 +66,6 @@ def test_finds_the_exact_equilibrium_of_a_linear_quadratic_game(agents: int, inv
     game = market.as_lq()
     value = exact.values.expected(game.initial_mean, game.initial_covariance)[0]
     assert abs(float(rewards.mean()) - value) < 4 * float(rewards.std()) / math.sqrt(len(rewards))
-
-
-# --- the gradient -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -141,9 +126,6 @@ def test_opponents_follow_by_their_rate(rate: float) -> None:
             torch.testing.assert_close(new, (1 - rate) * old + rate * target, rtol=1e-5, atol=1e-6)
             if rate == 1.0:
                 assert torch.equal(new, target)
-
-
-# --- the whole run ------------------------------------------------------------------------------------------
 
 
 def test_history_record_and_files_of_a_run(tmp_path: Any) -> None:

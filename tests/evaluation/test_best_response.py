@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,19 +29,12 @@ from nash_dqn.networks import MLP, ActionMap, ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 from nash_dqn.trees import tensor_map
-
-Linear = Callable[..., Policy]
+from tests.common import LQ_MARKET, MARKET, linear
 
 ALL = slice(None)
 SETTINGS = BestResponseSettings(hidden=[16], iterations=200, episodes=64, learning_rate=0.05, restarts=1, seed=3)
 FEW = dataclasses.replace(SETTINGS, iterations=5, episodes=8, restarts=2)
 TEXT = [[0.3, -1.0, 0.5, -0.7, -3.0], [-0.2, 0.4, 0.1, 0.3, -2.0]]
-
-# Three agents, linear impact, no floor and inventories that all see: the best response is known exactly.
-LQ_MARKET = Market(
-    n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1,
-    b3=0.02, discount=0.95, impact="linear", price_floor=None, initial_price_sd=0.3, initial_impact_sd=0.1,
-)  # fmt: skip
 
 
 def per_step(skip: Tensor, spec: ObservationSpec | None = None) -> Policy:
@@ -110,19 +103,19 @@ def test_finds_nothing_against_the_exact_equilibrium() -> None:
     assert gain.mean(-1).abs().max() <= 0.001  # doing nothing costs nothing
 
 
-def test_beats_every_policy_of_a_fine_grid(market: Market, linear: Linear) -> None:
+def test_beats_every_policy_of_a_fine_grid() -> None:
     """Against liquidation, -q / (T - t), all -a q - b (S - theta)."""
-    skip = torch.zeros(market.n_steps, 5)
-    skip[:, 4] = -market.scales.inventory / (market.dt * torch.arange(market.n_steps, 0, -1))
+    skip = torch.zeros(MARKET.n_steps, 5)
+    skip[:, 4] = -MARKET.scales.inventory / (MARKET.dt * torch.arange(MARKET.n_steps, 0, -1))
     policy = per_step(skip)
-    response = train(market, policy, "same", SETTINGS)
-    gain = measure(market, policy, response.deviation, 2000, generator(5, "test")).gain.mean()
+    response = train(MARKET, policy, "same", SETTINGS)
+    gain = measure(MARKET, policy, response.deviation, 2000, generator(5, "test")).gain.mean()
     a, b = torch.meshgrid(torch.linspace(0, 1, 26), torch.linspace(-3, 3, 25), indexing="ij")
     weights = torch.zeros(a.numel(), 5)
-    weights[:, 1], weights[:, 4] = -b.flatten() * market.scales.price, -a.flatten() * market.scales.inventory
-    shocks = market.sample_shocks(2000, generator(5, "test"))
-    played = play(market, [(linear(weights.tolist()), [0]), (policy, [1, 2])], shocks)[..., 0].double().mean(1)
-    base = play(market, policy, shocks)[..., 0].double().mean()
+    weights[:, 1], weights[:, 4] = -b.flatten() * MARKET.scales.price, -a.flatten() * MARKET.scales.inventory
+    shocks = MARKET.sample_shocks(2000, generator(5, "test"))
+    played = play(MARKET, [(linear(weights.tolist()), [0]), (policy, [1, 2])], shocks)[..., 0].double().mean(1)
+    base = play(MARKET, policy, shocks)[..., 0].double().mean()
     best = int(played.argmax())
     assert 0 < a.flatten()[best] < 1 and -3 < b.flatten()[best] < 3, "the best of the grid lies within it"
     assert gain > played[best] - base > 0.1
@@ -163,19 +156,19 @@ def test_what_was_seen_earlier_pays_where_two_facts_are_forgotten() -> None:
 # --- the gradient -----------------------------------------------------------------------------------
 
 
-def test_gradients_are_those_of_finite_differences(market: Market, linear: Linear) -> None:
+def test_gradients_are_those_of_finite_differences() -> None:
     """Also through the others' reactions: the differences let the others see what the deviator changed."""
     generators = [generator(1, "test")]
-    inputs = 6 + (market.n_steps - 1) * 5
-    network = ObservationNetwork.create(inputs, 0, (), [8], 1, generators, skip=(market.n_steps, 1))
+    inputs = 6 + (MARKET.n_steps - 1) * 5
+    network = ObservationNetwork.create(inputs, 0, (), [8], 1, generators, skip=(MARKET.n_steps, 1))
     network = tensor_map(Tensor.double, network)
     policy = linear(TEXT[:1])
     policy = dataclasses.replace(policy, network=tensor_map(Tensor.double, policy.network))
-    shocks = market.sample_shocks(6, generator(2, "test")).map(Tensor.double)
+    shocks = MARKET.sample_shocks(6, generator(2, "test")).map(Tensor.double)
 
     def total(network: ObservationNetwork) -> Tensor:
         return play_deviation(
-            market, policy, deviation_of(network, own_flow=True, history=True), each(shocks), seat=1
+            MARKET, policy, deviation_of(network, own_flow=True, history=True), each(shocks), seat=1
         ).sum()
 
     trained = tensor_map(lambda t: t.clone().requires_grad_(), network)
@@ -193,20 +186,20 @@ def test_gradients_are_those_of_finite_differences(market: Market, linear: Linea
         assert slope != 0
 
 
-def test_the_others_react_to_the_deviator(market: Market, linear: Linear) -> None:
+def test_the_others_react_to_the_deviator() -> None:
     """The total is that of the game played with the corrected actions, the others observing what became of it."""
-    policy, shocks = linear(TEXT[:1]), market.sample_shocks(6, generator(2, "test"))
-    constant = torch.zeros(market.n_steps, 5)
+    policy, shocks = linear(TEXT[:1]), MARKET.sample_shocks(6, generator(2, "test"))
+    constant = torch.zeros(MARKET.n_steps, 5)
     constant[0, 0] = 2.0  # in the first step only: what follows are reactions
-    state, expected = market.reset(shocks.map(lambda leaf: leaf[None])), torch.zeros(1, 6)
-    for m in range(market.n_steps):
-        actions = policy.act(market, state).clone()
+    state, expected = MARKET.reset(shocks.map(lambda leaf: leaf[None])), torch.zeros(1, 6)
+    for m in range(MARKET.n_steps):
+        actions = policy.act(MARKET, state).clone()
         if m == 0:
-            actions[..., 1, 0] += 2.0 * market.scales.rate
-        state, rewards = market.step(state, actions, shocks.map(lambda leaf: leaf[None]))
-        expected += market.discount**m * rewards[..., 1]
+            actions[..., 1, 0] += 2.0 * MARKET.scales.rate
+        state, rewards = MARKET.step(state, actions, shocks.map(lambda leaf: leaf[None]))
+        expected += MARKET.discount**m * rewards[..., 1]
     torch.testing.assert_close(
-        play_deviation(market, policy, linear_deviation(constant), each(shocks), seat=1), expected
+        play_deviation(MARKET, policy, linear_deviation(constant), each(shocks), seat=1), expected
     )
 
 
@@ -214,13 +207,13 @@ def test_the_others_react_to_the_deviator(market: Market, linear: Linear) -> Non
 
 
 @pytest.mark.parametrize(("deviator", "inputs"), [("same", 5), ("memory", 6), ("history", 6 + 3 * 5)])
-def test_classes_see_what_they_should(market: Market, linear: Linear, deviator: DeviatorClass, inputs: int) -> None:
-    deviation = train(market, linear(TEXT[:1]), deviator, FEW).deviation
+def test_classes_see_what_they_should(deviator: DeviatorClass, inputs: int) -> None:
+    deviation = train(MARKET, linear(TEXT[:1]), deviator, FEW).deviation
     assert deviation.observation == ObservationSpec(own_flow=deviator != "same")
     assert deviation.history == (deviator == "history")
     skip = deviation.network.skip
     assert skip is not None
-    assert skip.shape == (2, market.n_steps, inputs, 1)
+    assert skip.shape == (2, MARKET.n_steps, inputs, 1)
     assert deviation.network.sigma.weights[0].shape == (2, inputs, 16)
 
 
@@ -241,35 +234,35 @@ def corrected_rates(market: Market, deviation: Deviation, shocks: Shocks, m: int
 
 
 @pytest.mark.parametrize("seen", [0, 2])
-def test_history_is_of_the_step_it_should_be_of(market: Market, seen: int) -> None:
-    shocks = market.sample_shocks(6, generator(2, "test"))
-    skip = torch.zeros(market.n_steps, 6 + 3 * 5)
+def test_history_is_of_the_step_it_should_be_of(seen: int) -> None:
+    shocks = MARKET.sample_shocks(6, generator(2, "test"))
+    skip = torch.zeros(MARKET.n_steps, 6 + 3 * 5)
     skip[0, 0] = 0.3  # trade, so that inventory and own flow move
     skip[1, 6 + 5 :] = 1.0  # at step 1: what is seen from step 1 on, which is still to come
     skip[3, 6 + 5 * seen + 3] = 1.0  # at the last step: own inventory at that earlier one
     skip[3, 6 + 5 * seen + 4] = 10.0  # and own past flow then
     deviation = linear_deviation(skip, own_flow=True, history=True)
-    states, rates = corrected_rates(market, deviation, shocks, 3)
+    states, rates = corrected_rates(MARKET, deviation, shocks, 3)
     held, start = states[seen].inventory[0, :, 0], shocks.inventory[:, 0]
-    expected = market.scales.rate * (held + 10.0 * (held - start)) / market.scales.inventory
+    expected = MARKET.scales.rate * (held + 10.0 * (held - start)) / MARKET.scales.inventory
     torch.testing.assert_close(rates[:, 0], expected)
     assert (rates[:, 1:] == 0).all()
-    assert (corrected_rates(market, deviation, shocks, 1)[1] == 0).all()
+    assert (corrected_rates(MARKET, deviation, shocks, 1)[1] == 0).all()
 
 
 # --- ensembles, profiles, seats ---------------------------------------------------------------------
 
 
-def test_members_train_as_if_alone_and_start_without_deviation(market: Market, linear: Linear) -> None:
+def test_members_train_as_if_alone_and_start_without_deviation() -> None:
     """On the same episodes, a stream for each restart."""
     policy = linear(TEXT)
-    together = train(market, policy, "history", FEW)
+    together = train(MARKET, policy, "history", FEW)
     assert together.progress.shape == (5, 2, 2)
     for r in range(2):
-        shocks = market.sample_shocks(8, generator(3, "best_response", "episodes", r))
-        torch.testing.assert_close(together.progress[0, :, r], play(market, policy, shocks)[..., 0].mean(1))
+        shocks = MARKET.sample_shocks(8, generator(3, "best_response", "episodes", r))
+        torch.testing.assert_close(together.progress[0, :, r], play(MARKET, policy, shocks)[..., 0].mean(1))
     for p in range(2):
-        alone = train(market, linear([TEXT[p]]), "history", FEW)
+        alone = train(MARKET, linear([TEXT[p]]), "history", FEW)
         torch.testing.assert_close(together.progress[:, [p]], alone.progress)
         chosen = together.choose([1, 1]).network.parameters
         for mine, theirs in zip(chosen, alone.choose([1]).network.parameters, strict=True):
@@ -277,35 +270,33 @@ def test_members_train_as_if_alone_and_start_without_deviation(market: Market, l
 
 
 @pytest.mark.parametrize("seat", [0, 1])
-def test_a_profile_may_be_mixed_and_any_agent_deviate(market: Market, linear: Linear, seat: int) -> None:
+def test_a_profile_may_be_mixed_and_any_agent_deviate(seat: int) -> None:
     code = linear([[*row[:4], -1.0] for row in TEXT], spec=ObservationSpec(price="S-Y", order_flow="others_mean"))
     profile: list[Assignment] = [(linear(TEXT), [0, 2]), (code, [1])]
-    response = train(market, profile, "memory", FEW, seat)
+    response = train(MARKET, profile, "memory", FEW, seat)
     expected = code.observation if seat == 1 else ObservationSpec()
     assert response.deviation.observation == dataclasses.replace(expected, own_flow=True)
-    shocks = market.sample_shocks(8, generator(3, "best_response", "episodes", 0))
-    torch.testing.assert_close(response.progress[0, :, 0], play(market, profile, shocks)[..., seat].mean(1))
+    shocks = MARKET.sample_shocks(8, generator(3, "best_response", "episodes", 0))
+    torch.testing.assert_close(response.progress[0, :, 0], play(MARKET, profile, shocks)[..., seat].mean(1))
 
 
-def test_gains_are_paired_with_the_profile_on_the_same_paths(
-    market: Market, linear: Linear, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gains_are_paired_with_the_profile_on_the_same_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     policy = linear(TEXT)
-    deviation = train(market, policy, "memory", FEW).deviation
-    whole = measure(market, policy, deviation, 30, generator(4, "test"), seats=(2, 0))
+    deviation = train(MARKET, policy, "memory", FEW).deviation
+    whole = measure(MARKET, policy, deviation, 30, generator(4, "test"), seats=(2, 0))
     assert whole.gain.shape == (2, 2, 2, 30)
     assert whole.value.shape == (2, 2, 30)
-    shocks = market.sample_shocks(30, generator(4, "test"))
-    base = play(market, policy, shocks).double()
+    shocks = MARKET.sample_shocks(30, generator(4, "test"))
+    base = play(MARKET, policy, shocks).double()
     torch.testing.assert_close(whole.value, base[..., [2, 0]].movedim(1, -1))
     for p in range(2):
         for r in range(2):
             one = deviation._replace(network=tensor_map(lambda t, k=2 * p + r: t[[k]], deviation.network))
             for s, seat in enumerate((2, 0)):
-                gain = play_deviation(market, policy.member(p), one, each(shocks), seat)[0].double() - base[p, :, seat]
+                gain = play_deviation(MARKET, policy.member(p), one, each(shocks), seat)[0].double() - base[p, :, seat]
                 torch.testing.assert_close(whole.gain[p, r, s], gain, rtol=1e-4, atol=1e-4)
     monkeypatch.setattr(best_response, "CHUNK", 28)
-    blocks = measure(market, policy, deviation, 30, generator(4, "test"), seats=(2, 0))
+    blocks = measure(MARKET, policy, deviation, 30, generator(4, "test"), seats=(2, 0))
     torch.testing.assert_close(blocks.gain, whole.gain, rtol=1e-4, atol=1e-4)
 
 
@@ -313,16 +304,16 @@ def test_gains_are_paired_with_the_profile_on_the_same_paths(
 
 
 def test_a_training_that_is_not_finite_is_reported_and_leaves_the_others_alone(
-    market: Market, linear: Linear, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     broken = linear([TEXT[0], [math.nan] * 5])
     with caplog.at_level(logging.WARNING):
-        response = train(market, broken, "same", FEW)
+        response = train(MARKET, broken, "same", FEW)
     assert response.sound.tolist() == [[True, True], [False, False]]
     assert [record.message.split(":")[0] for record in caplog.records] == [
         f"best response (same) to member 1, restart {r}" for r in range(2)
     ]
-    torch.testing.assert_close(response.progress[:, 0], train(market, linear(TEXT[:1]), "same", FEW).progress[:, 0])
+    torch.testing.assert_close(response.progress[:, 0], train(MARKET, linear(TEXT[:1]), "same", FEW).progress[:, 0])
 
 
 @pytest.mark.parametrize(
@@ -338,15 +329,15 @@ def test_settings_that_are_not_allowed(key: str, value: Any, allowed: str) -> No
         dataclasses.replace(SETTINGS, **{key: value})
 
 
-def test_what_cannot_be_trained(market: Market, linear: Linear) -> None:
+def test_what_cannot_be_trained() -> None:
     policy = linear(TEXT)
     with pytest.raises(ValueError, match="deviator = 'clever': allowed are 'same', 'memory', 'history'"):
-        train(market, policy, "clever", FEW)  # type: ignore[arg-type]
+        train(MARKET, policy, "clever", FEW)  # type: ignore[arg-type]
     for seat in (-1, 3):
         with pytest.raises(ValueError, match=f"seat = {seat}: the game has agents 0 to 2"):
-            train(market, policy, "same", FEW, seat)
+            train(MARKET, policy, "same", FEW, seat)
     with pytest.raises(ValueError, match=r"every agent 0\.\.2 needs exactly one policy"):
-        train(market, [(policy, [0])], "same", FEW)
+        train(MARKET, [(policy, [0])], "same", FEW)
     three: Sequence[Assignment] = [(linear([*TEXT, TEXT[0]]), ALL)]
     with pytest.raises(ValueError, match="4 deviators cannot meet 3 members"):
-        measure(market, three, train(market, policy, "same", FEW).deviation, 2, generator(1, "test"))
+        measure(MARKET, three, train(MARKET, policy, "same", FEW).deviation, 2, generator(1, "test"))

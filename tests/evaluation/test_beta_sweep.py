@@ -10,26 +10,14 @@ import torch
 from torch import Tensor
 
 from nash_dqn.advantage import P11Form, label_invariant_advantage, unpack
-from nash_dqn.evaluation.beta_sweep import (
-    COLUMNS,
-    Swept,
-    diverged_by,
-    evaluate,
-    resets_by,
-    table,
-    window_before,
-)
+from nash_dqn.evaluation.beta_sweep import COLUMNS, Swept, diverged_by, evaluate, resets_by, table, window_before
 from nash_dqn.evaluation.betas import names_of
 from nash_dqn.games.base import Observation, ObservationSpec
-from nash_dqn.games.market import Market, Shocks
+from nash_dqn.games.market import Shocks
 from nash_dqn.networks import MLP, ObservationNetwork
 from nash_dqn.seeding import generator
 from nash_dqn.trees import tensor_map
-
-GAME = Market(
-    n_agents=3, horizon=1.5, n_steps=3, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.1, rho=0.5, eta=0.05, b1=0.1, b2=0.2,
-    b3=0.05, discount=0.9, initial_inventory_var=4.0,
-)  # fmt: skip
+from tests.common import SMALL as GAME
 
 
 def networks(items: int) -> dict[str, Tensor]:

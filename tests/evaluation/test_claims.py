@@ -400,10 +400,7 @@ def test_the_authors_policies_are_judged_like_ours_and_stand_beside_them() -> No
     assert math.isnan(row(table, gain)["published"])
     beside = row(table, f"{gain.replace(OF_AUTHORS, PAIR)} (published: the authors' weights)")
     assert beside["published"] == row(table, gain)["ours"]
-    for ours_, theirs_, gain_ in (
-        ("nash-text", "authors-nash", 0.4),
-        ("fp-code", "authors-fp", 0.3),
-    ):
+    for ours_, theirs_, gain_ in (("nash-text", "authors-nash", 0.4), ("fp-code", "authors-fp", 0.3)):
         found, beside = (row(table, f"{who}: gain of a deviator of class memory") for who in (theirs_, ours_))
         assert (found["ours"], found["seeds"], found["verdict"]) == (gain_, 1, "inconclusive")
         assert math.isnan(found["published"])

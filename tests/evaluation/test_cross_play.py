@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,19 +14,17 @@ from scipy import stats
 from nash_dqn.evaluation import cross_play, cross_play_tests
 from nash_dqn.evaluation.rollout import play
 from nash_dqn.games.base import ObservationSpec
-from nash_dqn.games.market import Market
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
+from tests.common import MARKET, linear
 
 NASH = [[0.3, -1.0, 0.5, -0.7, -3.0], [-0.2, 0.4, 0.1, 0.3, -2.0]]
 FP = [[0.1, 1.5, -0.4, 0.6, -1.0], [0.2, -0.3, 0.7, -0.5, -4.0]]
 FP_SPEC = ObservationSpec(price="S-Y", order_flow="others_mean")
 
-Linear = Callable[..., Policy]
-
 
 @pytest.fixture
-def policies(linear: Linear) -> tuple[Policy, Policy]:
+def policies() -> tuple[Policy, Policy]:
     return linear(NASH), linear(FP, spec=FP_SPEC, algorithm="fictitious_play", bound=50.0)
 
 
@@ -35,16 +33,13 @@ def points_of(table: pd.DataFrame, profile: str, design: str, seed: int = 1) -> 
     return table[chosen].sort_values("point")["reward"].to_numpy()
 
 
-# --- evaluate ---------------------------------------------------------------------------------------
-
-
 def test_points_are_means_over_their_own_paths(
-    market: Market, policies: tuple[Policy, Policy], monkeypatch: pytest.MonkeyPatch
+    policies: tuple[Policy, Policy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Agent 1's and the others' policy and the stream in either design; 30 paths in blocks of 20."""
     monkeypatch.setattr(cross_play, "_BLOCK", 20)
     nash, fp = policies
-    table = cross_play.evaluate(market, nash, fp, points=2, paths=30, seed=5)
+    table = cross_play.evaluate(MARKET, nash, fp, points=2, paths=30, seed=5)
     assert tuple(table.columns) == cross_play.COLUMNS
     assert len(table) == 2 * 4 * 2 * 2 and (table["paths"] == 30).all()
     assert (table["seed_nash"] == table["seed_other"]).all()
@@ -57,39 +52,39 @@ def test_points_are_means_over_their_own_paths(
         for design, stream in (("independent", independent), ("common", common)):
             for point in range(2):
                 source = generator(5, "cross_play", stream, point)
-                blocks = [market.sample_shocks(paths, source) for paths in (20, 10)]
-                played = [play(market, [(first, [0]), (others, [1, 2])], block)[..., 0] for block in blocks]
+                blocks = [MARKET.sample_shocks(paths, source) for paths in (20, 10)]
+                played = [play(MARKET, [(first, [0]), (others, [1, 2])], block)[..., 0] for block in blocks]
                 rewards = torch.cat(played, 1).double()
                 chosen = (table["profile"] == profile) & (table["design"] == design) & (table["point"] == point)
                 assert table[chosen]["reward"].to_numpy() == pytest.approx(rewards.mean(1).numpy(), rel=1e-5)
                 assert table[chosen]["reward_sd"].to_numpy() == pytest.approx(rewards.std(1).numpy(), rel=1e-5)
 
 
-def test_policies_meet_on_the_seeds_that_both_have(market: Market, policies: tuple[Policy, Policy]) -> None:
+def test_policies_meet_on_the_seeds_that_both_have(policies: tuple[Policy, Policy]) -> None:
     nash, fp = policies
     fewer = dataclasses.replace(fp.select([1, 0]), seeds=[2, 7])
-    table = cross_play.evaluate(market, nash, fewer, points=2, paths=10, seed=5)
-    whole = cross_play.evaluate(market, nash, fp, points=2, paths=10, seed=5)
+    table = cross_play.evaluate(MARKET, nash, fewer, points=2, paths=10, seed=5)
+    whole = cross_play.evaluate(MARKET, nash, fp, points=2, paths=10, seed=5)
     assert set(table["seed_nash"]) == set(table["seed_other"]) == {2}
     pd.testing.assert_frame_equal(table, whole[whole["seed_nash"] == 2].reset_index(drop=True))
 
 
-def test_one_training_meets_every_one_of_the_other(market: Market, policies: tuple[Policy, Policy]) -> None:
+def test_one_training_meets_every_one_of_the_other(policies: tuple[Policy, Policy]) -> None:
     nash, fp = policies
-    table = cross_play.evaluate(market, nash, fp.member(0), points=2, paths=10, seed=5)
+    table = cross_play.evaluate(MARKET, nash, fp.member(0), points=2, paths=10, seed=5)
     assert list(dict.fromkeys(zip(table["seed_nash"], table["seed_other"], strict=True))) == [(1, 1), (2, 1)]
-    shocks = market.sample_shocks(10, generator(5, "cross_play", 0, 1))
-    expected = play(market, [(nash.member(1), [0]), (fp.member(0), [1, 2])], shocks)[0, :, 0].mean()
+    shocks = MARKET.sample_shocks(10, generator(5, "cross_play", 0, 1))
+    expected = play(MARKET, [(nash.member(1), [0]), (fp.member(0), [1, 2])], shocks)[0, :, 0].mean()
     assert points_of(table, "first_nash", "common", seed=2)[1] == pytest.approx(float(expected), rel=1e-5)
     assert (points_of(table, "all_other", "common") == points_of(table, "all_other", "common", seed=2)).all()
     tested = cross_play_tests.tests(table, 0.05)
     assert list(dict.fromkeys(tested["scope"])) == ["1-1", "2-1", "pooled"]
 
 
-def test_what_shares_random_numbers(market: Market, linear: Linear) -> None:
+def test_what_shares_random_numbers() -> None:
     """Profiles in the common design and seeds do, points and independent profiles do not; more points add to fewer."""
     twins = linear([NASH[0], NASH[0]])
-    table = cross_play.evaluate(market, twins, twins, points=4, paths=10, seed=5)
+    table = cross_play.evaluate(MARKET, twins, twins, points=4, paths=10, seed=5)
     for deviation, base in cross_play_tests.PAIRS:
         assert (points_of(table, deviation, "common") == points_of(table, base, "common")).all()
         assert (points_of(table, deviation, "independent") != points_of(table, base, "independent")).all()
@@ -97,19 +92,16 @@ def test_what_shares_random_numbers(market: Market, linear: Linear) -> None:
         rewards = points_of(table, profile, "independent")
         assert (rewards == points_of(table, profile, "independent", seed=2)).all()
         assert len(set(rewards)) == 4
-    few = cross_play.evaluate(market, twins, twins, points=2, paths=10, seed=5)
+    few = cross_play.evaluate(MARKET, twins, twins, points=2, paths=10, seed=5)
     pd.testing.assert_frame_equal(table[table["point"] < 2].reset_index(drop=True), few)
 
 
-def test_what_cannot_be_played(market: Market, linear: Linear) -> None:
+def test_what_cannot_be_played() -> None:
     others = dataclasses.replace(linear(FP), seeds=[3, 4])
     with pytest.raises(ValueError, match="seeds are 1, 2 and 3, 4: at least one must be the same"):
-        cross_play.evaluate(market, linear(NASH), others, points=1, paths=2, seed=5)
+        cross_play.evaluate(MARKET, linear(NASH), others, points=1, paths=2, seed=5)
     with pytest.raises(ValueError, match="points = 1, paths = 1"):
-        cross_play.evaluate(market, linear(NASH), linear(FP), points=1, paths=1, seed=5)
-
-
-# --- tests ------------------------------------------------------------------------------------------
+        cross_play.evaluate(MARKET, linear(NASH), linear(FP), points=1, paths=1, seed=5)
 
 
 def rewards_table(rewards: Mapping[tuple[int, str, str], list[float]]) -> pd.DataFrame:

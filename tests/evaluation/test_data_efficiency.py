@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,7 @@ from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 from nash_dqn.trees import select
-
-LinearPolicy = Callable[..., Policy]
+from tests.common import MARKET, linear
 
 SETTINGS = BestResponseSettings(hidden=[4], iterations=10, episodes=16, learning_rate=0.05, restarts=2, seed=1)
 SEED = 7
@@ -43,14 +42,14 @@ def measured(game: Market, snapshots: Policy | None, reference: Policy | None, o
 
 
 @pytest.fixture
-def kept(linear: LinearPolicy) -> Policy:
+def kept() -> Policy:
     """Two seeds at two times: agents that sell, or buy, at constant rates 1, 2, 3, 4 shares/hour, each as it comes."""
     policy = linear([[0.0] * 5] * 4, [1.0, 2.0, -3.0, 4.0])
     return dataclasses.replace(policy, seeds=[1, 1, 2, 2], meta={"policy": "nash-text", "transitions": list(TIMES)})
 
 
 @pytest.fixture
-def reference(linear: LinearPolicy) -> Policy:
+def reference() -> Policy:
     """Everybody trades at 2 shares/hour; the second member does not count."""
     policy = linear([[0.0] * 5] * 2, [2.0, 99.0], algorithm="self_play")
     return dataclasses.replace(policy, meta={"policy": "reference"})
@@ -69,83 +68,77 @@ def no_gains(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_gains_are_those_of_the_exploitability_table_and_distances_of_constant_rates_exact(
-    market: Market, kept: Policy, reference: Policy, monkeypatch: pytest.MonkeyPatch
+    kept: Policy, reference: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = measured(market, kept, reference, record())
+    table = measured(MARKET, kept, reference, record())
     assert tuple(table.columns) == COLUMNS
     assert table[["seed", "transitions"]].to_numpy().tolist() == [[1, 10_000], [1, 31_700], [2, 10_000], [2, 31_700]]
     names = ["policy", "algorithm", "deviator", "reference"]
     assert set(table[names].itertuples(index=False, name=None)) == {("nash-text", "nash_dqn", "memory", "reference")}
     gains = ["gain", "low", "high", "value"]
     for k, row in table.iterrows():
-        alone = exploitability.evaluate(market, [kept.member(int(str(k)))], SETTINGS, 50, 40, SEED, ("memory",))
+        alone = exploitability.evaluate(MARKET, [kept.member(int(str(k)))], SETTINGS, 50, 40, SEED, ("memory",))
         assert row[gains].tolist() == pytest.approx(alone[alone["player"] == "1"][gains].iloc[0].tolist(), rel=1e-4)
     assert table["distance"].tolist() == pytest.approx([1.0, 0.0, 5.0, 2.0])
     assert table["relative_distance"].tolist() == pytest.approx([0.5, 0.0, 2.5, 1.0])
     monkeypatch.setattr(module, "_CHUNK", 3)
-    pd.testing.assert_frame_equal(measured(market, kept, reference, record()), table, rtol=1e-4)
+    pd.testing.assert_frame_equal(measured(MARKET, kept, reference, record()), table, rtol=1e-4)
 
 
 @pytest.mark.usefixtures("no_gains")
-def test_distances_are_measured_where_the_reference_goes(market: Market, linear: LinearPolicy) -> None:
+def test_distances_are_measured_where_the_reference_goes() -> None:
     # Rates proportional to the own inventory: the reference liquidates slowly, the learned policy not at all.
     own = [[0.0, 0.0, 0.0, 0.0, weight] for weight in (-2.0, 0.0)]
     reference = dataclasses.replace(linear(own[:1]), meta={"policy": "reference"})
     idle = dataclasses.replace(linear(own[1:]), meta={"transitions": [10_000]})
-    table = measured(market, idle, reference, record(seeds=[1]))
-    shocks = market.sample_shocks(30, generator(SEED, "data_efficiency", "visited"))
+    table = measured(MARKET, idle, reference, record(seeds=[1]))
+    shocks = MARKET.sample_shocks(30, generator(SEED, "data_efficiency", "visited"))
     with torch.no_grad():
-        visited = [t.state.inventory for t in trajectory(market, [(reference, slice(None))], shocks)]
-    size = 2.0 / market.scales.inventory * float(torch.stack(visited).double().square().mean().sqrt())
+        visited = [t.state.inventory for t in trajectory(MARKET, [(reference, slice(None))], shocks)]
+    size = 2.0 / MARKET.scales.inventory * float(torch.stack(visited).double().square().mean().sqrt())
     assert table["distance"].tolist() == pytest.approx([size])
     assert table["relative_distance"].tolist() == pytest.approx([1.0])
     # A policy that starts to trade more elsewhere does not change where it is measured.
     eager = dataclasses.replace(linear([[0.0, 0.0, 0.0, 0.0, 2.0]]), meta={"transitions": [10_000]})
-    assert measured(market, eager, reference, record(seeds=[1]))["relative_distance"].tolist() == pytest.approx([2.0])
+    assert measured(MARKET, eager, reference, record(seeds=[1]))["relative_distance"].tolist() == pytest.approx([2.0])
 
 
 @pytest.mark.usefixtures("no_gains")
 @pytest.mark.parametrize("at", [20_000, 31_700])
-def test_a_diverged_training_ends_with_a_row_without_numbers(
-    market: Market, kept: Policy, reference: Policy, at: int
-) -> None:
+def test_a_diverged_training_ends_with_a_row_without_numbers(kept: Policy, reference: Policy, at: int) -> None:
     """What is kept when a divergence is found does not count."""
-    table = measured(market, kept, reference, record(diverged={2: at}))
+    table = measured(MARKET, kept, reference, record(diverged={2: at}))
     assert table[["seed", "transitions"]].to_numpy().tolist() == [[1, 10_000], [1, 31_700], [2, 10_000], [2, at]]
     assert table["distance"].isna().tolist() == [False, False, False, True]
     assert table.iloc[3][list(COLUMNS[6:])].isna().all()
     assert table.iloc[3]["policy"] == "nash-text"
 
 
-def test_nothing_kept_gives_no_row_but_that_of_a_divergence(market: Market, kept: Policy, reference: Policy) -> None:
-    empty = measured(market, None, reference, record())
+def test_nothing_kept_gives_no_row_but_that_of_a_divergence(kept: Policy, reference: Policy) -> None:
+    empty = measured(MARKET, None, reference, record())
     assert tuple(empty.columns) == COLUMNS and empty.empty
-    everything = measured(market, kept, reference, record(diverged={1: 10_000, 2: 900}))
+    everything = measured(MARKET, kept, reference, record(diverged={1: 10_000, 2: 900}))
     assert everything[["seed", "transitions"]].to_numpy().tolist() == [[1, 10_000], [2, 900]]
     assert everything["gain"].isna().all()
 
 
-def test_without_a_reference_distances_are_empty(market: Market, kept: Policy) -> None:
-    table = measured(market, kept, None, record())
+def test_without_a_reference_distances_are_empty(kept: Policy) -> None:
+    table = measured(MARKET, kept, None, record())
     assert table[["distance", "relative_distance", "reference"]].isna().all(axis=None)
     assert table["gain"].notna().all()
 
 
-def test_policies_whose_actions_overflow_have_empty_numbers(
-    market: Market, linear: LinearPolicy, reference: Policy
-) -> None:
+def test_policies_whose_actions_overflow_have_empty_numbers(reference: Policy) -> None:
     policy = linear([[0.0] * 5] * 2, [1.0, 3e38])
     wild = dataclasses.replace(policy, seeds=[1, 1], meta={"transitions": [10_000, 31_700]})
-    table = measured(market, wild, reference, record(seeds=[1]))
+    table = measured(MARKET, wild, reference, record(seeds=[1]))
     assert table["gain"].isna().tolist() == [False, True]
     assert table["distance"].iloc[0] == pytest.approx(1.0)
     assert math.isfinite(table["gain"].iloc[0])
 
 
 @pytest.mark.usefixtures("no_gains")
-def test_what_a_training_leaves_can_be_read_back(
-    tmp_path: Path, market: Market, kept: Policy, reference: Policy
-) -> None:
+def test_what_a_training_leaves_can_be_read_back(tmp_path: Path, kept: Policy, reference: Policy) -> None:
     along = Snapshots()
     assert isinstance(kept.network, ObservationNetwork)
     along.take(10_000, 1.0, [1, 2], select(kept.network, [0, 2]))
@@ -155,7 +148,7 @@ def test_what_a_training_leaves_can_be_read_back(
     write_tensors(tmp_path / "kept", along.tensors(), metadata)
     read = load_snapshots(tmp_path / "kept")
     assert read is not None
-    table = measured(market, read, reference, record())
+    table = measured(MARKET, read, reference, record())
     assert table["distance"].tolist() == pytest.approx([1.0, 0.0, 5.0, 2.0])
 
 
@@ -165,8 +158,8 @@ def test_a_training_too_short_for_any_is_not_an_error(tmp_path: Path, kept: Poli
     assert load_snapshots(tmp_path / "none") is None
 
 
-def test_settings_and_files_that_do_not_fit_are_refused(market: Market, kept: Policy, reference: Policy) -> None:
+def test_settings_and_files_that_do_not_fit_are_refused(kept: Policy, reference: Policy) -> None:
     with pytest.raises(ValueError, match=r"^visited_episodes = 0: at least 1 is needed$"):
-        evaluate(market, kept, record(), reference, SETTINGS, "memory", 50, 40, 0, SEED)
+        evaluate(MARKET, kept, record(), reference, SETTINGS, "memory", 50, 40, 0, SEED)
     with pytest.raises(ValueError, match=r"^snapshots: meta lacks the transitions of each member"):
-        measured(market, dataclasses.replace(kept, meta={}), reference, record())
+        measured(MARKET, dataclasses.replace(kept, meta={}), reference, record())

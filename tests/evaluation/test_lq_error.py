@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +17,15 @@ from nash_dqn.games.lq import FloatArray, LinearPolicies, NoEquilibriumError, ex
 from nash_dqn.games.market import Market
 from nash_dqn.networks import MLP, ObservationNetwork
 from nash_dqn.policy import Policy
+from tests.common import MARKET, linear
 
-Linear = Callable[..., Policy]
 VISIBLE = ObservationSpec(inventories="visible")
 
 
 @pytest.fixture
-def game(market: Market) -> Market:
+def game() -> Market:
     """The market of these tests with linear impact and no floor; three agents, four steps."""
-    return dataclasses.replace(market, impact="linear", price_floor=None)
+    return dataclasses.replace(MARKET, impact="linear", price_floor=None)
 
 
 def exactly(
@@ -53,11 +53,8 @@ def column(table: pd.DataFrame, name: str, visited_by: str = "learned", seed: in
     return np.asarray(rows[name], dtype=np.float64)
 
 
-# --- evaluate ---------------------------------------------------------------------------------------
-
-
 def test_the_equilibrium_itself_has_no_error_in_a_row_per_policy_seed_visitor_and_step(
-    game: Market, linear: Linear, tmp_path: Path
+    game: Market, tmp_path: Path
 ) -> None:
     policies = [exactly(game, [1.0, 1.0], name="a"), linear([[0.0] * 5], algorithm="fictitious_play", policy="b")]
     table = lq_error.evaluate(game, policies, episodes=20, seed=7)
@@ -113,7 +110,7 @@ def test_everybody_starts_from_the_same_states(game: Market) -> None:
     assert (twins[2][1:] != twins[0][1:]).all()
 
 
-def test_policies_that_see_less_are_measured_too(game: Market, linear: Linear) -> None:
+def test_policies_that_see_less_are_measured_too(game: Market) -> None:
     """The sum over the others is all that a policy u = -K own needs to miss."""
     gains = solve_nash(game.as_lq()).policies.gains[0, 0]
     own = -float(gains[2]) * game.scales.inventory
@@ -138,7 +135,7 @@ def test_a_member_that_is_not_finite_has_empty_numbers(game: Market) -> None:
     assert set(lq_error.scatter(game, [both], episodes=5, seed=7)["seed"]) == {2}
 
 
-def test_clipping_does_not_hide_weights_that_are_not_finite_nor_an_overflow(game: Market, linear: Linear) -> None:
+def test_clipping_does_not_hide_weights_that_are_not_finite_nor_an_overflow(game: Market) -> None:
     clipped = linear([[0.0, 0.0, 0.0, 0.0, 1.0]], [math.inf], bound=50.0)
     assert lq_error.evaluate(game, [clipped], episodes=5, seed=7)["rms_error"].isna().all()
     assert lq_error.scatter(game, [clipped], episodes=5, seed=7).empty
@@ -147,14 +144,14 @@ def test_clipping_does_not_hide_weights_that_are_not_finite_nor_an_overflow(game
     assert np.isnan(column(table, "rms_error")[-1])
 
 
-def test_an_equilibrium_that_does_not_trade_has_no_relative_error(game: Market, linear: Linear) -> None:
+def test_an_equilibrium_that_does_not_trade_has_no_relative_error(game: Market) -> None:
     still = dataclasses.replace(game, sigma=0.0, initial_inventory_var=0.0, initial_price_sd=0.0, initial_impact_sd=0.0)
     table = lq_error.evaluate(still, [linear([[0.0] * 5], [0.25])], episodes=5, seed=7)
     assert (column(table, "rms_error", "exact") == 0.25).all()
     assert np.isnan(column(table, "relative", "exact")).all()
 
 
-def test_what_cannot_be_compared(game: Market, market: Market, linear: Linear) -> None:
+def test_what_cannot_be_compared(game: Market) -> None:
     policies = [linear([[0.0] * 5])]
     many = dataclasses.replace(
         game, n_agents=8, horizon=5.0, n_steps=10, rho=0.5, b1=0.1, b2=0.1, b3=0.0, discount=1.0
@@ -162,7 +159,7 @@ def test_what_cannot_be_compared(game: Market, market: Market, linear: Linear) -
     with pytest.raises(NoEquilibriumError, match=r"^Market of n_agents = 8: no exact .*not strictly concave"):
         lq_error.evaluate(many, policies, episodes=1, seed=7)
     with pytest.raises(ValueError, match="impact = 'sqrt'"):
-        lq_error.evaluate(market, policies, episodes=1, seed=7)
+        lq_error.evaluate(MARKET, policies, episodes=1, seed=7)
     with pytest.raises(ValueError, match="episodes = 0: at least 1"):
         lq_error.evaluate(game, policies, episodes=0, seed=7)
 
@@ -188,9 +185,6 @@ def test_what_an_error_costs_is_of_second_order(
     for f, cost in costs.items():
         assert gains[f] == pytest.approx(cost, rel=0.03)
     assert gains[0.90] + gains[1.10] == pytest.approx(4 * (gains[0.95] + gains[1.05]), rel=0.02)
-
-
-# --- scatter ----------------------------------------------------------------------------------------
 
 
 def test_scatter_is_a_sample_of_what_is_measured(game: Market) -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -11,42 +10,36 @@ import pytest
 from nash_dqn.evaluation.policy_distance import COLUMNS, DISTANCE_COLUMNS, Grid, distance, evaluate
 from nash_dqn.evaluation.rollout import trajectory
 from nash_dqn.games.base import ObservationSpec
-from nash_dqn.games.market import Market
-from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
+from tests.common import MARKET, linear
 
 GRID = Grid(prices=[9.5, 10.0], impacts=[-0.2, 0.0, 0.2], inventories=[-10.0, 0.0, 4.0, 10.0])
 CODE_SPEC = ObservationSpec(price="S-Y", order_flow="others_mean", own_flow=True)
 A = [[0.3, -1.0, 0.5, -0.7, -3.0], [-0.2, 0.4, 0.1, 0.3, -2.0], [0.1, 0.1, 0.2, 0.0, -1.0]]
 B = [[0.1, 1.5, -0.4, 0.6, -1.0, 0.3], [0.2, -0.3, 0.7, -0.5, -4.0, 0.2], [0.1, 0.2, 0.3, 0.4, -2.0, -0.1]]
 
-Linear = Callable[..., Policy]
 
-
-# --- evaluate ---------------------------------------------------------------------------------------
-
-
-def test_rates_are_those_of_the_labelled_states(market: Market, linear: Linear) -> None:
+def test_rates_are_those_of_the_labelled_states() -> None:
     text = linear(A, policy="nash-text")
     code = linear(B, spec=CODE_SPEC, algorithm="fictitious_play", policy="fp-code")
-    table = evaluate(market, [text, code], GRID)
+    table = evaluate(MARKET, [text, code], GRID)
     assert tuple(table.columns) == COLUMNS
-    assert len(table) == 2 * 3 * market.n_steps * 2 * 3 * 4
+    assert len(table) == 2 * 3 * MARKET.n_steps * 2 * 3 * 4
     assert not table.duplicated(list(COLUMNS[:-1])).any()
     assert sorted(set(table["time"])) == [0.0, 0.5, 1.0, 1.5]
     assert set(zip(table["policy"], table["algorithm"], strict=True)) == {
         ("nash-text", "nash_dqn"),
         ("fp-code", "fictitious_play"),
     }
-    scales = market.scales
-    time = 2 * table["time"] / market.horizon - 1
+    scales = MARKET.scales
+    time = 2 * table["time"] / MARKET.horizon - 1
     for algorithm, weights in (("nash_dqn", A), ("fictitious_play", B)):
         for k, w in enumerate(weights):
             # Like for like: the label is the price S for both, also where a policy is given S - Y.
             price = table["price"] - (table["impact"] if algorithm == "fictitious_play" else 0)
             expected = (
                 w[0] * time
-                + w[1] * (price - market.theta) / scales.price
+                + w[1] * (price - MARKET.theta) / scales.price
                 + w[2] * table["impact"] / scales.impact
                 + w[4] * table["inventory"] / scales.inventory
             )
@@ -62,34 +55,24 @@ def test_rates_are_those_of_the_labelled_states(market: Market, linear: Linear) 
         (5, ObservationSpec(inventories="visible")),  # the mean of the others' inventories
     ],
 )
-def test_no_order_has_flown_and_nobody_else_holds_anything(
-    market: Market, linear: Linear, feature: int, spec: ObservationSpec
-) -> None:
+def test_no_order_has_flown_and_nobody_else_holds_anything(feature: int, spec: ObservationSpec) -> None:
     weights = [0.0] * 6
     weights[feature] = 1.0
-    assert (evaluate(market, [linear([weights], spec=spec)], GRID)["rate"] == 0).all()
+    assert (evaluate(MARKET, [linear([weights], spec=spec)], GRID)["rate"] == 0).all()
 
 
 def test_grid_from_its_configuration() -> None:
-    settings = {
-        "prices": [10],
-        "impacts": [0],
-        "inventory": {"low": -10, "high": 10, "points": 41},
-        "seed": 1,
-    }
+    settings = {"prices": [10], "impacts": [0], "inventory": {"low": -10, "high": 10, "points": 41}, "seed": 1}
     grid = Grid.from_dict(settings)
     assert grid.inventories == np.linspace(-10, 10, 41).tolist()
     with pytest.raises(ValueError, match="impacts is empty"):
         Grid([1.0], [], [1.0])
 
 
-# --- distance ---------------------------------------------------------------------------------------
-
-
-def test_distance_of_constant_policies(market: Market, linear: Linear) -> None:
+def test_distance_of_constant_policies() -> None:
     a = linear([[0.0] * 5] * 2, [3.0, 1.0], policy="a")
     b = linear([[0.0] * 5] * 2, [-1.0, 1.0], algorithm="self_play", policy="b")
-    table = distance(market, a, b, GRID, visited_episodes=4, seed=1)
+    table = distance(MARKET, a, b, GRID, visited_episodes=4, seed=1)
     assert tuple(table.columns) == DISTANCE_COLUMNS
     keyed = table.set_index(["policy_a", "policy_b", "seed_a", "seed_b"])
     for index, rms, rms_a, rms_b in (
@@ -110,11 +93,11 @@ def test_distance_of_constant_policies(market: Market, linear: Linear) -> None:
         assert table[f"algorithm_{side}"].tolist() == table[f"policy_{side}"].map(algorithms).tolist()
 
 
-def test_grid_distance_is_that_of_the_table(market: Market, linear: Linear) -> None:
+def test_grid_distance_is_that_of_the_table() -> None:
     a, b = linear(A, policy="a"), linear(B, spec=CODE_SPEC, algorithm="fictitious_play", policy="b")
-    rates = evaluate(market, [a, b], GRID)
+    rates = evaluate(MARKET, [a, b], GRID)
     wide = rates.pivot(index=["impact", "price", "time", "inventory"], columns=["algorithm", "seed"], values="rate")
-    table = distance(market, a, b, GRID, 2, seed=1)
+    table = distance(MARKET, a, b, GRID, 2, seed=1)
     grid = table[table["states"] == "grid"].set_index(["policy_a", "policy_b", "seed_a", "seed_b"])
     for index, x, y in (
         (("a", "b", 2, 2), ("nash_dqn", 2), ("fictitious_play", 2)),
@@ -125,39 +108,39 @@ def test_grid_distance_is_that_of_the_table(market: Market, linear: Linear) -> N
         assert grid.loc[index, "rms_b"] == pytest.approx(float(np.sqrt((wide[y] ** 2).mean())), rel=1e-5)
 
 
-def test_visited_states_are_those_of_the_named_policy(market: Market, linear: Linear) -> None:
+def test_visited_states_are_those_of_the_named_policy() -> None:
     a, b = linear(A[:1], policy="a"), linear(B[:1], spec=CODE_SPEC, policy="b")
-    table = distance(market, a, b, GRID, 8, seed=1).set_index("states")
-    shocks = market.sample_shocks(8, generator(1, "visited"))
+    table = distance(MARKET, a, b, GRID, 8, seed=1).set_index("states")
+    shocks = MARKET.sample_shocks(8, generator(1, "visited"))
     for states, player, other, own in (("visited_a", a, b, "rms_a"), ("visited_b", b, a, "rms_b")):
-        visited = [step.state for step in trajectory(market, [(player, slice(None))], shocks)]
-        difference = [(player.act(market, state) - other.act(market, state)).numpy() for state in visited]
-        rates = [player.act(market, state).numpy() for state in visited]
+        visited = [step.state for step in trajectory(MARKET, [(player, slice(None))], shocks)]
+        difference = [(player.act(MARKET, state) - other.act(MARKET, state)).numpy() for state in visited]
+        rates = [player.act(MARKET, state).numpy() for state in visited]
         assert table.loc[states, "rms"] == pytest.approx(float(np.sqrt(np.mean(np.square(difference)))), rel=1e-5)
         assert table.loc[states, own] == pytest.approx(float(np.sqrt(np.mean(np.square(rates)))), rel=1e-5)
 
 
-def test_trainings_without_a_counterpart_do_not_count(market: Market, linear: Linear) -> None:
+def test_trainings_without_a_counterpart_do_not_count() -> None:
     a, b = linear(A, policy="a"), linear(B, spec=CODE_SPEC, policy="b")
-    table = distance(market, a, dataclasses.replace(b.select([2, 0]), seeds=[3, 1]), GRID, 2, seed=1)
-    whole = distance(market, a, b, GRID, 2, seed=1)
+    table = distance(MARKET, a, dataclasses.replace(b.select([2, 0]), seeds=[3, 1]), GRID, 2, seed=1)
+    whole = distance(MARKET, a, b, GRID, 2, seed=1)
     kept = whole[whole["seed_a"].isin([1, 3]) & whole["seed_b"].isin([1, 3])]
     pd.testing.assert_frame_equal(table, kept.reset_index(drop=True))
     with pytest.raises(ValueError, match="seeds are 1, 2, 3 and 8, 9: at least one must be the same"):
-        distance(market, a, dataclasses.replace(a.select([0, 1]), seeds=[8, 9]), GRID, 2, seed=1)
+        distance(MARKET, a, dataclasses.replace(a.select([0, 1]), seeds=[8, 9]), GRID, 2, seed=1)
     with pytest.raises(ValueError, match="visited_episodes = 0"):
-        distance(market, a, b, GRID, 0, seed=1)
+        distance(MARKET, a, b, GRID, 0, seed=1)
 
 
-def test_one_training_is_compared_with_all_and_has_no_spread(market: Market, linear: Linear) -> None:
+def test_one_training_is_compared_with_all_and_has_no_spread() -> None:
     a, idle = linear(A, policy="a"), linear([[0.0] * 5], policy="b")
-    table = distance(market, a, idle, GRID, 2, seed=1)
+    table = distance(MARKET, a, idle, GRID, 2, seed=1)
     pairs = table[["policy_a", "policy_b", "seed_a", "seed_b"]].drop_duplicates().itertuples(index=False, name=None)
     within = [("a", "a", 1, 2), ("a", "a", 1, 3), ("a", "a", 2, 3)]
     assert list(pairs) == [("a", "b", 1, 1), ("a", "b", 2, 1), ("a", "b", 3, 1), *within]
-    alone = distance(market, a.member(1), idle, GRID, 2, seed=1)
+    alone = distance(MARKET, a.member(1), idle, GRID, 2, seed=1)
     second = table[(table["policy_b"] == "b") & (table["seed_a"] == 2)]
     np.testing.assert_allclose(second["rms"], alone["rms"], rtol=1e-5)
     # Policies that never trade have no relative distance.
-    still = distance(market, idle, idle, GRID, 2, seed=1)
+    still = distance(MARKET, idle, idle, GRID, 2, seed=1)
     assert (still["rms"] == 0).all() and still["relative"].isna().all()

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -14,8 +13,8 @@ from nash_dqn.evaluation.rollout import Assignment, play
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.lq import FloatArray
 from nash_dqn.games.market import Market, Shocks
-from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
+from tests.common import MARKET, linear
 
 REFERENCE = [[0.3, -1.0, 0.5, -0.7, -3.0]]
 TWO = [[0.1, 1.5, -0.4, 0.6, -1.0, 0.8], [0.2, -0.3, 0.7, -0.5, -4.0, -0.6]]
@@ -26,8 +25,6 @@ QUANTITIES = [
 ]
 GAINS = QUANTITIES[4:]
 
-Linear = Callable[..., Policy]
-
 
 def one(table: pd.DataFrame, quantity: str, seed: int = 1) -> pd.Series:
     chosen = table[(table["quantity"] == quantity) & (table["seed"] == seed)]
@@ -35,11 +32,11 @@ def one(table: pd.DataFrame, quantity: str, seed: int = 1) -> pd.Series:
     return chosen.iloc[0]
 
 
-def test_table_has_a_row_per_policy_member_and_quantity(market: Market, linear: Linear) -> None:
+def test_table_has_a_row_per_policy_member_and_quantity() -> None:
     named = dataclasses.replace(linear(TWO, spec=TWO_SPEC), meta={"policy": "nash-text"})
     other = dataclasses.replace(linear(REFERENCE, algorithm="fictitious_play"), meta={"policy": "fp-code"})
     policies = [named, other]
-    table = reference.evaluate(market, policies, linear(REFERENCE), paths=10, visited_episodes=3, seed=5)
+    table = reference.evaluate(MARKET, policies, linear(REFERENCE), paths=10, visited_episodes=3, seed=5)
     assert tuple(table.columns) == reference.COLUMNS
     assert table["quantity"].tolist() == QUANTITIES * 3
     assert table["seed"].tolist() == [1] * 6 + [2] * 6 + [1] * 6
@@ -49,8 +46,8 @@ def test_table_has_a_row_per_policy_member_and_quantity(market: Market, linear: 
     assert (table[["low", "high"]].isna().all(axis=1) == (table["n"] == 3)).all()
 
 
-def test_the_reference_itself_has_no_distance_and_gains_nothing(market: Market, linear: Linear) -> None:
-    table = reference.evaluate(market, [linear(REFERENCE * 2)], linear(REFERENCE), 50, 20, seed=5)
+def test_the_reference_itself_has_no_distance_and_gains_nothing() -> None:
+    table = reference.evaluate(MARKET, [linear(REFERENCE * 2)], linear(REFERENCE), 50, 20, seed=5)
     for seed in (1, 2):
         assert [one(table, quantity, seed)["mean"] for quantity in ("distance", "relative_distance")] == [0, 0]
         for quantity in GAINS:  # float32: the reference alone is evaluated in other batches than beside itself
@@ -59,13 +56,13 @@ def test_the_reference_itself_has_no_distance_and_gains_nothing(market: Market, 
         assert value.tolist() == pytest.approx(base.tolist())
 
 
-def test_distances_are_measured_where_the_reference_leads(market: Market, linear: Linear) -> None:
+def test_distances_are_measured_where_the_reference_leads() -> None:
     """At a constant rate c, inventories are q_0 + c t at time t; a policy c + w q is w q away from it."""
-    c, w, scale = 3.0, -2.0, market.scales.inventory
+    c, w, scale = 3.0, -2.0, MARKET.scales.inventory
     policy = linear([[0.0, 0.0, 0.0, 0.0, w], [0.0, 0.0, 0.0, 0.0, 3 * w]], [c, c])
-    table = reference.evaluate(market, [policy], linear([[0.0] * 5], [c]), 2, 300, seed=5)
-    start = market.sample_shocks(300, generator(5, "reference", "visited")).inventory.double().numpy()
-    held = np.stack([start + c * m * market.dt for m in range(market.n_steps)])
+    table = reference.evaluate(MARKET, [policy], linear([[0.0] * 5], [c]), 2, 300, seed=5)
+    start = MARKET.sample_shocks(300, generator(5, "reference", "visited")).inventory.double().numpy()
+    held = np.stack([start + c * m * MARKET.dt for m in range(MARKET.n_steps)])
     expected = abs(w) * math.sqrt(np.mean(held**2)) / scale
     assert one(table, "distance", 1)["mean"] == pytest.approx(expected, rel=1e-5)
     assert one(table, "distance", 2)["mean"] == pytest.approx(3 * expected, rel=1e-5)
@@ -79,17 +76,17 @@ def alone(game: Market, assignments: list[Assignment], shocks: Shocks) -> FloatA
 
 
 @pytest.mark.parametrize("k", [0, 1])
-def test_rewards_are_those_of_single_plays(market: Market, linear: Linear, k: int) -> None:
+def test_rewards_are_those_of_single_plays(k: int) -> None:
     policies, base = linear(TWO, spec=TWO_SPEC), linear(REFERENCE)
-    table = reference.evaluate(market, [policies], base, 30, 2, seed=5)
-    shocks = market.sample_shocks(30, generator(5, "reference", "paths"))
+    table = reference.evaluate(MARKET, [policies], base, 30, 2, seed=5)
+    shocks = MARKET.sample_shocks(30, generator(5, "reference", "paths"))
     policy = policies.member(k)
-    value, other = (alone(market, [(p, slice(None))], shocks) for p in (policy, base))
+    value, other = (alone(MARKET, [(p, slice(None))], shocks) for p in (policy, base))
     expected = {
         "value": value,
         "reference_value": other,
-        "policy_among_references": alone(market, [(policy, [0]), (base, [1, 2])], shocks) - other,
-        "reference_among_policies": alone(market, [(base, [0]), (policy, [1, 2])], shocks) - value,
+        "policy_among_references": alone(MARKET, [(policy, [0]), (base, [1, 2])], shocks) - other,
+        "reference_among_policies": alone(MARKET, [(base, [0]), (policy, [1, 2])], shocks) - value,
     }
     for quantity, rewards in expected.items():
         half = stats.t.ppf(0.975, 29) * rewards.std(ddof=1) / math.sqrt(30)
@@ -100,12 +97,10 @@ def test_rewards_are_those_of_single_plays(market: Market, linear: Linear, k: in
 
 
 @pytest.mark.parametrize("bad", [math.nan, 1e30])
-def test_a_member_that_diverged_has_empty_numbers_and_harms_no_other(
-    market: Market, linear: Linear, bad: float
-) -> None:
+def test_a_member_that_diverged_has_empty_numbers_and_harms_no_other(bad: float) -> None:
     sound = [0.1, 1.5, -0.4, 0.6, -1.0]
-    table = reference.evaluate(market, [linear([sound, [bad] * 5])], linear(REFERENCE), 10, 3, seed=5)
-    lone = reference.evaluate(market, [linear([sound])], linear(REFERENCE), 10, 3, seed=5)
+    table = reference.evaluate(MARKET, [linear([sound, [bad] * 5])], linear(REFERENCE), 10, 3, seed=5)
+    lone = reference.evaluate(MARKET, [linear([sound])], linear(REFERENCE), 10, 3, seed=5)
     pd.testing.assert_frame_equal(table[table["seed"] == 1], lone, check_exact=False, rtol=1e-4)
     for quantity in ("value", *GAINS):
         assert one(table, quantity, 2)[["mean", "low", "high"]].isna().all()
@@ -116,8 +111,8 @@ def test_a_member_that_diverged_has_empty_numbers_and_harms_no_other(
         assert math.isnan(mean) if not math.isfinite(bad) else mean > 1e28
 
 
-def test_what_cannot_be_measured(market: Market, linear: Linear) -> None:
+def test_what_cannot_be_measured() -> None:
     with pytest.raises(ValueError, match="^reference has 2 members: allowed is one$"):
-        reference.evaluate(market, [linear(REFERENCE)], linear(REFERENCE * 2), 10, 3, seed=5)
+        reference.evaluate(MARKET, [linear(REFERENCE)], linear(REFERENCE * 2), 10, 3, seed=5)
     with pytest.raises(ValueError, match="^paths = 1, visited_episodes = 3: at least 2 and 1 are needed$"):
-        reference.evaluate(market, [linear(REFERENCE)], linear(REFERENCE), 1, 3, seed=5)
+        reference.evaluate(MARKET, [linear(REFERENCE)], linear(REFERENCE), 1, 3, seed=5)

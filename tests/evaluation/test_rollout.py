@@ -1,7 +1,6 @@
 """Play against a plain loop over one episode at a time, and what must hold of any simulation."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,16 +10,14 @@ from nash_dqn.evaluation import rollout
 from nash_dqn.evaluation.rollout import Agents, play, trajectory
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market, Shocks
-from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
+from tests.common import MARKET, linear
 
 ALL = slice(None)
 TEXT = [[0.3, -1.0, 0.5, -0.7, -3.0], [-0.2, 0.4, 0.1, 0.3, -2.0]]
 CODE = [[0.1, 1.5, -0.4, 0.6, -1.0, 0.8], [0.2, -0.3, 0.7, -0.5, -4.0, -0.6]]
 CODE_SPEC = ObservationSpec(price="S-Y", order_flow="others_mean", own_flow=True)
 VISIBLE = ObservationSpec(inventories="visible")
-
-Linear = Callable[..., Policy]
 
 
 def shocks_of(game: Market, episodes: int, seed: int = 1) -> Shocks:
@@ -44,11 +41,7 @@ def plain_episode(game: Market, rules: list[tuple[list[float], ObservationSpec]]
             else:
                 # The mean of N - 1 flows, in units of the sum's scale over N.
                 flow = (sum(flows) - flows[i]) / (n - 1) / (scales.flow / math.sqrt(n))
-            features = [
-                2 * m / game.n_steps - 1,
-                (seen_price - game.theta) / scales.price,
-                impact / scales.impact,
-            ]
+            features = [2 * m / game.n_steps - 1, (seen_price - game.theta) / scales.price, impact / scales.impact]
             features += [flow, held[i] / scales.inventory]
             if spec.own_flow:
                 features.append(flows[i] / scales.inventory)
@@ -68,79 +61,79 @@ def plain_episode(game: Market, rules: list[tuple[list[float], ObservationSpec]]
     return totals
 
 
-def test_play_agrees_with_a_plain_loop(market: Market, linear: Linear) -> None:
+def test_play_agrees_with_a_plain_loop() -> None:
     # Two policies that observe different features, the second agent's between the others'.
     text, code = linear(TEXT), linear(CODE, spec=CODE_SPEC)
-    shocks = shocks_of(market, 5)
-    rewards = play(market, [(text, [0, 2]), (code, [1])], shocks)
+    shocks = shocks_of(MARKET, 5)
+    rewards = play(MARKET, [(text, [0, 2]), (code, [1])], shocks)
     assert rewards.shape == (2, 5, 3)
     for k in range(2):
         rules = [(TEXT[k], ObservationSpec()), (CODE[k], CODE_SPEC), (TEXT[k], ObservationSpec())]
         for e in range(5):
-            expected = plain_episode(market, rules, Shocks(*(leaf[e] for leaf in shocks)))
+            expected = plain_episode(MARKET, rules, Shocks(*(leaf[e] for leaf in shocks)))
             assert rewards[k, e].tolist() == pytest.approx(expected, rel=1e-4, abs=1e-4)
 
 
 @pytest.mark.parametrize("spec", [ObservationSpec(), CODE_SPEC, VISIBLE])
 def test_how_agents_and_episodes_are_split_does_not_matter(
-    market: Market, linear: Linear, monkeypatch: pytest.MonkeyPatch, spec: ObservationSpec
+    monkeypatch: pytest.MonkeyPatch, spec: ObservationSpec
 ) -> None:
     policy = linear([row[: 6 if spec != ObservationSpec() else 5] for row in CODE], spec=spec)
-    shocks = shocks_of(market, 20)
-    expected = play(market, policy, shocks)
+    shocks = shocks_of(MARKET, 20)
+    expected = play(MARKET, policy, shocks)
     groupings: list[list[Agents]] = [[[0], slice(1, None)], [[2, 0], [1]], [[0], [1], [2]], [[], ALL]]
     for groups in groupings:
-        torch.testing.assert_close(play(market, [(policy, group) for group in groups], shocks), expected)
+        torch.testing.assert_close(play(MARKET, [(policy, group) for group in groups], shocks), expected)
     monkeypatch.setattr(rollout, "CHUNK", 7)
-    torch.testing.assert_close(play(market, policy, shocks), expected)
+    torch.testing.assert_close(play(MARKET, policy, shocks), expected)
 
 
-def test_a_policy_acts_for_its_own_agents_only(market: Market, linear: Linear) -> None:
+def test_a_policy_acts_for_its_own_agents_only() -> None:
     constant, idle = linear([[0.0] * 5], [7.0]), linear([[0.0] * 5])
-    (first, *_) = trajectory(market, [(constant, [1]), (idle, [0, 2])], shocks_of(market, 3))
+    (first, *_) = trajectory(MARKET, [(constant, [1]), (idle, [0, 2])], shocks_of(MARKET, 3))
     assert first.actions[0, :, :, 0].tolist() == [[0.0, 7.0, 0.0]] * 3
 
 
-def test_members_play_as_if_alone_and_one_meets_all(market: Market, linear: Linear) -> None:
-    text, code, shocks = linear(TEXT), linear(CODE, spec=CODE_SPEC), shocks_of(market, 20)
-    together = play(market, [(text, [0]), (code, [1, 2])], shocks)
+def test_members_play_as_if_alone_and_one_meets_all() -> None:
+    text, code, shocks = linear(TEXT), linear(CODE, spec=CODE_SPEC), shocks_of(MARKET, 20)
+    together = play(MARKET, [(text, [0]), (code, [1, 2])], shocks)
     for k in range(2):
-        alone = play(market, [(text.member(k), [0]), (code.member(k), [1, 2])], shocks)
+        alone = play(MARKET, [(text.member(k), [0]), (code.member(k), [1, 2])], shocks)
         torch.testing.assert_close(together[k : k + 1], alone)
-    one, twice = (play(market, [(text, [0]), (code.select(of), [1, 2])], shocks) for of in ([0], [0, 0]))
+    one, twice = (play(MARKET, [(text, [0]), (code.select(of), [1, 2])], shocks) for of in ([0], [0, 0]))
     torch.testing.assert_close(one, twice)
 
 
-def test_common_random_numbers(market: Market, linear: Linear) -> None:
+def test_common_random_numbers() -> None:
     text, slightly = linear(TEXT[:1]), linear([[w * 1.01 for w in TEXT[0]]])
-    shocks, other = shocks_of(market, 500), shocks_of(market, 500, seed=2)
-    base = play(market, text, shocks)
-    assert torch.equal(play(market, text, shocks), base)
-    common, independent = (play(market, [(slightly, [0]), (text, [1, 2])], of) - base for of in (shocks, other))
+    shocks, other = shocks_of(MARKET, 500), shocks_of(MARKET, 500, seed=2)
+    base = play(MARKET, text, shocks)
+    assert torch.equal(play(MARKET, text, shocks), base)
+    common, independent = (play(MARKET, [(slightly, [0]), (text, [1, 2])], of) - base for of in (shocks, other))
     assert common[..., 0].std() < 0.05 * independent[..., 0].std()
 
 
-def test_rewards_follow_agents_that_change_places(market: Market, linear: Linear) -> None:
-    policy, shocks, order = linear(CODE, spec=CODE_SPEC), shocks_of(market, 20), [2, 0, 1]
+def test_rewards_follow_agents_that_change_places() -> None:
+    policy, shocks, order = linear(CODE, spec=CODE_SPEC), shocks_of(MARKET, 20), [2, 0, 1]
     moved = shocks._replace(inventory=shocks.inventory[:, order])
-    expected = play(market, policy, shocks)[..., order]
-    torch.testing.assert_close(play(market, policy, moved), expected, rtol=1e-4, atol=1e-4)
+    expected = play(MARKET, policy, shocks)[..., order]
+    torch.testing.assert_close(play(MARKET, policy, moved), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_gradients_flow_through_a_trajectory_but_not_through_play(market: Market, linear: Linear) -> None:
-    policy, other, shocks = linear(TEXT[:1]), linear(TEXT[1:]), shocks_of(market, 4)
+def test_gradients_flow_through_a_trajectory_but_not_through_play() -> None:
+    policy, other, shocks = linear(TEXT[:1]), linear(TEXT[1:]), shocks_of(MARKET, 4)
     weight = policy.network.parameters[0].requires_grad_()
-    assert not play(market, policy, shocks).requires_grad
-    steps = trajectory(market, [(policy, [0]), (other, [1, 2])], shocks)
+    assert not play(MARKET, policy, shocks).requires_grad
+    steps = trajectory(MARKET, [(policy, [0]), (other, [1, 2])], shocks)
     torch.stack([transition.rewards for transition in steps])[..., 0].sum().backward()
     assert weight.grad is not None
     assert (weight.grad != 0).all()
 
 
 @pytest.mark.parametrize("agents", [([0], [1]), ([0, 1], [1, 2]), ([0, 1, 2], [3])])
-def test_profiles_that_cannot_be_played(market: Market, linear: Linear, agents: tuple[Any, Any]) -> None:
-    policy, shocks = linear(TEXT), shocks_of(market, 2)
+def test_profiles_that_cannot_be_played(agents: tuple[Any, Any]) -> None:
+    policy, shocks = linear(TEXT), shocks_of(MARKET, 2)
     with pytest.raises(ValueError, match=r"every agent 0\.\.2 needs exactly one policy"):
-        play(market, [(policy, group) for group in agents], shocks)
+        play(MARKET, [(policy, group) for group in agents], shocks)
     with pytest.raises(ValueError, match="policies of 2, 3 members cannot meet"):
-        play(market, [(policy, [0]), (linear([*TEXT, TEXT[0]]), [1, 2])], shocks)
+        play(MARKET, [(policy, [0]), (linear([*TEXT, TEXT[0]]), [1, 2])], shocks)

@@ -157,9 +157,6 @@ def test_equal_steps_are_one_step() -> None:
     assert len({id(step) for step in LINEAR.as_lq().steps}) == 2  # the last has the penalty of what is left
 
 
-# --- games of another kind ----------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Bent(Interbank):
     """Not linear-quadratic, in one place."""

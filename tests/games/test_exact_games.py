@@ -14,14 +14,7 @@ import torch
 from nash_dqn.games.base import FeatureScales, ObservationSpec, discounts
 from nash_dqn.games.basket import Basket
 from nash_dqn.games.interbank import Interbank
-from nash_dqn.games.lq import (
-    FloatArray,
-    LinearPolicies,
-    best_response,
-    evaluate_policies,
-    exploitability,
-    solve_nash,
-)
+from nash_dqn.games.lq import FloatArray, LinearPolicies, best_response, evaluate_policies, exploitability, solve_nash
 from nash_dqn.games.market import Market
 from nash_dqn.games.traders import Traders
 from nash_dqn.seeding import generator

@@ -44,10 +44,7 @@ def test_one_step_in_plain_python(step: int) -> None:
         assert rewards[i].item() == pytest.approx(-cost, abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    "game",
-    [Interbank(), GENERAL, Interbank(n_agents=4, a=0.0, q=0.0, epsilon=0.0, c=2.0)],
-)
+@pytest.mark.parametrize("game", [Interbank(), GENERAL, Interbank(n_agents=4, a=0.0, q=0.0, epsilon=0.0, c=2.0)])
 def test_closed_form_solves_the_riccati_equation(game: Interbank) -> None:
     """The last has neither pull nor excess cost, where the form is another.
 

@@ -365,14 +365,7 @@ def test_initial_distribution_as_configured() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [
-        ("n_agents", 2.0),
-        ("horizon", 0.0),
-        ("kappa", math.nan),
-        ("gamma", "0.02"),
-        ("discount", 1.1),
-        ("impact", "cubic"),
-    ],
+    {"n_agents": 2.0, "horizon": 0.0, "kappa": math.nan, "gamma": "0.02", "discount": 1.1, "impact": "cubic"}.items(),
 )
 def test_a_wrong_parameter_is_refused_in_one_line(field: str, value: Any) -> None:
     """A kind each: no whole number, at a bound, not finite, text, above a range, and none of the choices."""

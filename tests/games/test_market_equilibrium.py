@@ -7,13 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nash_dqn.games.lq import (
-    FloatArray,
-    LinearPolicies,
-    NoEquilibriumError,
-    evaluate_policies,
-    solve_nash,
-)
+from nash_dqn.games.lq import FloatArray, LinearPolicies, NoEquilibriumError, evaluate_policies, solve_nash
 from nash_dqn.games.market import Market
 
 # Table 1 with the released code's kappa and sigma, linear impact and no price floor.

@@ -12,12 +12,7 @@ import torch
 
 from nash_dqn.config import load_yaml
 from nash_dqn.games import lq
-from nash_dqn.games.lq import (
-    LQGame,
-    LQStep,
-    NoEquilibriumError,
-    solve_nash,
-)
+from nash_dqn.games.lq import LQGame, LQStep, NoEquilibriumError, solve_nash
 from nash_dqn.games.market import Market
 from nash_dqn.games.mean_field import (
     exploitability,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 import types
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,8 @@ from nash_dqn.games.catalogue import make
 from nash_dqn.games.lq import solve_nash
 from nash_dqn.seeding import generator
 from nash_dqn.settings.files import lay_over
+from tests.common import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/other_games.md").read_text("utf-8").partition("## Bring your own game")[2]
 
 

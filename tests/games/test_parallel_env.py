@@ -13,16 +13,13 @@ import torch
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.basket import Basket
 from nash_dqn.games.interbank import Interbank
-from nash_dqn.games.market import Market
 from nash_dqn.seeding import generator
 
 pytest.importorskip("pettingzoo", reason="the optional extra [pettingzoo]")
 
 from nash_dqn.games.parallel_env import GameEnv, Stream, bounded_action  # noqa: E402
+from tests.common import SHORT as GAME
 
-GAME = Market(
-    n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1,
-)  # fmt: skip
 ALL = ObservationSpec(own_flow=True, inventories="visible")
 PLAYED: list[tuple[Any, ObservationSpec]] = [
     *((GAME, spec) for spec in (ObservationSpec(), ALL)),
@@ -113,8 +110,6 @@ def test_misuse_is_refused() -> None:
     with pytest.raises(ValueError, match="no episode is under way"):
         env.step({})
 
-
-# --- random streams and actions -------------------------------------------------------------------------------
 
 COPIES: list[Callable[[Stream], Stream]] = [copy.copy, copy.deepcopy, lambda stream: pickle.loads(pickle.dumps(stream))]
 

@@ -1,12 +1,10 @@
 """The figure of the ablation shows the numbers of its tables where they belong."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from pandas import DataFrame, concat
@@ -15,8 +13,7 @@ from nash_dqn.evaluation.statistics import FLOOR
 from nash_dqn.plots.ablation import plot
 from nash_dqn.plots.style import DEVIATORS
 from nash_dqn.studies.ablation import by_seed, table
-
-Series = Callable[[Axes, str], list[np.ndarray]]
+from tests.plots.looking import fits, series
 
 SETTINGS = [
     ("plain", "plain", None, "base"),
@@ -61,9 +58,7 @@ def figure(seeds: DataFrame) -> Figure:
     return plot(table(seeds), seeds)
 
 
-def test_means_intervals_and_seeds_stand_in_the_row_of_their_change(
-    figure: Figure, seeds: DataFrame, series: Series, fits: Callable[[Figure], bool]
-) -> None:
+def test_means_intervals_and_seeds_stand_in_the_row_of_their_change(figure: Figure, seeds: DataFrame) -> None:
     means = table(seeds).set_index(["policy", "deviator"])
     panels = (
         ("plain", "plain+speed", "plain+network_size"),
@@ -87,7 +82,7 @@ def test_means_intervals_and_seeds_stand_in_the_row_of_their_change(
     assert fits(figure)
 
 
-def test_the_band_is_the_interval_of_the_policy_unchanged(figure: Figure, seeds: DataFrame, series: Series) -> None:
+def test_the_band_is_the_interval_of_the_policy_unchanged(figure: Figure, seeds: DataFrame) -> None:
     means = table(seeds).set_index(["policy", "deviator"])
     for axes, name, other in zip(figure.axes, ("plain", "full", "full"), ("full", "plain", "plain"), strict=True):
         bands = [
@@ -100,7 +95,7 @@ def test_the_band_is_the_interval_of_the_policy_unchanged(figure: Figure, seeds:
         assert line[0, 0] == pytest.approx(means.loc[(other, "memory"), "gain"])
 
 
-def test_factors_and_diverged_trainings(figure: Figure, seeds: DataFrame, series: Series) -> None:
+def test_factors_and_diverged_trainings(figure: Figure, seeds: DataFrame) -> None:
     found = []
     for axes in figure.axes:
         (right,) = axes.child_axes
@@ -116,7 +111,7 @@ def test_factors_and_diverged_trainings(figure: Figure, seeds: DataFrame, series
     assert arrow[:, 0].tolist() == [FLOOR]
 
 
-def test_one_seed_has_no_intervals_and_everything_may_diverge(fits: Callable[[Figure], bool]) -> None:
+def test_one_seed_has_no_intervals_and_everything_may_diverge() -> None:
     one = seeds_of(SETTINGS, seeds=1)
     assert fits(plot(table(one), one))
     lost = seeds_of(SETTINGS).assign(gain=math.nan, value=math.nan, diverged=True)

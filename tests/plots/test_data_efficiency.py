@@ -1,23 +1,15 @@
-from collections.abc import Callable
-
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from nash_dqn.plots.data_efficiency import plot, plot_time
+from tests.plots.looking import fits, series, words
 
-Series = Callable[[Axes, str], list[np.ndarray]]
 NASH, FP = "nash-text, median of 3 seeds", "fp-code, median of 3 seeds"
-Words = Callable[[Figure], str]
 
 COUNTS = (10_000, 100_000, 1_000_000)
 RECORDS = [
-    {
-        "policy": policy,
-        "snapshots": [{"transitions": count, "wall_seconds": count / 1e4} for count in COUNTS],
-    }
+    {"policy": policy, "snapshots": [{"transitions": count, "wall_seconds": count / 1e4} for count in COUNTS]}
     for policy in ("nash-text", "fp-code")
 ]
 
@@ -54,9 +46,7 @@ def gains() -> DataFrame:
     return DataFrame(rows, columns=["scenario", "policy", "seed", "deviator", "player", "high"])
 
 
-def test_medians_keep_what_stopped_and_count_what_diverged(
-    learning: DataFrame, gains: DataFrame, series: Series, fits: Callable[[Figure], bool]
-) -> None:
+def test_medians_keep_what_stopped_and_count_what_diverged(learning: DataFrame, gains: DataFrame) -> None:
     figures = (plot(learning, gains), plot_time(learning, gains, RECORDS))
     for figure, unit in zip(figures, (1.0, 1e4), strict=True):
         for axes, factor in zip(figure.axes, (1.0, 0.05), strict=True):
@@ -69,13 +59,13 @@ def test_medians_keep_what_stopped_and_count_what_diverged(
         assert fits(figure)
 
 
-def test_a_median_that_is_infinite_is_not_drawn(learning: DataFrame, gains: DataFrame, series: Series) -> None:
+def test_a_median_that_is_infinite_is_not_drawn(learning: DataFrame, gains: DataFrame) -> None:
     lost = learning[(learning["algorithm"] == "nash_dqn") & (learning["seed"] != 2)]
     (median,) = series(plot(lost, gains).axes[0], "nash-text, median of 2 seeds")
     assert median[:, 0].tolist() == list(COUNTS[:2])
 
 
-def test_a_divergence_is_marked_where_it_happened(learning: DataFrame, gains: DataFrame, series: Series) -> None:
+def test_a_divergence_is_marked_where_it_happened(learning: DataFrame, gains: DataFrame) -> None:
     np.testing.assert_allclose(series(plot(learning, gains).axes[0], "diverged"), [[[500_000, 3]]])
     # When it happened is not known: the last policy kept stands for it.
     np.testing.assert_allclose(series(plot_time(learning, gains, RECORDS).axes[0], "diverged"), [[[10, 3]]])
@@ -84,7 +74,7 @@ def test_a_divergence_is_marked_where_it_happened(learning: DataFrame, gains: Da
     assert not np.isfinite(series(plot_time(early, gains, RECORDS).axes[0], "diverged")[0]).all()
 
 
-def test_published_budgets_and_the_level_are_on_the_page(learning: DataFrame, gains: DataFrame, series: Series) -> None:
+def test_published_budgets_and_the_level_are_on_the_page(learning: DataFrame, gains: DataFrame) -> None:
     figure = plot(learning, gains)
     for axes in figure.axes:
         for label, budget in (("2 million", 2_000_000), ("10.5 million", 10_500_000)):
@@ -95,7 +85,7 @@ def test_published_budgets_and_the_level_are_on_the_page(learning: DataFrame, ga
     assert not series(only_fp.axes[0], "published budget, 2 million")
 
 
-def test_the_reference_is_called_what_it_is(learning: DataFrame, gains: DataFrame, words: Words) -> None:
+def test_the_reference_is_called_what_it_is(learning: DataFrame, gains: DataFrame) -> None:
     assert "distance to reference\nits own gain at most 0.0012" in words(plot(learning, gains))
     assert "its own gain not measured" in words(plot(learning, gains[gains["policy"] != "reference"]))
     gains.loc[0, "high"] = np.nan
@@ -103,7 +93,7 @@ def test_the_reference_is_called_what_it_is(learning: DataFrame, gains: DataFram
     assert "(there is none)" in words(plot(learning.assign(reference=np.nan, relative_distance=np.nan), gains))
 
 
-def test_an_empty_table_gives_a_figure_that_says_so(learning: DataFrame, gains: DataFrame, words: Words) -> None:
+def test_an_empty_table_gives_a_figure_that_says_so(learning: DataFrame, gains: DataFrame) -> None:
     for figure in (plot(learning.head(0), gains), plot_time(learning.head(0), gains, RECORDS)):
         assert "no training was long enough" in words(figure)
 

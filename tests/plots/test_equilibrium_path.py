@@ -1,16 +1,13 @@
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from nash_dqn.plots.equilibrium_path import COLUMNS, plot
 from nash_dqn.studies import equilibrium_path
+from tests.plots.looking import fits, series, words
 
-Series = Callable[[Axes, str], list[np.ndarray]]
 PANELS = ("value", "smallest_singular")
 LABELS = {
     "reference-same": "reference-same: sees what the text says",
@@ -34,9 +31,7 @@ def test_columns_are_those_of_the_table_that_is_made() -> None:
     assert set(COLUMNS) - {"policy"} <= set(equilibrium_path.COLUMNS)
 
 
-def test_lines_are_the_paths_and_a_ring_is_where_one_folds(
-    paths: DataFrame, series: Series, fits: Callable[[Figure], bool]
-) -> None:
+def test_lines_are_the_paths_and_a_ring_is_where_one_folds(paths: DataFrame) -> None:
     figure = plot(paths)
     for axes, panel in zip(figure.axes, PANELS, strict=True):
         for policy, label in LABELS.items():
@@ -51,9 +46,7 @@ def test_lines_are_the_paths_and_a_ring_is_where_one_folds(
     assert fits(figure)
 
 
-def test_a_path_that_was_lost_at_once_is_drawn_without_a_fold(
-    paths: DataFrame, words: Callable[[Figure], str], fits: Callable[[Figure], bool]
-) -> None:
+def test_a_path_that_was_lost_at_once_is_drawn_without_a_fold(paths: DataFrame) -> None:
     figure = plot(paths[paths["point"] < 1], ends={"first": 0.6, "second": 0.05})
     assert "fold at" not in words(figure)
     assert {"first", "second"} <= set(words(figure).splitlines())

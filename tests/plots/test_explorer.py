@@ -29,26 +29,17 @@ from nash_dqn.plots.style import BLUE, DIVERGED, ORANGE
 from nash_dqn.policy import Policy, load_policy
 from nash_dqn.seeding import generator
 from nash_dqn.trees import tensor_map
+from tests.common import SHORT
 
 BROWSER = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )
 in_browser = pytest.mark.skipif(BROWSER is None, reason="there is no browser: install Debian's package chromium")
 
-MARKET: dict[str, Any] = {
-    "kappa": 0.5,
-    "theta": 10.0,
-    "sigma": 0.1,
-    "gamma": 0.02,
-    "rho": 0.5,
-    "eta": 0.05,
-    "b1": 0.1,
-    "b2": 0.1,
-}
 GAMES = {
-    "code": Market(n_agents=5, horizon=5, n_steps=10, **MARKET),
+    "code": dataclasses.replace(SHORT, n_agents=5, horizon=5, n_steps=10),
     # Another number of agents and of steps, another impact law, a floor that binds, and what is zero or one above.
-    "other": Market(3, 2.0, 4, **MARKET, b3=0.05, discount=0.9, impact="linear", price_floor=9.9, initial_price_sd=0.2),
+    "other": dataclasses.replace(SHORT, b3=0.05, discount=0.9, impact="linear", price_floor=9.9, initial_price_sd=0.2),
 }
 SCALES = FeatureScales(time_centre=2.25, time=1.4, price=0.2, impact=0.04, flow=1.7, inventory=4.5)
 TEXT, CODE = ObservationSpec(), ObservationSpec("S-Y", "others_mean", scales=SCALES)
@@ -114,6 +105,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]
         hidden = nash(STATE) | {"actor": network(game, MEMORY, 1, skip=1)}
         state, memory = dataclasses.asdict(STATE), {"actor": network(game, MEMORY, 1, skip=1, basis=True)}
         given, code = nash(CODE), dataclasses.asdict(CODE)
+        mu = given["advantage"].with_outputs(lambda tensor: tensor[..., :1])
         found[scenario] = {
             name: train(folder, game, name, *rest, **recipe)
             for name, rest, recipe in (
@@ -124,15 +116,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]
                 ("fp-code", ("fictitious_play", CODE, {"actor": network(game, CODE, 1)}, 0.9), {"hidden": [7, 6]}),
                 ("reference", ("self_play", MEMORY, memory), {"hidden": [7, 6]}),
                 ("unrecorded", ("nash_dqn", CODE, nash(CODE)), {}),
-                (
-                    "authors-nash",
-                    (
-                        "nash_dqn",
-                        CODE,
-                        given | {"actor": given["advantage"].with_outputs(lambda tensor: tensor[..., :1])},
-                    ),
-                    {"critic": code, "p11": "absolute"},
-                ),
+                ("authors-nash", ("nash_dqn", CODE, given | {"actor": mu}), {"critic": code, "p11": "absolute"}),
             )
         }
     return found
@@ -209,32 +193,36 @@ def repeated(state: MarketState) -> MarketState:
 
 
 @in_browser
-@pytest.mark.parametrize("scenario", GAMES)
-def test_actions_are_the_library_s(scenario: str, shown: dict[str, list[Policy]], ask: Callable[[str], Any]) -> None:
-    game = GAMES[scenario]
-    vectors, library = states(game, 60)
-    expected = torch.stack(
-        [torch.stack([policy.act(game, repeated(s))[:, 0, 0, 0] for s in library], 1) for policy in shown[scenario]]
-    )
+def test_actions_are_the_library_s(shown: dict[str, list[Policy]], ask: Callable[[str], Any]) -> None:
+    drawn = [states(game, 60) for game in GAMES.values()]
     found = ask(
-        f"{json.dumps(vectors.tolist())}.map((x) => {on_page(scenario)}.policies.map((policy) => "
-        f"{json.dumps(SEEDS)}.map((_, k) => act(policy, k, x))))"
+        f"{json.dumps([vectors.tolist() for vectors, _ in drawn])}.map((vectors, s) => vectors.map((x) => "
+        f"data.scenarios[s].policies.map((policy) => {json.dumps(SEEDS)}.map((_, k) => act(policy, k, x)))))"
     )
-    actions = torch.tensor(found, dtype=torch.float64).permute(1, 2, 0)
-    assert expected.abs().amax((1, 2)).min() > 0.5  # the comparison is of something
-    assert (expected[3].abs() == 0.9).any() and (expected[3].abs() < 0.9).any()  # bounds bind somewhere
-    torch.testing.assert_close(actions, expected, atol=TOLERANCE, rtol=0)
+    for (scenario, game), (_, library), of in zip(GAMES.items(), drawn, found, strict=True):
+        acts = [[policy.act(game, repeated(s))[:, 0, 0, 0] for s in library] for policy in shown[scenario]]
+        expected = torch.stack([torch.stack(of_policy, 1) for of_policy in acts])
+        actions = torch.tensor(of, dtype=torch.float64).permute(1, 2, 0)
+        assert expected.abs().amax((1, 2)).min() > 0.5  # the comparison is of something
+        assert (expected[3].abs() == 0.9).any() and (expected[3].abs() < 0.9).any()  # bounds bind somewhere
+        torch.testing.assert_close(actions, expected, atol=TOLERANCE, rtol=0)
 
 
 @in_browser
 def test_advantage_and_value_are_the_library_s(files: dict[str, dict[str, Path]], ask: Callable[[str], Any]) -> None:
     game = GAMES["code"]
     vectors, library = states(game, 30)
-    for at, name, spec, form in (
+    policies = (
         (0, "nash-text", TEXT, "cholesky"),
         (1, "nash-code", CODE, "absolute"),
         (6, "authors-nash", CODE, "absolute"),
-    ):
+    )
+    found = ask(
+        f"{[at for at, *_ in policies]}.map((at) => {json.dumps(vectors.tolist())}.map((x) => "
+        f"{json.dumps(SEEDS)}.map((_, k) => {{ const of = advantage({on_page('code')}.policies[at], k, x); "
+        "return [of.mu, of.p11, of.value]; })))"
+    )
+    for (_, name, spec, form), given in zip(policies, found, strict=True):
         tensors, _ = read_tensors(files["code"][name])
         nets = [
             tensor_map(Tensor.double, ObservationNetwork.from_state_dict(tensors, of)) for of in ("advantage", "value")
@@ -244,37 +232,36 @@ def test_advantage_and_value_are_the_library_s(files: dict[str, dict[str, Path]]
             raw, value = (net(game.observe(repeated(state), spec))[:, 0, 0] for net in nets)
             parameters = unpack(raw, 1, form)  # type: ignore[arg-type]
             rows.append(torch.stack([parameters.mu[:, 0], parameters.p11[:, 0, 0], value[:, 0]], 1))
-        found = ask(
-            f"{json.dumps(vectors.tolist())}.map((x) => {json.dumps(SEEDS)}.map((_, k) => {{ "
-            f"const of = advantage({on_page('code')}.policies[{at}], k, x); return [of.mu, of.p11, of.value]; }}))"
-        )
-        given = torch.tensor(found, dtype=torch.float64)
-        torch.testing.assert_close(given, torch.stack(rows), atol=TOLERANCE, rtol=0)
+        expected = torch.stack(rows)
+        torch.testing.assert_close(torch.tensor(given, dtype=torch.float64), expected, atol=TOLERANCE, rtol=0)
 
 
 @in_browser
-@pytest.mark.parametrize("scenario", GAMES)
-def test_rewards_of_ten_episodes_are_the_library_s(
-    scenario: str, shown: dict[str, list[Policy]], ask: Callable[[str], Any]
-) -> None:
+def test_rewards_of_ten_episodes_are_the_library_s(shown: dict[str, list[Policy]], ask: Callable[[str], Any]) -> None:
     """A policy for each seat, of different members, on the same random numbers."""
-    game, policies = GAMES[scenario], shown[scenario]
-    shocks = game.sample_shocks(10, generator(5, "episodes")).map(Tensor.double)
-    seats = [(seat % len(policies), seat % len(SEEDS)) for seat in range(1, game.n_agents + 1)]
-    assignments = [(policies[policy].member(member), [seat]) for seat, (policy, member) in enumerate(seats)]
-    with torch.no_grad():
-        steps = list(trajectory(game, assignments, shocks))
-        expected = play(game, assignments, shocks)[0]
-    found = ask(
+    played = {}
+    for scenario, game in GAMES.items():
+        shocks = game.sample_shocks(10, generator(5, "episodes")).map(Tensor.double)
+        seats = [(seat % len(shown[scenario]), seat % len(SEEDS)) for seat in range(1, game.n_agents + 1)]
+        played[scenario] = (shocks, seats)
+    of_page = ", ".join(
         f"{json.dumps(as_the_page_has_them(shocks))}.map((shocks) => simulate({on_page(scenario)}.game, "
         f"{json.dumps(seats)}.map(([p, member]) => ({{ policy: {on_page(scenario)}.policies[p], member }})), shocks))"
+        for scenario, (shocks, seats) in played.items()
     )
-    totals = torch.tensor([episode["rewards"][-1] for episode in found], dtype=torch.float64)
-    torch.testing.assert_close(totals, expected, atol=TOLERANCE, rtol=0)
-    prices = torch.tensor([episode["price"][:-1] for episode in found], dtype=torch.float64)[..., 0]
-    torch.testing.assert_close(prices, torch.stack([step.state.price[0] for step in steps], 1), atol=TOLERANCE, rtol=0)
-    if scenario == "other":
-        assert bool((prices[:, 1:] <= (game.price_floor or 0.0)).any())  # it binds somewhere
+    for (scenario, (shocks, seats)), found in zip(played.items(), ask(f"[{of_page}]"), strict=True):
+        game, policies = GAMES[scenario], shown[scenario]
+        assignments = [(policies[policy].member(member), [seat]) for seat, (policy, member) in enumerate(seats)]
+        with torch.no_grad():
+            steps = list(trajectory(game, assignments, shocks))
+            expected = play(game, assignments, shocks)[0]
+        totals = torch.tensor([episode["rewards"][-1] for episode in found], dtype=torch.float64)
+        torch.testing.assert_close(totals, expected, atol=TOLERANCE, rtol=0)
+        prices = torch.tensor([episode["price"][:-1] for episode in found], dtype=torch.float64)[..., 0]
+        of_steps = torch.stack([step.state.price[0] for step in steps], 1)
+        torch.testing.assert_close(prices, of_steps, atol=TOLERANCE, rtol=0)
+        if scenario == "other":
+            assert bool((prices[:, 1:] <= (game.price_floor or 0.0)).any())  # it binds somewhere
 
 
 def on_page(scenario: str) -> str:

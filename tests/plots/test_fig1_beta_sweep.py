@@ -5,15 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from pandas import DataFrame, concat
 
 from nash_dqn.plots.fig1_beta_sweep import plot
 from nash_dqn.published import FIG1_LOSS
+from tests.plots.looking import fits, intervals, series, words
 
-Series = Callable[[Axes, str], list[np.ndarray]]
-Words = Callable[[Figure], str]
 BETAS = [0, 1, 10, 25, 50, 75, 100, 500]
 MEDIAN = "median of 3 seeds, range"
 
@@ -30,7 +27,7 @@ def at(table: DataFrame, beta: float, seed: int, iteration: int = 18000) -> Any:
     return (table["beta"] == beta) & (table["seed"] == seed) & (table["iteration"] == iteration)
 
 
-def test_medians_seeds_and_the_published_curve_in_every_panel(along: DataFrame, series: Series, words: Words) -> None:
+def test_medians_seeds_and_the_published_curve_in_every_panel(along: DataFrame) -> None:
     figure = plot(along)
     for axes, shift in zip(figure.axes, (20, 10, 0), strict=True):
         (median,) = series(axes, MEDIAN)
@@ -40,16 +37,12 @@ def test_medians_seeds_and_the_published_curve_in_every_panel(along: DataFrame, 
         (theirs,) = series(axes, "published (digitised, one run)")
         drawn = dict(zip((BETAS[int(place)] for place in theirs[:, 0]), theirs[:, 1], strict=True))
         assert drawn == {beta: point.value for beta, point in FIG1_LOSS.items()}
-        bars = [
-            np.asarray(line.get_ydata())
-            for line in axes.lines
-            if np.asarray(line.get_xdata())[0] == 2 and len(np.asarray(line.get_xdata())) == 2
-        ]
+        bars = [line[:, 1] for line in intervals(axes) if line[0, 0] == 2]
         np.testing.assert_array_equal(bars, [[58 + shift, 65 + shift]])
     assert "returned weights, (17) alone" in words(figure)
 
 
-def test_seeds_that_were_reset_are_crosses_and_count(along: DataFrame, series: Series) -> None:
+def test_seeds_that_were_reset_are_crosses_and_count(along: DataFrame) -> None:
     along.loc[at(along, 0.0, 2), "resets"] = 3
     axes = plot(along).axes[1]
     (crosses,) = series(axes, "one seed, weights reset before")
@@ -58,7 +51,7 @@ def test_seeds_that_were_reset_are_crosses_and_count(along: DataFrame, series: S
     assert series(axes, MEDIAN)[0][0, 1] == 96
 
 
-def test_an_explosion_does_not_stretch_the_axis(along: DataFrame, series: Series) -> None:
+def test_an_explosion_does_not_stretch_the_axis(along: DataFrame) -> None:
     along.loc[at(along, 10.0, 3), "loss"] = 1e6
     figure = plot(along)
     # 78 is the median of the panel of iteration 6,000; the published losses reach 86.
@@ -71,7 +64,7 @@ def test_an_explosion_does_not_stretch_the_axis(along: DataFrame, series: Series
     assert low < 0.52 and high > 86
 
 
-def test_diverged_seeds_are_counted_and_in_no_median(along: DataFrame, series: Series, words: Words) -> None:
+def test_diverged_seeds_are_counted_and_in_no_median(along: DataFrame) -> None:
     along.loc[at(along, 10.0, 3), ["loss", "diverged"]] = [1e9, True]
     along["diverged"] = along["diverged"].astype(bool)
     figure = plot(along)
@@ -82,7 +75,7 @@ def test_diverged_seeds_are_counted_and_in_no_median(along: DataFrame, series: S
 
 
 @pytest.mark.parametrize("iterations", [0, 3])
-def test_nothing_is_cut_off(sweep: DataFrame, iterations: int, fits: Callable[[Figure], bool]) -> None:
+def test_nothing_is_cut_off(sweep: DataFrame, iterations: int) -> None:
     along = [sweep.assign(measure="training", iteration=10 * k) for k in range(1, iterations + 1)]
     assert fits(plot(concat([*along, sweep.assign(diverged=sweep["seed"] == 1)])))
 

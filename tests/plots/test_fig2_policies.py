@@ -10,6 +10,7 @@ from pandas import DataFrame
 
 from nash_dqn.plots.fig2_policies import plot
 from nash_dqn.plots.style import ALGORITHM_COLOURS
+from tests.plots.looking import fits, series, words
 
 COMPARED = "nash-text-vs-fp-code"
 RECORDS: list[dict[str, Any]] = [
@@ -19,8 +20,6 @@ RECORDS: list[dict[str, Any]] = [
 IMPACTS = (-0.2, 0.0, 0.2)
 PRICES = (9.5, 9.75, 10.0, 10.25, 10.5)
 SIZES = (0.1, 0.2, 0.3)
-Series = Callable[[Axes, str], list[np.ndarray]]
-Words = Callable[[Figure], str]
 
 
 @pytest.fixture(scope="module")
@@ -117,21 +116,21 @@ def test_colour_bar_tells_when_rates_go_beyond_it(policy_grid: DataFrame, policy
         assert len(figure.axes[0].collections) == 1
 
 
-def distances(figure: Figure, series: Series, label: str) -> np.ndarray:
+def distances(figure: Figure, label: str) -> np.ndarray:
     """Distances and rows of the lowest panel, sorted."""
     (axes,) = [axes for axes in figure.axes if axes.get_xlabel().startswith("RMS")]
     (points,) = series(axes, label)
     return np.array(sorted(points.round(9).tolist()))
 
 
-def test_distances_of_all_pairs_stand_below(figure: Figure, series: Series, fits: Callable[[Figure], bool]) -> None:
+def test_distances_of_all_pairs_stand_below(figure: Figure) -> None:
     for label, rows, shift in (
         ("nash-text to fp-code", (0, 1, 2), -0.2),
         ("two seeds of nash-text", (0, 1, 1), 0.0),
         ("two seeds of fp-code", (0, 2, 2), 0.2),
     ):
         expected = [(factor * size, row + shift) for factor, row in zip((1, 2, 3), rows, strict=True) for size in SIZES]
-        np.testing.assert_allclose(distances(figure, series, label), sorted(np.round(expected, 9).tolist()))
+        np.testing.assert_allclose(distances(figure, label), sorted(np.round(expected, 9).tolist()))
     drawn = {line.get_label(): line.get_color() for axes in figure.axes for line in axes.lines}
     assert drawn["two seeds of nash-text"] == ALGORITHM_COLOURS["nash_dqn"]
     assert drawn["two seeds of fp-code"] == ALGORITHM_COLOURS["fictitious_play"]
@@ -147,7 +146,7 @@ def diverged(*of: list[int]) -> list[dict[str, Any]]:
 
 
 def test_seeds_that_diverged_or_are_not_compared_are_left_out_and_counted(
-    policy_grid: DataFrame, policy_distance: DataFrame, words: Words, series: Series
+    policy_grid: DataFrame, policy_distance: DataFrame
 ) -> None:
     grid = small(policy_grid).copy()
     grid.loc[(grid["policy"] == "fp-code") & (grid["seed"] == 3), "rate"] = np.nan
@@ -156,19 +155,13 @@ def test_seeds_that_diverged_or_are_not_compared_are_left_out_and_counted(
     for axes, policy in zip(figure.axes, ("nash-text", "fp-code"), strict=False):
         np.testing.assert_allclose(colours(axes), rates(kept, policy, 0.0))
     assert "nash-text, 2 of 3 seeds" in words(figure) and "fp-code, 2 of 3 seeds" in words(figure)
-    assert distances(figure, series, "nash-text to fp-code")[0, 0] == 0.2  # only seed 2 is left in both
+    assert distances(figure, "nash-text to fp-code")[0, 0] == 0.2  # only seed 2 is left in both
     compared = policy_distance[(policy_distance["seed_a"] < 3) & (policy_distance["seed_b"] < 3)]
     assert "nash-text, 2 of 3 seeds" in words(plot(small(policy_grid), compared, RECORDS, comparison=COMPARED))
     plot(small(policy_grid), policy_distance, diverged([1, 2], [3]), comparison=COMPARED)  # no pair is left
 
 
-def test_one_reference_meets_every_training(
-    policy_grid: DataFrame,
-    policy_distance: DataFrame,
-    words: Words,
-    series: Series,
-    fits: Callable[[Figure], bool],
-) -> None:
+def test_one_reference_meets_every_training(policy_grid: DataFrame, policy_distance: DataFrame) -> None:
     grid = policy_grid[(policy_grid["policy"] == "nash-text") | (policy_grid["seed"] == 1)]
     apart = policy_distance[policy_distance["policy_a"] == "nash-text"].replace("fp-code", "reference")
     apart["seed_b"] = apart["seed_b"].where(apart["policy_b"] == "nash-text", 1)
@@ -178,7 +171,7 @@ def test_one_reference_meets_every_training(
     ]
     figure = plot(grid.replace("fp-code", "reference"), apart, records, comparison=COMPARED)
     assert "reference, one seed" in words(figure)
-    assert len(distances(figure, series, "nash-text to reference")) == 9
+    assert len(distances(figure, "nash-text to reference")) == 9
     assert fits(figure)
 
 
@@ -206,10 +199,7 @@ def test_rows_of_other_policies_do_not_count(policy_grid: DataFrame, policy_dist
     ],
 )
 def test_what_is_wrong_with_a_table_is_said(
-    policy_grid: DataFrame,
-    policy_distance: DataFrame,
-    change: Callable[..., tuple[DataFrame, DataFrame]],
-    message: str,
+    policy_grid: DataFrame, policy_distance: DataFrame, change: Callable[..., tuple[DataFrame, DataFrame]], message: str
 ) -> None:
     grid, apart = change(small(policy_grid), policy_distance)
     with pytest.raises(ValueError, match=message):

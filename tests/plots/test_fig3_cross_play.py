@@ -2,17 +2,14 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from pandas import DataFrame, concat
 
 from nash_dqn.plots.fig3_cross_play import plot
 from nash_dqn.published import FIG3_MEANS, RELEASED_WEIGHTS_PAIRED
+from tests.plots.looking import fits, series, words
 
 Table = Callable[..., DataFrame]
-Series = Callable[[Axes, str], list[np.ndarray]]
-Words = Callable[[Figure], str]
 PAIRS = ("first_nash-all_other", "first_other-all_nash")
 PROFILES = {"all_other": -1.35, "first_nash": -1.38, "first_other": -1.32, "all_nash": -1.34}
 
@@ -52,21 +49,9 @@ def tests_table() -> Callable[..., DataFrame]:
                     for test in ("welch", "paired"):
                         middle = sign * 0.01 * at
                         defined = scope != "pooled" or pairs > 1
-                        half = 0.004 if defined else np.nan
-                        p = 0.02 * at if defined else np.nan
-                        rows.append(
-                            (
-                                comparison,
-                                pair,
-                                scope,
-                                test,
-                                middle,
-                                middle - half,
-                                middle + half,
-                                p,
-                                p < 0.05 if defined else None,
-                            )
-                        )
+                        half, p = (0.004, 0.02 * at) if defined else (np.nan, np.nan)
+                        numbers = (middle, middle - half, middle + half, p, p < 0.05 if defined else None)
+                        rows.append((comparison, pair, scope, test, *numbers))
         columns = ["comparison", "pair", "scope", "test", "mean_difference", "low", "high", "p_value", "reject"]
         found = DataFrame(rows, columns=columns)
         return found.assign(other=found["comparison"].str.partition("-vs-")[2])
@@ -82,9 +67,7 @@ def of_profile(points: DataFrame, profile: str) -> DataFrame:
     return points[(points["profile"] == profile) & (points["design"] == "independent")]
 
 
-def test_histograms_are_of_the_independent_design_with_means_and_the_papers(
-    points: Table, tests_table: Table, series: Series, fits: Callable[[Figure], bool]
-) -> None:
+def test_histograms_are_of_the_independent_design_with_means_and_the_papers(points: Table, tests_table: Table) -> None:
     table = points(PAPER)
     table["reward"] = table["reward"].where(table["design"] == "independent", 99.0)
     figure = plot(table, tests_table(PAPER))
@@ -110,7 +93,7 @@ def test_histograms_are_of_the_independent_design_with_means_and_the_papers(
     assert far.axes[0].get_xlim()[1] < -1.5
 
 
-def test_differences_are_those_of_the_paired_tests(points: Table, tests_table: Table, series: Series) -> None:
+def test_differences_are_those_of_the_paired_tests(points: Table, tests_table: Table) -> None:
     tests = tests_table(PAPER)
     axes = plot(points(PAPER), tests).axes[2]
     for pair, label, bars in zip(PAIRS, LABELS, (0, 2), strict=True):
@@ -125,7 +108,7 @@ def test_differences_are_those_of_the_paired_tests(points: Table, tests_table: T
     np.testing.assert_allclose(series(pooled, LABELS[1])[0][:, 0], [0.01, 0.02])
 
 
-def test_titles_tell_what_is_compared_and_what_welch_rejects(points: Table, tests_table: Table, words: Words) -> None:
+def test_titles_tell_what_is_compared_and_what_welch_rejects(points: Table, tests_table: Table) -> None:
     """The fixture's p values are 0.02, 0.04, 0.06 by seed pair."""
     table = concat([points(PAPER), points(REFERENCE, algorithm="self_play", pairs=5)])
     figure = plot(table, concat([tests_table(PAPER), tests_table(REFERENCE, pairs=5)]))
@@ -137,13 +120,13 @@ def test_titles_tell_what_is_compared_and_what_welch_rejects(points: Table, test
     assert [f"agent 1 plays {name}" in legend for name in ("FP", "Nash-DQN", "self-play")] == [True] * 3
 
 
-def test_nothing_published_stands_beside_self_play(points: Table, tests_table: Table, words: Words) -> None:
+def test_nothing_published_stands_beside_self_play(points: Table, tests_table: Table) -> None:
     text = words(plot(points(REFERENCE, algorithm="self_play"), tests_table(REFERENCE)))
     assert not any(wrong in text for wrong in ("paper", "authors", "FP"))
 
 
 def test_the_authors_policies_have_a_row_and_their_differences_stand_beside_ours(
-    points: Table, tests_table: Table, words: Words
+    points: Table, tests_table: Table
 ) -> None:
     theirs = points(AUTHORS, pairs=1).assign(seed_nash=0, seed_other=0)
     of_theirs = tests_table(AUTHORS, pairs=1).replace({"scope": {"1-1": "0-0"}})
@@ -155,7 +138,7 @@ def test_the_authors_policies_have_a_row_and_their_differences_stand_beside_ours
     assert len(figure.axes[5].get_yticks()) == 2
 
 
-def test_pairs_too_far_away_are_named(points: Table, tests_table: Table, series: Series, words: Words) -> None:
+def test_pairs_too_far_away_are_named(points: Table, tests_table: Table) -> None:
     table, tests = points(PAPER), tests_table(PAPER).astype({"reject": "boolean"})
     second = table["seed_nash"] == 2
     table.loc[second & (table["profile"] == "all_nash"), "reward"] -= 5e6
@@ -173,9 +156,7 @@ def test_pairs_too_far_away_are_named(points: Table, tests_table: Table, series:
     assert max(map(abs, figure.axes[2].get_xlim())) < 1
 
 
-def test_a_run_without_finite_rewards_and_one_of_a_single_point(
-    points: Table, tests_table: Table, series: Series, words: Words
-) -> None:
+def test_a_run_without_finite_rewards_and_one_of_a_single_point(points: Table, tests_table: Table) -> None:
     tests = tests_table(PAPER)
     tests[["mean_difference", "low", "high", "p_value", "reject"]] = None
     tests = tests.astype(dict.fromkeys(("mean_difference", "low", "high", "p_value"), float))

@@ -1,16 +1,12 @@
 """The figure of games with known answers shows each game's actions and errors, by group and algorithm."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from pandas import DataFrame, concat
 
 from nash_dqn.plots.games import plot
+from tests.plots.looking import fits, series
 
-Series = Callable[[Axes, str], list[np.ndarray]]
 STEPS = ("0", "1", "2", "all")
 
 
@@ -42,9 +38,7 @@ def scatter() -> DataFrame:
     return DataFrame(rows, columns=names)
 
 
-def test_actions_of_nash_dqn_and_medians_by_group_and_algorithm(
-    errors: DataFrame, scatter: DataFrame, series: Series, fits: Callable[[Figure], bool]
-) -> None:
+def test_actions_of_nash_dqn_and_medians_by_group_and_algorithm(errors: DataFrame, scatter: DataFrame) -> None:
     figure = plot(errors, scatter)
     twos, ones, _ = figure.axes[0].lines  # the first group on top
     np.testing.assert_array_equal(ones.get_ydata(), [-1, 0, 1])
@@ -57,7 +51,7 @@ def test_actions_of_nash_dqn_and_medians_by_group_and_algorithm(
     assert fits(figure)
 
 
-def test_steps_are_in_order_beyond_nine(errors: DataFrame, scatter: DataFrame, series: Series) -> None:
+def test_steps_are_in_order_beyond_nine(errors: DataFrame, scatter: DataFrame) -> None:
     """A table read back from a file has steps as text."""
     one = errors[(errors["scenario"] == "interbank") & (errors["step"] == "0")]
     parts = [one.assign(step=str(m), relative=0.01 * (m + 1)) for m in range(12)] + [one.assign(step="all")]
@@ -66,7 +60,7 @@ def test_steps_are_in_order_beyond_nine(errors: DataFrame, scatter: DataFrame, s
     np.testing.assert_allclose(median[:, 1], np.arange(1, 13))
 
 
-def test_seeds_without_numbers_are_counted(errors: DataFrame, scatter: DataFrame, series: Series) -> None:
+def test_seeds_without_numbers_are_counted(errors: DataFrame, scatter: DataFrame) -> None:
     lost = (errors["scenario"] == "traders") & (errors["algorithm"] == "fictitious_play") & (errors["seed"] == 1)
     axes = plot(errors.assign(relative=errors["relative"].mask(lost)), scatter).axes[1]
     (median,) = series(axes, "traders, group 1, FP, median of 2 of 3 seeds")

@@ -2,15 +2,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from nash_dqn.evaluation import lq_error
 from nash_dqn.plots.lq_policies import ERROR_COLUMNS, SCATTER_COLUMNS, plot
 from nash_dqn.plots.style import ALGORITHM_COLOURS
+from tests.plots.looking import fits, series
 
-Series = Callable[[Axes, str], list[np.ndarray]]
 STEPS = 4
 POLICIES = {("nash-text", "nash_dqn"): 0.2, ("nash-lq", "nash_dqn"): 0.02, ("fp-lq", "fictitious_play"): 0.3}
 
@@ -46,9 +44,7 @@ def test_columns_are_those_of_the_tables_that_are_made() -> None:
     assert set(SCATTER_COLUMNS) - {"scenario"} <= set(lq_error.SCATTER_COLUMNS)
 
 
-def test_lines_are_the_errors_and_their_medians(
-    errors: DataFrame, scatter: DataFrame, series: Series, fits: Callable[[Figure], bool]
-) -> None:
+def test_lines_are_the_errors_and_their_medians(errors: DataFrame, scatter: DataFrame) -> None:
     figure = plot(errors, scatter)
     looks = set()
     for axes, half in zip(figure.axes[-2:], (1, 0.5), strict=True):
@@ -85,7 +81,7 @@ def test_actions_are_drawn_at_their_decision_point(errors: DataFrame, scatter: D
             assert axes.get_xlim()[1] > of_step.abs().to_numpy().max()
 
 
-def test_of_many_decision_points_first_and_last_are_among_those_shown(series: Series) -> None:
+def test_of_many_decision_points_first_and_last_are_among_those_shown() -> None:
     steps = [*map(str, range(10)), "all"]
     rows = [("lq", "nash-a", "nash_dqn", 1, visitor, step, 0.1) for visitor in ("learned", "exact") for step in steps]
     points = [("lq", "nash-a", 1, step, 1.0, 1.1) for step in range(10)]
@@ -95,9 +91,7 @@ def test_of_many_decision_points_first_and_last_are_among_those_shown(series: Se
     assert len(series(figure.axes[-1], "nash-a, median of one seed")[0]) == 10
 
 
-def test_seeds_that_are_not_finite_are_counted_and_in_no_median(
-    errors: DataFrame, scatter: DataFrame, series: Series
-) -> None:
+def test_seeds_that_are_not_finite_are_counted_and_in_no_median(errors: DataFrame, scatter: DataFrame) -> None:
     lost = (errors["policy"] == "nash-lq") & (errors["seed"] == 4) & (errors["step"] == "all")
     lost |= errors["algorithm"] == "fictitious_play"
     axes = plot(errors.assign(relative=errors["relative"].mask(lost)), scatter).axes[-2]
@@ -106,7 +100,7 @@ def test_seeds_that_are_not_finite_are_counted_and_in_no_median(
     assert not np.isfinite(series(axes, "fp-lq, median of 0 of 3 seeds")[0][:, 1]).any()
 
 
-def test_a_seed_far_off_stands_on_the_edge(errors: DataFrame, scatter: DataFrame, series: Series) -> None:
+def test_a_seed_far_off_stands_on_the_edge(errors: DataFrame, scatter: DataFrame) -> None:
     wild = (scatter["policy"] == "nash-text") & (scatter["seed"] == 1) & (scatter["step"] == 3)
     figure = plot(errors, scatter.assign(learned=scatter["learned"].mask(wild, 1e6)))
     found = [(axes, points) for axes in figure.axes for points in series(axes, "off scale")]

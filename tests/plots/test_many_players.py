@@ -1,16 +1,12 @@
 """The figures of more and more players show errors, rates and costs."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from nash_dqn.plots.many_players import plot, plot_cost
+from tests.plots.looking import fits, series, words
 
-Series = Callable[[Axes, str], list[np.ndarray]]
 AGENTS = (2, 20, 200)
 
 
@@ -31,9 +27,7 @@ def limit() -> DataFrame:
     return DataFrame([(n, 2 / n, 3 / n**2) for n in AGENTS], columns=["agents", "distance", "left"])
 
 
-def test_errors_medians_and_slopes(
-    errors: DataFrame, limit: DataFrame, series: Series, words: Callable[[Figure], str], fits: Callable[[Figure], bool]
-) -> None:
+def test_errors_medians_and_slopes(errors: DataFrame, limit: DataFrame) -> None:
     figure = plot(errors, limit.iloc[::-1])
     np.testing.assert_allclose(series(figure.axes[0], "median"), [[[n, 2] for n in AGENTS]])
     (seeds,) = series(figure.axes[0], "one seed")
@@ -43,14 +37,14 @@ def test_errors_medians_and_slopes(
     assert fits(figure)
 
 
-def test_what_has_no_number_is_a_cross(errors: DataFrame, limit: DataFrame, series: Series) -> None:
+def test_what_has_no_number_is_a_cross(errors: DataFrame, limit: DataFrame) -> None:
     lost = (errors["agents"] == 200) & (errors["seed"] == 1)
     axes = plot(errors.assign(relative=errors["relative"].mask(lost)), limit).axes[0]
     np.testing.assert_allclose(series(axes, "median")[0][:, 1], [2, 2, 2.5])
     np.testing.assert_array_equal(series(axes, "diverged"), [[[200, 1]]])
 
 
-def test_cost(series: Series, fits: Callable[[Figure], bool]) -> None:
+def test_cost() -> None:
     figure = plot_cost([{"agents": n, "parameters": 5000, "median_ms": 0.5 * n} for n in AGENTS])
     np.testing.assert_allclose(series(figure.axes[0], "time, slope at the end 1.00"), [[[n, 0.5 * n] for n in AGENTS]])
     assert list(np.asarray(figure.axes[1].lines[0].get_ydata())) == [5000] * 3

@@ -5,13 +5,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from nash_dqn.plots.penalty_study import COLUMNS, plot
+from tests.plots.looking import fits, intervals, series, words
 
-Series = Callable[[Axes, str], list[np.ndarray]]
 NONE, PENALTY = r"$\beta$ = 0", r"$\beta$ = 100"
 
 
@@ -46,21 +44,16 @@ def test_losses_are_medians_and_ranges_of_seeds(study: DataFrame) -> None:
     assert plot(study).axes[0].get_ylim() == (0, 89)  # of 40, 42, 42, 47, 47 and the explosion
 
 
-def test_gains_are_seeds_and_geometric_means_with_intervals(study: DataFrame, series: Series) -> None:
+def test_gains_are_seeds_and_geometric_means_with_intervals(study: DataFrame) -> None:
     """0.05, 0.1, 0.2 at beta 0: logarithms log 2 apart, t_{0.975, 2} log 2 / sqrt 3 to either side."""
     axes = plot(study).axes[2]
     np.testing.assert_allclose(series(axes, NONE)[0][:, 1], [0.1, 0.05])
     np.testing.assert_allclose(series(axes, PENALTY)[0][:, 1], [0.2, 0.1])
     half = math.exp(4.302653 * math.log(2) / math.sqrt(3))
-    bars = [
-        np.asarray(line.get_ydata())
-        for line in axes.lines
-        if len(np.asarray(line.get_xdata())) == 2 and np.ptp(np.asarray(line.get_xdata())) == 0
-    ]
-    np.testing.assert_allclose(bars[0], [0.1 / half, 0.1 * half], rtol=1e-6)
+    np.testing.assert_allclose(intervals(axes)[0][:, 1], [0.1 / half, 0.1 * half], rtol=1e-6)
 
 
-def test_resets_are_crosses(study: DataFrame, series: Series, words: Callable[[Figure], str]) -> None:
+def test_resets_are_crosses(study: DataFrame) -> None:
     figure = plot(study)
     (cross,) = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
     assert list(np.asarray(cross.get_xdata())) == [2000]
@@ -68,9 +61,7 @@ def test_resets_are_crosses(study: DataFrame, series: Series, words: Callable[[F
     assert "weights reset" not in words(plot(study.assign(resets=0)))
 
 
-def test_diverged_trainings_are_counted_and_in_no_average(
-    study: DataFrame, series: Series, words: Callable[[Figure], str], fits: Callable[[Figure], bool]
-) -> None:
+def test_diverged_trainings_are_counted_and_in_no_average(study: DataFrame) -> None:
     lost = (
         (study["base"] == "nash-unstopped") & (study["seed"] == 3) & (study["iteration"] > 700) & (study["beta"] == 0)
     )

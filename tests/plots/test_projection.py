@@ -5,13 +5,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from nash_dqn.plots.projection import plot
+from tests.plots.looking import fits, series
 
-Series = Callable[[Axes, str], list[np.ndarray]]
 NASH, REPLY = "nash: fitted to the Nash point of Q", "reply: fitted to the best reply to the others"
 
 
@@ -40,9 +38,7 @@ def trained() -> DataFrame:
     return DataFrame(rows, columns=["scenario", "seed", "deviator", "player", "gain"])
 
 
-def test_exact_gains_and_trainings(
-    exact: DataFrame, trained: DataFrame, series: Series, fits: Callable[[Figure], bool]
-) -> None:
+def test_exact_gains_and_trainings(exact: DataFrame, trained: DataFrame) -> None:
     figure = plot(exact, trained, 1.5)
     for axes, size in zip(figure.axes, (0.01, 0.02), strict=True):
         np.testing.assert_allclose(series(axes, NASH), [[[x, size * x] for x in (0.5, 1, 2)]])
@@ -50,7 +46,7 @@ def test_exact_gains_and_trainings(
     assert fits(figure)
 
 
-def test_what_does_not_settle_is_a_cross_on_the_edge(exact: DataFrame, trained: DataFrame, series: Series) -> None:
+def test_what_does_not_settle_is_a_cross_on_the_edge(exact: DataFrame, trained: DataFrame) -> None:
     first, second = plot(exact, trained, 1.5).axes
     assert not series(first, "does not settle")
     np.testing.assert_array_equal(series(second, "does not settle"), [[[0.5, 1]]])

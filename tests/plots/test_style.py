@@ -13,15 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
 from nash_dqn.artifacts import ArtifactError
-from nash_dqn.plots.style import (
-    WIDTH_MM,
-    legend,
-    log_scale,
-    new_figure,
-    save,
-    style,
-    title_panels,
-)
+from nash_dqn.plots.style import WIDTH_MM, legend, log_scale, new_figure, save, style, title_panels
 
 
 def draw() -> Figure:
@@ -62,15 +54,8 @@ def test_another_process_writes_the_same_bytes_and_needs_no_display(tmp_path: Pa
     )
     here = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "MPLBACKEND")}
     environment = {**here, "PYTHONHASHSEED": "4"}
-    answer = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
+    run = [sys.executable, "-c", code]
+    answer = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert answer.stdout.split() == [hashlib.sha256((tmp_path / "f.pdf").read_bytes()).hexdigest()]
 
 

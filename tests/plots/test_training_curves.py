@@ -1,15 +1,14 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame, concat
 
 from nash_dqn.plots.training_curves import plot
+from tests.plots.looking import fits, series
 
-Series = Callable[[Axes, str], list[np.ndarray]]
 Histories = dict[str, DataFrame]
 Records = dict[str, Mapping[str, Any]]
 
@@ -22,32 +21,14 @@ def histories() -> dict[str, DataFrame]:
         loss = 50 + 100 / np.arange(1, steps + 1)
         if seed == 3:
             loss[-1] = 1e5
-        nash.append(
-            DataFrame(
-                {
-                    "seed": seed,
-                    "iteration": range(1, steps + 1),
-                    "transitions": 1000 * np.arange(1, steps + 1),
-                    "loss": loss,
-                }
-            )
-        )
+        done = np.arange(1, steps + 1)
+        nash.append(DataFrame({"seed": seed, "iteration": done, "transitions": 1000 * done, "loss": loss}))
     fp = []
     for seed in (1, 2, 3):
         epoch = np.arange(1, 31)
         reward = np.where(epoch < 4, -500.0, -1.35 + 0.01 * seed + 0.02 * (-1.0) ** epoch)
-        fp.append(
-            DataFrame(
-                {
-                    "seed": seed,
-                    "iteration": (epoch - 1) // 10,
-                    "epoch": epoch,
-                    "transitions": 100 * epoch,
-                    "critic_loss": 1.0 / epoch,
-                    "reward": reward,
-                }
-            )
-        )
+        at = {"seed": seed, "iteration": (epoch - 1) // 10, "epoch": epoch, "transitions": 100 * epoch}
+        fp.append(DataFrame({**at, "critic_loss": 1.0 / epoch, "reward": reward}))
     return {"nash-text": concat(nash, ignore_index=True), "fp-code": concat(fp, ignore_index=True)}
 
 
@@ -76,9 +57,7 @@ def draw(histories: Histories, records: Records) -> Figure:
     return plot(list(histories.values()), list(records.values()))
 
 
-def test_each_seed_is_a_line_and_stops_are_marked(
-    histories: Histories, records: Records, series: Series, fits: Callable[[Figure], bool]
-) -> None:
+def test_each_seed_is_a_line_and_stops_are_marked(histories: Histories, records: Records) -> None:
     figure = draw(histories, records)
     losses, critic, reward = figure.axes
     for seed, of_seed in histories["nash-text"].groupby("seed"):
@@ -92,7 +71,7 @@ def test_each_seed_is_a_line_and_stops_are_marked(
     assert fits(figure)
 
 
-def test_rewards_are_drawn_as_they_are_and_smoothed(histories: Histories, records: Records, series: Series) -> None:
+def test_rewards_are_drawn_as_they_are_and_smoothed(histories: Histories, records: Records) -> None:
     fp = histories["fp-code"]
     long = fp.loc[fp.index.repeat(40)].reset_index(drop=True)  # 1,200 rows a seed: a window of 1,200 / 200 = 6
     axes = draw({**histories, "fp-code": long}, records).axes[2]
@@ -102,9 +81,7 @@ def test_rewards_are_drawn_as_they_are_and_smoothed(histories: Histories, record
     assert mean[600, 1] == pytest.approx(rewards[597:603].mean())
 
 
-def test_what_is_not_finite_is_marked_at_the_edge_and_sets_no_scale(
-    histories: Histories, records: Records, series: Series
-) -> None:
+def test_what_is_not_finite_is_marked_at_the_edge_and_sets_no_scale(histories: Histories, records: Records) -> None:
     nash = histories["nash-text"]
     histories["nash-text"] = nash.assign(loss=nash["loss"].replace(1e5, np.inf))
     assert draw(histories, records).axes[0].get_ylim()[1] < 200
@@ -113,7 +90,7 @@ def test_what_is_not_finite_is_marked_at_the_edge_and_sets_no_scale(
     assert series(axes, "diverged")[0][0, 1] == axes.get_ylim()[1]
 
 
-def test_a_panel_for_each_policy(histories: Histories, records: Records, self_play: DataFrame, series: Series) -> None:
+def test_a_panel_for_each_policy(histories: Histories, records: Records, self_play: DataFrame) -> None:
     histories |= {"fp-average": histories["fp-code"], "reference": self_play}
     records["fp-average"] = {**records["fp-code"], "policy": "fp-average"}
     records["reference"] = record("reference", "self_play", (1, 10000, "iterations"))

@@ -31,17 +31,10 @@ def rows(**changes: Any) -> pd.DataFrame:
     """As the tables of exploitability of all policies, in another order than the settings."""
     found = [
         {
-            "scenario": "code",
-            "policy": policy,
-            "algorithm": "nash_dqn",
-            "seed": seed,
-            "deviator": deviator,
-            "player": player,
-            "gain": factor * gain,
-            "low": factor * gain - 0.1,
-            "high": factor * gain + 0.1,
-            "value": math.nan if math.isnan(gain) else -float(seed),
-            "share": factor * gain / seed,
+            **{"scenario": "code", "policy": policy, "algorithm": "nash_dqn"},
+            **{"seed": seed, "deviator": deviator, "player": player},
+            **{"gain": factor * gain, "low": factor * gain - 0.1, "high": factor * gain + 0.1},
+            **{"value": math.nan if math.isnan(gain) else -float(seed), "share": factor * gain / seed},
             **changes,
         }
         for policy, gains in reversed(GAINS.items())

@@ -20,12 +20,10 @@ from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 from nash_dqn.studies import equilibrium_path
 from nash_dqn.studies.equilibrium_path import COLUMNS, PathSettings, SmoothedMarket, _Problem, follow
+from tests.common import SMALL
 
 SPEC, MEMORY = ObservationSpec(), ObservationSpec(own_flow=True)
-START = Market(
-    n_agents=3, horizon=1.5, n_steps=3, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.1, rho=0.5, eta=0.05, b1=0.1, b2=0.2,
-    b3=0.05, discount=0.9, price_floor=None, initial_inventory_var=4.0, initial_price_sd=0.3, initial_impact_sd=0.1,
-)  # fmt: skip
+START = dataclasses.replace(SMALL, price_floor=None, initial_price_sd=0.3, initial_impact_sd=0.1)
 END = dataclasses.replace(START, kappa=0.4, sigma=0.08)
 SETTINGS = PathSettings(
     width=1.0, paths=40, start_iterations=100, step=0.05, largest_step=1.0, points=20, beyond_fold=0.03, seed=1
@@ -65,9 +63,6 @@ def coefficients(size: int, name: str) -> Tensor:
     return torch.randn(size, generator=generator(1, "test", name), dtype=torch.float64)
 
 
-# --- the smoothed impact ------------------------------------------------------------------------------------
-
-
 def smoothed_step(market: Market, rates: list[float]) -> Tensor:
     """Transient impact after a step of one agent from Y = 0.2 at these rates."""
     market = dataclasses.replace(market, n_agents=1)
@@ -88,9 +83,6 @@ def test_smoothed_impact_is_the_square_root_away_from_zero_and_linear_near_it() 
     # v = 3 and w = 4: v / (v^2 + w^2)^(1/4) = 3 / sqrt(5)
     expected = 0.2 * math.exp(-0.25) + 0.1 * 0.5 * 3 / math.sqrt(5)
     assert float(smoothed_step(smoothed(4.0), [3.0])) == pytest.approx(expected)
-
-
-# --- the equations ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -139,9 +131,6 @@ def test_derivatives_are_those_of_finite_differences(problem: _Problem) -> None:
     torch.testing.assert_close(problem.by_t(theta, 0.5), by_t, rtol=1e-4, atol=1e-7)
 
 
-# --- equilibria that are known ------------------------------------------------------------------------------
-
-
 def test_a_lone_agents_path_is_that_of_the_exact_regulators(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(equilibrium_path, "_Problem", Expected)
     start, end = (dataclasses.replace(market, n_agents=1, gamma=1.0, initial_impact_sd=0.5) for market in (START, END))
@@ -174,9 +163,6 @@ def test_agents_that_do_not_move_the_price_each_play_the_regulator() -> None:
     row = problem.row(0, root, 0.0)
     assert row["value"] == pytest.approx(value, rel=1e-9)
     assert row["jacobian"] == pytest.approx(row["own_curvature"], rel=1e-4)
-
-
-# --- a fold that is known -----------------------------------------------------------------------------------
 
 
 class Fold(_Problem):
@@ -228,9 +214,6 @@ def test_a_long_last_step_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     assert table["t"].iloc[-1] == 1.0
     np.testing.assert_allclose(table["coefficients"], 30 * table["t"], atol=1e-7)
     assert len(table) == 5  # at arclengths 0, 8, 16, 24 and 30
-
-
-# --- what goes wrong ----------------------------------------------------------------------------------------
 
 
 def test_a_path_that_is_lost_is_reported(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

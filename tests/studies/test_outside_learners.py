@@ -3,7 +3,6 @@
 import dataclasses
 import random
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,13 +16,11 @@ from nash_dqn.evaluation.exploitability import BestResponseError, evaluate
 from nash_dqn.evaluation.rollout import play
 from nash_dqn.evaluation.statistics import mean_interval
 from nash_dqn.games.base import ObservationSpec
-from nash_dqn.games.market import Market
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 from nash_dqn.studies import outside_learners
 from nash_dqn.studies.outside_learners import COLUMNS, OutsideSettings, compare, ddpg_comparison, train
-
-Linear = Callable[..., Policy]
+from tests.common import MARKET, linear
 
 SETTINGS = OutsideSettings(
     learners=["td3"], transitions=160, trainings=2, environments=4, action_bound=10.0, noise=1.0, seed=5
@@ -38,7 +35,7 @@ RECIPE = FictitiousPlayRecipe(
 
 
 @pytest.fixture
-def drifting(linear: Linear) -> Policy:
+def drifting() -> Policy:
     """Everybody buys five shares an hour, whatever happens: trading back is a large gain."""
     return dataclasses.replace(linear([[0.0] * 5], [5.0]), meta={"policy": "drift"})
 
@@ -49,8 +46,6 @@ def rows_of(policy: Policy, rows: int = 20) -> Any:
     return act.act(seen)
 
 
-# --- DDPG -------------------------------------------------------------------------------------------
-
 LONGER = dataclasses.replace(RECIPE, actor_hidden=[16], critic_hidden=[16], first_epochs=300, opponents="average")
 SOME = BestResponseSettings(hidden=[8], iterations=150, episodes=16, learning_rate=0.05, restarts=2, seed=3)
 FEW = dataclasses.replace(SOME, iterations=10)
@@ -58,11 +53,11 @@ TEXT = [[0.3, -1.0, 0.5, -0.7, -3.0], [-0.2, 0.4, 0.1, 0.3, -2.0]]
 
 
 @pytest.fixture
-def policy(linear: Linear) -> Policy:
+def policy() -> Policy:
     return dataclasses.replace(linear(TEXT), meta={"policy": "text"})
 
 
-def test_ddpg_beside_gradients(market: Market, linear: Linear, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ddpg_beside_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     """Against agents that drift, both find something, and DDPG less than gradients."""
     spec = ObservationSpec(price="S-Y", order_flow="others_mean")
     drifting = dataclasses.replace(linear([[0.0] * 5], [5.0], spec=spec), meta={"policy": "drift"})
@@ -76,7 +71,7 @@ def test_ddpg_beside_gradients(market: Market, linear: Linear, monkeypatch: pyte
 
     monkeypatch.setattr(outside_learners, "_train_ddpg", spy)
     settings = SOME
-    comparison = ddpg_comparison(market, drifting, LONGER, settings, 500, 200, 7)
+    comparison = ddpg_comparison(MARKET, drifting, LONGER, settings, 500, 200, 7)
     table = comparison.table
     assert tuple(table.columns) == outside_learners.LEARNER_COLUMNS
     assert list(zip(table["learner"], table["deviator"], strict=True)) == [
@@ -95,19 +90,19 @@ def test_ddpg_beside_gradients(market: Market, linear: Linear, monkeypatch: pyte
     assert actor.observation == spec
 
     def gains(name: str, paths: int) -> Tensor:
-        shocks = market.sample_shocks(paths, generator(7, "exploitability", name))
-        base = play(market, [(drifting, slice(None))], shocks)[..., 0].double()
-        return play(market, [(actor, [0]), (drifting, [1, 2])], shocks)[..., 0].double() - base
+        shocks = MARKET.sample_shocks(paths, generator(7, "exploitability", name))
+        base = play(MARKET, [(drifting, slice(None))], shocks)[..., 0].double()
+        return play(MARKET, [(actor, [0]), (drifting, [1, 2])], shocks)[..., 0].double() - base
 
     best = int(gains("validation", 200).mean(1).argmax())
     expected = mean_interval(gains("paths", 500)[best].numpy())
     assert tuple(table.loc[0, ["gain", "low", "high"]]) == pytest.approx(expected[:3], rel=1e-4)
     # The gradient rows are those of the table of exploitabilities.
-    rows = evaluate(market, [drifting], settings, 500, 200, 7).query("player == '1'")
+    rows = evaluate(MARKET, [drifting], settings, 500, 200, 7).query("player == '1'")
     np.testing.assert_allclose(table.loc[1:, ["gain", "low", "high"]], rows[["gain", "low", "high"]], rtol=1e-4)
 
 
-def test_ddpg_trains_against_the_policy_itself(market: Market, linear: Linear, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ddpg_trains_against_the_policy_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     played: list[Tensor] = []
     update = outside_learners.FictitiousPlay.epoch
 
@@ -124,26 +119,23 @@ def test_ddpg_trains_against_the_policy_itself(market: Market, linear: Linear, m
 
     monkeypatch.setattr(outside_learners.FictitiousPlay, "epoch", spy)
     recipe = dataclasses.replace(LONGER, first_epochs=1)
-    ddpg_comparison(market, linear([[0.0] * 5], [5.0]), recipe, FEW, 5, 5, 7, deviators=())
+    ddpg_comparison(MARKET, linear([[0.0] * 5], [5.0]), recipe, FEW, 5, 5, 7, deviators=())
     (actions,) = played
     torch.testing.assert_close(actions[..., 1:, :], torch.full_like(actions[..., 1:, :], 5.0))
     assert actions[..., 0, :].std() > 0
 
 
-def test_ddpg_that_is_not_finite_is_an_error_and_answers_one_policy(market: Market, policy: Policy) -> None:
+def test_ddpg_that_is_not_finite_is_an_error_and_answers_one_policy(policy: Policy) -> None:
     with pytest.raises(ValueError, match="policy has 2 members: allowed is one"):
-        ddpg_comparison(market, policy, LONGER, FEW, 5, 5, 7)
+        ddpg_comparison(MARKET, policy, LONGER, FEW, 5, 5, 7)
     recipe = dataclasses.replace(LONGER, first_epochs=20, learning_rate=1e20)
     with pytest.raises(BestResponseError, match="DDPG's best response to text, seed 1: none of 2 restarts"):
-        ddpg_comparison(market, policy.member(0), recipe, FEW, 5, 5, 7, deviators=())
+        ddpg_comparison(MARKET, policy.member(0), recipe, FEW, 5, 5, 7, deviators=())
 
 
-# --- what needs the library -------------------------------------------------------------------------
-
-
-def test_a_row_for_each_learner_and_training(market: Market, drifting: Policy) -> None:
+def test_a_row_for_each_learner_and_training(drifting: Policy) -> None:
     pytest.importorskip("stable_baselines3", reason="the optional extra [sb3]")
-    comparison = compare(market, drifting, SETTINGS, RECIPE, GRADIENT, 50)
+    comparison = compare(MARKET, drifting, SETTINGS, RECIPE, GRADIENT, 50)
     table = comparison.table
     assert tuple(table.columns) == COLUMNS
     expected = [("ddpg", "same"), ("gradient", "same"), ("gradient", "memory"), ("sb3_td3", "same")]
@@ -154,18 +146,18 @@ def test_a_row_for_each_learner_and_training(market: Market, drifting: Policy) -
     assert (table["transitions"] == 160).all()  # 4 epochs of 10 episodes, 5 iterations of 8, of 4 steps each
     assert len(comparison.wall_seconds) == len(table) and min(comparison.wall_seconds) > 0
     # All on the same paths; a row is what that training's policy gains on them.
-    shocks = market.sample_shocks(50, generator(5, "exploitability", "paths"))
-    base = play(market, [(drifting, slice(None))], shocks)[0, :, 0].double()
-    response = train(market, drifting, "td3", SETTINGS, 9)
-    gain = play(market, [(response, [0]), (drifting, [1, 2])], shocks)[0, :, 0].double() - base
+    shocks = MARKET.sample_shocks(50, generator(5, "exploitability", "paths"))
+    base = play(MARKET, [(drifting, slice(None))], shocks)[0, :, 0].double()
+    response = train(MARKET, drifting, "td3", SETTINGS, 9)
+    gain = play(MARKET, [(response, [0]), (drifting, [1, 2])], shocks)[0, :, 0].double() - base
     row = table.query("learner == 'sb3_td3' and seed == 9")[["gain", "low", "high"]]
     np.testing.assert_allclose(row.to_numpy()[0], mean_interval(gain.numpy())[:3], rtol=1e-4)
 
 
-def test_the_same_seed_learns_the_same_and_leaves_global_generators_alone(market: Market, drifting: Policy) -> None:
+def test_the_same_seed_learns_the_same_and_leaves_global_generators_alone(drifting: Policy) -> None:
     pytest.importorskip("stable_baselines3", reason="the optional extra [sb3]")
     before = random.getstate()
-    first, again, other = (train(market, drifting, "td3", SETTINGS, seed) for seed in (5, 5, 6))
+    first, again, other = (train(MARKET, drifting, "td3", SETTINGS, seed) for seed in (5, 5, 6))
     assert (rows_of(first) == rows_of(again)).all()
     assert (rows_of(first) != rows_of(other)).any()
     assert random.getstate() == before  # NumPy's and torch's are watched in every test
@@ -173,23 +165,18 @@ def test_the_same_seed_learns_the_same_and_leaves_global_generators_alone(market
     assert first.observation == drifting.observation and first.algorithm == "sb3_td3"
 
 
-# --- what does not ----------------------------------------------------------------------------------
-
-
-def test_without_the_library_one_line_says_how_to_get_it(
-    market: Market, drifting: Policy, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_library_one_line_says_how_to_get_it(drifting: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "stable_baselines3", None)
     message = r"^stable_baselines3 is not installed; the optional extra \[sb3\] brings it: pip install -e '\.\[sb3\]'"
     for ask in (
-        lambda: train(market, drifting, "td3", SETTINGS, 5),
-        lambda: compare(market, drifting, SETTINGS, RECIPE, GRADIENT, 50),
+        lambda: train(MARKET, drifting, "td3", SETTINGS, 5),
+        lambda: compare(MARKET, drifting, SETTINGS, RECIPE, GRADIENT, 50),
     ):
         with pytest.raises(ModuleNotFoundError, match=message):
             ask()
 
 
-def test_budgets_that_a_learner_cannot_meet(market: Market, drifting: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_budgets_that_a_learner_cannot_meet(drifting: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outside_learners, "_stable_baselines3", lambda: None)
     for budget, message in (
         (100, r"transitions = 100: allowed is a multiple of the transitions of our learners' epochs \(40\)"),
@@ -197,7 +184,7 @@ def test_budgets_that_a_learner_cannot_meet(market: Market, drifting: Policy, mo
     ):
         settings = dataclasses.replace(SETTINGS, transitions=budget)
         with pytest.raises(ValueError, match=message):
-            compare(market, drifting, settings, RECIPE, GRADIENT, 50)
+            compare(MARKET, drifting, settings, RECIPE, GRADIENT, 50)
 
 
 def test_settings_are_in_range_and_no_two_trainings_share_an_environments_stream() -> None:

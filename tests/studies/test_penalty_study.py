@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,15 +11,10 @@ import pytest
 from nash_dqn.evaluation import exploitability
 from nash_dqn.evaluation.best_response import BestResponseSettings
 from nash_dqn.evaluation.statistics import FLOOR, mean_interval
-from nash_dqn.games.market import Market
-from nash_dqn.policy import Policy
 from nash_dqn.studies.penalty_study import COLUMNS, TEST_COLUMNS, Studied, along, compare, table
+from tests.common import MARKET, linear
 
-LinearPolicy = Callable[..., Policy]
 SETTINGS = BestResponseSettings(hidden=(4,), iterations=3, episodes=8, learning_rate=0.05, restarts=1, seed=3)
-
-
-# --- the table ----------------------------------------------------------------------------------------------
 
 
 def member(seed: int, returned: int, iterations: int = 40, diverged: bool = False) -> dict[str, Any]:
@@ -110,51 +104,34 @@ def test_what_is_missing_is_named(change: dict[str, Any], message: str) -> None:
         table([SOUND._replace(**change)], iterations=[20, 40], window=20)
 
 
-# --- kept policies ------------------------------------------------------------------------------------------
-
-
-def test_policies_kept_at_the_iterations_are_measured(market: Market, linear: LinearPolicy) -> None:
+def test_policies_kept_at_the_iterations_are_measured() -> None:
     """The gains are those of the exploitability of these policies, whatever else was kept."""
     weights = [[0.0, 0.0, 0.0, 0.0, -0.1 * k] for k in range(1, 7)]
     meta = {"policy": "nash-wide", "transitions": [200, 200, 400, 400, 800, 800]}
     snapshots = dataclasses.replace(linear(weights), seeds=[1, 2] * 3, meta=meta)
     both = record(member(1, 25), member(2, 25))
-    found = along(market, snapshots, both, [20, 40], SETTINGS, 50, 20, seed=3)
+    found = along(MARKET, snapshots, both, [20, 40], SETTINGS, 50, 20, seed=3)
     assert list(zip(found["seed"], found["transitions"], strict=True)) == [(1, 400), (1, 800), (2, 400), (2, 800)]
     measured = exploitability.evaluate(
-        market, [snapshots.select([2, 3, 4, 5])], SETTINGS, 50, 20, 3, ("memory",), players=(0,)
+        MARKET, [snapshots.select([2, 3, 4, 5])], SETTINGS, 50, 20, 3, ("memory",), players=(0,)
     )
     expected = measured.loc[measured["player"] == "1", "gain"].to_numpy()[[0, 2, 1, 3]]
     np.testing.assert_allclose(found["gain"], expected, rtol=1e-6)
     assert set(found["deviator"]) == {"memory"} and found["distance"].isna().all()
 
     with pytest.raises(ValueError, match=r"snapshots: no policy of iteration 30 \(600 joint transitions\)"):
-        along(market, snapshots, both, [20, 30], SETTINGS, 50, 20, seed=3)
+        along(MARKET, snapshots, both, [20, 30], SETTINGS, 50, 20, seed=3)
     lost = record(member(1, 5, 8, diverged=True), member(2, 5, 8, diverged=True))
-    rows = along(market, None, lost, [20], SETTINGS, 50, 20, seed=3)
+    rows = along(MARKET, None, lost, [20], SETTINGS, 50, 20, seed=3)
     assert rows["gain"].isna().all() and rows["seed"].tolist() == [1, 2]
-
-
-# --- tests --------------------------------------------------------------------------------------------------
 
 
 def studied(values: dict[float, list[float]], measure: str = "loss", iteration: int = 20) -> pd.DataFrame:
     """One value per seed 1, 2, ..; of beta 0 seed 1 was reset."""
     rows = [
-        (
-            f"nash-wide+beta={beta:g}",
-            "nash-wide",
-            beta,
-            seed,
-            measure,
-            iteration,
-            x,
-            math.nan,
-            math.nan,
-            int(beta == 0 and seed == 1),
-            False,
-        )
+        (*of_beta, seed, measure, iteration, x, math.nan, math.nan, int(beta == 0 and seed == 1), False)
         for beta, of_seeds in values.items()
+        for of_beta in ((f"nash-wide+beta={beta:g}", "nash-wide", beta),)
         for seed, x in enumerate(of_seeds, start=1)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))

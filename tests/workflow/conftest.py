@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
+import functools
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,15 @@ from nash_dqn.settings.files import lay_over
 REPOSITORY = Path(__file__).resolve().parents[2]
 COPIED = ("workflow", "config", "src", ".test/config", "docs/results.md")
 MADE = ("results", "figures", "logs", "benchmarks", ".snakemake")
+
+
+@functools.cache
+def snakemakes() -> subprocess.Popen[str]:
+    """The process that starts Snakemake for the tests of this one."""
+    command = [sys.executable, str(Path(__file__).with_name("forked_snakemake.py"))]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    atexit.register(server.communicate)
+    return server
 
 
 class Checkout:
@@ -57,8 +70,7 @@ class Checkout:
         for name in there:  # what was made on request is not the toy run's
             if f"\n{name}\t" not in wanted:
                 (checkout.run_directory / name).unlink()
-        run = checkout.snakemake()
-        assert run.returncode == 0, run.stdout
+        checkout.run()
         return checkout
 
     def copy(self, root: Path) -> Checkout:
@@ -67,25 +79,34 @@ class Checkout:
 
     def snakemake(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """``--cores 2`` unless the arguments, of which the last one counts, name another number."""
-        command = [sys.executable, "-m", "snakemake", "--directory", ".test", "--cores", "2", *arguments]
+        command = ["--directory", ".test", "--cores", "2", *arguments]
         own = {"PYTHONPATH": str(self.root / "src"), "XDG_CACHE_HOME": str(self.root / "cache")}
-        return subprocess.run(
-            command,
-            cwd=self.root,
-            env={**os.environ, **own, **environment},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        server = snakemakes()
+        assert server.stdin is not None and server.stdout is not None
+        with tempfile.NamedTemporaryFile() as output:
+            run = [str(self.root), command, {**own, **environment}, output.name]
+            server.stdin.write(f"{json.dumps(run)}\n")
+            server.stdin.flush()
+            status = int(server.stdout.readline())
+            return subprocess.CompletedProcess(command, status, output.read().decode())
 
     def planned(self, *arguments: str) -> dict[str, int]:
-        """Jobs a dry run announces, by rule; none where nothing is to be done."""
-        dry = self.snakemake("--dry-run", *arguments)
-        assert dry.returncode == 0, dry.stdout
-        if "Nothing to be done" in dry.stdout:
+        """Jobs of a dry run, by rule."""
+        return self.run("--dry-run", *arguments)
+
+    def run(self, *arguments: str, **environment: str) -> dict[str, int]:
+        """Jobs of a run that succeeds, by rule."""
+        run = self.snakemake(*arguments, **environment)
+        assert run.returncode == 0, run.stdout
+        return self.announced(run)
+
+    @staticmethod
+    def announced(run: subprocess.CompletedProcess[str]) -> dict[str, int]:
+        """Jobs by rule, as a run announces them; none where nothing is to be done."""
+        if "Nothing to be done" in run.stdout:
             return {}
-        table = re.search(r"^Job stats:\njob +count\n-+ +-+\n(.*?)^total +\d+$", dry.stdout, re.M | re.S)
-        assert table is not None, dry.stdout
+        table = re.search(r"^Job stats:\njob +count\n-+ +-+\n(.*?)^total +\d+$", run.stdout, re.M | re.S)
+        assert table is not None, run.stdout
         return {rule: int(count) for rule, count in (line.split() for line in table[1].splitlines())}
 
     def edit(self, name: str, change: Callable[[str], str] = "{}\n# a comment\n".format) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import pwd
 import re
@@ -14,18 +13,15 @@ from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.common import ROOT, load
+
 PYTHON = Path("/opt/python/bin/python3")
 
 
 @pytest.fixture(scope="module")
 def checkout() -> ModuleType:
     """``workflow/checkout.py``, which is no part of the package."""
-    spec = importlib.util.spec_from_file_location("checkout", ROOT / "workflow" / "checkout.py")
-    assert spec is not None and spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return load(ROOT / "workflow" / "checkout.py")
 
 
 @pytest.mark.parametrize("name", ["a b", "it's", "größe", "{x}", "a}"])

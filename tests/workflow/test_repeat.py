@@ -37,9 +37,7 @@ def test_the_authors_policies_are_measured_where_their_weights_are_given(finishe
     given = ("--config", f"authors={folder.parent}", "--", *tables, figure)
     expected = {"authors_policies": 1, "policy_grid": 1, "policy_distance": 1, "plot_other_policies": 1}
     expected |= {"cross_play": 1, "cross_play_tests": 1, "exploitability": 2, "exploitability_table": 1, "reference": 1}
-    assert finished.planned(*given) == expected
-    run = finished.snakemake(*given)
-    assert run.returncode == 0, run.stdout
+    assert finished.run(*given) == expected
     gains = read_table(finished.run_directory / tables[0], ["policy", "algorithm", "seed", "gain"])
     theirs = gains[gains["policy"].str.startswith("authors-")]
     found = set(theirs[["policy", "algorithm", "seed"]].itertuples(index=False, name=None))
@@ -63,9 +61,8 @@ def test_the_same_bytes_come_out_on_one_core(finished: Checkout) -> None:
     expected = {"train_nash_dqn": 1, "train_fictitious_play": 1, "train_self_play": 1, "exploitability": 3}
     expected |= {"data_efficiency": 2, "plot_data_efficiency": 1}
     expected |= {"data_efficiency_table": 1, "exploitability_table": 1}
-    assert finished.planned("--forceall", figure) == expected
-    run = finished.snakemake("--forceall", "--cores", "1", figure, TZ="Asia/Kolkata", PYTHONHASHSEED="7")
-    assert run.returncode == 0, run.stdout
+    other = {"TZ": "Asia/Kolkata", "PYTHONHASHSEED": "7"}
+    assert finished.run("--forceall", "--cores", "1", figure, **other) == expected
     after = finished.results()
     assert set(after) == set(before)
     made = {name for name in after if after[name][1] != before[name][1]}

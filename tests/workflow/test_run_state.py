@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import re
@@ -20,16 +19,9 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 import nash_dqn
 from nash_dqn.status import RunState, render, summarise
+from tests.common import ROOT, load
 
-WORKFLOW = Path(__file__).resolve().parents[2] / "workflow"
-
-
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+WORKFLOW = ROOT / "workflow"
 
 
 def job(rule: str, output: list[str]) -> SimpleNamespace:

@@ -1,0 +1,74 @@
+"""What tests of several files share: small markets, policies whose rates are known, the configuration, files' names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from nash_dqn.config import load_yaml, validate
+from nash_dqn.games.base import ObservationSpec
+from nash_dqn.games.market import Market
+from nash_dqn.networks import MLP, ObservationNetwork
+from nash_dqn.policy import Policy
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = validate(load_yaml(ROOT / "config" / "config.yaml"))
+"""The configuration of the full run, complete."""
+FILES = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
+"""What a training leaves, in the order in which the library writes it."""
+
+# Three agents, four steps, discounting, every parameter different from zero and from one another.
+MARKET = Market(
+    n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.7, eta=0.05, b1=0.11,
+    b2=0.13, b3=0.03, discount=0.9, impact="sqrt", price_floor=0.01, initial_inventory_var=50.0, initial_price_sd=0.3,
+    initial_impact_sd=0.06,
+)  # fmt: skip
+# As small as a market is trained in: inventories and costs of order one.
+SMALL = Market(
+    n_agents=3, horizon=1.5, n_steps=3, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.1, rho=0.5, eta=0.05, b1=0.1, b2=0.2,
+    b3=0.05, discount=0.9, initial_inventory_var=4.0,
+)  # fmt: skip
+# The released code's parameters in a short game.
+SHORT = Market(
+    n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1
+)
+# Linear impact and no floor: where all see all inventories, or alone, the equilibrium is known exactly.
+LQ_MARKET = replace(
+    SHORT, b3=0.02, discount=0.95, impact="linear", price_floor=None, initial_price_sd=0.3, initial_impact_sd=0.1
+)
+
+
+def linear(
+    weights: Sequence[Sequence[float]],
+    biases: Sequence[float] | None = None,
+    spec: ObservationSpec | None = None,
+    algorithm: str = "nash_dqn",
+    bound: float | None = None,
+    **meta: Any,
+) -> Policy:
+    """A policy of K members: rate = weights . features + bias, one pair of weights and bias per member.
+
+    Further arguments are the policy's ``meta``.
+
+    Features, standardised: time, price, transient impact, order flow, own inventory(, own flow or others).
+    """
+    weight = torch.tensor(weights).unsqueeze(-1)
+    bias = torch.tensor(biases or [0.0] * len(weights)).view(-1, 1, 1)
+    network = ObservationNetwork(None, MLP([weight], [bias]))
+    seeds = list(range(1, len(weights) + 1))
+    return Policy(network, spec or ObservationSpec(), seeds, algorithm, bound, meta)
+
+
+def load(path: Path) -> ModuleType:
+    """A module of the workflow, which is no part of the package."""
+    spec = spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
