@@ -13,7 +13,7 @@ READY_TEST := $(VENV)/ready-test
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help home replicate status report quick test lint api bench record constraints clean
+.PHONY: help home replicate figures status report quick test lint api bench record constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,9 @@ help: ## list the targets
 
 replicate: home $(READY) ## train every policy, evaluate, draw every figure: results/ and figures/
 	$(IN_VENV) python -m snakemake --cores $(CORES)
+
+figures: home $(READY) ## every figure and table from the trainings recorded in record/, where settings and code agree
+	$(IN_VENV) python -m snakemake --cores $(CORES) --config restore=true
 
 report: home $(READY) ## the finished run on one page: figures, tables, what made them, times: report.html
 	$(IN_VENV) python -m snakemake --report report.html
@@ -53,7 +56,7 @@ api: $(READY_TEST) ## what can be set: .api/settings.md; functions and classes, 
 bench: $(READY) ## time training and evaluation on this machine, as a table
 	$(IN_VENV) python -m nash_dqn.bench
 
-record: $(READY) ## copy the finished run to docs/ and write its tables; RUN="..." has its options of snakemake
+record: $(READY) ## copy the finished run to docs/ and its trainings to record/; RUN="..." has its options of snakemake
 	$(IN_VENV) python -m nash_dqn.record $(RUN)
 
 # A stamp is the last thing a set-up writes, so an interrupted one is done over. It holds the checkout's path: an

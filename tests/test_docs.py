@@ -25,7 +25,7 @@ from tests.common import CONFIG, ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
-    *(ROOT / folder / "README.md" for folder in ("config", "results", "figures")),
+    *(ROOT / folder / "README.md" for folder in ("config", "results", "figures", "record")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 MADE = (

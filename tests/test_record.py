@@ -105,6 +105,7 @@ def run_record(policy: str, algorithm: str, seconds: float, *stopped: str) -> di
         "versions": {"nash_dqn": "0.1.0", "python": "3.11.9", "torch": "2.13.0"},
         **{"threads": 1, "machine": "x86_64", "system": "Linux", "device": "cpu"},
         **{"peak_memory_mib": 400, "wall_seconds": seconds},
+        "sha256": {},
         "members": [{"iterations": 20000 - 1000 * k, "stopped": end} for k, end in enumerate(stopped)],
     }
 
@@ -180,6 +181,18 @@ def test_what_belongs_to_a_run_is_what_snakemake_says(tmp_path: Path) -> None:
         record.outputs(tmp_path, ["--no-such-option"])
 
 
+def test_what_determines_trainings_is_snakemake_s_word_and_restored_ones_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "Snakefile").write_text(
+        "rule train:\n    output: 'run.json'\n"
+        "rule trainings:\n    output: 'results/trainings.json'\n    shell: 'echo [1] > {output}'\n"
+    )
+    options = ["--snakefile", str(tmp_path / "Snakefile")]
+    assert record.determined(tmp_path, options) == [1]
+    write_json(tmp_path / "run.json", {"restored": {"date": "2026-01-01"}})
+    with pytest.raises(RecordError, match=r"/run.json: restored from the record, .*; run without restore=true first$"):
+        record.outputs(tmp_path, options)
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A finished run with made-up numbers, and docs/ to record it in."""
@@ -204,11 +217,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "README.md").write_text("<!-- summary:begin -->\nold\n<!-- summary:end -->\n")
     files = [path.relative_to(tmp_path) for top in ("results", "figures") for path in (tmp_path / top).rglob("*.*")]
     monkeypatch.setattr(record, "outputs", lambda folder, options: sorted(files))
+    of = {"settings": {}, "code": "", "without": []}
+    monkeypatch.setattr(record, "determined", lambda folder, options: {f"code/{m['policy']}": of for m in (NASH, FP)})
     return tmp_path
 
 
 def docs(run: Path) -> dict[str, bytes]:
-    paths = [run / "README.md", *(path for path in (run / "docs").rglob("*") if path.is_file())]
+    paths = [run / "README.md", *(path for top in ("docs", "record") for path in (run / top).rglob("*.*"))]
     return {str(path.relative_to(run)): path.read_bytes() for path in paths}
 
 
@@ -217,8 +232,12 @@ def record_it(run: Path) -> None:
 
 
 def test_run_is_recorded(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "record" / "code").mkdir(parents=True)
+    (run / "record" / "code" / "nash-old.tar.xz").touch()  # of an earlier run
     record_it(run)
     found = docs(run)
+    recorded = {"index.json", "code/fp-code.tar.xz", "code/nash-text.tar.xz"}
+    assert {name for name in found if "record" in name} == {f"record/{name}" for name in recorded}
     page = found["docs/results.md"].decode()
     assert found["docs/claims.csv"] == (run / "results" / "claims.csv").read_bytes()
     assert read_block(page, "claims") == render_claims(pd.read_csv(run / "docs" / "claims.csv"))
@@ -231,7 +250,7 @@ def test_run_is_recorded(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     readme = found["README.md"].decode()
     assert "| nash-code | 1 | -1.300 | 0.100 [0.090, 0.110] |" in readme
     assert "| nash-code-vs-fp-code | 0.010 [0.000, 0.020] |" in readme
-    assert capsys.readouterr().out == f"5 files written in {run / 'docs'}\n"
+    assert capsys.readouterr().out == "8 files written, among them 2 recorded trainings of 0.0 MB\n"
     record_it(run)
     assert docs(run) == found, "recording twice changes something"
 

@@ -1,9 +1,10 @@
-"""``python -m nash_dqn.record``: bring docs/ up to date with a finished run, so that no number there is typed by hand.
+"""``python -m nash_dqn.record``: bring docs/ and record/ up to date with a finished run: no number is typed by hand.
 
 Copies ``results/claims.csv`` and every PNG of the run to docs/, writes docs/times.csv, and the marked blocks anew: in
 docs/results.md ``claims`` (from the claims), ``times`` (from the run records and the workflow's benchmarks) and
 ``bench`` (from docs/bench.txt, what ``make bench`` prints), in README.md ``summary`` (from the tables of the first
 scenario). Whatever stands between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->`` is replaced, everything else stays.
+The run's trainings, and no others, go to record/ beside docs/ (:mod:`nash_dqn.restore`).
 What belongs to the run, and that all of it is there and up to date, is Snakemake's own word.
 """
 
@@ -27,9 +28,11 @@ from nash_dqn.evaluation.cross_play_tests import POOLED, TEST_COLUMNS
 from nash_dqn.evaluation.exploitability import COLUMNS as EXPLOITABILITY_COLUMNS
 from nash_dqn.evaluation.statistics import mean_interval
 from nash_dqn.progress import duration
+from nash_dqn.restore import SUFFIX, archives, is_restored
 
 __all__ = [
     "RecordError",
+    "determined",
     "main",
     "read_block",
     "render_bench",
@@ -212,21 +215,42 @@ def outputs(run: Path, options: Sequence[str] = ()) -> list[Path]:
     """Every file that the workflow makes in the run's folder with these options of Snakemake's, below that folder.
 
     Raises:
-        RecordError: Snakemake refuses, a file is missing, or one is to be made again.
+        RecordError: Snakemake refuses, a file is missing, one is to be made again, or a training was restored.
     """
-    command = [sys.executable, "-m", "snakemake", "--directory", str(run), "--summary", *options]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise RecordError(f"snakemake --summary: {' '.join(done.stderr.split())[-500:]}")
-    table = pd.read_csv(io.StringIO(done.stdout), sep="\t")
+    table = pd.read_csv(io.StringIO(_snakemake(run, "--summary", *options)), sep="\t")
+    for path in (run / name for name in table["output_file"] if Path(name).name == RECORD):
+        if path.exists() and is_restored(path):
+            raise RecordError(
+                f"{path}: restored from the record, so it is there already; run without restore=true first"
+            )
     for row in table[(table["status"] == "missing") | (table["plan"] != "no update")].itertuples():
         path = run / row.output_file
         raise RecordError(f"{path}: {row.status}, {row.plan}, so the run is not complete; {remake(path)}")
     return [Path(name) for name in sorted(table["output_file"])]
 
 
+def determined(run: Path, options: Sequence[str] = ()) -> dict[str, Any]:
+    """What determines each of the run's trainings, and which of its files are recorded, by its name: also Snakemake's
+    word, with errors as of :func:`outputs`.
+    """
+    target = Path("results") / "trainings.json"
+    _snakemake(run, str(target), "--cores", "1", *options)
+    found: dict[str, Any] = read_json(run / target)
+    return found
+
+
+def _snakemake(run: Path, *arguments: str) -> str:
+    """What Snakemake prints in the run's folder."""
+    command = [sys.executable, "-m", "snakemake", *arguments, "--directory", str(run)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RecordError(f"snakemake {arguments[0]}: {' '.join(done.stderr.split())[-500:]}")
+    return done.stdout
+
+
 def update(run: Path, docs: Path, options: Sequence[str] = ()) -> list[Path]:
-    """Copy the run's claims and pictures to ``docs`` and write the pages' blocks; returns what was written.
+    """Copy the run's claims and pictures to ``docs``, write the pages' blocks and, beside ``docs``, the record of its
+    trainings; returns what was written.
 
     Everything is read and checked before anything is written.
 
@@ -258,9 +282,13 @@ def update(run: Path, docs: Path, options: Sequence[str] = ()) -> list[Path]:
         for name, content in blocks.items():
             text = replace_block(text, name, content)
         written[page] = text.encode()
+    record = docs.parent / "record"
+    written |= {record / name: data for name, data in archives(run / "results", determined(run, options)).items()}
     for path, data in written.items():
         with atomic_path(path) as temporary:
             temporary.write_bytes(data)
+    for path in {*record.rglob(f"*{SUFFIX}")} - written.keys():
+        path.unlink()
     return list(written)
 
 
@@ -288,7 +316,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line; a run that cannot be recorded ends it with one line."""
     parser = argparse.ArgumentParser(
         prog="python -m nash_dqn.record",
-        description="Bring docs/ up to date with a finished run. Other options are Snakemake's: those that it had.",
+        description="Bring docs/ and record/ up to date with a finished run. Other options are the run's of Snakemake.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -300,7 +328,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         written = update(given.directory, given.docs, options)
     except (ArtifactError, RecordError) as error:
         sys.exit(f"error: {error}")
-    print(f"{len(written)} files written in {given.docs}")
+    recorded = [path for path in written if path.name.endswith(SUFFIX)]
+    megabytes = sum(path.stat().st_size for path in recorded) / 1e6
+    print(f"{len(written)} files written, among them {len(recorded)} recorded trainings of {megabytes:.1f} MB")
 
 
 if __name__ == "__main__":

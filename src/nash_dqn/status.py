@@ -28,7 +28,7 @@ _SILENT = 120.0  # seconds without a sign of life after which a run or a job cou
 _SKEW = 60.0  # seconds that clocks of machines may differ
 _TAIL = 65536  # bytes of a log's end that are read
 _SHOWN = 12  # active jobs that are listed one by one
-_STAGES = {"train": "training", "plot": "figures"}  # of rules, by the first word of their names
+_STAGES = {"train": "training", "restore": "restoring", "plot": "figures"}  # of rules, by the first word of their names
 _OTHERS = "evaluation"
 
 

@@ -278,6 +278,7 @@ def _of_weights(path: Path) -> Summary:
         "scenario": weights.meta.get("scenario"),
         "policy": weights.meta.get("policy"),
         "seeds": weights.seeds,
+        "restored": None if record is None else record.get("restored"),
         "sees": asdict(weights.observation),
         "groups": weights.groups,
         "action_dim": weights.action_dim,
@@ -455,4 +456,5 @@ def _in_brief(path: Path, kind: str) -> str | None:
         return str(found.get("of", found["kind"]))
     diverged = sum(bool(member["diverged"]) for member in found["members"])
     lost = f", {diverged} diverged" if diverged else ""
-    return f"{len(found['seeds'])} seeds{lost}, {found['wall_seconds']:.0f} s"
+    restored = ", restored" if "restored" in found else ""
+    return f"{len(found['seeds'])} seeds{lost}, {found['wall_seconds']:.0f} s{restored}"

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -135,6 +136,7 @@ def judged(
     points: pd.DataFrame | None = None,
     gained: pd.DataFrame | None = None,
     learnt: pd.DataFrame | None = None,
+    trainings: Sequence[Mapping[str, Any]] = (),
 ) -> pd.DataFrame:
     """The claims on the tables given, the other tables empty."""
     gained = gains([]) if gained is None else gained
@@ -143,7 +145,7 @@ def judged(
     apart = distances([], [], []) if apart is None else apart
     points = rewards([]) if points is None else points
     tests = compared(points) if len(points) else points.head(0).assign(**dict.fromkeys(cross_play_tests.TEST_COLUMNS))
-    return claims(losses, apart, points, tests, gained, learnt)
+    return claims(losses, apart, points, tests, gained, learnt, trainings)
 
 
 def verdicts(table: pd.DataFrame, claim: str) -> list[str]:
@@ -567,6 +569,15 @@ def test_scenarios_and_comparisons_are_judged_apart() -> None:
         assert set(verdicts(rows, SAME)) == {verdict}
     assert verdicts(table, EQUAL) == ["does not hold"] * 4
     assert not table.duplicated(["scenario", "claim", "quantity"]).any()
+
+
+def test_trainings_that_were_restored_are_counted() -> None:
+    of_table1 = distances([1, 2], [1], [1])
+    apart = pd.concat([of_table1, of_table1.assign(scenario="code")])
+    restored = {"scenario": "table1", "restored": {"date": "2026-01-01"}}
+    table = judged(apart=apart, trainings=[restored, {"scenario": "table1"}, restored, {"scenario": "code"}])
+    found = table[table["claim"] == "Trainings"]
+    assert found[["scenario", "ours", "seeds", "verdict"]].to_numpy().tolist() == [["table1", 2, 3, "reported"]]
 
 
 def test_every_claim_that_is_judged_has_a_rule() -> None:

@@ -1,6 +1,7 @@
 """Functions the rules share: who enters which measurement, settings of jobs, declarations."""
 
 import hashlib
+import os
 import re
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ from nash_dqn.games.catalogue import make, module_of
 from nash_dqn.published import AUTHORS_POLICIES
 from nash_dqn.settings.ablation import settings as ablation_policies
 from nash_dqn.settings.study import GAMES, MARKET
+from snakemake.logging import logger
 
 # ------------------------------------------------------------------------------------------ configuration
 
@@ -46,8 +48,11 @@ def read_config():
         files = []
     files += [Path(path) for path in workflow.overwrite_configfiles]
     workflow.configfiles[:] = map(str, files)  # what a report shows
+    given = dict(workflow.config_settings.config)
+    if given.get("restore") in ("true", "false"):  # on the command line Snakemake knows True and False alone
+        given["restore"] = given["restore"] == "true"
     try:
-        checked = validate(load_yaml(*files, workflow.config_settings.config))
+        checked = validate(load_yaml(*files, given))
         config.clear()
         config.update(checked)
         return {} if config["authors"] is None else authors_files(config["authors"])
@@ -69,7 +74,8 @@ AUTHORS_WEIGHTS = read_config()
 
 # ---------------------------------------------------------------------------------------------- trainings
 
-ON_RETURN = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")  # what a training leaves
+SNAPSHOTS = "snapshots.safetensors"
+ON_RETURN = ("weights.safetensors", SNAPSHOTS, "history.csv", "run.json")  # what a training leaves
 
 
 def algorithm_of(policy):
@@ -105,6 +111,12 @@ def game_code(settings):
     return named.union(*map(game_code, settings.values()))
 
 
+def code_of_training(settings):
+    """Digest of the code that trains with these settings."""
+    algorithm = f"nash_dqn.agents.{settings['algorithm']}"
+    return code_digest("workflow/scripts/train.py", algorithm, *game_code(settings))
+
+
 def of_each(name, policies, scenario="{scenario}"):
     """The file of that name of each of these policies' trainings, each once."""
     return [f"results/{scenario}/{policy}/{name}" for policy in dict.fromkeys(policies)]
@@ -113,6 +125,59 @@ def of_each(name, policies, scenario="{scenario}"):
 def trained(policies, scenarios):
     """All files of each of these policies' trainings in each of these scenarios."""
     return [path for scenario in scenarios for name in ON_RETURN for path in of_each(name, policies, scenario)]
+
+
+# -------------------------------------------------------------------------------------------------- the record
+
+# Of the working directory, or else the checkout's, by a path that holds wherever both are moved to.
+RECORD = Path("record")
+if not RECORD.is_dir():
+    RECORD = Path(os.path.relpath(Path(workflow.basedir).parent / "record"))
+
+
+def asked_of(training):
+    """What determines a training of that name, and which of its files the record is without; None if the configuration
+    does not have it. Snapshots take most of the room: they are recorded where the run measures along the training.
+    """
+    scenario, _, policy = training.partition("/")
+    try:
+        settings = training_settings(config, scenario, policy)
+    except ConfigError:
+        return None
+    measured = policy in ENTRANTS["data_efficiency"] and scenario in config["run"]["scenarios"]
+    return {"settings": settings, "code": code_of_training(settings), "without": [] if measured else [SNAPSHOTS]}
+
+
+def to_restore():
+    """Entries of the record by the names of their trainings, of those that are restored where they are needed; says so
+    in one line, also why the others are not.
+    """
+    if not config["restore"]:
+        return {}
+    from nash_dqn.artifacts import ArtifactError  # these bring pandas, which takes a moment
+    from nash_dqn.restore import plan
+
+    try:
+        planned = plan(RECORD, Path("results"), asked_of)
+    except ArtifactError as error:
+        sys.exit(f"Error in the record: {error}")
+    if workflow.is_main_process:
+        logger.info(str(planned))
+    return planned.restored
+
+
+def training_of(path):
+    """Name of the training that a file below results/ is of."""
+    return Path(path).parent.relative_to("results").as_posix()
+
+
+def snapshots(wildcards):
+    """Snapshots of a training; where it is restored without them, what needs them stops the run in one line."""
+    training = f"{wildcards.scenario}/{wildcards.policy}"
+    if training in RESTORED and SNAPSHOTS in RESTORED[training].without:
+        wanted = "which this target needs; run it without restore=true"
+        sys.exit(f"Error in the record: {RECORD}/{training}.tar.xz: has no snapshots, {wanted}")
+    return f"results/{training}/{SNAPSHOTS}"
 
 
 # ------------------------------------------------------------------------------- who enters which measurement
@@ -151,6 +216,8 @@ def entrants():
 
 
 ENTRANTS = entrants()
+RESTORED = to_restore()
+"""What is restored and not trained: entries of the record by the names of their trainings."""
 EXACT = {**config["lq"]["policies"], **config["games"]}
 """Policies by the scenario in which they are compared with the exact equilibrium."""
 
@@ -393,14 +460,26 @@ def pictures(*paths):
     return [f"figures/{path}.{suffix}" for path in paths for suffix in ("pdf", "png")]
 
 
-def training_targets():
+def trained_targets():
     """All files of every training the run needs."""
     scenarios = config["run"]["scenarios"]
     policies = [*ENTRANTS["training_curves"], *config["exploitability"]["policies"], *ENTRANTS["ddpg_best_response"]]
     targets = trained(policies, scenarios) + trained(SWEPT, config["beta_sweep"]["scenarios"])
     targets += [path for scenario, of in config["lq"]["policies"].items() for path in trained(of, [scenario])]
+    return list(dict.fromkeys(targets))
+
+
+def records_of_run():
+    """The record of every training in the run's scenarios."""
+    records = [path for path in trained_targets() if Path(path).name == "run.json"]
+    return [path for path in records if Path(path).parts[1] in config["run"]["scenarios"]]
+
+
+def training_targets():
+    """Those, and the authors' weights where they are given."""
+    scenarios = config["run"]["scenarios"]
     theirs = [path for scenario in scenarios for name in ON_RETURN[::3] for path in of_each(name, AUTHORS, scenario)]
-    return list(dict.fromkeys(targets + theirs))
+    return trained_targets() + theirs
 
 
 def in_scenarios(table, scenarios=None):

@@ -60,7 +60,7 @@ job(
     "data_efficiency",
     writes="results/{scenario}/{policy}/data_efficiency.csv",
     reads={
-        "snapshots": "results/{scenario}/{policy}/snapshots.safetensors",
+        "snapshots": snapshots,
         "record": OF_TRAINING["record"],
         "reference": reference_of("data_efficiency"),
     },
@@ -114,6 +114,7 @@ job(
         "tests": in_scenarios("cross_play_tests"),
         "exploitability": in_scenarios("exploitability"),
         "data_efficiency": in_scenarios("data_efficiency"),
+        "trainings": records_of_run(),
     },
     page="Claims",
 )

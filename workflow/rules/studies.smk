@@ -49,7 +49,7 @@ job(
     "penalty_snapshots",
     writes="results/{scenario}/{policy}/penalty_study.csv",
     reads={
-        "snapshots": "results/{scenario}/{policy}/snapshots.safetensors",
+        "snapshots": snapshots,
         "record": "results/{scenario}/{policy}/run.json",
     },
     settings=lambda wc: deviator_settings(

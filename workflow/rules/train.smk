@@ -28,9 +28,7 @@ for algorithm, priority, runtime in (("fictitious_play", 20, "2h"), ("nash_dqn",
             gpu=int(config["device"] == "cuda"),  # `auto` takes what it is given
         params:
             settings=settings_of_training,
-            code=lambda wc, algorithm=algorithm: code_digest(
-                "workflow/scripts/train.py", f"nash_dqn.agents.{algorithm}", *game_code(settings_of_training(wc))
-            ),
+            code=lambda wc: code_of_training(settings_of_training(wc)),
         message:
             "Train {wildcards.scenario}/{wildcards.policy}"
         script:

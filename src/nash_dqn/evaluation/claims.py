@@ -21,7 +21,7 @@ import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -90,6 +90,7 @@ def claims(
     tests: pd.DataFrame,
     exploitability: pd.DataFrame,
     data_efficiency: pd.DataFrame,
+    trainings: Sequence[Mapping[str, Any]] = (),
 ) -> pd.DataFrame:
     """Judge every claim in every scenario by the rules of this module.
 
@@ -102,6 +103,7 @@ def claims(
         exploitability: scenario and :data:`nash_dqn.evaluation.exploitability.COLUMNS`; the rows of player 1 count,
             empty numbers are trainings that diverged.
         data_efficiency: scenario and :data:`nash_dqn.evaluation.data_efficiency.COLUMNS`.
+        trainings: records of the trainings behind these, of which those that were restored are counted.
 
     Returns:
         Table with :data:`COLUMNS`. ``seeds`` counts trainings, or pairs of them, behind ``ours``; of two groups
@@ -112,7 +114,7 @@ def claims(
     tables = (beta_sweep, policy_distance, cross_play, tests, exploitability, data_efficiency)
     for scenario in pd.unique(pd.concat([table["scenario"] for table in tables])):
         sweep, distances, rewards, tested, gains, learning = (t[t["scenario"] == scenario] for t in tables)
-        found = [*_fig1(sweep)]
+        found = [*_restored([record for record in trainings if record["scenario"] == scenario]), *_fig1(sweep)]
         for comparison, part in distances.groupby("comparison", sort=False):
             if (part["algorithm_b"] == "fictitious_play").any():
                 found += _same_policies(str(comparison), part)
@@ -136,6 +138,13 @@ def claims(
         found += _data_efficiency(learning[learning["deviator"] == _DEVIATOR])
         rows += [(scenario, claim, row.quantity, row.published, *row.ours, row.verdict) for claim, row in found]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+@_claim("Trainings")
+def _restored(records: Sequence[Mapping[str, Any]]) -> Iterator[_Row]:
+    count = sum("restored" in record for record in records)
+    if count:
+        yield _Row("restored from the repository's record, not trained by this run", _number(count, len(records)))
 
 
 # ------------------------------------------------------------------------------------------------------ Fig 1

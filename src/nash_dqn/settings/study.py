@@ -14,6 +14,7 @@ from nash_dqn.settings.fictitious_play import FictitiousPlayRecipe
 from nash_dqn.settings.fields import (
     ConfigError,
     Distinct,
+    Flag,
     GameName,
     Name,
     Named,
@@ -119,6 +120,11 @@ class Study(Section):
         default=None,
     )
     seeds: Seeds = knob("Training seeds; each policy is trained once per seed, unless it has seeds of its own")
+    restore: Flag = knob(
+        "Whether trainings whose settings and code are those of the repository's record come from there; a run trains "
+        "where not, and keeps what it trained",
+        default=False,
+    )
     run: Run
     scenarios: Named[Any] = knob("Games with their parameters, by name; `game` is the paper's market where not given")
     policies: Named[Any] = knob("How policies are trained, by name; `algorithm` says what else there is to set")
