@@ -22,8 +22,8 @@ help: ## list the targets
 replicate: home $(READY) ## train every policy, evaluate, draw every figure: results/ and figures/
 	$(IN_VENV) python -m snakemake --cores $(CORES)
 
-figures: home $(READY) ## every figure and table from the trainings recorded in record/, where settings and code agree
-	$(IN_VENV) python -m snakemake --cores $(CORES) --config restore=true
+figures: home $(READY) ## Figs 1 to 3 from the trainings recorded in record/, where settings and code agree
+	$(IN_VENV) python -m snakemake paper --cores $(CORES) --config restore=true
 
 report: home $(READY) ## the finished run on one page: figures, tables, what made them, times: report.html
 	$(IN_VENV) python -m snakemake --report report.html

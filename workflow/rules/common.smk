@@ -503,12 +503,16 @@ def table_targets():
     ]
 
 
+def paper_targets():
+    """Figs. 1 to 3, which take their tables along."""
+    names = ["fig2_policies", "fig3_cross_play", *(f"fig2_policies_{name}" for name in list(COMPARISONS)[1:])]
+    figures = expand("{scenario}/{name}", scenario=config["run"]["scenarios"], name=names)
+    return pictures(*figures, *expand("{scenario}/fig1_beta_sweep", scenario=config["beta_sweep"]["scenarios"]))
+
+
 def figure_targets():
     """Every figure of the run."""
-    names = ["fig2_policies", "fig3_cross_play", "training_curves"]
-    names += [f"fig2_policies_{name}" for name in list(COMPARISONS)[1:]]
-    names += ["exploitability", "data_efficiency", "data_efficiency_time"]
+    names = ["training_curves", "exploitability", "data_efficiency", "data_efficiency_time"]
     figures = expand("{scenario}/{name}", scenario=config["run"]["scenarios"], name=names)
-    figures += expand("{scenario}/fig1_beta_sweep", scenario=config["beta_sweep"]["scenarios"])
     figures += expand("{scenario}/lq_policies", scenario=config["lq"]["policies"])
-    return pictures(*figures) + ["figures/explorer.html"]
+    return paper_targets() + pictures(*figures) + ["figures/explorer.html"]

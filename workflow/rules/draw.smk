@@ -71,6 +71,11 @@ job(
 )
 
 
+rule paper:
+    input:
+        paper_targets(),
+
+
 rule figures:
     input:
         figure_targets(),
