@@ -14,7 +14,6 @@ import torch
 from nash_dqn.agents.fictitious_play import EpsilonGreedy, FictitiousPlayRecipe
 from nash_dqn.config import load_yaml
 from nash_dqn.evaluation.best_response import BestResponseSettings
-from nash_dqn.evaluation.rollout import play
 from nash_dqn.games.base import VISIBLE, ObservationSpec
 from nash_dqn.games.lq import FloatArray, solve_nash
 from nash_dqn.games.market import Market
@@ -29,7 +28,6 @@ from nash_dqn.studies.fictitious_play import (
     ddpg_gains,
     exact,
     exact_errors,
-    gradient,
     gradient_errors,
     gradient_gains,
     linear_policy,
@@ -39,7 +37,7 @@ from nash_dqn.studies.fictitious_play import (
 SCENARIOS = load_yaml(Path(__file__).resolve().parents[2] / "config" / "config.yaml")["scenarios"]
 TWINS = {name: Market(**SCENARIOS[name]) for name in ("lq_code", "lq_table1")}
 SMALL = replace(TWINS["lq_code"], n_agents=3, n_steps=3, horizon=1.5, discount=0.9)
-SETTINGS = BestResponseSettings(hidden=[8], iterations=150, episodes=64, learning_rate=0.05, restarts=1, seed=5)
+SETTINGS = BestResponseSettings(hidden=[8], iterations=80, episodes=32, learning_rate=0.05, restarts=1, seed=5)
 RECIPE = FictitiousPlayRecipe(
     observation=VISIBLE, actor_hidden=[4], critic_hidden=[4], phi_hidden=[], iterations=3, first_epochs=20, epochs=10,
     episodes_per_epoch=5, learning_rate=0.01, weight_decay=0.0, target_rate=0.5,
@@ -126,24 +124,20 @@ def test_exact_errors_are_shares_of_the_exact_action() -> None:
     state = SMALL.reset(SMALL.sample_shocks(5, generator(1, "fictitious play")).map(torch.Tensor.double))
     wanted = full.act(0, SMALL.state_vector(state).numpy())
     state32 = SMALL.reset(SMALL.sample_shocks(5, generator(1, "fictitious play")).map(lambda leaf: leaf.unsqueeze(0)))
-    np.testing.assert_allclose(linear_policy(SMALL, [gains]).act(SMALL, state32)[0, ..., 0], wanted, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        linear_policy(SMALL, [gains]).act(SMALL, state32)[0, ..., 0], wanted, rtol=1e-3, atol=1e-5
+    )
 
 
 def test_gradient_responses_follow_exact_ones() -> None:
-    """Of either opponents, and each training on its own random numbers."""
-    for opponents in ("last", "average"):
-        found = gradient(SMALL, VISIBLE, "same", opponents, 2, 2, SETTINGS)
-        shocks = SMALL.sample_shocks(500, generator(2, "fictitious play"))
-        right = linear_policy(SMALL, exact(SMALL, opponents, 2))
-        for n, policy in enumerate(found):
-            value, wanted = play(SMALL, policy, shocks).mean(1), play(SMALL, right.member(n), shocks).mean(1)
-            np.testing.assert_allclose(value, wanted.expand_as(value), rtol=0.02)
-            assert (value[0] != value[1]).all()
-    table = gradient_errors(SMALL, VISIBLE, 4, 2, SETTINGS, 100, 3)
-    assert list(table.columns) == list(COLUMNS) and len(table) == 2 * 4 * 2 and (table["measure"] == "error").all()
-    ends = table[(table["opponents"] == "last") & (table["round"] == 4)]["value"]
-    right = exact_errors(SMALL, 4, 100, 3).set_index(["opponents", "measure", "round"])["value"]["last", "error", 4]
-    assert (ends < right + 0.05).all()
+    """Of either opponents, the error is the exact response's to 0.05, and each training has its own random numbers."""
+    table = gradient_errors(SMALL, VISIBLE, 2, 2, SETTINGS, 100, 3)
+    assert list(table.columns) == list(COLUMNS) and len(table) == 2 * 2 * 2 and (table["measure"] == "error").all()
+    by = ["opponents", "measure", "round"]
+    right = exact_errors(SMALL, 2, 100, 3).set_index(by)["value"]
+    for place, rows in table.groupby(by):
+        np.testing.assert_allclose(rows["value"], right[place], atol=0.05, err_msg=f"{place}")
+        assert rows["value"].nunique() == 2
 
 
 def test_opponents_are_a_mean_of_actions_with_no_trade_in_it() -> None:

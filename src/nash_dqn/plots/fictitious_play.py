@@ -86,10 +86,8 @@ def _draw(axes: Axes, rows: DataFrame) -> None:
         of = of.assign(value=of["value"].clip(lower=of["measure"].map(_LOWEST))).dropna(subset="value")
         means = of.groupby("round")["value"].apply(lambda values: geometric_mean(values.to_numpy()))
         middle, low, high = zip(*means, strict=True) if len(means) else ((), (), ())
-        seaborn.lineplot(
-            x=means.index, y=middle, color=colour, marker=_MARKERS[learner] or None, ms=4, mew=0, label=label, legend=False,
-            ax=axes,
-        )  # fmt: skip
+        look = {"color": colour, "marker": _MARKERS[learner] or None, "ms": 4, "mew": 0, "label": label}
+        seaborn.lineplot(x=means.index, y=middle, legend=False, ax=axes, **look)
         axes.fill_between(means.index, low, high, color=colour, alpha=0.2, lw=0)
         if of["seed"].nunique() > 1:
             seaborn.scatterplot(of, x="round", y="value", color=colour, s=4, alpha=0.7, legend=False, ax=axes)

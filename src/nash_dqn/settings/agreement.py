@@ -169,16 +169,14 @@ def _check_linear(config: Mapping[str, Any]) -> None:
     for at, name in linear:
         if not is_linear(config["scenarios"][name]):
             fail(at, name, 'a scenario with impact "linear" or "none" and price_floor null')
+    path = ("fictitious_play", "policies")
     for name, policies in config["fictitious_play"]["policies"].items():
-        at = ("fictitious_play", "policies", name)
-        check_name(at[:-1], name, config["scenarios"], "scenarios")
-        if "price_floor" not in config["scenarios"][name]:
-            fail(at[:-1], name, "a scenario of the market")
+        check_name(path, name, config["scenarios"], "scenarios")
+        linear_one = is_linear(config["scenarios"][name])
         for index, policy in enumerate(policies):
-            _check_policy(config, (*at, index), policy, "fictitious_play")
-            if is_linear(config["scenarios"][name]):
-                if config["policies"][policy]["observation"]["inventories"] != "visible":
-                    fail((*at, index), policy, "one with observation.inventories: visible")
+            _check_policy(config, (*path, name, index), policy, "fictitious_play")
+            if linear_one and config["policies"][policy]["observation"]["inventories"] != "visible":
+                fail((*path, name, index), policy, "one with observation.inventories: visible")
     fitted = config["projection"]["policy"]
     if config["policies"][fitted]["policy"] != "projected":
         fail(("projection", "policy"), fitted, "one with policy: projected")

@@ -3,7 +3,7 @@ r"""Is it fictitious play that fails, or its learner? Algorithm 2 with best resp
 =========  ============================================================================================================
 learner    the best response
 =========  ============================================================================================================
-exact      Riccati's recursion (:func:`nash_dqn.games.mean_field.best_reply`), in linear markets with visible inventories
+exact      Riccati's recursion (:func:`nash_dqn.games.mean_field.best_reply`), in linear markets where all is visible
 gradient   a deviator (:mod:`nash_dqn.evaluation.best_response`) that starts anew from not trading in each round
 ddpg       Algorithm 2's own: policies kept along trainings at the ends of best responses
 =========  ============================================================================================================
@@ -14,7 +14,7 @@ mean of the past policies' actions, DDPG's one of them a time, drawn anew in eac
 response itself, as all agents' policy: its root mean square error against the exact equilibrium, or what a deviator
 gains against it.
 
-Random streams of gradient responses: those of a deviator with the seed ``seed + n`` in round n, restart k of training k.
+Random streams of gradient responses: a deviator's of seed ``seed + n`` in round n, restart k for training k.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ += ["gradient_gains", "round_of"]
 Opponents = Literal["last", "average"]
 OPPONENTS: tuple[Opponents, ...] = ("last", "average")
 COLUMNS = ("learner", "sees", "opponents", "seed", "round", "measure", "value")
-"""``measure``: ``error``, RMS of action less exact action, a share of the latter's RMS, in states that the policy visits;
+"""``measure``: ``error``, RMS of action less exact action as a share of the latter's, in states that the policy visits;
 ``coefficient``, largest error of a gain of u = -K z (exact responses); ``gain`` of a deviator, $."""
 
 T = TypeVar("T")
@@ -90,7 +90,9 @@ def exact(market: Market, opponents: Opponents, rounds: int) -> list[FloatArray]
         ValueError: the market is not linear, or has one agent.
     """
     start = np.zeros((market.n_steps, 4))
-    return _played(lambda others, _: best_reply(market, others), lambda past: np.mean(past, 0), start, opponents, rounds)
+    return _played(
+        lambda others, _: best_reply(market, others), lambda past: np.mean(past, 0), start, opponents, rounds
+    )
 
 
 def gradient(
