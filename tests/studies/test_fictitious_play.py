@@ -55,11 +55,11 @@ def plain_response(market: Market, others: FloatArray) -> FloatArray:
     size = n + 2
     value, gains = np.zeros((size, size)), np.zeros((market.n_steps, size))
     for m in reversed(range(market.n_steps)):
-        decay, last = math.exp(-market.rho * dt), m == market.n_steps - 1
+        last = m == market.n_steps - 1
 
         def worth(x: FloatArray, u: float, m: int = m, last: bool = last, value: FloatArray = value) -> float:
             rates = np.concatenate([[u], -others[m] @ x])
-            impact = decay * x[1] + market.gamma * dt * rates.sum()
+            impact = math.exp(-market.rho * dt) * x[1] + market.gamma * dt * rates.sum()
             price = x[0] * (1 - market.kappa * dt) + market.eta * dt * rates.sum() + impact - x[1]
             held = x[2:] + dt * rates
             now = held[0] * (price - x[0]) - market.b1 * u * u * dt - market.b3 * held[0] ** 2 * dt
@@ -118,15 +118,13 @@ def test_exact_errors_are_shares_of_the_exact_action() -> None:
     assert list(table.columns) == list(COLUMNS) and len(table) == 2 * 2 * 12
     last = table[table["opponents"] == "last"].pivot(index="round", columns="measure", values="value")
     assert last["error"].is_monotonic_decreasing and last["error"].iloc[-1] < 0.01 * last["error"].iloc[0]
-    # The equilibrium itself has no error, whatever its matrices are called.
-    gains = symmetric_equilibrium(SMALL).gains
-    full = solve_nash(SMALL.as_lq()).policies
-    state = SMALL.reset(SMALL.sample_shocks(5, generator(1, "fictitious play")).map(torch.Tensor.double))
+
+
+def test_a_linear_policy_plays_the_equilibrium() -> None:
+    full, policy = solve_nash(SMALL.as_lq()).policies, linear_policy(SMALL, [symmetric_equilibrium(SMALL).gains])
+    state = SMALL.reset(SMALL.sample_shocks(5, generator(1, "fictitious play")).map(lambda leaf: leaf.unsqueeze(0)))
     wanted = full.act(0, SMALL.state_vector(state).numpy())
-    state32 = SMALL.reset(SMALL.sample_shocks(5, generator(1, "fictitious play")).map(lambda leaf: leaf.unsqueeze(0)))
-    np.testing.assert_allclose(
-        linear_policy(SMALL, [gains]).act(SMALL, state32)[0, ..., 0], wanted, rtol=1e-3, atol=1e-5
-    )
+    np.testing.assert_allclose(policy.act(SMALL, state)[..., 0], wanted, rtol=1e-3, atol=1e-5)
 
 
 def test_gradient_responses_follow_exact_ones() -> None:

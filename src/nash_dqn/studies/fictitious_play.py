@@ -89,10 +89,12 @@ def exact(market: Market, opponents: Opponents, rounds: int) -> list[FloatArray]
         NoEquilibriumError: there is no best response.
         ValueError: the market is not linear, or has one agent.
     """
-    start = np.zeros((market.n_steps, 4))
-    return _played(
-        lambda others, _: best_reply(market, others), lambda past: np.mean(past, 0), start, opponents, rounds
-    )
+
+    def respond(others: FloatArray, _: int) -> FloatArray:
+        return best_reply(market, others)
+
+    start: FloatArray = np.zeros((market.n_steps, 4))
+    return _played(respond, lambda past: np.mean(past, 0), start, opponents, rounds)
 
 
 def gradient(
@@ -246,13 +248,13 @@ def ddpg_errors(
 
 
 def ddpg_gains(data_efficiency: pd.DataFrame, record: Mapping[str, Any], n_steps: int) -> pd.DataFrame:
-    """What a deviator gains against DDPG's responses, from the columns seed, transitions, gain of a training's table."""
+    """What a deviator gains against DDPG's responses, by round: from columns seed, transitions and gain."""
     rows = data_efficiency[["seed", "transitions", "gain"]].itertuples(index=False, name=None)
     return _of_ddpg(rows, record, n_steps, "gain")
 
 
 def linear_policy(market: Market, gains: Sequence[FloatArray]) -> Policy:
-    """u = -K z for each of several K [M, 4], as a policy of a member for each that sees all inventories."""
+    """A policy that plays u = -K z and sees all inventories, with a member for each of several K [M, 4]."""
     scales = market.scales
     units = np.array([scales.price, scales.impact, scales.inventory, scales.inventory])
     # Features of a step: 1 for time, price, impact, order flow, own inventory, mean of the others'.
