@@ -186,6 +186,9 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("penalty_study.iterations", [15000], ["penalty_study.iterations[0]: got 15000, expected one of 100, 200, 500,"]),
     ("projection.policy", "nash-text", ['projection.policy: got "nash-text", expected one with policy: projected']),
     ("projection.scenarios", ["table1"], ['scenarios[0]: got "table1"', 'impact "linear" or "none"']),
+    ("fictitious_play.policies.lq_code", ["fp-code"], ["policies.lq_code[0]: got", "observation.inventories: visible"]),
+    ("fictitious_play.policies.lq_code", ["nash-lq"], ["policies.lq_code[0]: got", "a policy of algorithm fictit"]),
+    ("fictitious_play.policies.cod", ["fp-code"], ['fictitious_play.policies: got "cod"', "did you mean 'code'?"]),
     ("outside_learners.transitions", 25610, ["transitions: got 25610", "a multiple of 100 (of DDPG, an epoch's)"]),
     # games beyond the paper's
     ("scenarios.traders.game", "../traders.Traders", ['traders.game: got "../traders.Traders", expected a module']),

@@ -312,4 +312,4 @@ def _of_ddpg(
     names = "ddpg", "same", recipe.opponents
     seeds = [member["seed"] for member in record["members"]]
     rows = [(*names, k, n, measure, values.get((n, k), math.nan)) for n in rounds for k in seeds]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"seed": int, "round": int, "value": float})
