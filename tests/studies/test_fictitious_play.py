@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -24,13 +23,13 @@ from nash_dqn.studies.fictitious_play import (
     Mean,
     Opponents,
     Still,
-    ddpg_errors,
-    ddpg_gains,
+    error_of,
     exact,
-    exact_errors,
-    gradient_errors,
-    gradient_gains,
     linear_policy,
+    of_ddpg,
+    of_exact,
+    of_gradients,
+    of_snapshots,
     round_of,
 )
 
@@ -114,7 +113,7 @@ def test_it_is_geometric_against_the_last_and_slow_against_the_average(name: str
 
 
 def test_exact_errors_are_shares_of_the_exact_action() -> None:
-    table = exact_errors(SMALL, 12, 50, 3)
+    table = of_exact(SMALL, 12, error_of(SMALL, 50, 3))
     assert list(table.columns) == list(COLUMNS) and len(table) == 2 * 2 * 12
     last = table[table["opponents"] == "last"].pivot(index="round", columns="measure", values="value")
     assert last["error"].is_monotonic_decreasing and last["error"].iloc[-1] < 0.01 * last["error"].iloc[0]
@@ -129,10 +128,11 @@ def test_a_linear_policy_plays_the_equilibrium() -> None:
 
 def test_gradient_responses_follow_exact_ones() -> None:
     """Of either opponents, the error is the exact response's to 0.05, and each training has its own random numbers."""
-    table = gradient_errors(SMALL, VISIBLE, 2, 2, SETTINGS, 100, 3)
-    assert list(table.columns) == list(COLUMNS) and len(table) == 2 * 2 * 2 and (table["measure"] == "error").all()
+    measure = error_of(SMALL, 100, 3)
+    table = of_gradients(SMALL, VISIBLE, ("same",), 2, 2, SETTINGS, "error", measure)
+    assert list(table.columns) == list(COLUMNS) and len(table) == 2 * 2 * 2
     by = ["opponents", "measure", "round"]
-    right = exact_errors(SMALL, 2, 100, 3).set_index(by)["value"]
+    right = of_exact(SMALL, 2, measure).set_index(by)["value"]
     for place, rows in table.groupby(by):
         np.testing.assert_allclose(rows["value"], right[place], atol=0.05, err_msg=f"{place}")
         assert rows["value"].nunique() == 2
@@ -145,35 +145,27 @@ def test_opponents_are_a_mean_of_actions_with_no_trade_in_it() -> None:
     torch.testing.assert_close(mixed.act(SMALL, state), 2 / 3 * policy.act(SMALL, state))
 
 
-def test_gains_of_gradient_responses_by_class() -> None:
-    """Every round and training of a class stands with its own number, in the order in which they are measured."""
-    few = replace(SETTINGS, iterations=2)
-    table = gradient_gains(
-        SMALL, ObservationSpec(), ("same", "memory"), 3, 2, few, lambda policy: range(len(policy.seeds))
-    )
-    assert list(table.columns) == list(COLUMNS)
-    for (_, _), rows in table.groupby(["sees", "opponents"]):
-        assert [*zip(rows["round"], rows["seed"], rows["value"], strict=True)] == [
-            (n, k, 2 * (n - 1) + k - 1) for n in (1, 2, 3) for k in (1, 2)
-        ]
+def test_measures_stand_with_their_round_and_training() -> None:
+    few, classes = replace(SETTINGS, iterations=2), ("same", "memory")
+    table = of_gradients(SMALL, ObservationSpec(), classes, 3, 2, few, "gain", lambda policy: range(len(policy.seeds)))
+    assert list(table.columns) == list(COLUMNS) and set(table["sees"]) == set(classes)
+    for _, rows in table.groupby(["sees", "opponents"]):
+        wanted = [(n, k, 2 * (n - 1) + k - 1) for n in (1, 2, 3) for k in (1, 2)]
+        assert [*rows[["round", "seed", "value"]].itertuples(index=False, name=None)] == wanted
 
 
 def test_ddpg_by_round() -> None:
     """Only what a round returned counts, until a training diverged."""
     assert [round_of(RECIPE, of, 10) for of in (500, 1000, 1001, 1250, 1500, 2000)] == [None, 1, None, None, 2, 3]
     members = [{"seed": 7, "diverged": False, "transitions": 2000}, {"seed": 8, "diverged": True, "transitions": 1400}]
-    record = {"config": {"recipe": vars(RECIPE)}, "members": members}
-    kept = pd.DataFrame(
-        [(7, 500, 9.0), (7, 1000, 3.0), (7, 2000, 2.0), (8, 1000, 4.0), (8, 1400, math.nan)],
-        columns=["seed", "transitions", "gain"],
-    )
-    found = ddpg_gains(kept, record, 10)
+    record = {"config": {"recipe": asdict(RECIPE)}, "members": members}
+    kept = [(7, 500, 9.0), (7, 1000, 3.0), (7, 2000, 2.0), (8, 1000, 4.0), (8, 1400, math.nan)]
+    found = of_ddpg(kept, record, 10, "gain")
     assert list(found.columns) == list(COLUMNS)
     rows = found[["round", "seed", "value"]].itertuples(index=False, name=None)
     np.testing.assert_equal([*rows], [(1, 7, 3.0), (1, 8, 4.0), (3, 7, 2.0), (3, 8, math.nan)])
-    gains = exact(SMALL, "last", 1)
-    policy = replace(linear_policy(SMALL, gains), seeds=[7], meta={"transitions": [300]})  # 20 epochs, 3 steps
-    errors = ddpg_errors(SMALL, policy, record, 50, 3)
-    right = exact_errors(SMALL, 1, 50, 3)
-    assert errors.loc[0, ["round", "value"]].tolist() == [1, right.loc[right["measure"] == "error", "value"].iloc[0]]
-    assert ddpg_errors(SMALL, None, record, 50, 3).empty
+    policy = linear_policy(SMALL, exact(SMALL, "last", 1))
+    policy = replace(policy, seeds=[7], meta={"transitions": [300]})  # 20 epochs of 5 episodes of 3 steps
+    found = of_snapshots(policy, record, SMALL.n_steps, "error", lambda policy: [0.25])
+    np.testing.assert_equal(found[["round", "seed", "value"]].to_numpy(), [(1, 7, 0.25), (1, 8, math.nan)])
+    assert of_snapshots(None, record, SMALL.n_steps, "error", lambda policy: [0.25]).empty

@@ -12,25 +12,28 @@ from nash_dqn.evaluation.data_efficiency import load_snapshots
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.catalogue import make
 from nash_dqn.runtime import configure_process
-from nash_dqn.studies.fictitious_play import ddpg_errors, exact_errors, gradient_errors
+from nash_dqn.studies.fictitious_play import error_of, of_exact, of_gradients, of_snapshots
 
 configure_process()
 settings = snakemake.params.settings
 market = make(**settings["game"])
-visited = settings["visited"]
-tables = [
-    exact_errors(market, settings["exact_rounds"], **visited),
-    gradient_errors(
+measure = error_of(market, **settings["visited"])
+tables = [of_exact(market, settings["exact_rounds"], measure)]
+# Memory is of no use where opponents look at the visible state alone.
+tables += [
+    of_gradients(
         market,
         ObservationSpec(**settings["observation"]),
+        ["same"],
         settings["rounds"],
         settings["trainings"],
         BestResponseSettings(**settings["response"]),
-        **visited,
-    ),
+        "error",
+        measure,
+    )
 ]
-for snapshots, record in zip(snakemake.input.kept, snakemake.input.records, strict=True):
-    tables.append(ddpg_errors(market, load_snapshots(snapshots), read_json(record), **visited))
+for kept, record in zip(snakemake.input.kept, snakemake.input.records, strict=True):
+    tables += [of_snapshots(load_snapshots(kept), read_json(record), market.n_steps, "error", measure)]
 table = pd.concat(tables, ignore_index=True)
 table.insert(0, "scenario", settings["scenario"])
 write_csv(snakemake.output[0], table)

@@ -40,8 +40,8 @@ from nash_dqn.networks import MLP, ActionMap, ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.trees import tensor_map
 
-__all__ = ["COLUMNS", "OPPONENTS", "ddpg_errors", "ddpg_gains", "exact", "exact_errors", "gradient", "gradient_errors"]
-__all__ += ["gradient_gains", "round_of"]
+__all__ = ["COLUMNS", "OPPONENTS", "error_of", "exact", "gain_of", "gradient", "linear_policy", "of_ddpg", "of_exact"]
+__all__ += ["of_gradients", "of_snapshots", "round_of"]
 
 Opponents = Literal["last", "average"]
 OPPONENTS: tuple[Opponents, ...] = ("last", "average")
@@ -155,66 +155,28 @@ def _played(
 
 # ------------------------------------------------------------------------------------------------------------- measures
 
+Measure = Callable[[Policy], Sequence[float]]
+"""A number for each member of a policy that all agents follow; nan where it is not finite."""
 
-def exact_errors(market: Market, rounds: int, episodes: int, seed: int) -> pd.DataFrame:
-    """Error of exact responses and of their largest coefficient, by round; ``seed`` 0, as nothing is random.
 
-    ``episodes`` and ``seed`` are those of :func:`nash_dqn.evaluation.lq_error.evaluate`.
+def error_of(market: Market, episodes: int, seed: int) -> Measure:
+    """Root mean square error over all steps, in states that the policy visits, as a share of the exact action's.
 
-    Returns:
-        Table with :data:`COLUMNS`.
+    Arguments and errors are those of :func:`nash_dqn.evaluation.lq_error.evaluate`.
     """
-    right, tables = symmetric_equilibrium(market).gains, []
-    for opponents in OPPONENTS:
-        found = exact(market, opponents, rounds)
-        names = {"learner": "exact", "sees": "same", "opponents": opponents, "seed": 0, "round": range(1, rounds + 1)}
-        largest = [float(np.abs(gains - right).max()) for gains in found]
-        error = _errors(market, linear_policy(market, found), episodes, seed)
-        tables += [pd.DataFrame({**names, "measure": "coefficient", "value": largest})]
-        tables += [pd.DataFrame({**names, "measure": "error", "value": error})]
-    return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
 
+    def measure(policy: Policy) -> list[float]:
+        table = lq_error.evaluate(market, [policy], episodes, seed)
+        counts = (table["visited_by"] == "learned") & (table["step"] == lq_error.ALL_STEPS)
+        return [*map(float, table.loc[counts, "relative"])]
 
-def gradient_errors(
-    market: Market,
-    observation: ObservationSpec,
-    rounds: int,
-    trainings: int,
-    settings: BestResponseSettings,
-    episodes: int,
-    seed: int,
-) -> pd.DataFrame:
-    """Error of gradient responses by round and training; arguments are those of the functions above.
-
-    Deviators are of class ``same``: to opponents who look at the visible state alone, memory is of no use.
-    """
-    return _of_gradients(
-        lambda policy: _errors(market, policy, episodes, seed),
-        *("error", market, observation, ("same",), rounds, trainings, settings),
-    )
-
-
-def gradient_gains(
-    game: Game,
-    observation: ObservationSpec,
-    deviators: Sequence[DeviatorClass],
-    rounds: int,
-    trainings: int,
-    settings: BestResponseSettings,
-    measure: Callable[[Policy], Sequence[float]],
-) -> pd.DataFrame:
-    """What a deviator gains against gradient responses, by their class, round and training.
-
-    Arguments are those of :func:`gradient`; ``measure`` gives what is gained against each member of a policy
-    (:func:`gain_of`).
-    """
-    return _of_gradients(measure, "gain", game, observation, deviators, rounds, trainings, settings)
+    return measure
 
 
 def gain_of(
     game: Game, deviator: DeviatorClass, settings: BestResponseSettings, paths: int, validation_paths: int, seed: int
-) -> Callable[[Policy], list[float]]:
-    """What agent 1 gains, $, by a deviation from each member of a policy; nan where rewards are not finite.
+) -> Measure:
+    """What agent 1 gains by a deviation, $.
 
     Arguments and errors are those of :func:`nash_dqn.evaluation.exploitability.evaluate`.
     """
@@ -222,35 +184,96 @@ def gain_of(
     def measure(policy: Policy) -> list[float]:
         counts = paths, validation_paths, seed
         table = exploitability.evaluate(game, [policy], settings, *counts, (deviator,), players=(0,))
-        gains: list[float] = table.loc[table["player"] == "1", "gain"].tolist()
-        return gains
+        return [*map(float, table.loc[table["player"] == "1", "gain"])]
 
     return measure
 
 
-def ddpg_errors(
-    market: Market, snapshots: Policy | None, record: Mapping[str, Any], episodes: int, seed: int
+def of_exact(market: Market, rounds: int, measure: Measure) -> pd.DataFrame:
+    """Error of exact responses (:func:`error_of`) and of their largest coefficient, by round; nothing is random.
+
+    Returns:
+        Table with :data:`COLUMNS`, ``seed`` 0.
+    """
+    right, tables = symmetric_equilibrium(market).gains, []
+    for opponents in OPPONENTS:
+        found = exact(market, opponents, rounds)
+        names = {"learner": "exact", "sees": "same", "opponents": opponents, "seed": 0, "round": range(1, rounds + 1)}
+        largest = [float(np.abs(gains - right).max()) for gains in found]
+        for name, values in (("coefficient", largest), ("error", measure(linear_policy(market, found)))):
+            tables.append(pd.DataFrame({**names, "measure": name, "value": list(values)}))
+    return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
+
+
+def of_gradients(
+    game: Game,
+    observation: ObservationSpec,
+    deviators: Sequence[DeviatorClass],
+    rounds: int,
+    trainings: int,
+    settings: BestResponseSettings,
+    name: str,
+    measure: Measure,
 ) -> pd.DataFrame:
-    """Error of DDPG's responses where a policy was kept, by round and seed; see :func:`exact_errors`.
+    """A measure of this name of gradient responses, by class, opponents, round and training.
+
+    All of a sequence's are measured side by side. Other arguments are those of :func:`gradient`.
+
+    Returns:
+        Table with :data:`COLUMNS`.
+    """
+    tables = []
+    for deviator in deviators:
+        for opponents in OPPONENTS:
+            found = gradient(game, observation, deviator, opponents, rounds, trainings, settings)
+            networks = tensor_map(lambda *tensors: torch.cat(tensors), *(policy.network for policy in found))
+            places = pd.MultiIndex.from_product([range(1, rounds + 1), found[0].seeds], names=["round", "seed"])
+            whole = dataclasses.replace(found[0], network=networks, seeds=range(len(places)))
+            names = {"learner": "gradient", "sees": deviator, "opponents": opponents, "measure": name}
+            tables.append(places.to_frame(index=False).assign(**names, value=list(measure(whole))))
+    return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
+
+
+def of_snapshots(
+    snapshots: Policy | None, record: Mapping[str, Any], n_steps: int, name: str, measure: Measure
+) -> pd.DataFrame:
+    """A measure of this name of DDPG's responses where a policy was kept, by round and seed.
 
     Args:
-        market: linear.
         snapshots: a training's (:func:`nash_dqn.evaluation.data_efficiency.load_snapshots`).
         record: of the training.
-        episodes: in whose states errors are measured.
-        seed: of these.
+        n_steps: of the game.
+        name: of the measure.
+        measure: taken.
+
+    Returns:
+        Table with :data:`COLUMNS`.
     """
-    found: list[tuple[int, int, float]] = []
-    if snapshots is not None:
-        errors, times = _errors(market, snapshots, episodes, seed), snapshots.meta["transitions"]
-        found = [*zip(snapshots.seeds, times, errors, strict=True)]
-    return _of_ddpg(found, record, market.n_steps, "error")
+    if snapshots is None:
+        return of_ddpg((), record, n_steps, name)
+    found = zip(snapshots.seeds, snapshots.meta["transitions"], measure(snapshots), strict=True)
+    return of_ddpg(found, record, n_steps, name)
 
 
-def ddpg_gains(data_efficiency: pd.DataFrame, record: Mapping[str, Any], n_steps: int) -> pd.DataFrame:
-    """What a deviator gains against DDPG's responses, by round: from columns seed, transitions and gain."""
-    rows = data_efficiency[["seed", "transitions", "gain"]].itertuples(index=False, name=None)
-    return _of_ddpg(rows, record, n_steps, "gain")
+def of_ddpg(
+    found: Iterable[tuple[int, int, float]], record: Mapping[str, Any], n_steps: int, name: str
+) -> pd.DataFrame:
+    """What was measured of a training, (seed, joint transitions, value), where a round ended; nan once it diverged.
+
+    Returns:
+        Table with :data:`COLUMNS`.
+    """
+    recipe = FictitiousPlayRecipe.from_dict(record["config"]["recipe"])
+    lost = {member["seed"]: member["transitions"] for member in record["members"] if member["diverged"]}
+    values: dict[tuple[int, int], float] = {}
+    for seed, transitions, value in found:
+        ended = round_of(recipe, transitions, n_steps)
+        if ended is not None and transitions < lost.get(seed, math.inf):
+            values[ended, seed] = value
+    rounds, seeds = sorted({ended for ended, _ in values}), [member["seed"] for member in record["members"]]
+    names = "ddpg", "same", recipe.opponents
+    rows = [(*names, k, n, name, values.get((n, k), math.nan)) for n in rounds for k in seeds]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"seed": int, "round": int, "value": float})
 
 
 def linear_policy(market: Market, gains: Sequence[FloatArray]) -> Policy:
@@ -262,54 +285,3 @@ def linear_policy(market: Market, gains: Sequence[FloatArray]) -> Policy:
     skip[:, :, [1, 2, 4, 5], 0] = torch.from_numpy(-np.stack(gains) * units).float()
     nothing = MLP([torch.zeros(len(gains), 6, 1)], [torch.zeros(len(gains), 1, 1)])
     return Policy(ObservationNetwork(None, nothing, skip), VISIBLE, range(1, len(gains) + 1), "exact")
-
-
-def _errors(market: Market, policy: Policy, episodes: int, seed: int) -> list[float]:
-    """Relative RMS error of each member over all steps, in states that it visits."""
-    table = lq_error.evaluate(market, [policy], episodes, seed)
-    errors: list[float] = table.loc[
-        (table["visited_by"] == "learned") & (table["step"] == lq_error.ALL_STEPS), "relative"
-    ].tolist()
-    return errors
-
-
-def _of_gradients(
-    measure: Callable[[Policy], Sequence[float]],
-    name: str,
-    game: Game,
-    observation: ObservationSpec,
-    deviators: Sequence[DeviatorClass],
-    rounds: int,
-    trainings: int,
-    settings: BestResponseSettings,
-) -> pd.DataFrame:
-    """All rounds and trainings of a sequence are measured side by side."""
-    tables = []
-    for deviator in deviators:
-        for opponents in OPPONENTS:
-            found = gradient(game, observation, deviator, opponents, rounds, trainings, settings)
-            networks = [policy.network for policy in found]
-            together = tensor_map(lambda *tensors: torch.cat(tensors), *networks)
-            places = pd.MultiIndex.from_product([range(1, rounds + 1), found[0].seeds], names=["round", "seed"])
-            whole = dataclasses.replace(found[0], network=together, seeds=range(len(places)))
-            names = {"learner": "gradient", "sees": deviator, "opponents": opponents, "measure": name}
-            tables.append(places.to_frame(index=False).assign(**names, value=list(measure(whole))))
-    return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
-
-
-def _of_ddpg(
-    found: Iterable[tuple[int, int, float]], record: Mapping[str, Any], n_steps: int, measure: str
-) -> pd.DataFrame:
-    """Rows of what was measured of a training at (seed, transitions), where a round ended; nan once it diverged."""
-    recipe = FictitiousPlayRecipe.from_dict(record["config"]["recipe"])
-    lost = {member["seed"]: member["transitions"] for member in record["members"] if member["diverged"]}
-    values: dict[tuple[int, int], float] = {}
-    for seed, transitions, value in found:
-        ended = round_of(recipe, transitions, n_steps)
-        if ended is not None and transitions < lost.get(seed, math.inf):
-            values[ended, seed] = value
-    rounds = sorted({ended for ended, _ in values})
-    names = "ddpg", "same", recipe.opponents
-    seeds = [member["seed"] for member in record["members"]]
-    rows = [(*names, k, n, measure, values.get((n, k), math.nan)) for n in rounds for k in seeds]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"seed": int, "round": int, "value": float})
