@@ -41,7 +41,11 @@ def test_rounds_of_each_learner(table: DataFrame, series: Series, fits: Callable
     np.testing.assert_allclose(series(market, "by DDPG"), [[[2, 0.4], [4, 0.1 * 2**1.5]]])
     np.testing.assert_array_equal(series(twin, "some training diverged"), [[[4, 1]]])
     np.testing.assert_allclose(series(below, "by gradients, class memory"), [[[1, 1e-4]]])  # no logarithm below
-    assert [axes.get_title("left") for axes in figure.axes][:2] == ["(a) lq_code, last", "(b) code, last"]
+    assert [axes.get_title("left") for axes in figure.axes][:2] == ["(a) lq_code", "(b) code"]
+    assert [axes.get_ylabel() for axes in figure.axes[2:]] == [
+        "relative RMS error,\nagainst the average",
+        "gain of agent 1 (currency),\nagainst the average",
+    ]
     assert fits(figure)
 
 

@@ -12,7 +12,7 @@ import torch
 
 from nash_dqn.agents.fictitious_play import EpsilonGreedy, FictitiousPlayRecipe
 from nash_dqn.config import load_yaml
-from nash_dqn.evaluation.best_response import BestResponseSettings
+from nash_dqn.evaluation.best_response import BestResponseSettings, DeviatorClass
 from nash_dqn.games.base import VISIBLE, ObservationSpec
 from nash_dqn.games.lq import FloatArray, solve_nash
 from nash_dqn.games.market import Market
@@ -146,7 +146,8 @@ def test_opponents_are_a_mean_of_actions_with_no_trade_in_it() -> None:
 
 
 def test_measures_stand_with_their_round_and_training() -> None:
-    few, classes = replace(SETTINGS, iterations=2), ("same", "memory")
+    few = replace(SETTINGS, iterations=2)
+    classes: tuple[DeviatorClass, ...] = ("same", "memory")
     table = of_gradients(SMALL, ObservationSpec(), classes, 3, 2, few, "gain", lambda policy: range(len(policy.seeds)))
     assert list(table.columns) == list(COLUMNS) and set(table["sees"]) == set(classes)
     for _, rows in table.groupby(["sees", "opponents"]):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,7 +23,7 @@ from nash_dqn.plots.style import (
     style,
     title_panels,
 )
-from nash_dqn.plots.tables import check, check_values
+from nash_dqn.plots.tables import check, check_values, only
 from nash_dqn.studies.fictitious_play import OPPONENTS
 
 TABLE = "fictitious_play"
@@ -34,13 +37,13 @@ _LOOKS = {
 }
 _MARKERS = {"exact": "", "gradient": "o", "ddpg": "s"}
 _LABELS = {"error": "relative RMS error", "gain": "gain of agent 1 (currency)"}
-_LOWEST = {"error": 1e-4, "gain": FLOOR}  # smaller values stand there: errors of single precision, noise of gains
+_LEAST_ERROR = 1e-4  # where axes of errors end: exact responses go on, learned ones do not get there
 
 
 def plot(fictitious_play: DataFrame) -> Figure:
     """Draw what is left after each round, a column of panels for each scenario and a row for each kind of opponents.
 
-    Small circles and squares are trainings, lines geometric means over those that have not diverged, bands their 95 %
+    Dots are trainings, lines geometric means over those that have not diverged, bands their 95 %
     t intervals. A cross at the upper edge is a round in which some training has diverged.
 
     Args:
@@ -59,19 +62,20 @@ def plot(fictitious_play: DataFrame) -> Figure:
         figure = new_figure(115)
         rows = figure.subplots(len(OPPONENTS), len(scenarios), sharex=True, sharey="col", squeeze=False)
         for opponents, panels in zip(OPPONENTS, rows, strict=True):
+            shown = ""
             for scenario, axes in zip(scenarios, panels, strict=True):
-                of = drawn[(drawn["scenario"] == scenario) & (drawn["opponents"] == opponents)]
-                _draw(axes, of)
-                axes.set(xlabel="", ylabel="")
-            panels[0].set_ylabel(f"against the {opponents}")
-        for scenario, axes in zip(scenarios, rows[0], strict=True):
-            measure = drawn.loc[drawn["scenario"] == scenario, "measure"].iloc[0]
-            log_scale(axes.yaxis)
-            axes.annotate(_LABELS[measure], (0, 1.16), xycoords="axes fraction", annotation_clip=False)
+                _draw(axes, drawn[(drawn["scenario"] == scenario) & (drawn["opponents"] == opponents)])
+                measure = only(drawn[drawn["scenario"] == scenario], TABLE, "measure")
+                if measure != shown:
+                    axes.set_ylabel(f"{_LABELS[measure]},\nagainst the {opponents}")
+                shown = measure
+                log_scale(axes.yaxis)
+                if measure == "error":
+                    axes.set_ylim(bottom=_LEAST_ERROR)
         for axes in rows[-1]:
             axes.set_xlabel("best response")
             log_scale(axes.xaxis)
-        title_panels(rows.flat, [f"{scenario}, {opponents}" for opponents in OPPONENTS for scenario in scenarios])
+        title_panels(rows.flat, 2 * scenarios)
         legend(figure, ncols=4)
     return figure
 
@@ -83,14 +87,16 @@ def _draw(axes: Axes, rows: DataFrame) -> None:
         if of.empty:
             continue
         lost = of.loc[of["value"].isna(), "round"].unique()
-        of = of.assign(value=of["value"].clip(lower=of["measure"].map(_LOWEST))).dropna(subset="value")
+        if len(lost):
+            edge: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "clip_on": False, "color": DIVERGED}
+            axes.plot(lost, [1] * len(lost), "x", ms=4, label="some training diverged", **edge)
+        of = of.dropna(subset="value")
+        of = of.assign(value=of["value"].where(of["measure"] == "error", of["value"].clip(lower=FLOOR)))
         means = of.groupby("round")["value"].apply(lambda values: geometric_mean(values.to_numpy()))
-        middle, low, high = zip(*means, strict=True) if len(means) else ((), (), ())
-        look = {"color": colour, "marker": _MARKERS[learner] or None, "ms": 4, "mew": 0, "label": label}
+        middle, low, high = np.array(means.to_list()).reshape(-1, 3).T
+        look: dict[str, Any] = {"color": colour, "marker": _MARKERS[learner] or None, "ms": 4, "mew": 0, "label": label}
         seaborn.lineplot(x=means.index, y=middle, legend=False, ax=axes, **look)
         axes.fill_between(means.index, low, high, color=colour, alpha=0.2, lw=0)
         if of["seed"].nunique() > 1:
             seaborn.scatterplot(of, x="round", y="value", color=colour, s=4, alpha=0.7, legend=False, ax=axes)
-        edge = {"transform": axes.get_xaxis_transform(), "clip_on": False, "color": DIVERGED}
-        if len(lost):
-            axes.plot(lost, [1] * len(lost), "x", ms=4, label="some training diverged", **edge)
+        axes.set(xlabel="", ylabel="")
