@@ -241,7 +241,8 @@ def test_keys_must_be_text_and_a_misspelling_is_named_rather_than_the_key_it_lea
 
 HOSTILE = ["", " ", "a b", "a'b", 'a"b', "a;b", "$(id)", "../x", "..", "/etc", "a/b", "-rf", "a\n", "a\x00", "a.b"]
 HOSTILE += ["a*", "{a}", "A", "1a", "_a", "ä", "a" * 41, "a+b", "a=b"]
-NAMED = ["scenarios", "policies", "games", "lq.policies", "ablation.switches", "ablation.variants"]
+NAMED = ["scenarios", "policies", "games", "lq.policies", "fictitious_play.policies"]
+NAMED += ["ablation.switches", "ablation.variants"]
 NAMED += ["ablation.variants.nash-refined", "ablation.variants.nash-refined.target_network"]
 
 
