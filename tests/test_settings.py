@@ -365,6 +365,10 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         load_yaml(tmp_path)
 
 
+WHOLE = ("ablation.", "lq.policies", "fictitious_play.policies", "games")
+"""Mappings from names, described as one key."""
+
+
 def test_the_reference_of_keys_has_each_with_unit_default_and_meaning(capsys: pytest.CaptureFixture[str]) -> None:
     main([])
     rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| `")]
@@ -374,7 +378,7 @@ def test_the_reference_of_keys_has_each_with_unit_default_and_meaning(capsys: py
     assert patience[1:4] == ["a whole number >= 1 or null", "iterations", "null"]
 
     def documented(value: object, key: str, kind: str) -> None:
-        if isinstance(value, dict) and not key.startswith(("ablation.", "lq.policies", "games")):
+        if isinstance(value, dict) and not key.startswith(WHOLE):
             for name, inner in value.items():
                 dotted = f"{key}.{name}".strip(".")
                 if kind and name in ("game", "algorithm"):
