@@ -186,6 +186,9 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("penalty_study.iterations", [15000], ["penalty_study.iterations[0]: got 15000, expected one of 100, 200, 500,"]),
     ("projection.policy", "nash-text", ['projection.policy: got "nash-text", expected one with policy: projected']),
     ("projection.scenarios", ["table1"], ['scenarios[0]: got "table1"', 'impact "linear" or "none"']),
+    ("fictitious_play.policies.lq_code", ["fp-code"], ["policies.lq_code[0]: got", "observation.inventories: visible"]),
+    ("fictitious_play.policies.lq_code", ["nash-lq"], ["policies.lq_code[0]: got", "a policy of algorithm fictit"]),
+    ("fictitious_play.policies.cod", ["fp-code"], ['fictitious_play.policies: got "cod"', "did you mean 'code'?"]),
     ("outside_learners.transitions", 25610, ["transitions: got 25610", "a multiple of 100 (of DDPG, an epoch's)"]),
     # games beyond the paper's
     ("scenarios.traders.game", "../traders.Traders", ['traders.game: got "../traders.Traders", expected a module']),
@@ -238,7 +241,8 @@ def test_keys_must_be_text_and_a_misspelling_is_named_rather_than_the_key_it_lea
 
 HOSTILE = ["", " ", "a b", "a'b", 'a"b', "a;b", "$(id)", "../x", "..", "/etc", "a/b", "-rf", "a\n", "a\x00", "a.b"]
 HOSTILE += ["a*", "{a}", "A", "1a", "_a", "ä", "a" * 41, "a+b", "a=b"]
-NAMED = ["scenarios", "policies", "games", "lq.policies", "ablation.switches", "ablation.variants"]
+NAMED = ["scenarios", "policies", "games", "lq.policies", "fictitious_play.policies"]
+NAMED += ["ablation.switches", "ablation.variants"]
 NAMED += ["ablation.variants.nash-refined", "ablation.variants.nash-refined.target_network"]
 
 
@@ -361,6 +365,10 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         load_yaml(tmp_path)
 
 
+WHOLE = ("ablation.", "lq.policies", "fictitious_play.policies", "games")
+"""Mappings from names, described as one key."""
+
+
 def test_the_reference_of_keys_has_each_with_unit_default_and_meaning(capsys: pytest.CaptureFixture[str]) -> None:
     main([])
     rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| `")]
@@ -370,7 +378,7 @@ def test_the_reference_of_keys_has_each_with_unit_default_and_meaning(capsys: py
     assert patience[1:4] == ["a whole number >= 1 or null", "iterations", "null"]
 
     def documented(value: object, key: str, kind: str) -> None:
-        if isinstance(value, dict) and not key.startswith(("ablation.", "lq.policies", "games")):
+        if isinstance(value, dict) and not key.startswith(WHOLE):
             for name, inner in value.items():
                 dotted = f"{key}.{name}".strip(".")
                 if kind and name in ("game", "algorithm"):

@@ -14,7 +14,7 @@ from nash_dqn.artifacts import read_table
 if TYPE_CHECKING:
     from tests.workflow.conftest import Checkout
 
-TARGETS = ("ablation", "penalty_study", "robustness", "projections", "games", "many_agents")
+TARGETS = ("ablation", "penalty_study", "robustness", "projections", "fictitious_play", "games", "many_agents")
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +29,15 @@ def requested(smoke_run: Checkout, tmp_path_factory: pytest.TempPathFactory) -> 
         **dict.fromkeys(("beta_exploitability", "plot_beta_exploitability"), 1),
         **dict.fromkeys(("penalty_study_table", "plot_penalty_study"), 1),
         **dict.fromkeys(("projection", "plot_projection", "lq_error", "many_players", "training_cost"), 1),
+        **dict.fromkeys(("fictitious_play_errors", "fictitious_play_gains", "plot_fictitious_play"), 1),
         **dict.fromkeys(("plot_games", "plot_many_players", "plot_training_cost", *TARGETS), 1),
     }
     after = checkout.results()
     assert {name: after[name] for name in before} == before
     pictures = {f"figures/code/{name}" for name in ("ablation", "beta_exploitability", "penalty_study", "robustness")}
-    pictures |= {f"figures/{name}" for name in ("projection", "games", "many_players", "training_cost")}
+    pictures |= {
+        f"figures/{name}" for name in ("projection", "fictitious_play", "games", "many_players", "training_cost")
+    }
     assert {f"{name}.{suffix}" for name in pictures for suffix in ("pdf", "png")} <= set(after)
     assert checkout.planned("all", *TARGETS) == {}
     return checkout
@@ -80,6 +83,12 @@ def test_robustness_projections_and_games(requested: Checkout) -> None:
     assert measured == {("nash-refined-same", seed, deviator) for seed in (1, 2) for deviator in ("same", "memory")}
     rows = read_table(results / "lq_code/projection.csv", ["target", "exploration", "gain"])
     assert set(rows["target"]) == {"nash", "reply"} and set(rows["exploration"]) == {2.5, 1.5} and len(rows) == 4
+    for path, learners in (
+        ("lq_code/fictitious_play_errors", {"exact", "gradient"}),
+        ("code/fictitious_play_gains", {"gradient"}),
+    ):
+        rows = read_table(results / f"{path}.csv", ["learner", "opponents", "seed", "round", "value"])
+        assert set(rows["learner"]) == learners and set(rows["opponents"]) == {"last", "average"}
     errors = read_table(results / "traders/lq_error.csv", ["scenario", "policy", "algorithm", "group", "seed"])
     assert set(errors["scenario"]) == {"traders"} and set(errors["group"]) == {1, 2}
     seeds = errors.groupby("policy")["seed"].apply(set).to_dict()

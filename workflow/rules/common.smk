@@ -27,6 +27,7 @@ from nash_dqn.deviations import read_deviations
 from nash_dqn.games.catalogue import make, module_of
 from nash_dqn.published import AUTHORS_POLICIES
 from nash_dqn.settings.ablation import settings as ablation_policies
+from nash_dqn.settings.agreement import is_linear
 from nash_dqn.settings.study import GAMES, MARKET
 from snakemake.logging import logger
 
@@ -314,6 +315,21 @@ def projection_settings(scenario):
     observation = recipe_of(config, section.pop("policy"))["observation"]
     game = game_of(config, scenario)
     return {"scenario": scenario, "game": game, "observation": observation, "projection": section}
+
+
+def fictitious_play_settings(scenario):
+    """Of the study of fictitious play: gradient responses, and deviators, which are those of the data efficiency."""
+    section = config["fictitious_play"]
+    settings = deviator_settings(scenario, "data_efficiency", "deviator", trainings=section["trainings"])
+    own = {key: section[key] for key in ("iterations", "seed")}
+    return {
+        **settings,
+        **{key: section[key] for key in ("rounds", "exact_rounds")},
+        "observation": recipe_of(config, section["policies"][scenario][0])["observation"],
+        "response": {**settings["best_response"], **own},
+        "deviators": config["exploitability"]["deviators"],
+        "visited": {key: config["lq"][key] for key in ("episodes", "seed")},
+    }
 
 
 def equilibrium_path_settings(policy):

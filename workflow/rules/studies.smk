@@ -128,6 +128,39 @@ rule projections:
         pictures("projection"),
 
 
+# Whether fictitious play fails, or its learner: exact best responses, gradients' and DDPG's, round by round.
+
+OF_PLAY = config["fictitious_play"]["policies"]
+EXACT_PLAY = [name for name in OF_PLAY if is_linear(config["scenarios"][name])]
+REAL_PLAY = [name for name in OF_PLAY if name not in EXACT_PLAY]
+for name, kept, scenarios in (
+    ("fictitious_play_errors", "snapshots.safetensors", EXACT_PLAY),
+    ("fictitious_play_gains", "data_efficiency.csv", REAL_PLAY),
+):
+    job(
+        name,
+        reads={
+            "kept": lambda wc, kept=kept: of_each(kept, OF_PLAY[wc.scenario], wc.scenario),
+            "records": lambda wc: of_each("run.json", OF_PLAY[wc.scenario], wc.scenario),
+        },
+        settings=lambda wc: fictitious_play_settings(wc.scenario),
+        where={"scenario": one_of(scenarios)},
+        mem_mb=2000,
+        runtime="2h",
+    )
+figure(
+    "fictitious_play",
+    "fictitious_play",
+    "Fictitious play by three learners",
+    {"table": in_scenarios("fictitious_play_errors", EXACT_PLAY) + in_scenarios("fictitious_play_gains", REAL_PLAY)},
+)
+
+
+rule fictitious_play:
+    input:
+        pictures("fictitious_play"),
+
+
 # Equilibria followed from one scenario to another: why self-play does not settle at Table 1's values.
 
 job(

@@ -147,17 +147,31 @@ def mean_field_equilibrium(market: Market) -> SharedEquilibrium:
     return SharedEquilibrium(gains, _worth(_deviator_game(market, gains, weight=0.0), gains))
 
 
-def exploitability(market: Market, gains: FloatArray) -> float:
-    """What an agent gains by leaving u = -K z, gains K [M, 4], while all others follow it, $; zero at an equilibrium.
+def best_reply(market: Market, gains: FloatArray) -> FloatArray:
+    """The gains [M, 4] of an agent's best policy while all others follow u = -K z, by Riccati's recursion.
+
+    Best among all policies of the visible state: where the others are alike, z is all of it that matters.
+
+    Args:
+        market: linear.
+        gains: K [M, 4].
 
     Raises:
         NoEquilibriumError: there is no best response.
         ValueError: the market is not linear, or has one agent.
     """
     _check(market, least=2)
+    return best_response(_deviator_game(market, gains, 1.0 / market.n_agents), _policies(gains), player=0).gains[:, 0]
+
+
+def exploitability(market: Market, gains: FloatArray) -> float:
+    """What an agent gains by leaving u = -K z, gains K [M, 4], while all others follow it, $; zero at an equilibrium.
+
+    Errors are those of :func:`best_reply`.
+    """
+    best = best_reply(market, gains)
     game = _deviator_game(market, gains, 1.0 / market.n_agents)
-    best = best_response(game, _policies(gains), player=0)
-    return _worth(game, best.gains[:, 0]) - _worth(game, gains)
+    return _worth(game, best) - _worth(game, gains)
 
 
 def joint_policies(gains: FloatArray, n_agents: int) -> LinearPolicies:

@@ -11,7 +11,7 @@ from nash_dqn.published import AUTHORS_POLICIES
 from nash_dqn.settings import ablation
 from nash_dqn.settings.fields import ConfigError, Path, dotted, fail, show, suggestion
 
-__all__ = ["check", "check_name"]
+__all__ = ["check", "check_name", "is_linear"]
 
 _SCENARIOS = (
     "run.scenarios",
@@ -167,14 +167,26 @@ def _check_linear(config: Mapping[str, Any]) -> None:
     linear = [*_named(config, "projection.scenarios"), *_named(config, "many_players.scenario")]
     linear += [(("lq", "policies"), name) for name in config["lq"]["policies"]]
     for at, name in linear:
-        scenario = config["scenarios"][name]
-        if scenario.get("impact") not in ("linear", "none") or scenario["price_floor"] is not None:
+        if not is_linear(config["scenarios"][name]):
             fail(at, name, 'a scenario with impact "linear" or "none" and price_floor null')
+    path = ("fictitious_play", "policies")
+    for name, policies in config["fictitious_play"]["policies"].items():
+        check_name(path, name, config["scenarios"], "scenarios")
+        linear_one = is_linear(config["scenarios"][name])
+        for index, policy in enumerate(policies):
+            _check_policy(config, (*path, name, index), policy, "fictitious_play")
+            if linear_one and config["policies"][policy]["observation"]["inventories"] != "visible":
+                fail((*path, name, index), policy, "one with observation.inventories: visible")
     fitted = config["projection"]["policy"]
     if config["policies"][fitted]["policy"] != "projected":
         fail(("projection", "policy"), fitted, "one with policy: projected")
     if config["policies"][fitted]["observation"]["inventories"] != "private":
         fail(("projection", "policy"), fitted, "one with observation.inventories: private")
+
+
+def is_linear(scenario: Mapping[str, Any]) -> bool:
+    """Whether it is a market with linear impact, or none, and no price floor."""
+    return scenario.get("impact") in ("linear", "none") and scenario["price_floor"] is None
 
 
 def _check_outside_learners(config: Mapping[str, Any]) -> None:

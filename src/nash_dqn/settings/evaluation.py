@@ -202,6 +202,20 @@ class Projection(Section):
     )
 
 
+class FictitiousPlay(Section):
+    """Fictitious play by exact best responses, by gradients' and by DDPG's, each meeting the last or the average."""
+
+    policies: Named[Names] = knob(
+        "Policies of fictitious_play by scenario, for the best responses of DDPG; gradients' see what the first sees. "
+        "With linear or no impact and no price floor they are compared with the exact equilibrium, and see inventories"
+    )
+    exact_rounds: Whole = knob("Exact best responses, one after the other", "best responses", ge=1)
+    rounds: Whole = knob("Best responses by gradients, one after the other", "best responses", ge=1)
+    iterations: Whole = knob("Gradient steps of a best response", "iterations", ge=1)
+    trainings: Whole = knob("Sequences of best responses by gradients, each on its own random numbers", ge=1)
+    seed: Seed = knob("Seed of these; that of round n is n further")
+
+
 class Robustness(Section):
     """Policies whose exploitability is measured on request."""
 

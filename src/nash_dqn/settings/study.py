@@ -139,6 +139,7 @@ class Study(Section):
     outside_learners: evaluation.OutsideLearners
     equilibrium_path: evaluation.EquilibriumPath
     projection: evaluation.Projection
+    fictitious_play: evaluation.FictitiousPlay
     robustness: evaluation.Robustness
     games: Named[Names] = knob("On request: as `lq`, in games beyond the paper's market; policies by scenario")
     many_players: evaluation.ManyPlayers

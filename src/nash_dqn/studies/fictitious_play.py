@@ -1,0 +1,287 @@
+r"""Is it fictitious play that fails, or its learner? Algorithm 2 with best responses of three kinds.
+
+=========  ============================================================================================================
+learner    the best response
+=========  ============================================================================================================
+exact      Riccati's recursion (:func:`nash_dqn.games.mean_field.best_reply`), in linear markets where all is visible
+gradient   a deviator (:mod:`nash_dqn.evaluation.best_response`) that starts anew from not trading in each round
+ddpg       Algorithm 2's own: policies kept along trainings at the ends of best responses
+=========  ============================================================================================================
+
+In round n everybody but one agent plays the last best response (``last``, Algorithm 2), or the average of those of
+rounds 1 to n - 1 and of not trading, where it all begins (``average``, the text). Exact and gradient responses meet the
+mean of the past policies' actions, DDPG's one of them a time, drawn anew in each episode. What is measured is the best
+response itself, as all agents' policy: its root mean square error against the exact equilibrium, or what a deviator
+gains against it.
+
+Random streams of gradient responses: a deviator's of seed ``seed + n`` in round n, restart k for training k.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe
+from nash_dqn.evaluation import exploitability, lq_error
+from nash_dqn.evaluation.best_response import BestResponseSettings, DeviatorClass, train
+from nash_dqn.games.base import VISIBLE, Game, Observation, ObservationSpec
+from nash_dqn.games.lq import FloatArray
+from nash_dqn.games.market import Market
+from nash_dqn.games.mean_field import best_reply, symmetric_equilibrium
+from nash_dqn.networks import MLP, ActionMap, ObservationNetwork
+from nash_dqn.policy import Policy
+from nash_dqn.trees import tensor_map
+
+__all__ = ["COLUMNS", "OPPONENTS", "error_of", "exact", "gain_of", "gradient", "linear_policy", "of_ddpg", "of_exact"]
+__all__ += ["of_gradients", "of_snapshots", "round_of"]
+
+Opponents = Literal["last", "average"]
+OPPONENTS: tuple[Opponents, ...] = ("last", "average")
+COLUMNS = ("learner", "sees", "opponents", "seed", "round", "measure", "value")
+"""``measure``: ``error``, RMS of action less exact action as a share of the latter's, in states that the policy visits;
+``coefficient``, largest error of a gain of u = -K z (exact responses); ``gain`` of a deviator, $."""
+
+T = TypeVar("T")
+
+
+class Still(NamedTuple):
+    """No trade, where networks stand: actions of zeros, of ``size`` entries."""
+
+    size: int
+
+    def __call__(self, observation: Observation, agents: slice = slice(None)) -> Tensor:
+        own = observation.own[..., agents, :]
+        return own.new_zeros(*own.shape[:-1], self.size)
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        return []
+
+
+class Mean(NamedTuple):
+    """The mean of several policies' actions, where networks stand."""
+
+    policies: tuple[ActionMap, ...]
+
+    def __call__(self, observation: Observation, agents: slice = slice(None)) -> Tensor:
+        return torch.stack([policy(observation, agents) for policy in self.policies]).mean(0)
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        return [tensor for policy in self.policies for tensor in policy.parameters]
+
+
+# ----------------------------------------------------------------------------------------------------- best responses
+
+
+def exact(market: Market, opponents: Opponents, rounds: int) -> list[FloatArray]:
+    """Exact best responses of each round, gains K [M, 4] of u = -K (S - theta, Y, q_i, mean of the others' q).
+
+    Raises:
+        NoEquilibriumError: there is no best response.
+        ValueError: the market is not linear, or has one agent.
+    """
+
+    def respond(others: FloatArray, _: int) -> FloatArray:
+        return best_reply(market, others)
+
+    start: FloatArray = np.zeros((market.n_steps, 4))
+    return _played(respond, lambda past: np.mean(past, 0), start, opponents, rounds)
+
+
+def gradient(
+    game: Game,
+    observation: ObservationSpec,
+    deviator: DeviatorClass,
+    opponents: Opponents,
+    rounds: int,
+    trainings: int,
+    settings: BestResponseSettings,
+) -> list[Policy]:
+    """Best responses by gradients of each round, policies of a member for each independent training.
+
+    Args:
+        game: whose agents are one group.
+        observation: what a response sees, in the game's own scales, and with ``memory`` its own past flow as well.
+        deviator: ``same`` or ``memory``.
+        opponents: whom it meets.
+        rounds: number of best responses, one after the other.
+        trainings: number of sequences of them, K.
+        settings: of a response; ``restarts`` are not used, ``seed`` is that of round 0.
+    """
+    sees = dataclasses.replace(observation, scales=None, own_flow=observation.own_flow or deviator == "memory")
+    seeds = range(1, trainings + 1)
+
+    def policy(network: ActionMap) -> Policy:
+        return Policy(network, sees, seeds, "gradient")
+
+    def respond(others: ActionMap, n: int) -> ActionMap:
+        # A deviator adds to what its seat plays: to nothing, so that it is a policy of its own. Members share their
+        # random numbers, restarts do not: restart k against member k makes the trainings independent.
+        of_round = dataclasses.replace(settings, restarts=trainings, seed=settings.seed + n)
+        alone, rest = policy(Still(game.action_dim)), policy(others)
+        found = train(game, [(alone, [0]), (rest, slice(1, None))], deviator, of_round)
+        network = found.choose(range(trainings)).network  # of own features and the others' mean item, as networks are
+        return network.with_outputs(lambda tensor: tensor * game.action_scale)
+
+    start: ActionMap = Still(game.action_dim)
+    return [policy(found) for found in _played(respond, lambda past: Mean(tuple(past)), start, opponents, rounds)]
+
+
+def round_of(recipe: FictitiousPlayRecipe, transitions: int, n_steps: int) -> int | None:
+    """The round, from 1, that ended at that number of joint transitions; None where none did."""
+    epochs, rest = divmod(transitions, recipe.episodes_per_epoch * n_steps)
+    begun, within = recipe.position(epochs)
+    return begun if begun and not within and not rest else None
+
+
+def _played(
+    respond: Callable[[T, int], T], mean: Callable[[Sequence[T]], T], start: T, opponents: Opponents, rounds: int
+) -> list[T]:
+    """The best responses of fictitious play, round by round; ``respond`` takes the opponents and the round, from 1."""
+    found = [start]
+    for n in range(1, rounds + 1):
+        found.append(respond(found[-1] if opponents == "last" else mean(found), n))
+    return found[1:]
+
+
+# ------------------------------------------------------------------------------------------------------------- measures
+
+Measure = Callable[[Policy], Sequence[float]]
+"""A number for each member of a policy that all agents follow; nan where it is not finite."""
+
+
+def error_of(market: Market, episodes: int, seed: int) -> Measure:
+    """Root mean square error over all steps, in states that the policy visits, as a share of the exact action's.
+
+    Arguments and errors are those of :func:`nash_dqn.evaluation.lq_error.evaluate`.
+    """
+
+    def measure(policy: Policy) -> list[float]:
+        table = lq_error.evaluate(market, [policy], episodes, seed)
+        counts = (table["visited_by"] == "learned") & (table["step"] == lq_error.ALL_STEPS)
+        return [*map(float, table.loc[counts, "relative"])]
+
+    return measure
+
+
+def gain_of(
+    game: Game, deviator: DeviatorClass, settings: BestResponseSettings, paths: int, validation_paths: int, seed: int
+) -> Measure:
+    """What agent 1 gains by a deviation, $.
+
+    Arguments and errors are those of :func:`nash_dqn.evaluation.exploitability.evaluate`.
+    """
+
+    def measure(policy: Policy) -> list[float]:
+        counts = paths, validation_paths, seed
+        table = exploitability.evaluate(game, [policy], settings, *counts, (deviator,), players=(0,))
+        return [*map(float, table.loc[table["player"] == "1", "gain"])]
+
+    return measure
+
+
+def of_exact(market: Market, rounds: int, measure: Measure) -> pd.DataFrame:
+    """Error of exact responses (:func:`error_of`) and of their largest coefficient, by round; nothing is random.
+
+    Returns:
+        Table with :data:`COLUMNS`, ``seed`` 0.
+    """
+    right, tables = symmetric_equilibrium(market).gains, []
+    for opponents in OPPONENTS:
+        found = exact(market, opponents, rounds)
+        names = {"learner": "exact", "sees": "same", "opponents": opponents, "seed": 0, "round": range(1, rounds + 1)}
+        largest = [float(np.abs(gains - right).max()) for gains in found]
+        for name, values in (("coefficient", largest), ("error", measure(linear_policy(market, found)))):
+            tables.append(pd.DataFrame({**names, "measure": name, "value": list(values)}))
+    return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
+
+
+def of_gradients(
+    game: Game,
+    observation: ObservationSpec,
+    deviators: Sequence[DeviatorClass],
+    rounds: int,
+    trainings: int,
+    settings: BestResponseSettings,
+    name: str,
+    measure: Measure,
+) -> pd.DataFrame:
+    """A measure of this name of gradient responses, by class, opponents, round and training.
+
+    All of a sequence's are measured side by side. Other arguments are those of :func:`gradient`.
+
+    Returns:
+        Table with :data:`COLUMNS`.
+    """
+    tables = []
+    for deviator in deviators:
+        for opponents in OPPONENTS:
+            found = gradient(game, observation, deviator, opponents, rounds, trainings, settings)
+            networks = tensor_map(lambda *tensors: torch.cat(tensors), *(policy.network for policy in found))
+            places = pd.MultiIndex.from_product([range(1, rounds + 1), found[0].seeds], names=["round", "seed"])
+            whole = dataclasses.replace(found[0], network=networks, seeds=range(len(places)))
+            names = {"learner": "gradient", "sees": deviator, "opponents": opponents, "measure": name}
+            tables.append(places.to_frame(index=False).assign(**names, value=list(measure(whole))))
+    return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
+
+
+def of_snapshots(
+    snapshots: Policy | None, record: Mapping[str, Any], n_steps: int, name: str, measure: Measure
+) -> pd.DataFrame:
+    """A measure of this name of DDPG's responses where a policy was kept, by round and seed.
+
+    Args:
+        snapshots: a training's (:func:`nash_dqn.evaluation.data_efficiency.load_snapshots`).
+        record: of the training.
+        n_steps: of the game.
+        name: of the measure.
+        measure: taken.
+
+    Returns:
+        Table with :data:`COLUMNS`.
+    """
+    if snapshots is None:
+        return of_ddpg((), record, n_steps, name)
+    found = zip(snapshots.seeds, snapshots.meta["transitions"], measure(snapshots), strict=True)
+    return of_ddpg(found, record, n_steps, name)
+
+
+def of_ddpg(
+    found: Iterable[tuple[int, int, float]], record: Mapping[str, Any], n_steps: int, name: str
+) -> pd.DataFrame:
+    """What was measured of a training, (seed, joint transitions, value), where a round ended; nan once it diverged.
+
+    Returns:
+        Table with :data:`COLUMNS`.
+    """
+    recipe = FictitiousPlayRecipe.from_dict(record["config"]["recipe"])
+    lost = {member["seed"]: member["transitions"] for member in record["members"] if member["diverged"]}
+    values: dict[tuple[int, int], float] = {}
+    for seed, transitions, value in found:
+        ended = round_of(recipe, transitions, n_steps)
+        if ended is not None and transitions < lost.get(seed, math.inf):
+            values[ended, seed] = value
+    rounds, seeds = sorted({ended for ended, _ in values}), [member["seed"] for member in record["members"]]
+    names = "ddpg", "same", recipe.opponents
+    rows = [(*names, k, n, name, values.get((n, k), math.nan)) for n in rounds for k in seeds]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"seed": int, "round": int, "value": float})
+
+
+def linear_policy(market: Market, gains: Sequence[FloatArray]) -> Policy:
+    """A policy that plays u = -K z and sees all inventories, with a member for each of several K [M, 4]."""
+    scales = market.scales
+    units = np.array([scales.price, scales.impact, scales.inventory, scales.inventory])
+    # Features of a step: 1 for time, price, impact, order flow, own inventory, mean of the others'.
+    skip = torch.zeros(len(gains), market.n_steps, 6, 1)
+    skip[:, :, [1, 2, 4, 5], 0] = torch.from_numpy(-np.stack(gains) * units).float()
+    nothing = MLP([torch.zeros(len(gains), 6, 1)], [torch.zeros(len(gains), 1, 1)])
+    return Policy(ObservationNetwork(None, nothing, skip), VISIBLE, range(1, len(gains) + 1), "exact")
