@@ -116,11 +116,9 @@ def test_roots_make_a_step_of_square_root_impact_exact() -> None:
 
 
 def test_best_is_the_vertex_of_a_parabola_within_reach() -> None:
-    def values(slope: float, curvature: float) -> list[Tensor]:
-        return [torch.tensor([slope * a + 0.5 * curvature * a**2]).double() for a in (-0.5, 0.0, 0.5)]
-
     for slope, curvature, expected in ((3, -2, 1.5), (-3, -0.1, -10), (3, 0, 10), (-3, 4, -10), (0, 0, 0)):
-        assert float(least_squares.best(*values(slope, curvature), 0.5, 10.0)) == pytest.approx(expected)
+        below, at, above = (torch.tensor([slope * a + 0.5 * curvature * a**2]).double() for a in (-0.5, 0.0, 0.5))
+        assert float(least_squares.best(below, at, above, 0.5, 10.0)) == pytest.approx(expected)
 
 
 def test_begins_with_liquidation() -> None:

@@ -93,7 +93,8 @@ class LeastSquares(training.Algorithm):
     def __init__(self, game: Market, recipe: LeastSquaresRecipe, seeds: Sequence[int], device: torch.device) -> None:
         if not isinstance(game, Market):
             raise ValueError(f"algorithm = 'least_squares': allowed in the market only, not in {type(game).__name__}")
-        self.game, self.recipe, self._device = game, recipe, device
+        self.game: Market = game
+        self.recipe, self._device = recipe, device
         self.gains = liquidation(game, recipe.observation).repeat(len(seeds), 1, 1, 1).to(device)
         self.mean_gains = self.gains
         self.values: Moments = ()
