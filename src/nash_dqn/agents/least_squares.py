@@ -48,6 +48,7 @@ _OWN = [0, 1, 2, 4, 5]  # without the total flow, which the agents' own add up t
 _RIDGE = 1e-9  # of the moments of features of unit size, some of which are always zero, as flows at the first step
 _ROOT = 1e-3  # shares/hour, below which the root of the total rate is smoothed
 _DIFFERENCE = 0.7  # action scales, step of the differences that give Q's slope and curvature
+_DIVERGED = 1000.0  # times the best loss
 _FURTHEST = 10.0  # action scales, of a reply from the policy: that of a form that is flat or convex is anywhere
 
 
@@ -247,12 +248,12 @@ def train(
 ) -> TrainingResult:
     """Policy iteration for an ensemble, a member per seed.
 
-    A member whose residuals or weights are not finite has diverged and leaves the ensemble with its weights of the last
-    check that found it sound; the record says so. ``meta`` (scenario, policy, ...) goes into the record and the
+    A member whose loss is a thousand times its best, or whose loss or weights are not finite, has diverged and leaves
+    the ensemble with its weights of the last check that found it sound; the record says so. ``meta`` (scenario, policy, ...) goes into the record and the
     weights' metadata. An interrupted training goes on from its ``checkpoint``.
 
     Raises:
         ValueError: the game is not the market.
     """
     algorithm = LeastSquares(game, recipe, seeds, torch.device(device))
-    return training.train(algorithm, seeds, device, checkpoint, meta, watched="loss")
+    return training.train(algorithm, seeds, device, checkpoint, meta, watched="loss", divergence_factor=_DIVERGED)
