@@ -249,8 +249,8 @@ def train(
     """Policy iteration for an ensemble, a member per seed.
 
     A member whose loss is a thousand times its best, or whose loss or weights are not finite, has diverged and leaves
-    the ensemble with its weights of the last check that found it sound; the record says so. ``meta`` (scenario, policy, ...) goes into the record and the
-    weights' metadata. An interrupted training goes on from its ``checkpoint``.
+    the ensemble with its weights of the last check that found it sound; the record says so. ``meta`` (scenario, policy,
+    ...) goes into the record and the weights' metadata. An interrupted training goes on from its ``checkpoint``.
 
     Raises:
         ValueError: the game is not the market.
