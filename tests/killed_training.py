@@ -31,13 +31,19 @@ SCRIPT = ROOT / "workflow" / "scripts" / "train.py"
 sys.path.insert(0, str(SCRIPT.parent))
 CHECKPOINTS = Path(".checkpoints")
 
-NAMES = {"nash_dqn": "nash-refined", "fictitious_play": "fp-average", "self_play": "reference"}
+NAMES = {
+    "nash_dqn": "nash-refined",
+    "fictitious_play": "fp-average",
+    "self_play": "reference",
+    "least_squares": "nash-least-squares",
+}
 SIZES: dict[str, dict[str, Any]] = {
     "nash_dqn": {
         "episodes_per_iteration": 4, "minibatch_episodes": 4, "replay_episodes": 4, "iterations": 200,
     },
     "fictitious_play": {"iterations": 4, "first_epochs": 90, "epochs": 50, "episodes_per_epoch": 3},
     "self_play": {"iterations": 200, "episodes_per_iteration": 20},
+    "least_squares": {"iterations": 100, "episodes_per_iteration": 40},
 }  # fmt: skip
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 FILES = {"weights": "weights.safetensors", "snapshots": "snapshots.safetensors", "history": "history.csv"}

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from nash_dqn import checkpoint
-from nash_dqn.agents import fictitious_play, nash_dqn, self_play, snapshots
+from nash_dqn.agents import fictitious_play, least_squares, nash_dqn, self_play, snapshots
 from nash_dqn.agents.learner import Learner
 from nash_dqn.agents.monitor import Monitor
 from nash_dqn.agents.training import TrainingResult
@@ -36,6 +36,7 @@ ALGORITHMS: dict[str, tuple[Any, Any]] = {
     "nash_dqn": (nash_dqn, nash_dqn.NashDQNRecipe),
     "fictitious_play": (fictitious_play, fictitious_play.FictitiousPlayRecipe),
     "self_play": (self_play, self_play.SelfPlayRecipe),
+    "least_squares": (least_squares, least_squares.LeastSquaresRecipe),
 }
 
 
@@ -71,6 +72,7 @@ TRAININGS: dict[str, Train] = {
         "fp-average", **RESPONSES, episodes_per_epoch=3, history_every=8, returned="online", optimisers="kept"
     ),
     "self-play": trained("reference", hidden=[5], iterations=110, episodes_per_iteration=20, history_every=9),
+    "least squares": trained("nash-least-squares", iterations=110, episodes_per_iteration=20, history_every=9),
 }
 LEAVING = [name for name in TRAININGS if "diverging" in name or "early" in name]
 
@@ -305,7 +307,7 @@ def test_killed_trainings_are_the_same_to_the_byte(tmp_path: Path) -> None:
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert run.returncode == 0, run.stderr
     trials = json.loads(run.stdout)
-    assert set(trials) == {"nash_dqn", "fictitious_play", "self_play"}
+    assert set(trials) == {"nash_dqn", "fictitious_play", "self_play", "least_squares"}
     for trial in trials.values():
         assert trial["kills"] == KILLS
         assert trial["resumed"] >= 1  # others were hit before the first checkpoint

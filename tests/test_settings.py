@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe
+from nash_dqn.agents.least_squares import LeastSquaresRecipe
 from nash_dqn.agents.nash_dqn import NashDQNRecipe
 from nash_dqn.agents.self_play import SelfPlayRecipe
 from nash_dqn.config import (
@@ -73,6 +74,7 @@ def test_what_ships_is_valid_and_reaches_the_code_without_loss(paths: list[Path]
         "nash_dqn": NashDQNRecipe,
         "fictitious_play": FictitiousPlayRecipe,
         "self_play": SelfPlayRecipe,
+        "least_squares": LeastSquaresRecipe,
     }
     for name in config["policies"]:
         settings = training_settings(config, "code", name)

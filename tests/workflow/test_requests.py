@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,9 +22,10 @@ TARGETS = ("ablation", "penalty_study", "robustness", "projections", "fictitious
 def requested(smoke_run: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     checkout = smoke_run.copy(tmp_path_factory.mktemp("requests") / "checkout")
     before = checkout.results()
-    # Of the ablation 3 trainings, of the penalty study none, of the robustness and the projections 1 each, 3 of games.
+    # Of the ablation 3 trainings, of the penalty study none, of the robustness 2, of the projections 1, 3 of games.
     assert checkout.run(*TARGETS) == {
-        **{"train_nash_dqn": 3 + 1 + 1 + 3, "train_fictitious_play": 1, "exploitability": 4 + 2 + 1 + 1 + 2},
+        **{"train_nash_dqn": 3 + 1 + 1 + 3, "train_fictitious_play": 1, "train_least_squares": 1},
+        "exploitability": 4 + 2 + 2 + 1 + 2,
         **{"robustness_table": 1, "games_table": 1, "plot_robustness": 1, "penalty_snapshots": 2},
         **dict.fromkeys(("ablation_table", "plot_ablation"), 1),
         **dict.fromkeys(("beta_exploitability", "plot_beta_exploitability"), 1),
@@ -80,7 +82,8 @@ def test_robustness_projections_and_games(requested: Checkout) -> None:
     results = requested.run_directory / "results"
     rows = read_table(results / "code/robustness.csv", ["policy", "seed", "deviator"])
     measured = {(row.policy, row.seed, row.deviator) for row in rows.itertuples()}
-    assert measured == {("nash-refined-same", seed, deviator) for seed in (1, 2) for deviator in ("same", "memory")}
+    policies, deviators = ("nash-refined-same", "nash-least-squares"), ("same", "memory")
+    assert measured == set(itertools.product(policies, (1, 2), deviators))
     rows = read_table(results / "lq_code/projection.csv", ["target", "exploration", "gain"])
     assert set(rows["target"]) == {"nash", "reply"} and set(rows["exploration"]) == {2.5, 1.5} and len(rows) == 4
     for path, learners in (

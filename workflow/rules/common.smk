@@ -252,14 +252,14 @@ def deviator_settings(scenario, section, *keys, **more):
 
 
 def exploitability_settings(wildcards):
-    """Of the deviators from one training; against a reference they search longer, as it is to be certified. In games
-    beyond the market agents remember nothing.
+    """Of the deviators from one training; where next to nothing is to be gained, they search longer. In games beyond the
+    market agents remember nothing.
     """
     more = {"deviators": config["exploitability"]["deviators"]}
     if game_of(config, wildcards.scenario)["game"] != MARKET:
         more["deviators"] = ["same"]
     settings = deviator_settings(wildcards.scenario, "exploitability", **more)
-    if wildcards.policy not in AUTHORS and algorithm_of(wildcards.policy) == "self_play":
+    if wildcards.policy not in AUTHORS and algorithm_of(wildcards.policy) in ("self_play", "least_squares"):
         for key in ("iterations", "learning_rate"):
             settings["best_response"][key] = config["exploitability"][f"certificate_{key}"]
     return settings

@@ -5,7 +5,12 @@ rules out `benchmark:`; run.json holds the time each training took. A rule for e
 times; the longest jobs start first, so that the last one does not run alone, after those of the first figures.
 """
 
-for algorithm, priority, runtime in (("fictitious_play", 20, "2h"), ("nash_dqn", 10, "1h"), ("self_play", 5, "1h")):
+for algorithm, priority, runtime in (
+    ("fictitious_play", 20, "2h"),
+    ("nash_dqn", 10, "1h"),
+    ("self_play", 5, "1h"),
+    ("least_squares", 5, "1h"),
+):
 
     rule:
         name:

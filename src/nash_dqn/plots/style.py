@@ -38,9 +38,18 @@ WIDTH_MM = 170.0
 PALETTE = (BLUE, ORANGE, GREEN, PURPLE, BROWN, SKY, VERMILION, PINK)
 """Colours for series without a meaning of their own, such as seeds."""
 
-ALGORITHM_NAMES = MappingProxyType({"nash_dqn": "Nash-DQN", "fictitious_play": "FP", "self_play": "self-play"})
+ALGORITHM_NAMES = MappingProxyType(
+    {
+        "nash_dqn": "Nash-DQN",
+        "fictitious_play": "FP",
+        "self_play": "self-play",
+        "least_squares": "least squares",
+    }
+)
 """How an algorithm is shown; a policy is shown by its own name, in its algorithm's colour."""
-ALGORITHM_COLOURS = MappingProxyType({"nash_dqn": BLUE, "fictitious_play": ORANGE, "self_play": GREY})
+ALGORITHM_COLOURS = MappingProxyType(
+    {"nash_dqn": BLUE, "fictitious_play": ORANGE, "self_play": GREY, "least_squares": GREEN}
+)
 DIVERGED = VERMILION
 """Colour of whatever marks a diverged training."""
 

@@ -17,6 +17,7 @@ COLUMNS = {
     "nash_dqn": ("seed", "transitions", "loss"),
     "fictitious_play": ("seed", "iteration", "transitions", "critic_loss", "reward"),
     "self_play": ("seed", "transitions", "reward"),
+    "least_squares": ("seed", "transitions", "loss"),
 }
 """What each algorithm's history must have."""
 
@@ -40,6 +41,7 @@ _CURVES = (
     _Curve("fictitious_play", "critic_loss", "critic's loss", False),
     _Curve("fictitious_play", "reward", "reward of agent 1\nin training (currency)", True),
     _Curve("self_play", "reward", "reward of agent 1\nin training (currency)", False),
+    _Curve("least_squares", "loss", "squared Bellman error\nof an action", False),
 )
 
 
@@ -55,10 +57,11 @@ class _Training(NamedTuple):
 def plot(histories: Sequence[DataFrame], records: Sequence[Mapping[str, Any]]) -> Figure:
     """Draw each training's curves against the joint transitions played: a panel for each policy, a line for each seed.
 
-    Rows are Nash-DQN's loss, the critic's loss and the training reward of fictitious play (FP), and that of self-play
-    by gradients. Light vertical lines are where one FP iteration ends and the next begins. FP's rewards are running
-    means over a two-hundredth of the training, with the values behind them. Trainings that stopped early or diverged
-    are marked where they did. Rewards far below those of the second half of training are cut off.
+    Rows are Nash-DQN's loss, the critic's loss and the training reward of fictitious play (FP), that of self-play by
+    gradients, and the loss of policy iteration by least squares. Light vertical lines are where one FP iteration ends
+    and the next begins. FP's rewards are running means over a two-hundredth of the training, with the values behind
+    them. Trainings that stopped early or diverged are marked where they did. Rewards far below those of the second half
+    of training are cut off.
 
     Args:
         histories: of each training, columns as in :data:`COLUMNS`.

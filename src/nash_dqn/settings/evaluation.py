@@ -53,9 +53,11 @@ class Exploitability(Deviators):
         min_length=1,
     )
     certificate_iterations: Whole = knob(
-        "As iterations, against the references alone, which the deviators are to certify", "iterations", ge=1
+        "As iterations, against policies of self_play and least_squares alone, which the deviators are to certify",
+        "iterations",
+        ge=1,
     )
-    certificate_learning_rate: Number = knob("As learning_rate, against the references alone", "1", gt=0)
+    certificate_learning_rate: Number = knob("As learning_rate, against the same", "1", gt=0)
 
 
 @settings

@@ -33,12 +33,13 @@ from nash_dqn.settings.fields import (
 from nash_dqn.settings.files import with_bases
 from nash_dqn.settings.game import Scenario
 from nash_dqn.settings.games import BasketSettings, InterbankSettings, TradersSettings
+from nash_dqn.settings.least_squares import LeastSquaresRecipe
 from nash_dqn.settings.nash_dqn import NashDQNRecipe
 from nash_dqn.settings.self_play import SelfPlayRecipe
 
 __all__ = ["ALGORITHMS", "GAMES", "MARKET", "Algorithm", "Study", "policy_of", "scenario_of", "validate"]
 
-Algorithm = Literal["nash_dqn", "fictitious_play", "self_play"]
+Algorithm = Literal["nash_dqn", "fictitious_play", "self_play", "least_squares"]
 MARKET = "market.Market"
 """The game of a scenario that names none: the paper's."""
 
@@ -88,10 +89,22 @@ class SelfPlayPolicy(SelfPlayRecipe):
         at_least(self, "iterations", "history_every")
 
 
+@settings
+class LeastSquaresPolicy(LeastSquaresRecipe):
+    """How a policy is trained by policy iteration with least squares, and with which seeds."""
+
+    algorithm: Algorithm = knob(_ALGORITHM, default="least_squares")
+    seeds: Seeds | None = knob(_OWN_SEEDS, default=None)
+
+    def __post_init__(self) -> None:
+        at_least(self, "iterations", "history_every")
+
+
 ALGORITHMS: Mapping[str, type] = {
     "nash_dqn": NashDQNPolicy,
     "fictitious_play": FictitiousPlayPolicy,
     "self_play": SelfPlayPolicy,
+    "least_squares": LeastSquaresPolicy,
 }
 """What a policy of each algorithm may say."""
 
