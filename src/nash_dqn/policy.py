@@ -27,7 +27,7 @@ class Policy:
         network: observation -> action ``[K, ..., N, d]``, one network for all agents or one for each group.
         observation: what the policy sees.
         seeds: training seed of each member.
-        algorithm: ``"nash_dqn"``, ``"fictitious_play"``, ``"self_play"`` or ``"least_squares"``.
+        algorithm: ``"nash_dqn"``, ``"fictitious_play"`` or ``"self_play"``.
         bound: actions are clipped to +-bound; None for no bound.
         meta: where it comes from (scenario, policy, ...).
     """
