@@ -17,8 +17,10 @@ __all__ = ["BASED", "lay_over", "load_yaml", "with_bases"]
 BASED = ("scenarios", "policies")
 """Sections whose entries may name another of the section as their ``base``."""
 
-_NAMED = (*BASED, "lq.policies", "fictitious_play.policies", "games")
-_NAMED += ("ablation.switches", "ablation.variants", "ablation.variants.*")
+_NAMED = (
+    *(*BASED, "lq.policies", "fictitious_play.policies", "games"),
+    *("ablation.switches", "ablation.variants", "ablation.variants.*"),
+)
 """Mappings from names, in which null takes an entry away."""
 
 
