@@ -44,7 +44,7 @@ def test_rounds_of_each_learner(table: DataFrame, series: Series, fits: Callable
     assert [axes.get_title("left") for axes in figure.axes][:2] == ["(a) lq_code", "(b) code"]
     assert [axes.get_ylabel() for axes in figure.axes[2:]] == [
         "relative RMS error,\nagainst the average",
-        "gain of agent 1 (currency),\nagainst the average",
+        "gain of agent 1 ($),\nagainst the average",
     ]
     assert fits(figure)
 

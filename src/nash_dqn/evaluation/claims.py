@@ -47,11 +47,11 @@ Verdict = Literal["holds", "does not hold", "inconclusive", "reported"]
 ALPHA = 0.05
 """Level of the rules."""
 CERTIFIED = 0.002
-"""Exploitability (currency units) up to which self-play counts as an equilibrium to measure others against."""
+"""Exploitability ($) up to which self-play counts as an equilibrium to measure others against."""
 EQUILIBRIUM_SHARE = 0.015
 """Exploitability, as a share of the size of the value, up to which a learned policy counts as an equilibrium."""
 DATA_LEVEL = 0.15
-"""Exploitability (currency units) whose price in joint transitions is compared."""
+"""Exploitability ($) whose price in joint transitions is compared."""
 RESOLUTION = 0.05
 """Share of a loss by which Fig. 1's smallest differences between betas differ."""
 COLUMNS = ("scenario", "claim", "quantity", "published", "ours", "low", "high", "seeds", "verdict")

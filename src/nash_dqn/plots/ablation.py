@@ -68,7 +68,7 @@ def plot(ablation: DataFrame, seeds: DataFrame) -> Figure:
             axes.set_ylim(len(panel.changes) - 0.5, -0.5)
             _draw(axes, panel, ablation, seeds)
             log_scale(axes.xaxis, decades=2)
-            axes.set_xlabel("gain of agent 1 (currency)")
+            axes.set_xlabel("gain of agent 1 ($)")
             axes.grid(axis="x", color="0.92", lw=0.5)
         title_panels(drawn.values(), drawn)
         figure.suptitle(f"scenario {scenario}")

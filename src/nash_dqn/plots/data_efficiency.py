@@ -64,7 +64,7 @@ def plot(data_efficiency: DataFrame, exploitability: DataFrame) -> Figure:
 
     Args:
         data_efficiency: columns scenario, policy, algorithm (nash_dqn, fictitious_play), seed, deviator, reference (a
-            policy), transitions, gain (currency units), relative_distance; one scenario. A row without numbers is where
+            policy), transitions, gain ($), relative_distance; one scenario. A row without numbers is where
             a training diverged. The table may be empty: then no training was long enough.
         exploitability: columns scenario, policy, seed, deviator, player, high; the same scenario. Of this, the
             reference counts.
@@ -133,7 +133,7 @@ def _figure(table: DataFrame, exploitability: DataFrame, along: str, label: str)
             log_scale(axes.yaxis)
             axes.grid(color="0.92", lw=0.5)
         panels[0].axhline(DATA_LEVEL, color="0.35", lw=0.8, ls="--", zorder=1, label=f"gain {DATA_LEVEL:g}")
-        panels[0].set_ylabel(f"gain of one deviator of class {deviator}\n(currency)")
+        panels[0].set_ylabel(f"gain of one deviator of class {deviator}\n($)")
         panels[1].set_ylabel("RMS difference to the reference,\nshare of its actions")
         own = _exploitability(exploitability, deviator, reference)
         title_panels(

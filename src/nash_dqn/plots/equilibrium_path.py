@@ -25,7 +25,7 @@ _POLICIES = {
     "reference": ("also its own past order flow", DEVIATORS["memory"]),
 }
 _PANELS = {
-    "value": ("what it is worth", "value of each agent (currency)"),
+    "value": ("what it is worth", "value of each agent ($)"),
     "smallest_singular": ("how far it is from a fold", "smallest singular value\nof the Jacobian"),
 }
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 2.0, 5.0)
@@ -41,7 +41,7 @@ def plot(equilibrium_path: DataFrame, *, ends: Mapping[str, float] = ENDS) -> Fi
     Args:
         equilibrium_path: the tables of :func:`nash_dqn.studies.equilibrium_path.follow`, one after another, with a
             column policy (reference, reference-same); of its columns policy, point, t, kappa (1/hour), sigma (per
-            square-root hour), value (currency units) and smallest_singular are needed.
+            square-root hour), value ($) and smallest_singular are needed.
         ends: kappa of the first and the last scenario by the name to mark them with.
 
     Raises:

@@ -36,7 +36,7 @@ _LOOKS = {
     ("ddpg", "same"): (ORANGE, "by DDPG"),
 }
 _MARKERS = {"exact": "", "gradient": "o", "ddpg": "s"}
-_LABELS = {"error": "relative RMS error", "gain": "gain of agent 1 (currency)"}
+_LABELS = {"error": "relative RMS error", "gain": "gain of agent 1 ($)"}
 _LEAST_ERROR = 1e-4  # where axes of errors end: exact responses go on, learned ones do not get there
 
 

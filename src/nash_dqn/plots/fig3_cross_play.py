@@ -75,7 +75,7 @@ def plot(
     Args:
         cross_play: columns scenario, comparison (NASH-vs-OTHER, a policy of Nash-DQN's and another), other,
             other_algorithm (nash_dqn, fictitious_play, self_play), seed_nash, seed_other, profile (all_other,
-            first_nash, first_other, all_nash), design (independent, common), point, reward (currency units); one
+            first_nash, first_other, all_nash), design (independent, common), point, reward ($); one
             scenario.
         cross_play_tests: columns comparison, other, pair (first_nash-all_other, first_other-all_nash), scope (seed
             pair "1-1", or pooled), test (welch, paired), mean_difference, low, high, p_value, reject.
@@ -156,7 +156,7 @@ def _draw_histograms(
     axes: Axes, rows: DataFrame, played: Mapping[str, str], published: Mapping[str, Published]
 ) -> None:
     """Draw both profiles' histograms; above them the means of single seed pairs, on the upper edge the paper's."""
-    axes.set(xlabel="reward of agent 1 (currency)", ylabel="points in bin")
+    axes.set(xlabel="reward of agent 1 ($)", ylabel="points in bin")
     if rows.empty:
         return
     edges = np.histogram_bin_edges(rows["reward"], bins=FIG3_BINS).tolist()
@@ -227,5 +227,5 @@ def _draw_differences(axes: Axes, tests: DataFrame, seeds: Sequence[str], theirs
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.set_yticks(range(len(lines)), [*(f"seeds {pair}" for pair in seeds), *lines[len(seeds) :]])
     axes.tick_params(axis="y", length=0)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
-    axes.set_xlabel("difference (currency)")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=3))
+    axes.set_xlabel("difference ($)")

@@ -53,7 +53,7 @@ def plot(errors: DataFrame, limit: DataFrame) -> Figure:
         finish_errors(left)
         for column, name, look in (
             ("distance", "distance of gains (share)", {"marker": "o", "color": GREEN}),
-            ("left", "left to gain (currency)", {"marker": "s", "color": ORANGE}),
+            ("left", "left to gain ($)", {"marker": "s", "color": ORANGE}),
         ):
             right.plot(limit["agents"], limit[column], label=_with_slope(name, limit["agents"], limit[column]), **look)
         log_scale(right.yaxis)

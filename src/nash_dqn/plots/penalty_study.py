@@ -78,7 +78,7 @@ def plot(penalty_study: DataFrame) -> Figure:
         if gains["value"].notna().any():
             rows[1, 0].set_ylim(gains["value"].min() / 1.3, gains["value"].max() * 1.3)
         log_scale(rows[1, 0].yaxis)
-        rows[1, 0].set_ylabel("gain of agent 1 (currency)")
+        rows[1, 0].set_ylabel("gain of agent 1 ($)")
         title_panels(rows.flat, 2 * bases)
         figure.suptitle(f"scenario {scenario}")
         legend(figure, ncols=4)

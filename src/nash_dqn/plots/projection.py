@@ -49,7 +49,7 @@ def plot(projection: DataFrame, trained: DataFrame, exploration: float) -> Figur
             seeds = select(trained, TRAINED, scenario=scenario, deviator=_DEVIATOR, player="1")["gain"]
             _draw(axes, projection[projection["scenario"] == scenario], seeds.to_numpy(), exploration)
             axes.set_xlabel("exploration in the fit (shares/hour)")
-        panels[0].set_ylabel("gain of agent 1 (currency)")
+        panels[0].set_ylabel("gain of agent 1 ($)")
         title_panels(panels, [f"scenario {scenario}" for scenario in scenarios])
         legend(figure, ncols=2)
     return figure

@@ -39,8 +39,8 @@ class _Curve(NamedTuple):
 _CURVES = (
     _Curve("nash_dqn", "loss", "squared Bellman error\nof ten episodes", False),
     _Curve("fictitious_play", "critic_loss", "critic's loss", False),
-    _Curve("fictitious_play", "reward", "reward of agent 1\nin training (currency)", True),
-    _Curve("self_play", "reward", "reward of agent 1\nin training (currency)", False),
+    _Curve("fictitious_play", "reward", "reward of agent 1\nin training ($)", True),
+    _Curve("self_play", "reward", "reward of agent 1\nin training ($)", False),
     _Curve("least_squares", "loss", "squared Bellman error\nof an action", False),
 )
 
