@@ -1,17 +1,13 @@
 """The figure of fictitious play shows each learner's rounds, and which were lost."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from nash_dqn.plots.fictitious_play import COLUMNS, plot
-
-Series = Callable[[Axes, str], list[np.ndarray]]
+from tests.plots.looking import fits, series
 
 
 @pytest.fixture
@@ -33,7 +29,7 @@ def table() -> DataFrame:
     return DataFrame(rows, columns=list(COLUMNS))
 
 
-def test_rounds_of_each_learner(table: DataFrame, series: Series, fits: Callable[[Figure], bool]) -> None:
+def test_rounds_of_each_learner(table: DataFrame) -> None:
     figure = plot(table)
     twin, market, _, below = figure.axes
     np.testing.assert_allclose(series(twin, "exact best responses"), [[[1, 0.5], [2, 0.25], [4, 0.0625]]])

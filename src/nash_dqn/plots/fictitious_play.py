@@ -24,9 +24,9 @@ from nash_dqn.plots.style import (
     title_panels,
 )
 from nash_dqn.plots.tables import check, check_values, only
-from nash_dqn.studies.fictitious_play import OPPONENTS
 
 TABLE = "fictitious_play"
+OPPONENTS = ("last", "average")
 COLUMNS = ("scenario", "learner", "sees", "opponents", "seed", "round", "measure", "value")
 
 _LOOKS = {

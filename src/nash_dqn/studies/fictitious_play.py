@@ -79,6 +79,23 @@ class Mean(NamedTuple):
         return [tensor for policy in self.policies for tensor in policy.parameters]
 
 
+class Response(NamedTuple):
+    """A deviator's network, of own features and the others' mean item one after the other, where networks stand."""
+
+    network: ObservationNetwork
+
+    def __call__(self, observation: Observation, agents: slice = slice(None)) -> Tensor:
+        own, items = observation.own[..., agents, :], observation.items
+        if items is not None:
+            others = (items.sum(-2, keepdim=True) - items[..., agents, :]) / max(items.shape[-2] - 1, 1)
+            own = torch.cat((own, others), -1)
+        return self.network(observation._replace(own=own, items=None))
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        return self.network.parameters
+
+
 # ----------------------------------------------------------------------------------------------------- best responses
 
 
@@ -129,8 +146,8 @@ def gradient(
         of_round = dataclasses.replace(settings, restarts=trainings, seed=settings.seed + n)
         alone, rest = policy(Still(game.action_dim)), policy(others)
         found = train(game, [(alone, [0]), (rest, slice(1, None))], deviator, of_round)
-        network = found.choose(range(trainings)).network  # of own features and the others' mean item, as networks are
-        return network.with_outputs(lambda tensor: tensor * game.action_scale)
+        network = found.choose(range(trainings)).network
+        return Response(network.with_outputs(lambda tensor: tensor * game.action_scale))
 
     start: ActionMap = Still(game.action_dim)
     return [policy(found) for found in _played(respond, lambda past: Mean(tuple(past)), start, opponents, rounds)]
