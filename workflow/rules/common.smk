@@ -464,8 +464,11 @@ def is_headline(wildcards):
 
 
 def priority_of(name):
-    """Priority of a rule's job: Figs. 1 to 3 of the run's first scenario come out before all else."""
-    return lambda wc: 200 if name in OF_PAPER and wc.get("scenario") == config["run"]["scenarios"][0] else 0
+    """Priority of a rule's job: Figs. 1 to 3 of the run's first scenario come out before all else, the others' before what
+    is no training.
+    """
+    first = config["run"]["scenarios"][0]
+    return lambda wc: (200 if wc.get("scenario") == first else 1) if name in OF_PAPER else 0
 
 
 # ------------------------------------------------------------------------------------------------- targets
