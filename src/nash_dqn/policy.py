@@ -27,7 +27,7 @@ class Policy:
         network: observation -> action ``[K, ..., N, d]``, one network for all agents or one for each group.
         observation: what the policy sees.
         seeds: training seed of each member.
-        algorithm: ``"nash_dqn"``, ``"fictitious_play"`` or ``"self_play"``.
+        algorithm: the one that trained it, such as ``"nash_dqn"``.
         bound: actions are clipped to +-bound; None for no bound.
         meta: where it comes from (scenario, policy, ...).
     """
