@@ -55,8 +55,11 @@ def test_ablation(requested: Checkout) -> None:
     table = read_table(results / "ablation_seeds.csv", ["policy", "seed", "deviator", "gain"])
     gains = table.set_index(["policy", "deviator", "seed"])["gain"]
     for seed in (1, 2):
-        assert gains["nash-text+everything", "memory", seed] == gains["nash-refined", "memory", seed]
-        assert gains["nash-refined-everything", "same", seed] == gains["nash-text", "same", seed]
+        # To rounding, as each is trained beside another number of members.
+        assert gains["nash-text+everything", "memory", seed] == pytest.approx(
+            gains["nash-refined", "memory", seed], 1e-3
+        )
+        assert gains["nash-refined-everything", "same", seed] == pytest.approx(gains["nash-text", "same", seed], 1e-3)
     assert gains["nash-text", "same", 1] != gains["nash-refined", "same", 1]
     assert "nash-refined+target_network" in set(table["policy"])
     at_beta = read_table(results / "beta_exploitability.csv", ["beta", "seed", "player"])
