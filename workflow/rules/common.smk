@@ -321,7 +321,7 @@ def fictitious_play_settings(scenario):
     """Of the study of fictitious play: gradient responses, and deviators, which are those of the data efficiency."""
     section = config["fictitious_play"]
     settings = deviator_settings(scenario, "data_efficiency", "deviator", trainings=section["trainings"])
-    own = {key: section[key] for key in ("iterations", "seed")}
+    own = {key: section[key] for key in ("iterations", "learning_rate", "seed")}
     return {
         **settings,
         **{key: section[key] for key in ("rounds", "exact_rounds")},

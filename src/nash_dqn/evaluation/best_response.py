@@ -110,6 +110,7 @@ def train(
     deviator: DeviatorClass,
     settings: BestResponseSettings,
     seat: int = 0,
+    decorrelate: bool = True,
 ) -> BestResponse:
     """Train one agent's best response to each of a profile's P members, all restarts as one ensemble.
 
@@ -122,6 +123,8 @@ def train(
         deviator: class of the deviator.
         settings: of the training.
         seat: the deviating agent.
+        decorrelate: whether features are uncorrelated where nobody deviates: not where the seat trades nothing, as its
+            response leads far from there.
 
     Raises:
         ValueError: no such class or agent, or a profile that cannot be played (:func:`play`).
@@ -145,8 +148,10 @@ def train(
     for last in (network.sigma.weights[-1], network.sigma.biases[-1]):
         last.zero_()
     repeated = profile.repeat(restarts)
-    axes = _axes(game, played, observation, history, seat, settings.seed).repeat_interleave(restarts, 0)
-    network = tensor_map(lambda t: torch.cat([t] * members), network)._replace(basis=axes)
+    network = tensor_map(lambda t: torch.cat([t] * members), network)
+    if decorrelate:
+        axes = _axes(game, played, observation, history, seat, settings.seed)
+        network = network._replace(basis=axes.repeat_interleave(restarts, 0))
     learner = Learner.create(network, settings.learning_rate)
     deviation = Deviation(observation, history, learner.network)
     episodes = [generator(settings.seed, "best_response", "episodes", r) for r in range(restarts)]

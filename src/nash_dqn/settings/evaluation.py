@@ -214,6 +214,7 @@ class FictitiousPlay(Section):
     exact_rounds: Whole = knob("Exact best responses, one after the other", "best responses", ge=1)
     rounds: Whole = knob("Best responses by gradients, one after the other", "best responses", ge=1)
     iterations: Whole = knob("Gradient steps of a best response", "iterations", ge=1)
+    learning_rate: Number = knob("Adam's at the first of them; it falls to zero along a half cosine", "1", gt=0)
     trainings: Whole = knob("Sequences of best responses by gradients, each on its own random numbers", ge=1)
     seed: Seed = knob("Seed of these; that of round n is n further")
 

@@ -145,7 +145,7 @@ def gradient(
         # random numbers, restarts do not: restart k against member k makes the trainings independent.
         of_round = dataclasses.replace(settings, restarts=trainings, seed=settings.seed + n)
         alone, rest = policy(Still(game.action_dim)), policy(others)
-        found = train(game, [(alone, [0]), (rest, slice(1, None))], deviator, of_round)
+        found = train(game, [(alone, [0]), (rest, slice(1, None))], deviator, of_round, decorrelate=False)
         network = found.choose(range(trainings)).network
         return Response(network.with_outputs(lambda tensor: tensor * game.action_scale))
 
