@@ -20,20 +20,16 @@ from nash_dqn.artifacts import read_json, write_training
 from nash_dqn.evaluation.rollout import play, trajectory
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.lq import action_value, evaluate_policies
-from nash_dqn.games.market import Market, MarketState
+from nash_dqn.games.market import MarketState
 from nash_dqn.games.traders import Traders
 from nash_dqn.policy import Policy, load_policy
 from nash_dqn.seeding import generator
 from nash_dqn.settings.fields import ConfigError
 from nash_dqn.studies import projection
+from tests.common import LQ_MARKET
 
 CPU = torch.device("cpu")
-# Linear impact and no floor: values of linear policies are known exactly.
-MARKET = Market(
-    n_agents=3, horizon=2.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.1,
-    b3=0.02, discount=0.95, impact="linear", price_floor=None, initial_price_sd=0.3, initial_impact_sd=0.1,
-    initial_inventory_var=4.0,
-)  # fmt: skip
+MARKET = dataclasses.replace(LQ_MARKET, initial_inventory_var=4.0)
 MEMORY = ObservationSpec(own_flow=True)
 SETTINGS: dict[str, Any] = {
     "observation": {"own_flow": True}, "roots": False, "iterations": 12, "episodes_per_iteration": 200,

@@ -108,12 +108,11 @@ def test_other_settings_and_other_code_are_trained(fresh: Checkout) -> None:
 
 def test_what_the_record_cannot_give_is_one_line(fresh: Checkout) -> None:
     """Snapshots along which the run does not measure, and an archive that is damaged."""
-    run = fresh.snakemake("penalty_study", *RESTORE)
-    assert run.returncode != 0
-    line = (
-        r"Error in the record: record/code/nash-unstopped\+beta=\d+.tar.xz: has no snapshots, which this target needs; "
-    )
-    assert re.match(line, run.stdout.splitlines()[-1])
+    for target, training in (("penalty_study", r"code/nash-unstopped\+beta=\d+"), ("fictitious_play", "lq_code/fp-lq")):
+        run = fresh.snakemake(target, *RESTORE)
+        assert run.returncode != 0
+        line = f"Error in the record: record/{training}.tar.xz: has no snapshots, which this target needs; "
+        assert re.match(line, run.stdout.splitlines()[-1])
     archive = fresh.run_directory / "record/code/fp-code.tar.xz"
     archive.write_bytes(archive.read_bytes()[:-100])
     run = fresh.snakemake(*RESTORE)

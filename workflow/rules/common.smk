@@ -172,13 +172,13 @@ def training_of(path):
     return Path(path).parent.relative_to("results").as_posix()
 
 
-def snapshots(wildcards):
-    """Snapshots of a training; where it is restored without them, what needs them stops the run in one line."""
-    training = f"{wildcards.scenario}/{wildcards.policy}"
-    if training in RESTORED and SNAPSHOTS in RESTORED[training].without:
-        wanted = "which this target needs; run it without restore=true"
-        sys.exit(f"Error in the record: {RECORD}/{training}.tar.xz: has no snapshots, {wanted}")
-    return f"results/{training}/{SNAPSHOTS}"
+def snapshots(scenario, policies):
+    """Snapshots of trainings; where one is restored without them, what needs them stops the run in one line."""
+    for training in (f"{scenario}/{policy}" for policy in policies):
+        if training in RESTORED and SNAPSHOTS in RESTORED[training].without:
+            wanted = "which this target needs; run it without restore=true"
+            sys.exit(f"Error in the record: {RECORD}/{training}.tar.xz: has no snapshots, {wanted}")
+    return of_each(SNAPSHOTS, policies, scenario)
 
 
 # ------------------------------------------------------------------------------- who enters which measurement

@@ -60,7 +60,7 @@ job(
     "data_efficiency",
     writes="results/{scenario}/{policy}/data_efficiency.csv",
     reads={
-        "snapshots": snapshots,
+        "snapshots": lambda wc: snapshots(wc.scenario, [wc.policy])[0],
         "record": OF_TRAINING["record"],
         "reference": reference_of("data_efficiency"),
     },

@@ -28,7 +28,7 @@ if RESTORED:
         script:
             "../scripts/restore.py"
 
-    ruleorder: restore > train_fictitious_play > train_nash_dqn > train_self_play
+    ruleorder: restore > train_fictitious_play > train_nash_dqn > train_self_play > train_least_squares
 
 
 # On request, for `make record`.

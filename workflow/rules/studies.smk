@@ -49,7 +49,7 @@ job(
     "penalty_snapshots",
     writes="results/{scenario}/{policy}/penalty_study.csv",
     reads={
-        "snapshots": snapshots,
+        "snapshots": lambda wc: snapshots(wc.scenario, [wc.policy])[0],
         "record": "results/{scenario}/{policy}/run.json",
     },
     settings=lambda wc: deviator_settings(
@@ -134,13 +134,13 @@ OF_PLAY = config["fictitious_play"]["policies"]
 EXACT_PLAY = [name for name in OF_PLAY if is_linear(config["scenarios"][name])]
 REAL_PLAY = [name for name in OF_PLAY if name not in EXACT_PLAY]
 for name, kept, scenarios in (
-    ("fictitious_play_errors", "snapshots.safetensors", EXACT_PLAY),
-    ("fictitious_play_gains", "data_efficiency.csv", REAL_PLAY),
+    ("fictitious_play_errors", snapshots, EXACT_PLAY),
+    ("fictitious_play_gains", lambda scenario, policies: of_each("data_efficiency.csv", policies, scenario), REAL_PLAY),
 ):
     job(
         name,
         reads={
-            "kept": lambda wc, kept=kept: of_each(kept, OF_PLAY[wc.scenario], wc.scenario),
+            "kept": lambda wc, kept=kept: kept(wc.scenario, OF_PLAY[wc.scenario]),
             "records": lambda wc: of_each("run.json", OF_PLAY[wc.scenario], wc.scenario),
         },
         settings=lambda wc: fictitious_play_settings(wc.scenario),

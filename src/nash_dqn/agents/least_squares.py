@@ -114,11 +114,8 @@ class LeastSquares(training.Algorithm):
 
     @property
     def policy(self) -> ObservationNetwork:
-        """What would be returned: linear at each decision point, beside a network that is zero."""
-        gains = self.mean_gains.float()
-        own, items = self.game.observation_size(self.recipe.observation)
-        zero = MLP([gains.new_zeros(len(gains), own + items, 1)], [gains.new_zeros(len(gains), 1, 1)])
-        return ObservationNetwork(None, zero, gains)
+        """What would be returned."""
+        return linear_network(self.mean_gains.float())
 
     def weights(self) -> dict[str, Tensor]:
         """All weights by name, ``[K, ...]``."""
@@ -194,6 +191,12 @@ class LeastSquares(training.Algorithm):
         if not old:
             return new
         return tuple(torch.add(fresh, kept, alpha=self.recipe.forgetting) for kept, fresh in zip(old, new, strict=True))
+
+
+def linear_network(gains: Tensor) -> ObservationNetwork:
+    """Linear at each decision point in :func:`seen`, with these gains ``[K, M, C, 1]``, beside a network of zeros."""
+    members, _, size, _ = gains.shape
+    return ObservationNetwork(None, MLP([gains.new_zeros(members, size, 1)], [gains.new_zeros(members, 1, 1)]), gains)
 
 
 def best(below: Tensor, at: Tensor, above: Tensor, step: float, furthest: float) -> Tensor:

@@ -19,7 +19,7 @@ class        the correction sees
 
 A set of others' items enters as its mean, of each group of agents. The correction takes all this in axes in which it is
 uncorrelated (:mod:`nash_dqn.agents.decorrelation`): in the plain features, 400 gradient steps find 0.0135 of 0.0147
-where the market's `nash-refined` is deviated from, and 200 in these axes find all. Random streams of (seed,
+where the market's `nash-refined` is deviated from, and 300 in these axes find all. Random streams of (seed,
 ``best_response``): ``axes``; ``initialisation``, r and ``episodes``, r of restart r. Policies and classes share them.
 """
 
@@ -150,7 +150,7 @@ def train(
     repeated = profile.repeat(restarts)
     network = tensor_map(lambda t: torch.cat([t] * members), network)
     if decorrelate:
-        axes = _axes(game, played, observation, history, seat, settings.seed)
+        axes = _axes(game, profile, observation, history, seat, settings.seed)
         network = network._replace(basis=axes.repeat_interleave(restarts, 0))
     learner = Learner.create(network, settings.learning_rate)
     deviation = Deviation(observation, history, learner.network)
@@ -252,12 +252,12 @@ def _features(
 
 
 @torch.no_grad()
-def _axes(game: Game, played: Played, spec: ObservationSpec, history: bool, seat: int, seed: int) -> Tensor:
+def _axes(game: Game, profile: Profile, spec: ObservationSpec, history: bool, seat: int, seed: int) -> Tensor:
     """:func:`unit_axes` ``[P, M, C, C]`` of what a correction sees at each step.
 
     The deviating agent adds noise to its policy's action: what it sees only by deviating has to have a size too.
     """
-    profile, past = Profile(game, played), list[Tensor]()
+    past = list[Tensor]()
     stream, here = generator(seed, "best_response", "axes"), torch.eye(game.n_agents)[seat].unsqueeze(-1)
     shocks = game.sample_shocks(_PATHS, stream).map(lambda leaf: leaf.expand(profile.members, *leaf.shape))
     noise = _NOISE * game.action_scale * torch.randn(game.n_steps, _PATHS, 1, game.action_dim, generator=stream)

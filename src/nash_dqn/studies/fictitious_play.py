@@ -30,13 +30,14 @@ import torch
 from torch import Tensor
 
 from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe
+from nash_dqn.agents.least_squares import linear_network
 from nash_dqn.evaluation import exploitability, lq_error
 from nash_dqn.evaluation.best_response import BestResponseSettings, DeviatorClass, train
 from nash_dqn.games.base import VISIBLE, Game, Observation, ObservationSpec
 from nash_dqn.games.lq import FloatArray
 from nash_dqn.games.market import Market
 from nash_dqn.games.mean_field import best_reply, symmetric_equilibrium
-from nash_dqn.networks import MLP, ActionMap, ObservationNetwork
+from nash_dqn.networks import ActionMap
 from nash_dqn.policy import Policy
 from nash_dqn.trees import tensor_map
 
@@ -77,23 +78,6 @@ class Mean(NamedTuple):
     @property
     def parameters(self) -> list[Tensor]:
         return [tensor for policy in self.policies for tensor in policy.parameters]
-
-
-class Response(NamedTuple):
-    """A deviator's network, of own features and the others' mean item one after the other, where networks stand."""
-
-    network: ObservationNetwork
-
-    def __call__(self, observation: Observation, agents: slice = slice(None)) -> Tensor:
-        own, items = observation.own[..., agents, :], observation.items
-        if items is not None:
-            others = (items.sum(-2, keepdim=True) - items[..., agents, :]) / max(items.shape[-2] - 1, 1)
-            own = torch.cat((own, others), -1)
-        return self.network(observation._replace(own=own, items=None))
-
-    @property
-    def parameters(self) -> list[Tensor]:
-        return self.network.parameters
 
 
 # ----------------------------------------------------------------------------------------------------- best responses
@@ -146,8 +130,8 @@ def gradient(
         of_round = dataclasses.replace(settings, restarts=trainings, seed=settings.seed + n)
         alone, rest = policy(Still(game.action_dim)), policy(others)
         found = train(game, [(alone, [0]), (rest, slice(1, None))], deviator, of_round, decorrelate=False)
-        network = found.choose(range(trainings)).network
-        return Response(network.with_outputs(lambda tensor: tensor * game.action_scale))
+        network = found.choose(range(trainings)).network  # of own features and the others' mean item, as networks are
+        return network.with_outputs(lambda tensor: tensor * game.action_scale)
 
     start: ActionMap = Still(game.action_dim)
     return [policy(found) for found in _played(respond, lambda past: Mean(tuple(past)), start, opponents, rounds)]
@@ -300,5 +284,4 @@ def linear_policy(market: Market, gains: Sequence[FloatArray]) -> Policy:
     # Features of a step: 1 for time, price, impact, order flow, own inventory, mean of the others'.
     skip = torch.zeros(len(gains), market.n_steps, 6, 1)
     skip[:, :, [1, 2, 4, 5], 0] = torch.from_numpy(-np.stack(gains) * units).float()
-    nothing = MLP([torch.zeros(len(gains), 6, 1)], [torch.zeros(len(gains), 1, 1)])
-    return Policy(ObservationNetwork(None, nothing, skip), VISIBLE, range(1, len(gains) + 1), "exact")
+    return Policy(linear_network(skip), VISIBLE, range(1, len(gains) + 1), "exact")
