@@ -9,7 +9,8 @@ of everybody's policy pi from then on,
 with theta from least squares, backwards from the end of the horizon, over transitions of all agents (LSTD-Q; M. G.
 Lagoudakis and R. Parr, Least-Squares Policy Iteration, JMLR 4, 2003). Agents are alike, and the others enter label
 invariant as in (15): f holds the products of all that agent i and the others' mean have and do, and the others' mean of
-the products of their own. In a market with linear impact Q is exactly of this form. Agent 1's reply to the others,
+the products of their own. In a market with linear impact Q is exactly of this form. For square-root impact f also holds
+the signed root of the total rate, its products with all these, and its square. Agent 1's reply to the others,
 
     a = pi - (dQ_1/du_1) / (d2Q_1/du_1^2)    at u = pi(o),
 
@@ -52,7 +53,7 @@ _DIVERGED = 1000.0  # times the best loss
 _FURTHEST = 10.0  # action scales, of a reply from the policy: that of a form that is flat or convex is anywhere
 
 
-def features(game: Market, state: Observation, actions: Tensor, roots: bool, agents: slice = slice(None)) -> Tensor:
+def features(game: Market, state: Observation, actions: Tensor, agents: slice = slice(None)) -> Tensor:
     """What Q is linear in, ``[..., n, P]``, for n agents of a slice; the state is seen as by :data:`STATE`.
 
     ``actions`` are ``[..., N, 1]``, shares/hour.
@@ -62,12 +63,10 @@ def features(game: Market, state: Observation, actions: Tensor, roots: bool, age
     own, each = state.own[..., _OWN], torch.cat((state.items, rates), -1)
     alone = torch.cat((own, rates), -1)[..., agents, :]
     everything = monomials(torch.cat((alone, _others(each, agents)), -1), 1)
-    parts = [_products(everything), _others(_products(each), agents)]
-    if roots:
-        total = actions.sum(-2, keepdim=True)
-        root = (total * torch.rsqrt(total.abs() + _ROOT)).expand(*everything.shape[:-1], 1)
-        parts += [root * everything, root.square()]
-    return torch.cat(parts, -1)
+    total = actions.sum(-2, keepdim=True)
+    root = (total * torch.rsqrt(total.abs() + _ROOT)).expand(*everything.shape[:-1], 1)
+    quadratic = _products(everything), _others(_products(each), agents)
+    return torch.cat((*quadratic, root * everything, root.square()), -1)
 
 
 def seen(observation: Observation, agents: slice = slice(None)) -> Tensor:
@@ -154,9 +153,9 @@ class LeastSquares(training.Algorithm):
 
     def evaluate(self, episodes: Episodes) -> tuple[Tensor, Tensor]:
         """Coefficients ``[K, M, P, 1]`` of Q of the policy, and the mean squares ``[K]`` of its residuals."""
-        game, roots = self.game, self.recipe.roots
+        game = self.game
         state, policy = episodes.seen_by_critic, of_step(seen(episodes.observation), self.gains, None)
-        now, by_policy = (_samples(features(game, state, u, roots)) for u in (episodes.actions, policy))
+        now, by_policy = (_samples(features(game, state, u)) for u in (episodes.actions, policy))
         after = torch.cat((by_policy[:, 1:], torch.zeros_like(by_policy[:, :1])), 1)
         rewards = _samples(episodes.rewards.unsqueeze(-1))
         self.values = self._remember(self.values, now, (after, rewards))
@@ -177,10 +176,7 @@ class LeastSquares(training.Algorithm):
         policy = of_step(seen(episodes.observation), self.gains, None)
         step = torch.zeros_like(policy[:1, :1, :1])
         step[..., 0, :] = _DIFFERENCE * game.action_scale
-        below, at, above = (
-            of_step(features(game, state, policy + by * step, self.recipe.roots, first), theta, None)
-            for by in (-1, 0, 1)
-        )
+        below, at, above = (of_step(features(game, state, policy + by * step, first), theta, None) for by in (-1, 0, 1))
         target = policy[..., first, :] + best(below, at, above, float(step.max()), _FURTHEST * game.action_scale)
         self.replies = self._remember(self.replies, _samples(own), (_samples(target),))
         return _solve(*self.replies)

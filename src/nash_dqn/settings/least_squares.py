@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nash_dqn.settings.fields import Flag, Number, Settings, Whole, at_least, knob, settings
+from nash_dqn.settings.fields import Number, Settings, Whole, at_least, knob, settings
 from nash_dqn.settings.game import ObservationSpec
 
 
@@ -31,10 +31,6 @@ class LeastSquaresRecipe(Settings):
     """
 
     observation: ObservationSpec = knob("What agents see; a decision point's action is linear in it")
-    roots: Flag = knob(
-        "Whether Q also has the signed square root of the total rate, its products with all that Q is a function of, "
-        "and its square; Q is a quadratic form without"
-    )
     iterations: Whole = knob("Evaluations, each with a step towards the reply", "iterations", ge=1)
     episodes_per_iteration: Whole = knob("Fresh episodes played per iteration", "episodes", ge=2)
     exploration: Fall
