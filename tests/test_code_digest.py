@@ -76,7 +76,7 @@ def test_closure_follows_every_kind_of_import(module: ModuleType, tree: Path) ->
 def test_digest_changes_with_the_closure_alone(module: ModuleType, tree: Path, name: str) -> None:
     before = digest_of(module, tree)
     path = tree / name
-    path.write_text(path.read_text() + "# a comment\n")
+    path.write_text(path.read_text() + "added = 1\n")
     inside = name.partition("/")[2] in CLOSURE
     assert (digest_of(module, tree) != before) == inside
 
@@ -89,6 +89,28 @@ def test_digest_survives_a_moved_checkout_times_and_line_endings(module: ModuleT
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
         os.utime(path, (0, 0))
     assert digest_of(module, moved) == before
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ('"""Of a module."""\n\nx = 1\n', '"""Said\n# better."""\nx = 1\n# why\n', True),
+        ('def f():\n    """Of a function."""\n    return 1\n', "def f():\n    # why\n    return 1\n", True),
+        ('x = """kept\n# line\n"""\n', 'x = """kept\n"""\n', False),
+        ('x = f"""kept\n\n{1}"""\n', 'x = f"""kept\n{1}"""\n', False),
+        ('class A: "a"; x = 1\n', 'class A: "a"; x = 2\n', False),
+        ('"""a"""\nx = __doc__\n', '"""b"""\nx = __doc__\n', False),
+        ("if a:\n    b\n", "if a:\n        b\n", False),
+    ],
+)
+def test_what_runs_counts_and_what_explains_it_does_not(
+    module: ModuleType, tree: Path, before: str, after: str, same: bool
+) -> None:
+    digests = []
+    for text in (before, after):
+        (tree / "src/pkg/late.py").write_text(text)
+        digests.append(digest_of(module, tree))
+    assert (digests[0] == digests[1]) == same
 
 
 def test_moving_text_between_files_changes_the_digest(module: ModuleType, tree: Path) -> None:

@@ -1,9 +1,9 @@
 """Content hash of the code a rule runs: editing a module reruns the rules that use it, and only those.
 
 Snakemake follows a rule's script but not the modules that script imports. Each rule therefore carries this
-digest among its params: it changes with the content of the script or of any module of ``nash_dqn`` that the
-script imports, directly or not, and with nothing else (no time stamps, absolute paths or unrelated modules).
-Files that lie beside a module under its name, such as the markup of a page, are part of it.
+digest among its params: it changes with what runs of the script or of any module of ``nash_dqn`` that the
+script imports, directly or not, and with nothing else (no docstrings, lines of comment, time stamps, absolute paths or
+unrelated modules). Files that lie beside a module under its name, such as the markup of a page, are part of it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 _PACKAGE = "nash_dqn"
 _IMPORTING = ("import_module", "__import__", "resolve_name")
 _DATA = (".html", ".js")
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -39,10 +41,12 @@ def code_digest(script: str, *modules: str) -> str:
 
 
 def digest(files: dict[str, Path]) -> str:
-    r"""Hash of names and contents; every line ending counts as ``\n``, whatever the checkout made of it."""
+    r"""Hash of names and contents, of Python's files as far as it runs; every line ending counts as ``\n``."""
     total = hashlib.sha256()
     for name, path in sorted(files.items()):
-        content = path.read_bytes().replace(b"\r\n", b"\n")
+        content = _read(path)
+        if path.suffix == ".py":
+            content = _parsed(content, str(path)).runs
         total.update(f"{name} {len(content)}\n".encode())
         total.update(content)
     return total.hexdigest()
@@ -104,11 +108,11 @@ def _imports(path: Path, parent: str, dynamic: bool) -> Iterator[tuple[str, bool
     ``parent`` is the package that relative imports of this file start from; ``dynamic``, whether what it imports by a
     name that it is given (``resolve_name``) is known.
     """
-    imports, calls = _statements(path.read_bytes(), str(path))
-    for called, line in calls:
+    file = _parsed(_read(path), str(path))
+    for called, line in file.calls:
         if called != "resolve_name" or not dynamic:
             raise ValueError(f"{path}:{line}: {called}() cannot be followed, use an import statement")
-    for level, module, names in imports:
+    for level, module, names in file.imports:
         base = module
         if level:
             steps = parent.split(".")
@@ -119,14 +123,26 @@ def _imports(path: Path, parent: str, dynamic: bool) -> Iterator[tuple[str, bool
             yield f"{base}.{name}", False
 
 
-@cache
-def _statements(content: bytes, filename: str) -> tuple[list[tuple[int, str, tuple[str, ...]]], list[tuple[str, int]]]:
-    """Import statements of a file as (level, module, names from it), and its calls that import, each with its line.
+class _Parsed(NamedTuple):
+    """Import statements as (level, module, names from it), calls that import, each with its line, and what runs."""
 
-    Most of the rules' closures share most of their files: each content is parsed once.
-    """
+    imports: list[tuple[int, str, tuple[str, ...]]]
+    calls: list[tuple[str, int]]
+    runs: bytes
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes().replace(b"\r\n", b"\n")
+
+
+@cache
+def _parsed(content: bytes, filename: str) -> _Parsed:
+    """Most of the rules' closures share most of their files: each content is parsed once."""
     imports: list[tuple[int, str, tuple[str, ...]]] = []
     calls = []
+    literal: set[int] = set()  # lines of strings that go on over several, where nothing is a comment
+    silent: set[int] = set()  # lines of docstrings
+    lines = content.split(b"\n")
     for node in ast.walk(ast.parse(content, filename=filename)):
         if isinstance(node, ast.Import):
             imports += [(0, alias.name, ()) for alias in node.names]
@@ -136,7 +152,22 @@ def _statements(content: bytes, filename: str) -> tuple[list[tuple[int, str, tup
             called = getattr(node.func, "attr", getattr(node.func, "id", ""))
             if called in _IMPORTING:
                 calls.append((called, node.lineno))
-    return imports, calls
+        elif isinstance(node, ast.Constant | ast.JoinedStr):
+            several = range(node.lineno, (node.end_lineno or 0) + 1)
+            literal.update(several if len(several) > 1 else ())
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            text = node.body[0]
+            first, last = text.lineno, text.end_lineno or 0
+            beside = lines[first - 1][: text.col_offset] + lines[last - 1][text.end_col_offset :]
+            silent.update(range(first, last + 1) if not beside.strip() else ())
+    if b"__doc__" in content:  # such a module's docstrings are among its data
+        silent = set()
+    kept = []
+    for number, line in enumerate(lines, start=1):
+        bare = line.strip()
+        if number not in silent and (number in literal or (bare and not bare.startswith(b"#"))):
+            kept.append(line)
+    return _Parsed(imports, calls, b"\n".join(kept))
 
 
 def _with_parents(module: str) -> Iterator[tuple[str, bool]]:
