@@ -33,7 +33,7 @@ MADE = (
     *(".api/", ".checkpoints", ".snakemake/", ".venv", "report.html"),
 )
 """What the workflow or make leaves behind: named in the documents, absent from a fresh checkout."""
-EXAMPLES = {"my.yaml", "sweep.py", "oligopoly.py", "nash_dqn.games.oligopoly"}
+EXAMPLES = {"my.yaml", "oligopoly.py", "nash_dqn.games.oligopoly"}
 """Files that a reader makes."""
 OWN_POLICIES = r"nash-dqn|nash-fast|nash-rate|nash-oligopoly"
 """Policies that a reader adds, and the command."""
