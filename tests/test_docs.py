@@ -33,7 +33,7 @@ MADE = (
     *(".api/", ".checkpoints", ".snakemake/", ".venv", "report.html"),
 )
 """What the workflow or make leaves behind: named in the documents, absent from a fresh checkout."""
-EXAMPLES = {"my.yaml", "sweep.py", "oligopoly.py", "nash_dqn.games.oligopoly"}
+EXAMPLES = {"my.yaml", "oligopoly.py", "nash_dqn.games.oligopoly"}
 """Files that a reader makes."""
 OWN_POLICIES = r"nash-dqn|nash-fast|nash-rate|nash-oligopoly"
 """Policies that a reader adds, and the command."""
@@ -222,9 +222,10 @@ def test_the_readme_s_file_adds_a_policy_to_fig_2(tmp_path: Path) -> None:
     assert planned.returncode == 0 and "results/code/nash-fast/run.json" in planned.stdout, planned.stdout
 
 
-def test_readme_python_imports_what_exists() -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-    assert blocks
+def test_python_imports_what_exists() -> None:
+    using = (ROOT / "docs" / "using.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", using, re.DOTALL | re.MULTILINE)
+    assert any("nash_dqn" in block for block in blocks)
     for block in blocks:
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom):

@@ -22,12 +22,13 @@ from nash_dqn.record import (
     render_bench,
     render_claims,
     render_summary,
+    render_switches,
     render_times,
     times_table,
 )
 
 PAGE = "# Record\n\n" + "".join(
-    f"<!-- {n}:begin -->\nold\n<!-- {n}:end -->\n\ntext\n" for n in ("claims", "times", "bench")
+    f"<!-- {n}:begin -->\nold\n<!-- {n}:end -->\n\ntext\n" for n in ("claims", "switches", "times", "bench")
 )
 NAN = math.nan
 
@@ -83,13 +84,14 @@ def test_summary_has_a_row_for_each_policy_and_comparison() -> None:
         ]
     )
     # Two seeds of gains 0.1 and 0.2: mean 0.15, half-width t(0.975, 1) x 0.05 = 0.635
-    assert render_summary(table, tests).splitlines() == [
+    assert render_summary(table).splitlines() == [
         "| policy | trainings | value | gain of a deviator, with memory |",
         "| --- | ---: | ---: | ---: |",
         "| nash-code | 3, 1 diverged | -1.400 [-2.671, -0.129] | 0.150 [-0.485, 0.785] |",
         "| fp-code | 1 | -1.400 | 0.300 [0.290, 0.310] |",
         "| reference | 1 | -1.350 | 0.001 [0.000, 0.002] |",
-        "",
+    ]
+    assert render_switches(tests).splitlines() == [
         "| comparison | switching to the first, the others at the second | "
         "switching to the second, the others at the first |",
         "| --- | ---: | ---: |",
@@ -249,7 +251,7 @@ def test_run_is_recorded(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not any(name.endswith(".pdf") for name in found)
     readme = found["README.md"].decode()
     assert "| nash-code | 1 | -1.300 | 0.100 [0.090, 0.110] |" in readme
-    assert "| nash-code-vs-fp-code | 0.010 [0.000, 0.020] |" in readme
+    assert "| nash-code-vs-fp-code | 0.010 [0.000, 0.020] |" in read_block(page, "switches")
     assert capsys.readouterr().out == "8 files written, among them 2 recorded trainings of 0.0 MB\n"
     record_it(run)
     assert docs(run) == found, "recording twice changes something"

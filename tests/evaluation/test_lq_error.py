@@ -174,7 +174,7 @@ def test_what_cannot_be_compared(game: Market) -> None:
 def test_what_an_error_costs_is_of_second_order(
     game: Market, kappa: float, sigma: float, costs: dict[float, float]
 ) -> None:
-    """The table of docs/ground_truth.md: what an agent gains if everybody plays f times the equilibrium's gains."""
+    """Also in docs/ground_truth.md: what an agent gains if everybody plays f times the equilibrium's gains."""
     table1 = dataclasses.replace(
         game, n_agents=5, horizon=5.0, n_steps=10, kappa=kappa, sigma=sigma, rho=0.5, b1=0.1, b2=0.1, b3=0.0,
         discount=1.0, initial_price_sd=None, initial_impact_sd=None,
