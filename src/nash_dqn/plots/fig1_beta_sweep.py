@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
-from nash_dqn.plots.style import BLUE, ORANGE, PURPLE, count_lost, legend, log_scale, new_figure, style, title_panels
-from nash_dqn.plots.tables import check, check_grid, check_values, only, truths
+from nash_dqn.plots.style import BLUE, ORANGE, PURPLE, count_lost, draw_marks, drawing, log_scale, title_panels
+from nash_dqn.plots.tables import check, check_grid, only, truths
 from nash_dqn.published import FIG1_LOSS, Published
 
 TABLE = "beta_sweep"
@@ -39,8 +39,7 @@ def plot(beta_sweep: DataFrame, *, published: Mapping[float, Published] = FIG1_L
         ValueError: if a column or a combination of beta and seed is missing or stands twice, or the loss of a
             training that did not diverge is not finite.
     """
-    check(beta_sweep, TABLE, COLUMNS)
-    check_values(beta_sweep, TABLE, "measure", ("training", "returned"))
+    check(beta_sweep, TABLE, COLUMNS, measure=("training", "returned"))
     scenario, base = (only(beta_sweep, TABLE, column) for column in ("scenario", "base"))
     diverged = truths(beta_sweep, TABLE, "diverged")
     if diverged.isna().any() or not (diverged | np.isfinite(beta_sweep["loss"])).all():
@@ -59,25 +58,22 @@ def plot(beta_sweep: DataFrame, *, published: Mapping[float, Published] = FIG1_L
     top = _ROOM * np.nanmax([*theirs, *(rows["loss"].median() for rows in panels.values())])
     low, high = min(*theirs, table["loss"].min()) / 1.15, min(1.15 * max(*theirs, table["loss"].max()), top)
 
-    with style():
-        rows_of_panels = math.ceil(len(panels) / _COLUMNS_OF_PANELS)
-        columns = min(len(panels), _COLUMNS_OF_PANELS)
-        figure = new_figure(30 + 46 * rows_of_panels)
+    rows_of_panels = math.ceil(len(panels) / _COLUMNS_OF_PANELS)
+    columns = min(len(panels), _COLUMNS_OF_PANELS)
+    with drawing(30 + 46 * rows_of_panels, f"scenario {scenario}, policy {base}") as figure:
         axes = figure.subplots(rows_of_panels, columns, sharex=True, sharey=True, squeeze=False).flat
         for ax, rows in zip(axes, panels.values(), strict=False):
             _draw(ax, rows, high, betas, published)
         for ax in axes[len(panels) :]:
             ax.remove()
-        for ax in axes[max(len(panels) - columns, 0) : len(panels)]:  # the lowest of its column
+        for ax in axes[len(panels) - columns : len(panels)]:  # the lowest of its column
             ax.tick_params(labelbottom=True)
             ax.set_xlabel(r"weight $\beta$ of the regulariser")
         axes[0].set_ylim(low, high)
         log_scale(axes[0].yaxis)
         axes[0].set_xticks(range(len(betas)), [f"{beta:g}" for beta in betas])
         title_panels(axes, panels)
-        figure.suptitle(f"scenario {scenario}, policy {base}")
         figure.supylabel("loss of ten episodes", fontsize=8)
-        legend(figure)
     return figure
 
 
@@ -89,29 +85,18 @@ def _draw(
     look: dict[str, Any] = {"errorbar": ("pi", 100), "estimator": "median", "native_scale": True, "color": BLUE}
     label = f"median of {seeds} seeds, range" if seeds > 1 else "one seed"
     seaborn.pointplot(rows, x="place", y="loss", ax=axes, ms=3, lw=1, label=label, legend=False, **look)
-    theirs = sorted(published.items())
-    axes.plot(
-        [betas.index(beta) for beta, _ in theirs],
-        [point.value for _, point in theirs],
-        "s--",
-        ms=2.5,
-        lw=1,
-        color=ORANGE,
-        label="published (digitised, one run)",
-    )
-    beside = rows.assign(place=rows["place"] + 0.15 + 0.35 * (rows["seed"].rank(method="dense") - 1) / seeds)
-    above = beside["loss"] > top
+    theirs = {betas.index(beta): point.value for beta, point in sorted(published.items())}
+    look = {"ms": 2.5, "lw": 1, "color": ORANGE, "label": "published (digitised, one run)"}
+    axes.plot(list(theirs), list(theirs.values()), "s--", **look)
+    beside = rows["place"] + 0.15 + 0.35 * (rows["seed"].rank(method="dense") - 1) / seeds
+    reset, above = rows["resets"] > 0, rows["loss"] > top
     for label, marker, colour, of in (
-        ("one seed", "o", BLUE, (beside["resets"] == 0) & ~above),
-        ("one seed, weights reset before", "x", PURPLE, (beside["resets"] > 0) & ~above),
-        ("above the axis", "^", BLUE, (beside["resets"] == 0) & above),
-        ("above the axis, weights reset before", "^", PURPLE, (beside["resets"] > 0) & above),
+        ("one seed", "o", BLUE, ~reset & ~above),
+        ("one seed, weights reset before", "x", PURPLE, reset & ~above),
+        ("above the axis", "^", BLUE, ~reset & above),
+        ("above the axis, weights reset before", "^", PURPLE, reset & above),
     ):
-        if of.any():
-            drawn = beside[of]
-            heights = drawn["loss"].clip(upper=top)
-            axes.plot(
-                drawn["place"], heights, marker, ms=2.5, mfc="none", mew=0.7, color=colour, clip_on=False, label=label
-            )
+        look = {"color": colour, "clip_on": False, "label": label}
+        draw_marks(axes, beside[of], rows.loc[of, "loss"].clip(upper=top), marker, **look)
     count_lost(axes, rows["loss"].isna(), rows["place"])
     axes.set(xlabel="", ylabel="")

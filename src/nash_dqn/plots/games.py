@@ -9,18 +9,8 @@ from matplotlib.ticker import MaxNLocator
 from pandas import DataFrame
 
 from nash_dqn.plots.lq_policies import draw_errors, finish_errors
-from nash_dqn.plots.style import (
-    ALGORITHM_NAMES,
-    BLUE,
-    GREEN,
-    GREY,
-    PURPLE,
-    legend,
-    new_figure,
-    style,
-    title_panels,
-)
-from nash_dqn.plots.tables import check, check_values, only, select
+from nash_dqn.plots.style import ALGORITHM_NAMES, BLUE, GREEN, GREY, PURPLE, draw_marks, drawing, title_panels
+from nash_dqn.plots.tables import check, only, select
 
 ERRORS, SCATTER = "lq_error", "lq_scatter"
 _NAMES = ("scenario", "policy", "algorithm", "group", "seed")
@@ -50,15 +40,13 @@ def plot(lq_error: DataFrame, lq_scatter: DataFrame) -> Figure:
             the tables' games differ.
     """
     check(lq_error, ERRORS, ERROR_COLUMNS)
-    check(lq_scatter, SCATTER, SCATTER_COLUMNS)
     games = list(lq_error["scenario"].unique())
-    check_values(lq_scatter, SCATTER, "scenario", games)
+    check(lq_scatter, SCATTER, SCATTER_COLUMNS, scenario=games)
     groups = sorted(lq_error["group"].unique())
     if len(groups) > len(_GROUPS):
         raise ValueError(f"{ERRORS}: {len(groups)} groups, and there are {len(_GROUPS)} colours")
     colours = dict(zip(groups, _GROUPS, strict=False))
-    with style():
-        figure = new_figure(24 + 54 * len(games))
+    with drawing(24 + 54 * len(games), ncols=2) as figure:
         panels = figure.subplots(len(games), 2, squeeze=False, width_ratios=(1, 1.9))
         for game, (actions, errors) in zip(games, panels, strict=True):
             _draw_actions(actions, lq_scatter[lq_scatter["scenario"] == game], colours)
@@ -73,7 +61,6 @@ def plot(lq_error: DataFrame, lq_scatter: DataFrame) -> Figure:
         for axes, label in zip(panels[-1], ("exact", "decision point m"), strict=True):
             axes.set_xlabel(label)
         title_panels(panels.flat, [f"{game}: {what}" for game in games for what in ("actions", "error")])
-        legend(figure, ncols=2)
     return figure
 
 
@@ -82,9 +69,8 @@ def _draw_actions(axes: Axes, scatter: DataFrame, colours: dict[int, str]) -> No
     scatter = scatter[scatter["algorithm"] == "nash_dqn"]
     for zorder, (group, colour) in enumerate(reversed(colours.items())):
         of = scatter[scatter["group"] == group]
-        axes.plot(
-            of["exact"], of["learned"], ".", ms=1.5, mew=0, color=colour, alpha=0.5, rasterized=True, zorder=zorder
-        )
+        look = {"color": colour, "mfc": colour, "alpha": 0.5, "rasterized": True, "zorder": zorder}
+        draw_marks(axes, of["exact"], of["learned"], ".", ms=1.5, mew=0, **look)
     axes.axline((0, 0), slope=1, color=GREY, lw=0.8, zorder=3)
     ends = np.nanquantile(scatter[["exact", "learned"]], (0, 1)) if len(scatter) else (-1, 1)
     axes.set(xlim=ends, ylim=ends, aspect="equal", ylabel="learned")

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame, concat
 
-from nash_dqn.plots.style import DIVERGED, PALETTE, legend, log_scale, new_figure, style, title_panels
-from nash_dqn.plots.tables import check, check_values, only
+from nash_dqn.plots.style import DIVERGED, PALETTE, draw_marks, drawing, log_scale, title_panels
+from nash_dqn.plots.tables import check, only
 
 COLUMNS = {
     "nash_dqn": ("seed", "transitions", "loss"),
@@ -45,15 +45,6 @@ _CURVES = (
 )
 
 
-class _Training(NamedTuple):
-    """A history, and how each seed's training ended."""
-
-    policy: str
-    algorithm: str
-    history: DataFrame
-    members: DataFrame
-
-
 def plot(histories: Sequence[DataFrame], records: Sequence[Mapping[str, Any]]) -> Figure:
     """Draw each training's curves against the joint transitions played: a panel for each policy, a line for each seed.
 
@@ -75,44 +66,41 @@ def plot(histories: Sequence[DataFrame], records: Sequence[Mapping[str, Any]]) -
     if not histories or len(histories) != len(records):
         raise ValueError(f"there must be a record for each history; found {len(records)} for {len(histories)}")
     names = DataFrame(list(records))
-    check(names, "records", ("scenario", "policy", "algorithm"))
-    check_values(names, "records", "algorithm", tuple(COLUMNS))
+    check(names, "records", ("scenario", "policy", "algorithm"), algorithm=COLUMNS)
     scenario = only(names, "records", "scenario")
-    trainings = [_training(*of) for of in zip(histories, records, strict=True)]
+    trainings = [
+        (record["policy"], record["algorithm"], history, _members(history, record))
+        for history, record in zip(histories, records, strict=True)
+    ]
     seeds = sorted({int(seed) for history in histories for seed in history["seed"].unique()})
     colours = {seed: PALETTE[at % len(PALETTE)] for at, seed in enumerate(seeds)}
-    rows = [(curve, [of for of in trainings if of.algorithm == curve.algorithm]) for curve in _CURVES]
-    rows = [(curve, shown) for curve, shown in rows if shown]
+    rows = [curve for curve in _CURVES if curve.algorithm in set(names["algorithm"])]
 
-    with style():
-        figure = new_figure(18 + 48 * len(rows))
+    with drawing(18 + 48 * len(rows), f"scenario {scenario}", ncols=6) as figure:
         titles = []
-        for part, (curve, shown) in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
+        for part, curve in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
+            shown = [training for training in trainings if training[1] == curve.algorithm]
             panels = part.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-            for axes, of in zip(panels, shown, strict=True):
-                _draw_lines(axes, curve, of.history, colours)
-                titles.append(of.policy)
+            for axes, (policy, _, history, _) in zip(panels, shown, strict=True):
+                _draw_lines(axes, curve, history, colours)
+                titles.append(policy)
             panels[0].set_ylabel(curve.label)
-            _scale(panels[0], curve, [of.history for of in shown])
-            for axes, of in zip(panels, shown, strict=True):
-                _mark_stops(axes, curve, of, colours)
+            _scale(panels[0], curve, [history for _, _, history, _ in shown])
+            for axes, (_, _, history, members) in zip(panels, shown, strict=True):
+                _mark_stops(axes, curve, history, members, colours)
         title_panels(figure.axes, titles)
-        figure.suptitle(f"scenario {scenario}")
-        legend(figure, ncols=6)
     return figure
 
 
-def _training(history: DataFrame, record: Mapping[str, Any]) -> _Training:
-    """Check a history against its record."""
-    policy, algorithm = record["policy"], record["algorithm"]
-    check(history, f"history of {policy}", COLUMNS[algorithm])
+def _members(history: DataFrame, record: Mapping[str, Any]) -> DataFrame:
+    """How each seed's training ended; the history is checked against it."""
+    policy = record["policy"]
+    check(history, f"history of {policy}", COLUMNS[record["algorithm"]])
     members = DataFrame(list(record.get("members", ())))
-    check(members, f"record of {policy}", ("seed", "transitions", "stopped"))
-    check_values(members, f"record of {policy}", "stopped", _STOPS)
-    odd = set(map(int, history["seed"].unique())) ^ set(map(int, members["seed"]))
-    if odd:
+    check(members, f"record of {policy}", ("seed", "transitions", "stopped"), stopped=_STOPS)
+    if odd := set(map(int, history["seed"].unique())) ^ set(map(int, members["seed"])):
         raise ValueError(f"{policy}: history and record must have the same seeds; only one of them has {min(odd)}")
-    return _Training(policy, algorithm, history, members)
+    return members
 
 
 def _draw_lines(axes: Axes, curve: _Curve, history: DataFrame, colours: Mapping[int, str]) -> None:
@@ -130,17 +118,17 @@ def _draw_lines(axes: Axes, curve: _Curve, history: DataFrame, colours: Mapping[
         axes.plot(part["transitions"], values, lw=0.8, label=f"seed {seed}", **look)
 
 
-def _mark_stops(axes: Axes, curve: _Curve, of: _Training, colours: Mapping[int, str]) -> None:
+def _mark_stops(axes: Axes, curve: _Curve, history: DataFrame, members: DataFrame, colours: Mapping[int, str]) -> None:
     """Mark where members stopped early or diverged: at their last finite value, or the edge nearest to it."""
     bottom, top = axes.get_ylim()
-    for member in of.members[of.members["stopped"] != "iterations"].itertuples():
-        values = of.history.loc[of.history["seed"] == member.seed, curve.column].to_numpy(float)
-        finite = values[np.isfinite(values)]
-        height = np.clip(finite[-1], bottom, top) if finite.size else top
-        look: dict[str, Any] = {"marker": "o", "color": colours[int(member.seed)], "label": "stopped early"}
+    for member in members[members["stopped"] != "iterations"].itertuples():
+        values = history.loc[history["seed"] == member.seed, curve.column]
+        height = values[np.isfinite(values)].clip(bottom, top).tail(1) if np.isfinite(values).any() else top
+        marker, colour, label = "o", colours[int(member.seed)], "stopped early"
         if member.stopped == "diverged":
-            look = {"marker": "x", "color": DIVERGED, "label": "diverged"}
-        axes.plot(member.transitions, height, ls="", mfc="w", mew=1.3, ms=5, zorder=4, clip_on=False, **look)
+            marker, colour, label = "x", DIVERGED, "diverged"
+        look = {"color": colour, "mfc": "w", "mew": 1.3, "ms": 5, "zorder": 4, "clip_on": False, "label": label}
+        draw_marks(axes, member.transitions, height, marker, **look)
 
 
 def _scale(axes: Axes, curve: _Curve, histories: Sequence[DataFrame]) -> None:
@@ -151,9 +139,7 @@ def _scale(axes: Axes, curve: _Curve, histories: Sequence[DataFrame]) -> None:
     table = table[np.isfinite(table[curve.column])]
     values, late = table[curve.column], table.loc[table["late"], curve.column]
     if "loss" in curve.column:
-        if (values > 0).any():
-            axes.set_ylim(values[values > 0].min() / 1.2, values.max() * 1.2)
-        log_scale(axes.yaxis)
+        log_scale(axes.yaxis, around=values, margin=1.2)
     elif len(late):
         low, high = late.quantile(0.005), late.max()
         margin = 0.4 * (high - low) or 0.05 * abs(high) or 1.0
