@@ -1,5 +1,3 @@
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from pandas import DataFrame
@@ -37,11 +35,6 @@ def scatter() -> DataFrame:
         for exact in np.linspace(-3.0, 2.5, 20) * (1 + step)
     ]
     return DataFrame(rows, columns=list(SCATTER_COLUMNS))
-
-
-def test_columns_are_those_of_the_tables_that_are_made() -> None:
-    assert set(ERROR_COLUMNS) - {"scenario"} <= set(lq_error.COLUMNS)
-    assert set(SCATTER_COLUMNS) - {"scenario"} <= set(lq_error.SCATTER_COLUMNS)
 
 
 def test_lines_are_the_errors_and_their_medians(errors: DataFrame, scatter: DataFrame) -> None:
@@ -109,22 +102,15 @@ def test_a_seed_far_off_stands_on_the_edge(errors: DataFrame, scatter: DataFrame
     assert axes.get_ylim()[1] < 50
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda e, s: (e, s.assign(scenario="other")), "lq_scatter: scenario = 'other': allowed are lq"),
-        (lambda e, s: (e[e["step"] != "all"], s), "lq_error: step must be 0, 1, .. and all; found 0, 1, 2, 3"),
-        (lambda e, s: (e[e["visited_by"] != "exact"], s), "lq_error: no row with visited_by=exact"),
-        (lambda e, s: (e.assign(seed=1), s), "lq_error: more than one row with seed=1"),
-        (lambda e, s: (e[1:], s), "lq_error: no row with seed="),
-        (lambda e, s: (e.assign(algorithm="ppo"), s), "lq_error: algorithm = 'ppo': allowed are nash_dqn, fictit"),
-    ],
-)
-def test_what_is_wrong_with_the_tables_is_said(
-    errors: DataFrame,
-    scatter: DataFrame,
-    change: Callable[[DataFrame, DataFrame], tuple[DataFrame, DataFrame]],
-    message: str,
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        plot(*change(errors, scatter))
+def test_what_is_wrong_with_the_tables_is_said(errors: DataFrame, scatter: DataFrame) -> None:
+    assert set(ERROR_COLUMNS) - {"scenario"} <= set(lq_error.COLUMNS)
+    assert set(SCATTER_COLUMNS) - {"scenario"} <= set(lq_error.SCATTER_COLUMNS)
+    for message, tables in (
+        ("lq_scatter: scenario = 'other': allowed are lq", (errors, scatter.assign(scenario="other"))),
+        ("lq_error: step must be 0, 1, .. and all; found 0, 1, 2, 3", (errors[errors["step"] != "all"], scatter)),
+        ("lq_error: no row with visited_by=exact", (errors[errors["visited_by"] != "exact"], scatter)),
+        ("lq_error: more than one row with seed=1", (errors.assign(seed=1), scatter)),
+        ("lq_error: algorithm = 'ppo': allowed are nash_dqn, fictit", (errors.assign(algorithm="ppo"), scatter)),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plot(*tables)

@@ -37,15 +37,8 @@ from nash_dqn.published import BUDGETS
 
 TABLE = "data_efficiency"
 COLUMNS = (
-    "scenario",
-    "policy",
-    "algorithm",
-    "seed",
-    "deviator",
-    "reference",
-    "transitions",
-    "gain",
-    "relative_distance",
+    *("scenario", "policy", "algorithm", "seed", "deviator", "reference"),
+    *("transitions", "gain", "relative_distance"),
 )
 GAINS = "exploitability"
 GAINS_COLUMNS = ("scenario", "policy", "seed", "deviator", "player", "high")
@@ -62,11 +55,9 @@ def plot(data_efficiency: DataFrame, exploitability: DataFrame) -> Figure:
     :data:`nash_dqn.evaluation.claims.DATA_LEVEL`. A title says how exploitable the reference itself is.
 
     Args:
-        data_efficiency: columns scenario, policy, algorithm (nash_dqn, fictitious_play), seed, deviator, reference (a
-            policy), transitions, gain ($), relative_distance; one scenario. A row without numbers is where
-            a training diverged. The table may be empty: then no training was long enough.
-        exploitability: columns scenario, policy, seed, deviator, player, high; the same scenario. Of this, the
-            reference counts.
+        data_efficiency: columns :data:`COLUMNS`, gain in $; one scenario and reference (a policy). A row without
+            numbers is where a training diverged. The table may be empty: then no training was long enough.
+        exploitability: columns :data:`GAINS_COLUMNS` ($); the same scenario. Of this, the reference counts.
 
     Raises:
         ValueError: if a column is missing, an algorithm is unknown, or scenarios, deviators or references differ.

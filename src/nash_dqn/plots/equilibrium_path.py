@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -39,7 +38,7 @@ _PANELS = {
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 2.0, 5.0)
 
 
-def plot(equilibrium_path: DataFrame, *, ends: Mapping[str, float] = ENDS) -> Figure:
+def plot(equilibrium_path: DataFrame) -> Figure:
     """Draw the value along the path of equilibria, and how close the Jacobian is to being singular.
 
     The path leads from left to right, kappa falling on a logarithmic axis and sigma with it; a line is a class of
@@ -48,9 +47,8 @@ def plot(equilibrium_path: DataFrame, *, ends: Mapping[str, float] = ENDS) -> Fi
 
     Args:
         equilibrium_path: the tables of :func:`nash_dqn.studies.equilibrium_path.follow`, one after another, with a
-            column policy (reference, reference-same); of its columns policy, point, t, kappa (1/hour), sigma (per
-            square-root hour), value ($) and smallest_singular are needed.
-        ends: kappa of the first and the last scenario by the name to mark them with.
+            column policy (reference, reference-same); :data:`COLUMNS` are needed: kappa (1/hour), sigma (per
+            square-root hour), value ($).
 
     Raises:
         ValueError: if a column is missing, a policy is unknown, a point stands twice, a number is not finite, or kappa
@@ -63,12 +61,12 @@ def plot(equilibrium_path: DataFrame, *, ends: Mapping[str, float] = ENDS) -> Fi
     if not np.isfinite(numbers).all(axis=None) or not (numbers[["kappa", "smallest_singular"]] > 0).all(axis=None):
         raise ValueError(f"{TABLE}: numbers must be finite, kappa and smallest_singular > 0")
     table = equilibrium_path.sort_values(["policy", "point"])
-    kappas = [*table["kappa"], *ends.values()]
+    kappas = [*table["kappa"], *ENDS.values()]
 
     with drawing(85) as figure:
         panels = figure.subplots(1, 2)
         for axes, (column, (_, label)) in zip(panels, _PANELS.items(), strict=True):
-            for kappa in ends.values():
+            for kappa in ENDS.values():
                 axes.axvline(kappa, color="0.5", lw=0.7, ls=":", zorder=1)
             for policy, path in table.groupby("policy"):  # one that ends early, reference-same, lies on top
                 sees, look = _POLICIES[policy]
@@ -76,7 +74,7 @@ def plot(equilibrium_path: DataFrame, *, ends: Mapping[str, float] = ENDS) -> Fi
             log_levels(axes, _TICKS)
             axes.set(xlim=(1.06 * max(kappas), min(kappas) / 1.06), xlabel=r"mean reversion $\kappa$ (1/hour)")
             axes.set_ylabel(label)
-            write_beside(axes, "top", list(ends.values()), list(ends))
+            write_beside(axes, "top", list(ENDS.values()), list(ENDS))
         log_scale(panels[1].yaxis)
         title_panels(panels, [title for title, _ in _PANELS.values()])
     return figure

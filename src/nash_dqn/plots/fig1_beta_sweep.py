@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from pandas import DataFrame
 
 from nash_dqn.plots.style import BLUE, ORANGE, PURPLE, count_lost, draw_marks, drawing, log_scale, title_panels
 from nash_dqn.plots.tables import check, check_grid, only, truths
-from nash_dqn.published import FIG1_LOSS, Published
+from nash_dqn.published import FIG1_LOSS
 
 TABLE = "beta_sweep"
 COLUMNS = ("scenario", "base", "beta", "seed", "measure", "iteration", "loss", "resets", "diverged")
@@ -23,7 +23,7 @@ _COLUMNS_OF_PANELS = 3
 _ROOM = 2.5  # the axis ends at this multiple of the published losses or of ours; explosions lie above it
 
 
-def plot(beta_sweep: DataFrame, *, published: Mapping[float, Published] = FIG1_LOSS) -> Figure:
+def plot(beta_sweep: DataFrame) -> Figure:
     """Draw losses against beta: a panel for each iteration of the training and one for the returned weights.
 
     Betas are evenly spaced. At each stand the seeds' median and range, the seeds themselves to its right, and the
@@ -33,7 +33,6 @@ def plot(beta_sweep: DataFrame, *, published: Mapping[float, Published] = FIG1_L
     Args:
         beta_sweep: columns :data:`COLUMNS` of :func:`nash_dqn.evaluation.beta_sweep.table`; one scenario and base,
             everywhere the same betas and seeds.
-        published: the paper's losses by beta.
 
     Raises:
         ValueError: if a column or a combination of beta and seed is missing or stands twice, or the loss of a
@@ -44,7 +43,7 @@ def plot(beta_sweep: DataFrame, *, published: Mapping[float, Published] = FIG1_L
     diverged = truths(beta_sweep, TABLE, "diverged")
     if diverged.isna().any() or not (diverged | np.isfinite(beta_sweep["loss"])).all():
         raise ValueError(f"{TABLE}: a loss is not finite, but the training is not marked as diverged")
-    betas = sorted({*map(float, published), *beta_sweep["beta"].astype(float)})
+    betas = sorted({*map(float, FIG1_LOSS), *beta_sweep["beta"].astype(float)})
     table = beta_sweep.assign(
         loss=beta_sweep["loss"].mask(diverged.astype(bool)), place=beta_sweep["beta"].map(betas.index)
     )
@@ -54,7 +53,7 @@ def plot(beta_sweep: DataFrame, *, published: Mapping[float, Published] = FIG1_L
         panels["returned weights, (17) alone"] = table[returned]
     for rows in panels.values():
         check_grid(rows, TABLE, ("beta", "seed"))
-    theirs = [point.value for point in published.values()]
+    theirs = [point.value for point in FIG1_LOSS.values()]
     top = _ROOM * np.nanmax([*theirs, *(rows["loss"].median() for rows in panels.values())])
     low, high = min(*theirs, table["loss"].min()) / 1.15, min(1.15 * max(*theirs, table["loss"].max()), top)
 
@@ -63,7 +62,7 @@ def plot(beta_sweep: DataFrame, *, published: Mapping[float, Published] = FIG1_L
     with drawing(30 + 46 * rows_of_panels, f"scenario {scenario}, policy {base}") as figure:
         axes = figure.subplots(rows_of_panels, columns, sharex=True, sharey=True, squeeze=False).flat
         for ax, rows in zip(axes, panels.values(), strict=False):
-            _draw(ax, rows, high, betas, published)
+            _draw(ax, rows, high, betas)
         for ax in axes[len(panels) :]:
             ax.remove()
         for ax in axes[len(panels) - columns : len(panels)]:  # the lowest of its column
@@ -77,15 +76,13 @@ def plot(beta_sweep: DataFrame, *, published: Mapping[float, Published] = FIG1_L
     return figure
 
 
-def _draw(
-    axes: Axes, rows: DataFrame, top: float, betas: Sequence[float], published: Mapping[float, Published]
-) -> None:
+def _draw(axes: Axes, rows: DataFrame, top: float, betas: Sequence[float]) -> None:
     """Draw one panel, whose axis ends at ``top``."""
     seeds = rows["seed"].nunique()
     look: dict[str, Any] = {"errorbar": ("pi", 100), "estimator": "median", "native_scale": True, "color": BLUE}
     label = f"median of {seeds} seeds, range" if seeds > 1 else "one seed"
     seaborn.pointplot(rows, x="place", y="loss", ax=axes, ms=3, lw=1, label=label, legend=False, **look)
-    theirs = {betas.index(beta): point.value for beta, point in sorted(published.items())}
+    theirs = {betas.index(beta): point.value for beta, point in sorted(FIG1_LOSS.items())}
     look = {"ms": 2.5, "lw": 1, "color": ORANGE, "label": "published (digitised, one run)"}
     axes.plot(list(theirs), list(theirs.values()), "s--", **look)
     beside = rows["place"] + 0.15 + 0.35 * (rows["seed"].rank(method="dense") - 1) / seeds

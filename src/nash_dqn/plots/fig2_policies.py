@@ -49,12 +49,11 @@ def plot(
     between the policies and between trainings of one of them.
 
     Args:
-        policy_grid: columns scenario, policy, seed, impact (price units), price, time (hours), inventory (shares),
-            rate (shares/hour); one scenario. Rows of other policies are ignored.
-        policy_distance: columns comparison, policy_a, policy_b, seed_a, seed_b, states (grid, visited_a or
-            visited_b), rms (shares/hour), relative. Rows of other comparisons are ignored; rows between different
-            policies say which policies and seeds are compared, those between seeds of one policy, where there are any,
-            give the yardstick.
+        policy_grid: columns :data:`GRID_COLUMNS`: impact and price ($), time (hours), inventory (shares), rate
+            (shares/hour); one scenario. Rows of other policies are ignored.
+        policy_distance: columns :data:`DISTANCE_COLUMNS`: states (grid, visited_a or visited_b), rms (shares/hour).
+            Rows of other comparisons are ignored; rows between different policies say which policies and seeds are
+            compared, those between seeds of one policy, where there are any, give the yardstick.
         records: of both trainings: policy, algorithm and ``members`` with seed and diverged.
         comparison: the one that is drawn.
 

@@ -24,7 +24,7 @@ from nash_dqn.plots.style import (
     title_panels,
 )
 from nash_dqn.plots.tables import check, check_grid, only, select, truths
-from nash_dqn.published import AUTHORS_POLICIES, FIG3_BINS, FIG3_MEANS, RELEASED_WEIGHTS_PAIRED, Published
+from nash_dqn.published import AUTHORS_POLICIES, FIG3_BINS, FIG3_MEANS, RELEASED_WEIGHTS_PAIRED
 
 POINTS = "cross_play"
 POINTS_COLUMNS = (
@@ -57,13 +57,7 @@ _PUBLISHED = "fictitious_play"  # whose policies the paper compares Nash-DQN's w
 _POOLED, _THEIRS = "pooled", "authors' weights"
 
 
-def plot(
-    cross_play: DataFrame,
-    cross_play_tests: DataFrame,
-    *,
-    published_means: Mapping[str, Published] = FIG3_MEANS,
-    published_differences: Mapping[str, Published] = RELEASED_WEIGHTS_PAIRED,
-) -> Figure:
+def plot(cross_play: DataFrame, cross_play_tests: DataFrame) -> Figure:
     """Draw each comparison as a row of panels: two pairs of histograms as published, and the paired differences.
 
     Histograms are of independently simulated points, as in the paper, over all seed pairs (mean count). Vertical
@@ -74,14 +68,11 @@ def plot(
     there. What is published is of Nash-DQN and fictitious play, and stands beside these only.
 
     Args:
-        cross_play: columns scenario, comparison (NASH-vs-OTHER, a policy of Nash-DQN's and another), other,
-            other_algorithm (nash_dqn, fictitious_play, self_play), seed_nash, seed_other, profile (all_other,
-            first_nash, first_other, all_nash), design (independent, common), point, reward ($); one
+        cross_play: columns :data:`POINTS_COLUMNS`: comparison (NASH-vs-OTHER, a policy of Nash-DQN's and another),
+            profile (all_other, first_nash, first_other, all_nash), design (independent, common), reward ($); one
             scenario.
-        cross_play_tests: columns comparison, other, pair (first_nash-all_other, first_other-all_nash), scope (seed
-            pair "1-1", or pooled), test (welch, paired), mean_difference, low, high, p_value, reject.
-        published_means: the paper's means by profile.
-        published_differences: the paired differences of the authors' weights by pair, where the tables have none.
+        cross_play_tests: columns :data:`TESTS_COLUMNS`: pair (first_nash-all_other, first_other-all_nash), scope (seed
+            pair "1-1", or pooled), test (welch, paired), differences in $.
 
     Raises:
         ValueError: if a column, a profile of a seed pair or a test is missing, or stands twice.
@@ -93,7 +84,7 @@ def plot(
     points = select(cross_play, POINTS, design="independent")
     points = points.assign(seeds=points["seed_nash"].astype(str) + "-" + points["seed_other"].astype(str))
     comparisons = list(cross_play["comparison"].unique())
-    theirs = _of_authors(tests, published_differences)
+    theirs = _of_authors(tests)
 
     with drawing(20 + 52 * len(comparisons), f"scenario {scenario}") as figure:
         titles = []
@@ -105,10 +96,9 @@ def plot(
             if nash == comparison:
                 raise ValueError(f"{POINTS}: comparison {comparison} is not with {other}, but its rows are")
             of_tests = select(tests, TESTS, comparison=comparison)
-            means = published_means if algorithm == _PUBLISHED else {}
             for axes, panel in zip(panels, _PANELS, strict=False):
                 drawn, lost = _near(rows, panel)
-                _draw_histograms(axes, drawn, dict(zip(panel.profiles, (algorithm, "nash_dqn"), strict=True)), means)
+                _draw_histograms(axes, drawn, dict(zip(panel.profiles, (algorithm, "nash_dqn"), strict=True)))
                 welch = select(of_tests, TESTS, pair=panel.pair, test="welch")
                 welch = welch.loc[welch["scope"] != _POOLED, "reject"].dropna()
                 others = other if panel.others == "other" else nash
@@ -121,13 +111,13 @@ def plot(
     return figure
 
 
-def _of_authors(tests: DataFrame, published: Mapping[str, Published]) -> DataFrame:
+def _of_authors(tests: DataFrame) -> DataFrame:
     """Return the paired differences between the authors' policies: from the tests, or else as published."""
     rows = tests[tests["other"].isin(AUTHORS_POLICIES) & (tests["test"] == "paired") & (tests["scope"] != _POOLED)]
     if len(rows):
         return rows.assign(scope=_THEIRS)
-    columns = ["pair", "scope", "mean_difference", "low", "high"]
-    return DataFrame([(pair, _THEIRS, of.value, *of.interval()) for pair, of in published.items()], columns=columns)
+    published = [(pair, _THEIRS, of.value, *of.interval()) for pair, of in RELEASED_WEIGHTS_PAIRED.items()]
+    return DataFrame(published, columns=["pair", "scope", "mean_difference", "low", "high"])
 
 
 def _near(rows: DataFrame, panel: _Panel) -> tuple[DataFrame, list[str]]:
@@ -143,16 +133,14 @@ def _near(rows: DataFrame, panel: _Panel) -> tuple[DataFrame, list[str]]:
     return of[of["seeds"].map(kept)], list(kept.index[~kept])
 
 
-def _draw_histograms(
-    axes: Axes, rows: DataFrame, played: Mapping[str, str], published: Mapping[str, Published]
-) -> None:
+def _draw_histograms(axes: Axes, rows: DataFrame, played: Mapping[str, str]) -> None:
     """Draw both profiles' histograms; above them the means of single seed pairs, on the upper edge the paper's."""
     axes.set(xlabel="reward of agent 1 ($)", ylabel="points in bin")
     if rows.empty:
         return
     edges = np.histogram_bin_edges(rows["reward"], bins=FIG3_BINS).tolist()
     low, high = edges[0], edges[-1]
-    theirs = {profile: published[profile].value for profile in played} if published else {}
+    theirs = {profile: FIG3_MEANS[profile].value for profile in played if _PUBLISHED in played.values()}
     if all(abs(value - (low + high) / 2) < high - low for value in theirs.values()):
         low, high = min(low, *theirs.values(), high), max(low, *theirs.values(), high)
     for height, (profile, algorithm) in zip((0.94, 0.88), played.items(), strict=True):

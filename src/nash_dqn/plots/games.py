@@ -31,9 +31,9 @@ def plot(lq_error: DataFrame, lq_scatter: DataFrame) -> Figure:
     and counted.
 
     Args:
-        lq_error: columns scenario (the game), policy, algorithm, group, seed, visited_by, step ("0" to "M - 1", or
-            "all"), relative; in each game, a policy of each algorithm.
-        lq_scatter: columns scenario, policy, algorithm, group, seed, step, exact, learned (units of an action).
+        lq_error: columns :data:`ERROR_COLUMNS`: scenario (the game), step ("0" to "M - 1", or "all"); in each game, a
+            policy of each algorithm.
+        lq_scatter: columns :data:`SCATTER_COLUMNS`, exact and learned in units of an action.
 
     Raises:
         ValueError: if a column, or a row of a seed, is missing or stands twice, there are more groups than colours, or

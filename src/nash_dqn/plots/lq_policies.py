@@ -41,9 +41,9 @@ def plot(lq_error: DataFrame, lq_scatter: DataFrame) -> Figure:
     without finite errors are counted, not drawn.
 
     Args:
-        lq_error: columns scenario, policy, algorithm (nash_dqn, fictitious_play, self_play), seed, visited_by
-            (learned, exact), step ("0" to "M - 1", or "all"), relative; one scenario.
-        lq_scatter: columns scenario, policy, seed, step, exact, learned (shares/hour); the same scenario.
+        lq_error: columns :data:`ERROR_COLUMNS`: visited_by (learned, exact), step ("0" to "M - 1", or "all"); one
+            scenario.
+        lq_scatter: columns :data:`SCATTER_COLUMNS`, exact and learned in shares/hour; the same scenario.
 
     Raises:
         ValueError: if a column, or a row of a seed, is missing or stands twice, an algorithm is unknown, or the

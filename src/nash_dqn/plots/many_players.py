@@ -33,10 +33,10 @@ def plot(errors: DataFrame, limit: DataFrame) -> Figure:
     """Draw errors of learned policies, and how finite games approach the limit of infinitely many players.
 
     Args:
-        errors: columns agents, algorithm, seed, visited_by, step, relative; of Nash-DQN, over all steps and in the
-            states that the learned policy visits, a circle per seed and a line through the medians. Seeds without
-            finite errors are crosses on the upper edge.
-        limit: columns agents, distance, left; lines with the slope between the two largest numbers of agents.
+        errors: columns :data:`ERROR_COLUMNS`; of Nash-DQN, over all steps and in the states that the learned policy
+            visits, a circle per seed and a line through the medians. Seeds without finite errors are crosses on the
+            upper edge.
+        limit: columns :data:`LIMIT_COLUMNS`; lines with the slope between the two largest numbers of agents.
 
     Raises:
         ValueError: if a column or a row is missing.
@@ -71,7 +71,7 @@ def plot_cost(cost: Sequence[Mapping[str, Any]]) -> Figure:
     """Draw the time of an iteration of one training, and the number of parameters, against the number of agents.
 
     Args:
-        cost: with agents, parameters and median_ms, of :func:`nash_dqn.studies.many_players.training_cost`.
+        cost: with :data:`COST_KEYS`, of :func:`nash_dqn.studies.many_players.training_cost`.
 
     Raises:
         ValueError: if there are fewer than two rows, or a key is missing.

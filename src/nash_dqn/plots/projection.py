@@ -35,10 +35,10 @@ def plot(projection: DataFrame, trained: DataFrame, exploration: float) -> Figur
     """Draw exact gains against the exploration under which agents are fitted, a panel per scenario.
 
     Args:
-        projection: columns scenario, target, exploration, converged, gain; every target with the same explorations.
-            What did not converge is a cross on the upper edge.
-        trained: columns scenario, seed, deviator, player, gain: trainings in the same scenarios, of which those
-            deviators of player 1 are drawn that see what the policy sees.
+        projection: columns :data:`COLUMNS`, gain in $; every target with the same explorations (shares/hour). What did
+            not converge is a cross on the upper edge.
+        trained: columns :data:`TRAINED_COLUMNS`: trainings in the same scenarios, of which those deviators of player 1
+            are drawn that see what the policy sees.
         exploration: of the trainings, at their end.
 
     Raises:
