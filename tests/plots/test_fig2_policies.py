@@ -7,6 +7,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from pandas import DataFrame, concat
 
+from nash_dqn.evaluation.statistics import tidy
 from nash_dqn.plots.fig2_policies import plot
 from nash_dqn.plots.style import ALGORITHM_COLOURS
 from tests.plots.looking import fits, series, words
@@ -24,19 +25,11 @@ SIZES = (0.1, 0.2, 0.3)
 @pytest.fixture(scope="module")
 def policy_grid() -> DataFrame:
     """Rates -0.5 (q - q0) with q0 = 4 (10 - S) - 10 Y + shift by policy and seed: their zero line is q = q0."""
-    shifts = {"nash-text": (-1.0, 0.0, 1.0), "fp-code": (0.0, 1.0, 2.0)}
-    rows = [
-        ("code", policy, seed, impact, price, time, inventory, -0.5 * (inventory - q0))
-        for policy, of_seeds in shifts.items()
-        for seed, shift in enumerate(of_seeds, start=1)
-        for impact in (-0.2, 0.0, 0.2)
-        for price in (9.5, 9.75, 10.0, 10.25, 10.5)
-        for q0 in (4 * (10 - price) - 10 * impact + shift,)
-        for time in (0.0, 0.5, 1.0)
-        for inventory in (-10.0, -5.0, 0.0, 5.0, 10.0)
-    ]
-    columns = ["scenario", "policy", "seed", "impact", "price", "time", "inventory", "rate"]
-    return DataFrame(rows, columns=columns)
+    axes = {"policy": ["nash-text", "fp-code"], "seed": [1, 2, 3], "impact": IMPACTS, "price": PRICES}
+    table = tidy({**axes, "time": (0.0, 0.5, 1.0), "inventory": (-10.0, -5.0, 0.0, 5.0, 10.0)})
+    shift = table["seed"] - 2.0 + (table["policy"] == "fp-code")
+    q0 = 4 * (10 - table["price"]) - 10 * table["impact"] + shift
+    return table.assign(scenario="code", rate=-0.5 * (table["inventory"] - q0))
 
 
 @pytest.fixture(scope="module")

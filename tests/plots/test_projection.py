@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pandas import DataFrame
 
+from nash_dqn.evaluation.statistics import tidy
 from nash_dqn.plots.projection import plot
 from tests.plots.looking import fits, series
 
@@ -15,26 +16,17 @@ NASH, REPLY = "nash: fitted to the Nash point of Q", "reply: fitted to the best 
 @pytest.fixture
 def exact() -> DataFrame:
     """Two scenarios; in the second, the best reply does not settle at the smallest exploration."""
-    rows = [
-        (scenario, target, noise, not (scenario == "twin" and (target, noise) == ("reply", 0.5)), size * noise)
-        for scenario, size in (("lq_code", 0.01), ("twin", 0.02))
-        for target in ("nash", "reply")
-        for noise in (2.0, 1.0, 0.5)
-    ]
-    table = DataFrame(rows, columns=["scenario", "target", "exploration", "converged", "gain"])
-    return table.assign(gain=table["gain"].where(table["converged"]))
+    axes = {"scenario": ["lq_code", "twin"], "target": ["nash", "reply"], "exploration": [2.0, 1.0, 0.5]}
+    table = tidy(axes)
+    lost = (table["scenario"] == "twin") & (table["target"] == "reply") & (table["exploration"] == 0.5)
+    gain = table["exploration"] * table["scenario"].map({"lq_code": 0.01, "twin": 0.02})
+    return table.assign(converged=~lost, gain=gain.mask(lost))
 
 
 @pytest.fixture
 def trained() -> DataFrame:
-    rows = [
-        (scenario, seed, deviator, player, 0.01 * seed)
-        for scenario in ("lq_code", "twin")
-        for seed in (1, 2)
-        for deviator in ("same", "memory")
-        for player in (1, 2)
-    ]
-    return DataFrame(rows, columns=["scenario", "seed", "deviator", "player", "gain"])
+    axes = {"scenario": ["lq_code", "twin"], "seed": [1, 2], "deviator": ["same", "memory"], "player": [1, 2]}
+    return tidy(axes, gain=np.reshape([0.01, 0.02], (2, 1, 1)))
 
 
 def test_exact_gains_and_trainings(exact: DataFrame, trained: DataFrame) -> None:

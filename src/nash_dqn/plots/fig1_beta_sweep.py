@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
-from nash_dqn.plots.style import BLUE, ORANGE, PURPLE, count_lost, draw_marks, drawing, log_scale, title_panels
+from nash_dqn.plots.style import BLUE, ORANGE, PURPLE, draw_estimates, draw_marks, drawing, log_scale, title_panels
 from nash_dqn.plots.tables import check, check_grid, only, truths
 from nash_dqn.published import FIG1_LOSS
 
@@ -79,11 +78,10 @@ def plot(beta_sweep: DataFrame) -> Figure:
 def _draw(axes: Axes, rows: DataFrame, top: float, betas: Sequence[float]) -> None:
     """Draw one panel, whose axis ends at ``top``."""
     seeds = rows["seed"].nunique()
-    look: dict[str, Any] = {"errorbar": ("pi", 100), "estimator": "median", "native_scale": True, "color": BLUE}
     label = f"median of {seeds} seeds, range" if seeds > 1 else "one seed"
-    seaborn.pointplot(rows, x="place", y="loss", ax=axes, ms=3, lw=1, label=label, legend=False, **look)
+    draw_estimates(axes, rows, "loss", _median, color=BLUE, ms=3, lw=1, label=label)
     theirs = {betas.index(beta): point.value for beta, point in sorted(FIG1_LOSS.items())}
-    look = {"ms": 2.5, "lw": 1, "color": ORANGE, "label": "published (digitised, one run)"}
+    look: dict[str, Any] = {"ms": 2.5, "lw": 1, "color": ORANGE, "label": "published (digitised, one run)"}
     axes.plot(list(theirs), list(theirs.values()), "s--", **look)
     beside = rows["place"] + 0.15 + 0.35 * (rows["seed"].rank(method="dense") - 1) / seeds
     reset, above = rows["resets"] > 0, rows["loss"] > top
@@ -95,5 +93,9 @@ def _draw(axes: Axes, rows: DataFrame, top: float, betas: Sequence[float]) -> No
     ):
         look = {"color": colour, "clip_on": False, "label": label}
         draw_marks(axes, beside[of], rows.loc[of, "loss"].clip(upper=top), marker, **look)
-    count_lost(axes, rows["loss"].isna(), rows["place"])
     axes.set(xlabel="", ylabel="")
+
+
+def _median(values: np.ndarray) -> tuple[float, float, float]:
+    """Median and range."""
+    return float(np.median(values)), values.min(), values.max()

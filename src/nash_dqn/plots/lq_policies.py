@@ -60,7 +60,7 @@ def plot(lq_error: DataFrame, lq_scatter: DataFrame) -> Figure:
     }
     steps = np.sort(lq_scatter["step"].unique())
     shown = steps[np.unique(np.linspace(0, len(steps) - 1, min(_SHOWN, len(steps))).round().astype(int))]
-    limits = {step: _limit(lq_scatter[lq_scatter["step"] == step]) for step in shown}
+    limits = {step: limit_of(lq_scatter[lq_scatter["step"] == step]) for step in shown}
 
     with drawing(95 + 38 * len(looks), f"scenario {scenario}") as figure:
         (above,), (below,) = figure.subfigures(2, 1, squeeze=False, height_ratios=(38 * len(looks), 80))
@@ -68,7 +68,7 @@ def plot(lq_error: DataFrame, lq_scatter: DataFrame) -> Figure:
         for (policy, look), panels in zip(looks.items(), rows, strict=True):
             actions = lq_scatter[lq_scatter["policy"] == policy]
             for axes, step in zip(panels, shown, strict=True):
-                _draw_actions(axes, actions[actions["step"] == step], limits[step], look["color"])
+                draw_actions(axes, actions[actions["step"] == step], limits[step], look["color"])
             panels[0].set_ylabel(f"{policy}\nlearned (shares/hour)")
         above.supxlabel("exact (shares/hour)", fontsize="medium")
         errors_of = below.subplots(1, 2, sharey=True)
@@ -118,15 +118,15 @@ def finish_errors(axes: Axes) -> None:
     log_scale(axes.yaxis)
 
 
-def _limit(scatter: DataFrame) -> float:
-    """End of the axes of a decision point: the largest action, but not that of a few seeds that are far off."""
+def limit_of(scatter: DataFrame) -> float:
+    """End of the axes of a panel: the largest action, but not that of a few seeds that are far off."""
     sizes = scatter[["exact", "learned"]].abs().max(axis=1).replace(np.inf, np.nan)
     largest = sizes.groupby([scatter["policy"], scatter["seed"]]).max()
     typical = _FAR * largest.median()
     return 1.05 * float(largest[largest <= typical].max() if (largest <= typical).any() else 1.0) or 1.0
 
 
-def _draw_actions(axes: Axes, scatter: DataFrame, limit: float, colour: str) -> None:
+def draw_actions(axes: Axes, scatter: DataFrame, limit: float, colour: str) -> None:
     """Draw the actions and the diagonal; what is off the scale stands on its edge."""
     axes.axline((0, 0), slope=1, color="0.4", lw=0.6, zorder=1)
     both = scatter[["exact", "learned"]].dropna()
@@ -134,9 +134,8 @@ def _draw_actions(axes: Axes, scatter: DataFrame, limit: float, colour: str) -> 
     look: dict[str, Any] = {"mew": 0, "zorder": 2, "rasterized": True}
     near, edge = both[~far], both[far].clip(-limit, limit)
     draw_marks(axes, near["exact"], near["learned"], ms=1.5, mfc=colour, color=colour, alpha=0.35, **look)
-    draw_marks(
-        axes, edge["exact"], edge["learned"], "D", ms=2.5, mfc=DIVERGED, color=DIVERGED, label="off scale", **look
-    )
+    look |= {"mfc": DIVERGED, "color": DIVERGED, "label": "off scale"}
+    draw_marks(axes, edge["exact"], edge["learned"], "D", ms=2.5, **look)
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))

@@ -13,7 +13,6 @@ from nash_dqn.evaluation.statistics import FLOOR, geometric_mean
 from nash_dqn.plots.style import (
     GREEN,
     PURPLE,
-    count_lost,
     draw_estimates,
     draw_marks,
     drawing,
@@ -100,5 +99,4 @@ def _draw_gains(axes: Axes, rows: DataFrame, colours: dict[str, str]) -> None:
         reset = of["resets"] > 0
         for marker, label, which in (("o", "one seed", of[~reset]), ("x", "weights reset", of[reset])):
             draw_marks(axes, which["place"] + 0.1, which["value"], marker, color=colour, label=label)
-        count_lost(axes, of["value"].isna(), of["place"])
     axes.set(xlabel="", ylabel="")

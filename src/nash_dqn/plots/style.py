@@ -26,12 +26,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import ArrayLike
-from pandas import DataFrame, Series
+from pandas import DataFrame
 
 from nash_dqn.artifacts import atomic_path
-
-MM = 1 / 25.4
-"""One millimetre in inches."""
 
 WIDTH_MM = 170.0
 """Width of a figure across two columns of a printed page."""
@@ -41,12 +38,7 @@ PALETTE = (BLUE, ORANGE, GREEN, PURPLE, BROWN, SKY, VERMILION, PINK)
 """Colours for series without a meaning of their own, such as seeds."""
 
 ALGORITHM_NAMES = MappingProxyType(
-    {
-        "nash_dqn": "Nash-DQN",
-        "fictitious_play": "FP",
-        "self_play": "self-play",
-        "least_squares": "least squares",
-    }
+    {"nash_dqn": "Nash-DQN", "fictitious_play": "FP", "self_play": "self-play", "least_squares": "least squares"}
 )
 """How an algorithm is shown; a policy is shown by its own name, in its algorithm's colour."""
 ALGORITHM_COLOURS = MappingProxyType(
@@ -72,7 +64,6 @@ DEVIATORS = MappingProxyType(
     }
 )
 
-FORMATS = (".pdf", ".png")
 # No dates and no versions: the same table gives the same bytes.
 _METADATA: dict[str, dict[str, Any]] = {
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
@@ -128,7 +119,7 @@ def drawing(height_mm: float, title: str = "", ncols: int = 3) -> Iterator[Figur
         ncols: columns of the legend.
     """
     with style():
-        figure = Figure(figsize=(WIDTH_MM * MM, height_mm * MM), layout="constrained")
+        figure = Figure(figsize=(WIDTH_MM / 25.4, height_mm / 25.4), layout="constrained")
         FigureCanvasAgg(figure)
         if title:
             figure.suptitle(title)
@@ -233,21 +224,19 @@ def averaging(estimate: Estimate) -> dict[str, Any]:
 def draw_estimates(axes: Axes, rows: DataFrame, column: str, estimate: Estimate, **look: Any) -> None:
     """Draw the middle of a column, and the interval about it, at each value of the column ``place``.
 
+    Seeds without a number do not count; above a place stands how many there are, if any: 1/4 is one of four.
+
     Args:
         axes: panel, whose y axis is not yet logarithmic.
-        rows: table, a row for each seed; those without a number do not count.
+        rows: table, a row for each seed.
         column: the numbers.
         estimate: of the numbers at a place.
         look: as for :func:`seaborn.pointplot`.
     """
     look |= averaging(estimate)
     seaborn.pointplot(rows, x="place", y=column, native_scale=True, legend=False, ax=axes, **look)
-
-
-def count_lost(axes: Axes, lost: Series, places: Series) -> None:
-    """Write above each place on the x axis how many of its seeds diverged, if any: 1/4 is one of four."""
-    counts = lost.groupby(places).agg(["sum", "size"]).query("sum > 0")
-    write_beside(axes, "top", counts.index, [f"{row[0]}/{row[1]}" for row in counts.to_numpy()], DIVERGED)
+    lost = rows[column].isna().groupby(rows["place"]).agg(["sum", "size"]).query("sum > 0")
+    write_beside(axes, "top", lost.index, [f"{row[0]}/{row[1]}" for row in lost.to_numpy()], DIVERGED)
 
 
 def save(figure: Figure, paths: Iterable[Path | str]) -> None:
@@ -264,8 +253,8 @@ def save(figure: Figure, paths: Iterable[Path | str]) -> None:
     if not targets:
         raise ValueError("no path to save the figure to")
     for target in targets:
-        if target.suffix not in FORMATS:
-            raise ValueError(f"{target}: a figure can be saved as {' or '.join(FORMATS)}, not '{target.suffix}'")
+        if target.suffix not in _METADATA:
+            raise ValueError(f"{target}: a figure can be saved as {' or '.join(_METADATA)}, not '{target.suffix}'")
     try:
         with style(), ExitStack() as files:
             # Lay out once: otherwise each file's layout would start from where the file before it left off.
