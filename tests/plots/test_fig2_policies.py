@@ -25,7 +25,7 @@ SIZES = (0.1, 0.2, 0.3)
 @pytest.fixture(scope="module")
 def policy_grid() -> DataFrame:
     """Rates -0.5 (q - q0) with q0 = 4 (10 - S) - 10 Y + shift by policy and seed: their zero line is q = q0."""
-    axes = {"policy": ["nash-text", "fp-code"], "seed": [1, 2, 3], "impact": IMPACTS, "price": PRICES}
+    axes: dict[str, Any] = {"policy": ["nash-text", "fp-code"], "seed": [1, 2, 3], "impact": IMPACTS, "price": PRICES}
     table = tidy({**axes, "time": (0.0, 0.5, 1.0), "inventory": (-10.0, -5.0, 0.0, 5.0, 10.0)})
     shift = table["seed"] - 2.0 + (table["policy"] == "fp-code")
     q0 = 4 * (10 - table["price"]) - 10 * table["impact"] + shift

@@ -14,8 +14,8 @@ STEPS = ("0", "1", "2", "all")
 @pytest.fixture
 def errors() -> DataFrame:
     """Nash-DQN's error is 1 % a seed number, fictitious play's ten times that; twice in the second group."""
-    axes = {"scenario": ["traders", "interbank"], "algorithm": ["nash_dqn", "fictitious_play"], "group": [1, 2]}
-    table = tidy({**axes, "seed": [1, 2, 3], "visited_by": ["learned", "exact"], "step": STEPS})
+    names = {"scenario": ["traders", "interbank"], "algorithm": ["nash_dqn", "fictitious_play"]}
+    table = tidy({**names, "group": [1, 2], "seed": [1, 2, 3], "visited_by": ["learned", "exact"], "step": STEPS})
     factor = table["algorithm"].map({"nash_dqn": 0.01, "fictitious_play": 0.1})
     table = table.assign(policy=table["algorithm"], relative=table["group"] * table["seed"] * factor)
     return table[(table["scenario"] == "traders") | (table["group"] == 1)]

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from pandas import DataFrame
@@ -27,8 +29,8 @@ def errors() -> DataFrame:
 @pytest.fixture
 def scatter() -> DataFrame:
     """Twenty actions a seed and step, learned = (1 + size) exact."""
-    axes = {"policy": list(SIZES), "seed": (1, 2, 4), "step": range(STEPS), "exact": np.linspace(-3.0, 2.5, 20)}
-    table = tidy(axes)
+    axes: dict[str, Any] = {"policy": list(SIZES), "seed": (1, 2, 4), "step": range(STEPS)}
+    table = tidy({**axes, "exact": np.linspace(-3.0, 2.5, 20).tolist()})
     exact = table["exact"] * (1 + table["step"])
     return table.assign(scenario="lq", exact=exact, learned=(1 + table["policy"].map(SIZES)) * exact)
 

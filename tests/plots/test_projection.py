@@ -16,8 +16,7 @@ NASH, REPLY = "nash: fitted to the Nash point of Q", "reply: fitted to the best 
 @pytest.fixture
 def exact() -> DataFrame:
     """Two scenarios; in the second, the best reply does not settle at the smallest exploration."""
-    axes = {"scenario": ["lq_code", "twin"], "target": ["nash", "reply"], "exploration": [2.0, 1.0, 0.5]}
-    table = tidy(axes)
+    table = tidy({"scenario": ["lq_code", "twin"], "target": ["nash", "reply"], "exploration": [2.0, 1.0, 0.5]})
     lost = (table["scenario"] == "twin") & (table["target"] == "reply") & (table["exploration"] == 0.5)
     gain = table["exploration"] * table["scenario"].map({"lq_code": 0.01, "twin": 0.02})
     return table.assign(converged=~lost, gain=gain.mask(lost))
@@ -25,8 +24,8 @@ def exact() -> DataFrame:
 
 @pytest.fixture
 def trained() -> DataFrame:
-    axes = {"scenario": ["lq_code", "twin"], "seed": [1, 2], "deviator": ["same", "memory"], "player": [1, 2]}
-    return tidy(axes, gain=np.reshape([0.01, 0.02], (2, 1, 1)))
+    table = tidy({"scenario": ["lq_code", "twin"], "seed": [1, 2], "deviator": ["same", "memory"], "player": [1, 2]})
+    return table.assign(gain=0.01 * table["seed"])
 
 
 def test_exact_gains_and_trainings(exact: DataFrame, trained: DataFrame) -> None:
