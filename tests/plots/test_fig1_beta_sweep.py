@@ -52,13 +52,16 @@ def test_seeds_that_were_reset_are_crosses_and_count(along: DataFrame) -> None:
 
 def test_an_explosion_does_not_stretch_the_axis(along: DataFrame) -> None:
     along.loc[at(along, 10.0, 3), "loss"] = 1e6
+    along.loc[at(along, 1.0, 3), ["loss", "resets"]] = [1e5, 2]
     figure = plot(along)
     # 78 is the median of the panel of iteration 6,000; the published losses reach 86.
     top = figure.axes[0].get_ylim()[1]
     assert top == pytest.approx(2.5 * max(86.0, np.median([104, 106, 108, 99, 100, 104, 78, 80, 85, 72, 74, 73])))
-    (triangle,) = series(figure.axes[1], "above the axis")
-    assert triangle[0, 1] == pytest.approx(top)
-    assert round(triangle[0, 0]) == 2
+    for place, label in ((2, "above the axis"), (1, "above the axis, weights reset before")):
+        (triangle,) = series(figure.axes[1], label)
+        assert triangle[0, 1] == pytest.approx(top)
+        assert round(triangle[0, 0]) == place
+    assert not series(figure.axes[1], "one seed, weights reset before")
     low, high = plot(along.assign(loss=along["loss"] / 100)).axes[0].get_ylim()
     assert low < 0.52 and high > 86
 

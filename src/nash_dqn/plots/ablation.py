@@ -111,13 +111,12 @@ def _draw(axes: Axes, panel: _Panel, table: DataFrame, seeds: DataFrame) -> None
             axes.axvline(row.gain, color=colour, lw=0.7, alpha=0.7, zorder=1)
         elif row.deviator == deviators[-1]:
             axes.axvline(row.gain, color="0.45", lw=0.9, ls=":", zorder=1, label="the other policy, unchanged")
-    sound = seeds[~seeds["diverged"].astype(bool)]
     for at, deviator in enumerate(deviators):
         colour, marker, label = DEVIATORS[deviator]
         rows = panel.rows[panel.rows["deviator"] == deviator]
         rows = rows.assign(place=rows["change"].map(names.index) + 0.4 * (at - (len(deviators) - 1) / 2))
         draw_intervals(axes, rows, "gain", marker=marker, color=colour, ms=3.2, elinewidth=1, label=label)
-        single = sound[sound["deviator"] == deviator].merge(rows[["policy", "place"]])
+        single = seeds[seeds["deviator"] == deviator].dropna(subset="gain").merge(rows[["policy", "place"]])
         low = single["gain"] < FLOOR
         look: dict[str, Any] = {"color": colour, "mfc": "w", "alpha": 0.55}
         draw_marks(axes, single["gain"][~low], single["place"][~low], label="one seed", **look)
