@@ -36,8 +36,8 @@ def test_saving_again_also_in_threads_gives_the_same_bytes(tmp_path: Path) -> No
         return [path.read_bytes() for path in paths]
 
     alone = saved(0)
-    with ThreadPoolExecutor(3) as pool:
-        assert list(pool.map(saved, range(1, 4))) == [alone] * 3
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(saved, (1, 2))) == [alone] * 2
 
 
 def test_another_process_writes_the_same_bytes_and_needs_no_display(tmp_path: Path) -> None:

@@ -50,8 +50,9 @@ def plot(fictitious_play: DataFrame) -> Figure:
         for opponents, panels in zip(OPPONENTS, rows, strict=True):
             for scenario, axes in zip(scenarios, panels, strict=True):
                 _draw(axes, drawn[(drawn["scenario"] == scenario) & (drawn["opponents"] == opponents)])
-                if scenario in named:
-                    axes.set_ylabel(f"{_LABELS[measures[scenario]]},\nagainst the {opponents}")
+            for scenario in named:
+                label = f"{_LABELS[measures[scenario]]},\nagainst the {opponents}"
+                panels[scenarios.index(scenario)].set_ylabel(label)
         for axes, scenario in zip(rows[-1], scenarios, strict=True):
             axes.set_xlabel("best response")
             log_scale(axes.xaxis)
