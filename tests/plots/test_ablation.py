@@ -111,24 +111,21 @@ def test_factors_and_diverged_trainings(figure: Figure, seeds: DataFrame) -> Non
     assert arrow[:, 0].tolist() == [FLOOR]
 
 
-def test_one_seed_has_no_intervals_and_everything_may_diverge() -> None:
-    one = seeds_of(SETTINGS, seeds=1)
-    assert fits(plot(table(one), one))
-    lost = seeds_of(SETTINGS).assign(gain=math.nan, value=math.nan, diverged=True)
-    assert fits(plot(table(lost), lost))
-
-
-def test_variants_of_both_policies_stand_below_their_own() -> None:
+def test_few_seeds_everything_diverged_and_variants_of_both() -> None:
     seeds = seeds_of(SETTINGS)
-    own = seeds[seeds["policy"] == "plain"]
-    seeds = concat([seeds, own.assign(policy="plain+other", change="other", kind="variant")], ignore_index=True)
-    titles = [axes.get_title(loc="left") for axes in plot(table(seeds), seeds).axes]
+    lost = seeds.assign(gain=math.nan, value=math.nan, diverged=True)
+    own = seeds[seeds["policy"] == "plain"].assign(policy="plain+other", change="other", kind="variant")
+    one, nothing, both = (plot(table(of), of) for of in (seeds_of(SETTINGS, seeds=1), lost, concat([seeds, own])))
+    assert fits(one) and fits(nothing)
+    titles = [axes.get_title(loc="left") for axes in both.axes]
     assert titles[2:] == ["(c) plain, other changes", "(d) full, other changes"]
 
 
 def test_what_is_wrong_with_a_table_is_said(seeds: DataFrame) -> None:
     whole = table(seeds)
-    with pytest.raises(ValueError, match="deviator = 'spy': allowed are same, memory, history"):
-        plot(whole.assign(deviator="spy"), seeds)
-    with pytest.raises(ValueError, match="same switches added and removed .* speed added, speed, network_size removed"):
-        plot(whole[whole["policy"] != "plain+network_size"], seeds)
+    for message, wrong in (
+        ("deviator = 'spy': allowed are same, memory, history", whole.assign(deviator="spy")),
+        ("switches added and removed .* speed added, speed, ", whole[whole["policy"] != "plain+network_size"]),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plot(wrong, seeds)

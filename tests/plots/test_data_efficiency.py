@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from pandas import DataFrame
+from pandas import DataFrame, concat
 
 from nash_dqn.plots.data_efficiency import plot, plot_time
 from tests.plots.looking import fits, series, words
@@ -57,12 +57,9 @@ def test_medians_keep_what_stopped_and_count_what_diverged(learning: DataFrame, 
             seed = [np.asarray(line.get_ydata()) for line in axes.lines if line.get_linewidth() == 0.6][1]
             np.testing.assert_allclose(seed, factor * np.array([20, 2]))  # of Nash-DQN, which stopped early
         assert fits(figure)
-
-
-def test_a_median_that_is_infinite_is_not_drawn(learning: DataFrame, gains: DataFrame) -> None:
     lost = learning[(learning["algorithm"] == "nash_dqn") & (learning["seed"] != 2)]
     (median,) = series(plot(lost, gains).axes[0], "nash-text, median of 2 seeds")
-    assert median[:, 0].tolist() == list(COUNTS[:2])
+    assert median[:, 0].tolist() == list(COUNTS[:2])  # infinite at the end
 
 
 def test_a_divergence_is_marked_where_it_happened(learning: DataFrame, gains: DataFrame) -> None:
@@ -99,11 +96,16 @@ def test_an_empty_table_gives_a_figure_that_says_so(learning: DataFrame, gains: 
 
 
 def test_what_does_not_belong_together_is_refused(learning: DataFrame, gains: DataFrame) -> None:
-    with pytest.raises(ValueError, match=r"^data_efficiency: scenario = 'code': allowed are table1$"):
-        plot(learning, gains.assign(scenario="table1"))
-    with pytest.raises(ValueError, match=r"^data_efficiency: algorithm = 'dqn': allowed are nash_dqn, "):
-        plot(learning.assign(algorithm="dqn"), gains)
-    with pytest.raises(ValueError, match=r"^data_efficiency: deviator must be the same in every row"):
-        plot(learning.assign(deviator=["same", *["memory"] * (len(learning) - 1)]), gains)
+    two = concat([learning, learning.assign(deviator="same")])
+    for message, tables in (
+        (r"^data_efficiency: scenario = 'code': allowed are table1$", (learning, gains.assign(scenario="table1"))),
+        (r"^data_efficiency: algorithm = 'dqn': allowed are nash_dqn, ", (learning.assign(algorithm="dqn"), gains)),
+        (
+            r"^data_efficiency: deviator must be the same in every",
+            (two, gains),
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plot(*tables)
     with pytest.raises(ValueError, match=r"^data_efficiency: no record has the time of nash-text after 10000 tr"):
         plot_time(learning, gains, RECORDS[1:])

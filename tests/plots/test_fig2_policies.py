@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -6,8 +5,9 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
-from pandas import DataFrame
+from pandas import DataFrame, concat
 
+from nash_dqn.evaluation.statistics import tidy
 from nash_dqn.plots.fig2_policies import plot
 from nash_dqn.plots.style import ALGORITHM_COLOURS
 from tests.plots.looking import fits, series, words
@@ -25,19 +25,11 @@ SIZES = (0.1, 0.2, 0.3)
 @pytest.fixture(scope="module")
 def policy_grid() -> DataFrame:
     """Rates -0.5 (q - q0) with q0 = 4 (10 - S) - 10 Y + shift by policy and seed: their zero line is q = q0."""
-    shifts = {"nash-text": (-1.0, 0.0, 1.0), "fp-code": (0.0, 1.0, 2.0)}
-    rows = [
-        ("code", policy, seed, impact, price, time, inventory, -0.5 * (inventory - q0))
-        for policy, of_seeds in shifts.items()
-        for seed, shift in enumerate(of_seeds, start=1)
-        for impact in (-0.2, 0.0, 0.2)
-        for price in (9.5, 9.75, 10.0, 10.25, 10.5)
-        for q0 in (4 * (10 - price) - 10 * impact + shift,)
-        for time in (0.0, 0.5, 1.0)
-        for inventory in (-10.0, -5.0, 0.0, 5.0, 10.0)
-    ]
-    columns = ["scenario", "policy", "seed", "impact", "price", "time", "inventory", "rate"]
-    return DataFrame(rows, columns=columns)
+    axes: dict[str, Any] = {"policy": ["nash-text", "fp-code"], "seed": [1, 2, 3], "impact": IMPACTS, "price": PRICES}
+    table = tidy({**axes, "time": (0.0, 0.5, 1.0), "inventory": (-10.0, -5.0, 0.0, 5.0, 10.0)})
+    shift = table["seed"] - 2.0 + (table["policy"] == "fp-code")
+    q0 = 4 * (10 - table["price"]) - 10 * table["impact"] + shift
+    return table.assign(scenario="code", rate=-0.5 * (table["inventory"] - q0))
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +142,8 @@ def test_seeds_that_diverged_or_are_not_compared_are_left_out_and_counted(
 ) -> None:
     grid = small(policy_grid).copy()
     grid.loc[(grid["policy"] == "fp-code") & (grid["seed"] == 3), "rate"] = np.nan
-    figure = plot(grid, policy_distance, diverged([1], []), comparison=COMPARED)
+    other = grid[grid["policy"] == "nash-text"].assign(policy="nash-code", rate=99.0)  # it does not count
+    figure = plot(concat([grid, other]), policy_distance, diverged([1], []), comparison=COMPARED)
     kept = grid[~((grid["policy"] == "nash-text") & (grid["seed"] == 1)) & grid["rate"].notna()]
     for axes, policy in zip(figure.axes, ("nash-text", "fp-code"), strict=False):
         np.testing.assert_allclose(colours(axes), rates(kept, policy, 0.0))
@@ -175,32 +168,18 @@ def test_one_reference_meets_every_training(policy_grid: DataFrame, policy_dista
     assert fits(figure)
 
 
-def test_rows_of_other_policies_do_not_count(policy_grid: DataFrame, policy_distance: DataFrame) -> None:
-    grid = small(policy_grid)
-    other = grid[grid["policy"] == "nash-text"].assign(policy="nash-code", rate=99.0)
-    figure = plot(grid.merge(other, how="outer"), policy_distance, RECORDS, comparison=COMPARED)
-    np.testing.assert_allclose(colours(figure.axes[0]), rates(grid, "nash-text", 0.0))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda g, d: (g[g["policy"] == "nash-text"], d), "policy_grid: no row with policy=fp-code"),
-        (lambda g, d: (g.drop(index=g.index[0]), d), "policy_grid: no row with seed=1, impact=0.0, price=9.5, time=0"),
-        (lambda g, d: (g[(g["policy"] == "nash-text") | (g["time"] > 0)], d), "policy_grid: the levels of .* differ"),
-        (
-            lambda g, d: (g.assign(rate=g["rate"].where(g["policy"] == "nash-text")), d),
-            "policy_grid: fp-code has no seed left to draw",
-        ),
-        (lambda g, d: (g, d.assign(comparison="a-vs-b")), "policy_distance: no row with comparison=nash-text-vs-fp-c"),
-        (lambda g, d: (g, d[d["policy_a"] == d["policy_b"]]), "policy_distance: no row between two policies in nash-"),
-        (lambda g, d: (g, d.replace("nash-text", "nash-code")), "records: there is none of nash-code"),
-        (lambda g, d: (g, d.assign(policy_a=[f"p{k % 2}" for k in range(len(d))])), "policy_a must be the same in ev"),
-    ],
-)
-def test_what_is_wrong_with_a_table_is_said(
-    policy_grid: DataFrame, policy_distance: DataFrame, change: Callable[..., tuple[DataFrame, DataFrame]], message: str
-) -> None:
-    grid, apart = change(small(policy_grid), policy_distance)
-    with pytest.raises(ValueError, match=message):
-        plot(grid, apart, RECORDS, comparison=COMPARED)
+def test_what_is_wrong_with_a_table_is_said(policy_grid: DataFrame, policy_distance: DataFrame) -> None:
+    grid, apart = small(policy_grid), policy_distance
+    first = grid["policy"] == "nash-text"
+    for message, tables in (
+        ("policy_grid: no row with policy=fp-code", (grid[first], apart)),
+        ("policy_grid: no row with seed=1, impact=0.0, price=9.5, time=0", (grid.drop(index=grid.index[0]), apart)),
+        ("policy_grid: the levels of .* differ", (grid[first | (grid["time"] > 0)], apart)),
+        ("policy_grid: fp-code has no seed left to draw", (grid.assign(rate=grid["rate"].where(first)), apart)),
+        ("policy_distance: no row with comparison=nash-text-vs-fp-c", (grid, apart.assign(comparison="a-vs-b"))),
+        ("policy_distance: no row between two policies", (grid, apart[apart["policy_a"] == apart["policy_b"]])),
+        ("records: there is none of nash-code", (grid, apart.replace("nash-text", "nash-code"))),
+        ("policy_a must be the same in ev", (grid, concat([apart, apart.assign(policy_a="nash-code")]))),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plot(*tables, RECORDS, comparison=COMPARED)

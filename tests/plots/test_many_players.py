@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pandas import DataFrame
 
+from nash_dqn.evaluation.statistics import tidy
 from nash_dqn.plots.many_players import plot, plot_cost
 from tests.plots.looking import fits, series, words
 
@@ -12,14 +13,9 @@ AGENTS = (2, 20, 200)
 
 @pytest.fixture
 def errors() -> DataFrame:
-    rows = [
-        (agents, "nash_dqn", seed, visited_by, step, 0.01 * seed * factor)
-        for agents in AGENTS
-        for seed in (1, 2, 3)
-        for visited_by, factor in (("learned", 1), ("exact", 3))
-        for step in ("0", "all")
-    ]
-    return DataFrame(rows, columns=["agents", "algorithm", "seed", "visited_by", "step", "relative"])
+    seeds = {"agents": AGENTS, "algorithm": ["nash_dqn"], "seed": [1, 2, 3]}
+    table = tidy({**seeds, "visited_by": ["learned", "exact"], "step": ["0", "all"]})
+    return table.assign(relative=0.01 * table["seed"] * table["visited_by"].map({"learned": 1, "exact": 3}))
 
 
 @pytest.fixture
@@ -27,21 +23,18 @@ def limit() -> DataFrame:
     return DataFrame([(n, 2 / n, 3 / n**2) for n in AGENTS], columns=["agents", "distance", "left"])
 
 
-def test_errors_medians_and_slopes(errors: DataFrame, limit: DataFrame) -> None:
-    figure = plot(errors, limit.iloc[::-1])
-    np.testing.assert_allclose(series(figure.axes[0], "median"), [[[n, 2] for n in AGENTS]])
-    (seeds,) = series(figure.axes[0], "one seed")
-    np.testing.assert_allclose(seeds, [[n, seed] for n in AGENTS for seed in (1, 2, 3)])
+def test_errors_medians_slopes_and_what_has_no_number(errors: DataFrame, limit: DataFrame) -> None:
+    lost = (errors["agents"] == 200) & (errors["seed"] == 1)
+    figure = plot(errors.assign(relative=errors["relative"].mask(lost)), limit.iloc[::-1])
+    left = figure.axes[0]
+    np.testing.assert_allclose(series(left, "median"), np.array([[[2, 2], [20, 2], [200, 2.5]]]))
+    (seeds,) = series(left, "one seed")
+    np.testing.assert_allclose(seeds[:, 0], 3 * [2] + 3 * [20] + 2 * [200])
+    np.testing.assert_allclose(seeds[:, 1], [1, 2, 3, 1, 2, 3, 2, 3])
+    np.testing.assert_array_equal(series(left, "diverged"), [[[200, 1]]])
     text = words(figure)
     assert "slope at the end \N{MINUS SIGN}1.00" in text and "slope at the end \N{MINUS SIGN}2.00" in text
     assert fits(figure)
-
-
-def test_what_has_no_number_is_a_cross(errors: DataFrame, limit: DataFrame) -> None:
-    lost = (errors["agents"] == 200) & (errors["seed"] == 1)
-    axes = plot(errors.assign(relative=errors["relative"].mask(lost)), limit).axes[0]
-    np.testing.assert_allclose(series(axes, "median")[0][:, 1], [2, 2, 2.5])
-    np.testing.assert_array_equal(series(axes, "diverged"), [[[200, 1]]])
 
 
 def test_cost() -> None:

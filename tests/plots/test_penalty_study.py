@@ -1,7 +1,6 @@
 """The penalty study's figure shows each policy's losses and gains at both betas, and what was reset."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -74,17 +73,11 @@ def test_diverged_trainings_are_counted_and_in_no_average(study: DataFrame) -> N
     assert fits(figure)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda t: t[t["beta"] == 0], "penalty_study: beta must have two values; found 0.0"),
-        (lambda t: t[t["measure"] != "loss"], "penalty_study: no row with measure=loss"),
-        (lambda t: t.drop(index=0), "penalty_study: no row with base=nash-unstopped, beta=0.0, seed=1, iteration=1000"),
-        (lambda t: t.assign(seed=1), "penalty_study: more than one row with base=nash-unstopped, beta=0.0, seed=1"),
-    ],
-)
-def test_what_is_wrong_with_a_table_is_said(
-    study: DataFrame, change: Callable[[DataFrame], DataFrame], message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        plot(change(study))
+def test_what_is_wrong_with_a_table_is_said(study: DataFrame) -> None:
+    for message, wrong in (
+        ("penalty_study: beta must have two values; found 0.0", study[study["beta"] == 0]),
+        ("penalty_study: no row with measure=loss", study[study["measure"] != "loss"]),
+        ("penalty_study: no row with base=nash-unstopped, beta=0.0, seed=1, iteration=1000", study.drop(index=0)),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plot(wrong)

@@ -1,12 +1,12 @@
 """The figure of where projected policies settle shows exact gains, trainings, and what does not settle."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 from pandas import DataFrame
 
+from nash_dqn.evaluation.statistics import tidy
 from nash_dqn.plots.projection import plot
 from tests.plots.looking import fits, series
 
@@ -16,26 +16,16 @@ NASH, REPLY = "nash: fitted to the Nash point of Q", "reply: fitted to the best 
 @pytest.fixture
 def exact() -> DataFrame:
     """Two scenarios; in the second, the best reply does not settle at the smallest exploration."""
-    rows = [
-        (scenario, target, noise, not (scenario == "twin" and (target, noise) == ("reply", 0.5)), size * noise)
-        for scenario, size in (("lq_code", 0.01), ("twin", 0.02))
-        for target in ("nash", "reply")
-        for noise in (2.0, 1.0, 0.5)
-    ]
-    table = DataFrame(rows, columns=["scenario", "target", "exploration", "converged", "gain"])
-    return table.assign(gain=table["gain"].where(table["converged"]))
+    table = tidy({"scenario": ["lq_code", "twin"], "target": ["nash", "reply"], "exploration": [2.0, 1.0, 0.5]})
+    lost = (table["scenario"] == "twin") & (table["target"] == "reply") & (table["exploration"] == 0.5)
+    gain = table["exploration"] * table["scenario"].map({"lq_code": 0.01, "twin": 0.02})
+    return table.assign(converged=~lost, gain=gain.mask(lost))
 
 
 @pytest.fixture
 def trained() -> DataFrame:
-    rows = [
-        (scenario, seed, deviator, player, 0.01 * seed)
-        for scenario in ("lq_code", "twin")
-        for seed in (1, 2)
-        for deviator in ("same", "memory")
-        for player in (1, 2)
-    ]
-    return DataFrame(rows, columns=["scenario", "seed", "deviator", "player", "gain"])
+    table = tidy({"scenario": ["lq_code", "twin"], "seed": [1, 2], "deviator": ["same", "memory"], "player": [1, 2]})
+    return table.assign(gain=0.01 * table["seed"])
 
 
 def test_exact_gains_and_trainings(exact: DataFrame, trained: DataFrame) -> None:
@@ -54,15 +44,8 @@ def test_what_does_not_settle_is_a_cross_on_the_edge(exact: DataFrame, trained: 
     assert [len(points) for points in series(nothing.axes[0], "does not settle")] == [3, 3]
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda e, t: (e, t[t["scenario"] == "twin"]), "exploitability: no row with scenario=lq_code"),
-        (lambda e, t: (e.drop(index=0), t), "projection: no row with scenario=lq_code, target=nash, exploration=2"),
-    ],
-)
-def test_what_is_wrong_with_a_table_is_said(
-    exact: DataFrame, trained: DataFrame, change: Callable[..., tuple[DataFrame, DataFrame]], message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        plot(*change(exact, trained), 1.5)
+def test_what_is_wrong_with_a_table_is_said(exact: DataFrame, trained: DataFrame) -> None:
+    with pytest.raises(ValueError, match="exploitability: no row with scenario=lq_code"):
+        plot(exact, trained[trained["scenario"] == "twin"], 1.5)
+    with pytest.raises(ValueError, match="projection: no row with scenario=lq_code, target=nash, exploration=2"):
+        plot(exact.drop(index=0), trained, 1.5)

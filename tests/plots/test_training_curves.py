@@ -100,32 +100,27 @@ def test_a_panel_for_each_policy(histories: Histories, records: Records, self_pl
     np.testing.assert_array_equal(series(figure.axes[-1], "seed 1")[0][:, 1], self_play["reward"])
 
 
-@pytest.mark.parametrize(
-    ("members", "message"),
-    [
-        ([{"seed": 1, "transitions": 5}], "record of nash-text: column stopped is missing"),
-        ([{"seed": 1, "transitions": 5, "stopped": "bored"}], "stopped = 'bored': allowed are iterations, early_stop"),
-        ([{"seed": 1, "transitions": 5, "stopped": "iterations"}], "must have the same seeds; only one of them has 2"),
-    ],
-)
-def test_what_is_wrong_with_a_record_is_said(
-    histories: Histories, records: Records, members: list[dict[str, Any]], message: str
-) -> None:
-    records["nash-text"] = {**records["nash-text"], "members": members}
-    with pytest.raises(ValueError, match=message):
-        draw(histories, records)
+def test_what_is_wrong_with_the_tables_is_said(histories: Histories, records: Records) -> None:
+    def of(policy: str, **change: Any) -> Records:
+        return {**records, policy: {**records[policy], **change}}
 
-
-def test_what_is_wrong_with_the_histories_is_said(histories: Histories, records: Records) -> None:
-    odd = {**records["fp-code"], "algorithm": "dqn"}
-    with pytest.raises(ValueError, match="records: algorithm = 'dqn': allowed are nash_dqn, fictitious_play, self_pl"):
-        draw(histories, {**records, "fp-code": odd})
-    with pytest.raises(ValueError, match="a record for each history; found 0 for 0"):
-        draw({}, {})
-    with pytest.raises(ValueError, match="a record for each history; found 0 for 2"):
-        draw(histories, {})
-    with pytest.raises(ValueError, match="records: scenario must be the same in every row; found code, table1"):
-        draw(histories, {**records, "fp-code": {**records["fp-code"], "scenario": "table1"}})
-    histories["fp-code"] = histories["fp-code"].drop(columns="reward")
-    with pytest.raises(ValueError, match="history of fp-code: column reward is missing"):
-        draw(histories, records)
+    member = {"seed": 1, "transitions": 5}
+    lacking = {**histories, "fp-code": histories["fp-code"].drop(columns="reward")}
+    for message, tables in (
+        ("record of nash-text: column stopped is missing", (histories, of("nash-text", members=[member]))),
+        (
+            "stopped = 'bored': allowed are iterations, early_stop",
+            (histories, of("nash-text", members=[{**member, "stopped": "bored"}])),
+        ),
+        (
+            "must have the same seeds; only one of them has 2",
+            (histories, of("nash-text", members=[{**member, "stopped": "iterations"}])),
+        ),
+        ("records: algorithm = 'dqn': allowed are nash_dqn, fictitious", (histories, of("fp-code", algorithm="dqn"))),
+        ("records: scenario must be the same in every row", (histories, of("fp-code", scenario="table1"))),
+        ("history of fp-code: column reward is missing", (lacking, records)),
+        ("a record for each history; found 0 for 0", ({}, {})),
+        ("a record for each history; found 0 for 2", (histories, {})),
+    ):
+        with pytest.raises(ValueError, match=message):
+            draw(*tables)

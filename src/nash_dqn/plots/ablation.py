@@ -10,8 +10,18 @@ from matplotlib.figure import Figure
 from pandas import DataFrame, Series
 
 from nash_dqn.evaluation.statistics import FLOOR
-from nash_dqn.plots.style import DEVIATORS, DIVERGED, legend, log_scale, new_figure, style, title_panels
-from nash_dqn.plots.tables import check, check_values, only
+from nash_dqn.plots.style import (
+    DEVIATORS,
+    draw_intervals,
+    draw_marks,
+    drawing,
+    lay_rows,
+    log_scale,
+    mark_edge,
+    title_panels,
+    write_beside,
+)
+from nash_dqn.plots.tables import check, only
 from nash_dqn.studies.ablation import COLUMNS, SEED_COLUMNS
 
 __all__ = ["COLUMNS", "SEED_COLUMNS", "plot"]
@@ -22,7 +32,7 @@ _ROW_MM = 6.3
 
 
 class _Panel(NamedTuple):
-    """One policy and its changes of one kind, the policy itself first."""
+    """One policy and its changes of one kind; the rows of the policy itself are there too."""
 
     title: str
     base: str
@@ -45,39 +55,30 @@ def plot(ablation: DataFrame, seeds: DataFrame) -> Figure:
     Raises:
         ValueError: if a column is missing, a deviator unknown, or the two directions have not the same switches.
     """
-    check(ablation, TABLE, COLUMNS)
+    check(ablation, TABLE, COLUMNS, deviator=DEVIATORS)
     check(seeds, SEEDS, SEED_COLUMNS)
-    check_values(ablation, TABLE, "deviator", DEVIATORS)
-    scenario = only(ablation, TABLE, "scenario")
     panels = _panels(ablation)
-    heights = [max(len(panel.changes) for panel in row if panel) for row in panels]
-    gains = np.concatenate([ablation["gain"], seeds["gain"]])
-    gains = gains[np.isfinite(gains)].clip(FLOOR) if np.isfinite(gains).any() else np.array([FLOOR, 1.0])
+    lines = [1 + max(len(panel.changes) for panel in pair) for pair in (panels[:2], panels[2:])]
+    shown = [height for height in lines if height > 1]
+    gains = np.concatenate([ablation["gain"], seeds["gain"]]).clip(FLOOR)
 
-    with style():
-        figure = new_figure(24 + 16 * len(panels) + _ROW_MM * sum(heights))
-        grid = figure.subplots(len(panels), 2, squeeze=False, height_ratios=heights)
-        drawn = {}
-        for axes, panel in zip(grid.flat, (panel for row in panels for panel in row), strict=True):
-            if panel is None:
+    height_mm = 24 + 16 * len(shown) + _ROW_MM * sum(shown)
+    with drawing(height_mm, f"scenario {only(ablation, TABLE, 'scenario')}") as figure:
+        grid = figure.subplots(len(shown), 2, squeeze=False, height_ratios=shown)
+        for axes, panel in zip(grid.flat, panels, strict=False):
+            if not panel.changes:
                 axes.remove()
                 continue
-            drawn[panel.title] = axes
-            # The ends are the same for all panels, of what was measured, as intervals of few seeds have no end.
-            axes.set_xlim(gains.min() / 2, gains.max() * 2)
-            axes.set_ylim(len(panel.changes) - 0.5, -0.5)
             _draw(axes, panel, ablation, seeds)
-            log_scale(axes.xaxis, decades=2)
+            log_scale(axes.xaxis, around=gains, margin=2, decades=2)
             axes.set_xlabel("gain of agent 1 ($)")
             axes.grid(axis="x", color="0.92", lw=0.5)
-        title_panels(drawn.values(), drawn)
-        figure.suptitle(f"scenario {scenario}")
-        legend(figure)
+        title_panels(figure.axes, [panel.title for panel in panels if panel.changes])
     return figure
 
 
-def _panels(table: DataFrame) -> list[list[_Panel | None]]:
-    """The two directions side by side, then the variants of each policy below its own, if there are any."""
+def _panels(table: DataFrame) -> list[_Panel]:
+    """The two directions, then the variants of each policy, if there are any."""
     bases = list(table.loc[table["kind"] == "base", "policy"].unique())
     added, removed = (list(table.loc[table["kind"] == kind, "change"].unique()) for kind in ("added", "removed"))
     if len(bases) != 2 or not added or sorted(added) != sorted(removed):
@@ -85,28 +86,22 @@ def _panels(table: DataFrame) -> list[list[_Panel | None]]:
             f"{TABLE}: two policies and the same switches added and removed are needed; found {', '.join(bases)}, "
             f"{', '.join(added)} added, {', '.join(removed)} removed"
         )
-
-    def panel(title: str, base: str, kind: str, order: list[str]) -> _Panel:
-        rows = table[(table["base"] == base) & table["kind"].isin(["base", kind])]
-        return _Panel(title, base, rows.assign(change=rows["change"].fillna("no change")), ["no change", *order])
-
     base, goal = bases
-    rows: list[list[_Panel | None]] = [
-        [
-            panel(f"{base} with one change of {goal}", base, "added", added),
-            panel(f"{goal} without one change", goal, "removed", added),
-        ]
-    ]
-    variants = table[table["kind"] == "variant"]
-    if len(variants):
-        of = {name: list(variants.loc[variants["base"] == name, "change"].unique()) for name in bases}
-        rows.append(
-            [panel(f"{name}, other changes", name, "variant", of[name]) if of[name] else None for name in bases]
-        )
-    return rows
+    panels = []
+    for title, of, kind, order in (
+        (f"{base} with one change of {goal}", base, "added", added),
+        (f"{goal} without one change", goal, "removed", added),
+        *((f"{name}, other changes", name, "variant", None) for name in bases),
+    ):
+        rows = table[(table["base"] == of) & table["kind"].isin(["base", kind])]
+        changes = order or list(rows.loc[rows["kind"] == kind, "change"].unique())
+        panels.append(_Panel(title, of, rows.fillna({"change": "no change"}), changes))
+    return panels
 
 
 def _draw(axes: Axes, panel: _Panel, table: DataFrame, seeds: DataFrame) -> None:
+    names = ["no change", *panel.changes]
+    lay_rows(axes, [name.replace("_", " ") for name in names])
     deviators = list(table["deviator"].unique())
     for row in table[table["kind"] == "base"].itertuples():
         colour = DEVIATORS[row.deviator].colour
@@ -119,33 +114,20 @@ def _draw(axes: Axes, panel: _Panel, table: DataFrame, seeds: DataFrame) -> None
     for at, deviator in enumerate(deviators):
         colour, marker, label = DEVIATORS[deviator]
         rows = panel.rows[panel.rows["deviator"] == deviator]
-        places = rows["change"].map(panel.changes.index) + 0.4 * (at - (len(deviators) - 1) / 2)
-        errors = [rows["gain"] - rows["low"], rows["high"] - rows["gain"]]
-        axes.errorbar(rows["gain"], places, xerr=errors, fmt=marker, color=colour, ms=3.2, elinewidth=1, label=label)
-        sound = seeds[(seeds["deviator"] == deviator) & ~seeds["diverged"].astype(bool)]
-        sound = sound[sound["policy"].isin(rows["policy"])]
-        of_seeds = sound["policy"].map(dict(zip(rows["policy"], places, strict=True)))
-        low = sound["gain"] < FLOOR
-        small: dict[str, Any] = {"ls": "", "ms": 2.6, "mfc": "w", "mew": 0.6, "color": colour, "alpha": 0.55}
-        axes.plot(sound.loc[~low, "gain"], of_seeds[~low], marker="o", label="one seed", **small)
-        if low.any():
-            label = f"one seed, below {FLOOR:g} or negative"
-            axes.plot([FLOOR] * low.sum(), of_seeds[low], marker="<", label=label, **small)
-    last = panel.rows[panel.rows["deviator"] == deviators[-1]].set_index("change").loc[panel.changes]
-    diverged = np.flatnonzero(last["diverged"])
-    if len(diverged):
-        edge: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "color": DIVERGED, "mew": 1.1}
-        axes.plot([0.98] * len(diverged), diverged, "x", label="diverged (of seeds), in no mean", **edge)
-    axes.set_yticks(range(len(last)), [change.replace("_", " ") for change in last.index])
+        rows = rows.assign(place=rows["change"].map(names.index) + 0.4 * (at - (len(deviators) - 1) / 2))
+        draw_intervals(axes, rows, "gain", marker=marker, color=colour, ms=3.2, elinewidth=1, label=label)
+        single = seeds[seeds["deviator"] == deviator].dropna(subset="gain").merge(rows[["policy", "place"]])
+        low = single["gain"] < FLOOR
+        look: dict[str, Any] = {"color": colour, "mfc": "w", "alpha": 0.55}
+        draw_marks(axes, single["gain"][~low], single["place"][~low], label="one seed", **look)
+        draw_marks(axes, FLOOR, single["place"][low], "<", label=f"one seed, below {FLOOR:g} or negative", **look)
+    last = panel.rows[panel.rows["deviator"] == deviators[-1]].set_index("change").loc[names]
+    mark_edge(axes, "right", np.flatnonzero(last["diverged"]), "diverged (of seeds), in no mean")
     for place in range(1, len(last)):
         axes.axhline(place - 0.5, color="0.85", lw=0.5, zorder=0)
-    factors = axes.secondary_yaxis("right")
-    factors.set_yticks(range(len(last)), [_numbers(row) for _, row in last.iterrows()])
-    factors.spines["right"].set_visible(False)
-    for text, told in zip(factors.get_yticklabels(), (last["factor_low"] > 1) | (last["factor_high"] < 1), strict=True):
+    texts = write_beside(axes, "right", range(len(last)), [_numbers(row) for _, row in last.iterrows()])
+    for text, told in zip(texts, (last["factor_low"] > 1) | (last["factor_high"] < 1), strict=True):
         text.set_fontweight("bold" if told else "normal")
-    axes.tick_params(axis="y", length=0)
-    factors.tick_params(length=0)
 
 
 def _numbers(row: Series) -> str:

@@ -5,6 +5,7 @@ Two figures: measured seconds differ from run to run, and stand in the second al
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame, Series
 
 from nash_dqn.evaluation.claims import DATA_LEVEL
+from nash_dqn.evaluation.statistics import FLOOR
 from nash_dqn.plots.style import (
     ALGORITHM_COLOURS,
     BLUE,
@@ -25,34 +27,24 @@ from nash_dqn.plots.style import (
     PURPLE,
     SKY,
     YELLOW,
-    legend,
+    draw_marks,
+    drawing,
     log_scale,
-    new_figure,
-    style,
     title_panels,
 )
-from nash_dqn.plots.tables import check, check_values, only
+from nash_dqn.plots.tables import check, of_agent_1, only
 from nash_dqn.published import BUDGETS
 
 TABLE = "data_efficiency"
 COLUMNS = (
-    "scenario",
-    "policy",
-    "algorithm",
-    "seed",
-    "deviator",
-    "reference",
-    "transitions",
-    "gain",
-    "relative_distance",
+    *("scenario", "policy", "algorithm", "seed", "deviator", "reference"),
+    *("transitions", "gain", "relative_distance"),
 )
 GAINS = "exploitability"
 GAINS_COLUMNS = ("scenario", "policy", "seed", "deviator", "player", "high")
 
 _COLOURS = {"nash_dqn": (BLUE, SKY, GREEN, PURPLE), "fictitious_play": (ORANGE, BROWN, YELLOW, PINK)}
 _MARKERS = {"nash_dqn": "o", "fictitious_play": "s"}
-_MEASURES = ("gain", "relative_distance")
-_FLOOR = 1e-4  # smaller gains, and those that are not positive, are drawn there
 
 
 def plot(data_efficiency: DataFrame, exploitability: DataFrame) -> Figure:
@@ -63,11 +55,9 @@ def plot(data_efficiency: DataFrame, exploitability: DataFrame) -> Figure:
     :data:`nash_dqn.evaluation.claims.DATA_LEVEL`. A title says how exploitable the reference itself is.
 
     Args:
-        data_efficiency: columns scenario, policy, algorithm (nash_dqn, fictitious_play), seed, deviator, reference (a
-            policy), transitions, gain ($), relative_distance; one scenario. A row without numbers is where
-            a training diverged. The table may be empty: then no training was long enough.
-        exploitability: columns scenario, policy, seed, deviator, player, high; the same scenario. Of this, the
-            reference counts.
+        data_efficiency: columns :data:`COLUMNS`, gain in $; one scenario and reference (a policy). A row without
+            numbers is where a training diverged. The table may be empty: then no training was long enough.
+        exploitability: columns :data:`GAINS_COLUMNS` ($); the same scenario. Of this, the reference counts.
 
     Raises:
         ValueError: if a column is missing, an algorithm is unknown, or scenarios, deviators or references differ.
@@ -104,30 +94,23 @@ def plot_time(data_efficiency: DataFrame, exploitability: DataFrame, records: Se
 def _figure(table: DataFrame, exploitability: DataFrame, along: str, label: str) -> Figure:
     check(exploitability, GAINS, GAINS_COLUMNS)
     scenario = only(exploitability, GAINS, "scenario")
-    with style():
-        if table.empty:
-            figure = new_figure(20)
-            figure.suptitle(f"scenario {scenario}: no training was long enough to keep a policy along the way")
+    if table.empty:
+        with drawing(20, f"scenario {scenario}: no training was long enough to keep a policy along the way") as figure:
             return figure
-        check(table, TABLE, COLUMNS)
-        check_values(table, TABLE, "scenario", [scenario])
-        check_values(table, TABLE, "algorithm", tuple(_COLOURS))
-        table = table.assign(reference=table["reference"].astype(object).fillna(""))
-        deviator, reference = (only(table, TABLE, column) for column in ("deviator", "reference"))
+    check(table, TABLE, COLUMNS, scenario=[scenario], algorithm=_COLOURS)
+    table = table.assign(reference=table["reference"].astype(object).fillna(""))
+    deviator, reference = (only(table, TABLE, column) for column in ("deviator", "reference"))
 
-        figure = new_figure(100)
+    with drawing(100) as figure:
         panels = figure.subplots(1, 2, sharex=True)
-        for axes, column in zip(panels, _MEASURES, strict=True):
-            seen: dict[str, int] = {}
+        for axes, column in zip(panels, ("gain", "relative_distance"), strict=True):
+            unused = {algorithm: itertools.cycle(colours) for algorithm, colours in _COLOURS.items()}
             for (policy, algorithm), rows in table.groupby(["policy", "algorithm"], sort=False):
-                colour = _COLOURS[algorithm][seen.get(algorithm, 0) % len(_COLOURS[algorithm])]
-                seen[algorithm] = seen.get(algorithm, 0) + 1
-                _draw(axes, rows, column, along, colour, policy)
-            if along == "transitions":
-                for algorithm in seen:
-                    look: dict[str, Any] = {"color": ALGORITHM_COLOURS[algorithm], "lw": 1, "ls": ":", "zorder": 1}
-                    budget = BUDGETS[algorithm]
-                    axes.axvline(budget, label=f"published budget, {budget / 1e6:g} million", **look)
+                _draw(axes, rows, column, along, next(unused[algorithm]), policy)
+            for algorithm in table["algorithm"].unique() if along == "transitions" else ():
+                look: dict[str, Any] = {"color": ALGORITHM_COLOURS[algorithm], "lw": 1, "ls": ":", "zorder": 1}
+                budget = BUDGETS[algorithm]
+                axes.axvline(budget, label=f"published budget, {budget / 1e6:g} million", **look)
             axes.set_xlabel(label)
             log_scale(axes.xaxis)
             log_scale(axes.yaxis)
@@ -139,27 +122,25 @@ def _figure(table: DataFrame, exploitability: DataFrame, along: str, label: str)
         title_panels(
             panels, (f"exploitability, scenario {scenario}", f"distance to {reference or 'a reference'}\n{own}")
         )
-        legend(figure)
     return figure
 
 
 def _draw(axes: Axes, rows: DataFrame, column: str, along: str, colour: str, name: str) -> None:
     """Draw each seed, where it diverged, and the median; what is small stands on the floor, as there is no zero."""
-    look: dict[str, Any] = {"color": colour, "lw": 0.6, "alpha": 0.65}
-    top = rows[column].max()
-    for _, of_seed in rows.sort_values("transitions").groupby("seed"):
-        kept = of_seed[np.isfinite(of_seed[column])]
-        axes.plot(kept[along], kept[column].clip(lower=_FLOOR), **look)
-        if not np.isfinite(of_seed["gain"]).all():
-            # Its wall time is not known; what was kept last, or the largest value, is the nearest place to show it.
-            place = of_seed.loc[~np.isfinite(of_seed["gain"]), along].fillna(kept[along].max()).iloc[:1]
-            height = kept[column].clip(lower=_FLOOR).iloc[-1:] if len(kept) else [top if top > 0 else 1.0]
-            axes.plot(place, height, "x", color=DIVERGED, mew=1.2, ms=4.5, zorder=4, label="diverged")
+    numbers = rows.assign(drawn=rows[column].clip(lower=FLOOR))
+    top = numbers["drawn"].max() if numbers["drawn"].notna().any() else 1.0
+    for _, of_seed in numbers.sort_values("transitions").groupby("seed"):
+        kept, lost = of_seed[of_seed["drawn"].notna()], of_seed[of_seed["gain"].isna()].head(1)
+        axes.plot(kept[along], kept["drawn"], color=colour, lw=0.6, alpha=0.65)
+        # Its wall time is not known; what was kept last, or the largest value, is the nearest place to show it.
+        place = lost[along].fillna(kept[along].max())
+        height = kept["drawn"].iloc[-1] if len(kept) else top
+        draw_marks(axes, place, height, "x", color=DIVERGED, mew=1.2, ms=4.5, zorder=4, label="diverged")
     median = _median(rows, column, along)
     seeds = rows["seed"].nunique()
+    look: dict[str, Any] = {"color": colour, "lw": 2, "marker": _MARKERS[rows["algorithm"].iloc[0]], "ms": 3.5}
     label = f"{name}, median of {seeds} seeds" if seeds > 1 else f"{name}, one seed"
-    marker = _MARKERS[rows["algorithm"].iloc[0]]
-    axes.plot(median.index, median.clip(lower=_FLOOR), color=colour, lw=2, marker=marker, ms=3.5, zorder=3, label=label)
+    axes.plot(median.clip(lower=FLOOR), zorder=3, label=label, **look)
 
 
 def _median(rows: DataFrame, column: str, along: str) -> Series:
@@ -176,7 +157,7 @@ def _exploitability(gains: DataFrame, deviator: str, reference: str) -> str:
     if not reference:
         return "(there is none)"
     mine = gains[(gains["policy"] == reference) & (gains["deviator"] == deviator)]
-    high = mine.loc[mine["player"].astype(str) == "1", "high"]
-    if high.empty:
+    if mine.empty:
         return "its own gain not measured"
+    high = of_agent_1(mine, GAINS)["high"]
     return f"its own gain at most {high.max():.2g}" if high.notna().all() else "it diverged"

@@ -197,20 +197,14 @@ def _view(game: Market, spec: ObservationSpec) -> list[list[float]]:
 
     Observations are affine in these, so that one column after the other can be read off.
     """
-
-    def seen(step: int = 0, **given: float) -> torch.Tensor:
-        price, impact, others, inventory, flow = (
-            torch.tensor(given.get(name, 0.0), dtype=torch.float64)
-            for name in ("price", "impact", "others", "inventory", "flow")
-        )
-        held, bought = torch.zeros(2, game.n_agents, dtype=torch.float64)
-        held[0], bought[0] = inventory, flow
-        bought[1:] = others / max(game.n_agents - 1, 1)
-        return game.observe(MarketState(step, price, impact, held, held - bought), spec).own[0]
-
-    origin = seen()
-    units = [seen(1), seen(price=1), seen(impact=1), seen(others=1), seen(inventory=1), seen(flow=1)]
-    rows: list[list[float]] = torch.stack([origin, *(unit - origin for unit in units)], 1).tolist()
+    at = torch.cat([torch.zeros(1, 5), torch.eye(5)]).double()  # of these but the step, the origin first
+    held, bought = torch.zeros(2, len(at), game.n_agents, dtype=torch.float64)
+    price, impact, others, held[:, 0], bought[:, 0] = at.T
+    bought[:, 1:] = others[:, None] / max(game.n_agents - 1, 1)
+    (origin, *units), (later, *_) = (
+        game.observe(MarketState(step, price, impact, held, held - bought), spec).own[:, 0] for step in (0, 1)
+    )
+    rows: list[list[float]] = torch.stack([origin, *(unit - origin for unit in (later, *units))], 1).tolist()
     return rows
 
 

@@ -11,7 +11,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
-from nash_dqn.plots.style import ALGORITHM_COLOURS, legend, new_figure, style, title_panels
+from nash_dqn.plots.style import ALGORITHM_COLOURS, draw_marks, drawing, lay_rows, title_panels
 from nash_dqn.plots.tables import check, check_grid, only, select
 from nash_dqn.published import FIG2_RATE_LIMIT
 
@@ -23,16 +23,15 @@ DISTANCE_COLUMNS = ("comparison", "policy_a", "policy_b", "seed_a", "seed_b", "s
 RATE_COLOURS = "RdBu_r"
 DIFFERENCE_COLOURS = "PuOr_r"
 
-_LEVELS = ["impact", "price", "time", "inventory"]
+_LEVELS = ["impact", "price", "time"]
 
 
 class _Policy(NamedTuple):
-    """One policy: its algorithm's colour, rates of the seeds drawn, their mean, and how many of how many these are."""
+    """A policy: its colour, and rates by inventory, of the seeds drawn by (seed, *levels) and their mean by levels."""
 
     name: str
+    title: str
     colour: str
-    seeds: list[int]
-    counted: str
     rates: DataFrame
     mean: DataFrame
 
@@ -50,12 +49,11 @@ def plot(
     between the policies and between trainings of one of them.
 
     Args:
-        policy_grid: columns scenario, policy, seed, impact (price units), price, time (hours), inventory (shares),
-            rate (shares/hour); one scenario. Rows of other policies are ignored.
-        policy_distance: columns comparison, policy_a, policy_b, seed_a, seed_b, states (grid, visited_a or
-            visited_b), rms (shares/hour), relative. Rows of other comparisons are ignored; rows between different
-            policies say which policies and seeds are compared, those between seeds of one policy, where there are any,
-            give the yardstick.
+        policy_grid: columns :data:`GRID_COLUMNS`: impact and price ($), time (hours), inventory (shares), rate
+            (shares/hour); one scenario. Rows of other policies are ignored.
+        policy_distance: columns :data:`DISTANCE_COLUMNS`: states (grid, visited_a or visited_b), rms (shares/hour).
+            Rows of other comparisons are ignored; rows between different policies say which policies and seeds are
+            compared, those between seeds of one policy, where there are any, give the yardstick.
         records: of both trainings: policy, algorithm and ``members`` with seed and diverged.
         comparison: the one that is drawn.
 
@@ -78,42 +76,34 @@ def plot(
         _policy(policy_grid, record_of[policy], set(between[f"seed_{side}"]))
         for policy, side in zip(policies, "ab", strict=True)
     )
-    if not upper.mean.axes[0].equals(middle.mean.axes[0]) or not upper.mean.axes[1].equals(middle.mean.axes[1]):
+    if not all(one.equals(other) for one, other in zip(upper.mean.axes, middle.mean.axes, strict=True)):
         raise ValueError(f"{GRID}: the levels of {' and '.join(policies)} differ")
     difference = upper.mean - middle.mean
     beyond = max(policy.mean.abs().max(axis=None) for policy in (upper, middle)) > FIG2_RATE_LIMIT
+    end = float(difference.abs().max(axis=None)) or 1.0
+    impacts, _, times = difference.columns.levels
 
-    rows: list[tuple[str, DataFrame, DataFrame | None, str, float]] = [
-        (f"{upper.name}, {upper.counted}", upper.mean, upper.rates, RATE_COLOURS, FIG2_RATE_LIMIT),
-        (f"{middle.name}, {middle.counted}", middle.mean, middle.rates, RATE_COLOURS, FIG2_RATE_LIMIT),
-        ("difference", difference, None, DIFFERENCE_COLOURS, float(difference.abs().max(axis=None)) or 1.0),
-    ]
-
-    with style():
-        figure = new_figure(205)
-        impacts = difference.columns.unique("impact")
+    with drawing(205, f"scenario {scenario}") as figure:
         cells = figure.add_gridspec(4, len(impacts), height_ratios=(10, 10, 10, 5))
         panels = np.array([[figure.add_subplot(cells[row, at]) for at in range(len(impacts))] for row in range(3)])
-        titles = []
-        for row, (name, mean, each, colours, end) in enumerate(rows):
-            for axes, impact in zip(panels[row], impacts, strict=True):
-                seeds = None if each is None else each[each["impact"] == impact]
-                mesh = _draw_map(axes, mean[impact], seeds, colours, end)
-                titles.append(f"$Y$ = {impact:.1f}".replace("-", "\N{MINUS SIGN}"))
-                axes.tick_params(labelleft=axes is panels[row, 0])
-            if row:  # one bar for both policies, one for their difference
-                label = "trading rate (shares/hour)" if row == 1 else "difference (shares/hour)"
-                extend = "both" if beyond and row == 1 else "neither"
-                figure.colorbar(mesh, ax=panels[:2] if row == 1 else panels[2], label=label, extend=extend, aspect=40)
-            panels[row, 0].set_ylabel(f"{name}\nown inventory $q$ (shares)")
-        times = difference.columns.unique("time")
+        for at, impact in enumerate(impacts):
+            for axes, policy in zip(panels[:, at], (upper, middle), strict=False):
+                seeds = [policy.rates[seed][impact] for seed in policy.rates.columns.unique("seed")]
+                mesh = _draw_map(axes, policy.mean[impact], seeds, RATE_COLOURS, FIG2_RATE_LIMIT)
+            of_difference = _draw_map(panels[2, at], difference[impact], [], DIFFERENCE_COLOURS, end)
+            for axes in panels[:, at]:
+                axes.tick_params(labelleft=not at)
+        extend = "both" if beyond else "neither"
+        figure.colorbar(mesh, ax=panels[:2], label="trading rate (shares/hour)", extend=extend, aspect=40)
+        figure.colorbar(of_difference, ax=panels[2], label="difference (shares/hour)", aspect=40)
+        for axes, name in zip(panels[:, 0], (upper.title, middle.title, "difference"), strict=True):
+            axes.set_ylabel(f"{name}\nown inventory $q$ (shares)")
         label = f"price $S$; in each map, time $t$ from {times.min():g} to {times.max():g} hours"
         panels[2, len(impacts) // 2].set_xlabel(label)
         strip = figure.add_subplot(cells[3, :])
         _draw_distances(strip, distances, upper, middle)
-        title_panels([*panels.flat, strip], [*titles, "distances between two trainings"])
-        figure.suptitle(f"scenario {scenario}")
-        legend(figure)
+        titles = [f"$Y$ = {impact:.1f}".replace("-", "\N{MINUS SIGN}") for impact in impacts]
+        title_panels([*panels.flat, strip], [*titles, *titles, *titles, "distances between two trainings"])
     return figure
 
 
@@ -122,39 +112,35 @@ def _policy(table: DataFrame, record: Mapping[str, Any], compared: set[int]) -> 
     policy = record["policy"]
     diverged = {member["seed"] for member in record["members"] if member["diverged"]}
     rows = select(table, GRID, policy=policy)
-    check_grid(rows, GRID, ("seed", *_LEVELS))
-    finite = np.isfinite(rows["rate"]).groupby(rows["seed"]).all()
+    check_grid(rows, GRID, ("seed", *_LEVELS, "inventory"))
+    rates = rows.pivot(index="inventory", columns=["seed", *_LEVELS], values="rate").sort_index(axis=1)
+    finite = np.isfinite(rates).all().groupby("seed").all()
     drawn = [seed for seed in finite.index if finite[seed] and seed in compared - diverged]
     if not drawn:
         raise ValueError(f"{GRID}: {policy} has no seed left to draw")
     counted = f"{len(drawn)} of {len(finite)} seeds" if len(finite) > 1 else "one seed"
-    rates = rows[rows["seed"].isin(drawn)]
-    mean = rates.pivot_table(index="inventory", columns=["impact", "price", "time"], values="rate")
-    return _Policy(policy, ALGORITHM_COLOURS[record["algorithm"]], drawn, counted, rates, mean)
+    kept = rates[drawn]
+    mean = kept.T.groupby(_LEVELS).mean().T
+    return _Policy(policy, f"{policy}, {counted}", ALGORITHM_COLOURS[record["algorithm"]], kept, mean)
 
 
-def _draw_map(axes: Axes, mean: DataFrame, each: DataFrame | None, colours: str, end: float) -> QuadMesh:
+def _draw_map(axes: Axes, mean: DataFrame, seeds: Sequence[DataFrame], colours: str, end: float) -> QuadMesh:
     """Draw the maps of one impact, inventories by (price, time), with the lines of zero rate."""
     prices, times = mean.columns.unique("price"), mean.columns.unique("time")
     width, inventories = len(times), mean.index.to_numpy()
     look: dict[str, Any] = {"cmap": colours, "vmin": -end, "vmax": end, "shading": "nearest", "rasterized": True}
     mesh = axes.pcolormesh(np.arange(mean.shape[1]), inventories, mean, **look)
-    if each is not None:
-        seeds = [
-            of.pivot_table(index="inventory", columns=["price", "time"], values="rate")
-            for _, of in each.groupby("seed")
-        ]
-        lines: list[tuple[DataFrame, dict[str, Any]]] = [
-            (seed, {"linewidths": 0.4}) for seed in seeds if len(seeds) > 1
-        ]
-        for rates, look in [*lines, (mean, {"linewidths": 1.0, "linestyles": "--"})]:
-            for at, price in enumerate(prices):
-                rate = rates[price].to_numpy()
-                if rate.min() < 0 < rate.max() and min(rate.shape) > 1:
-                    axes.contour(at * width + np.arange(width), inventories, rate, [0.0], colors="k", **look)
+    thin, dashed = {"linewidths": 0.4}, {"linewidths": 1.0, "linestyles": "--"}
+    lines = [(rates, thin) for rates in seeds if len(seeds) > 1] + [(mean, dashed)] * bool(seeds)
+    for rates, look in lines:
+        for at, price in enumerate(prices):
+            rate = rates[price].to_numpy()
+            if rate.min() < 0 < rate.max() and min(rate.shape) > 1:
+                axes.contour(at * width + np.arange(width), inventories, rate, [0.0], colors="k", **look)
+    if seeds:
         axes.plot([], [], "k--", lw=1, label="mean rate over seeds is zero")
-        if len(seeds) > 1:
-            axes.plot([], [], "k", lw=0.4, label="rate of one seed is zero")
+    if len(seeds) > 1:
+        axes.plot([], [], "k", lw=0.4, label="rate of one seed is zero")
     for at in range(1, len(prices)):
         axes.axvline(at * width - 0.5, color="w", lw=2.5)
     axes.set(xlim=(-0.5, mean.shape[1] - 0.5), ylim=(inventories[0], inventories[-1]))
@@ -165,18 +151,18 @@ def _draw_map(axes: Axes, mean: DataFrame, each: DataFrame | None, colours: str,
 
 def _draw_distances(axes: Axes, distances: DataFrame, upper: _Policy, middle: _Policy) -> None:
     """Draw the distance of each pair of seeds that are drawn, on the grid and in the states that each policy visits."""
-    order = ["grid shown", upper.name, middle.name]
     for a, b, label, colour, shift in (
         (upper, middle, f"{upper.name} to {middle.name}", "k", -0.2),
         (upper, upper, f"two seeds of {upper.name}", upper.colour, 0.0),
         (middle, middle, f"two seeds of {middle.name}", middle.colour, 0.2),
     ):
         rows = distances[(distances["policy_a"] == a.name) & (distances["policy_b"] == b.name)]
-        rows = rows[rows["seed_a"].isin(a.seeds) & rows["seed_b"].isin(b.seeds)]
-        if len(rows):
-            states = {"grid": "grid shown", "visited_a": a.name, "visited_b": b.name}
-            places = rows["states"].map(states).map(order.index)
-            axes.plot(rows["rms"], places + shift, "D", ms=3.5, color=colour, label=label)
-    axes.set_yticks(range(len(order)), [order[0], *(f"visited by\n{name}" for name in order[1:])])
-    axes.set(xlabel="RMS difference of rates (shares/hour)", ylim=(len(order) - 0.5, -0.5))
+        seeds_a, seeds_b = (policy.rates.columns.unique("seed") for policy in (a, b))
+        rows = rows[rows["seed_a"].isin(seeds_a) & rows["seed_b"].isin(seeds_b)]
+        places = {"grid": 0, "visited_a": 1 if a is upper else 2, "visited_b": 1 if b is upper else 2}
+        draw_marks(
+            axes, rows["rms"], rows["states"].map(places) + shift, "D", ms=3.5, mfc=colour, color=colour, label=label
+        )
+    lay_rows(axes, ["grid shown", *(f"visited by\n{policy.name}" for policy in (upper, middle))])
+    axes.set_xlabel("RMS difference of rates (shares/hour)")
     axes.set_xlim(0)

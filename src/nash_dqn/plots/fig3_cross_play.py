@@ -9,21 +9,22 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from pandas import DataFrame
+from pandas import DataFrame, concat
 
 from nash_dqn.plots.style import (
     ALGORITHM_COLOURS,
     ALGORITHM_NAMES,
-    DIVERGED,
     GREEN,
     PURPLE,
-    legend,
-    new_figure,
-    style,
+    draw_intervals,
+    draw_marks,
+    drawing,
+    lay_rows,
+    mark_edge,
     title_panels,
 )
-from nash_dqn.plots.tables import check, check_grid, check_values, only, select, truths
-from nash_dqn.published import AUTHORS_POLICIES, FIG3_BINS, FIG3_MEANS, RELEASED_WEIGHTS_PAIRED, Published
+from nash_dqn.plots.tables import check, check_grid, only, select, truths
+from nash_dqn.published import AUTHORS_POLICIES, FIG3_BINS, FIG3_MEANS, RELEASED_WEIGHTS_PAIRED
 
 POINTS = "cross_play"
 POINTS_COLUMNS = (
@@ -56,13 +57,7 @@ _PUBLISHED = "fictitious_play"  # whose policies the paper compares Nash-DQN's w
 _POOLED, _THEIRS = "pooled", "authors' weights"
 
 
-def plot(
-    cross_play: DataFrame,
-    cross_play_tests: DataFrame,
-    *,
-    published_means: Mapping[str, Published] = FIG3_MEANS,
-    published_differences: Mapping[str, Published] = RELEASED_WEIGHTS_PAIRED,
-) -> Figure:
+def plot(cross_play: DataFrame, cross_play_tests: DataFrame) -> Figure:
     """Draw each comparison as a row of panels: two pairs of histograms as published, and the paired differences.
 
     Histograms are of independently simulated points, as in the paper, over all seed pairs (mean count). Vertical
@@ -73,65 +68,56 @@ def plot(
     there. What is published is of Nash-DQN and fictitious play, and stands beside these only.
 
     Args:
-        cross_play: columns scenario, comparison (NASH-vs-OTHER, a policy of Nash-DQN's and another), other,
-            other_algorithm (nash_dqn, fictitious_play, self_play), seed_nash, seed_other, profile (all_other,
-            first_nash, first_other, all_nash), design (independent, common), point, reward ($); one
+        cross_play: columns :data:`POINTS_COLUMNS`: comparison (NASH-vs-OTHER, a policy of Nash-DQN's and another),
+            profile (all_other, first_nash, first_other, all_nash), design (independent, common), reward ($); one
             scenario.
-        cross_play_tests: columns comparison, other, pair (first_nash-all_other, first_other-all_nash), scope (seed
-            pair "1-1", or pooled), test (welch, paired), mean_difference, low, high, p_value, reject.
-        published_means: the paper's means by profile.
-        published_differences: the paired differences of the authors' weights by pair, where the tables have none.
+        cross_play_tests: columns :data:`TESTS_COLUMNS`: pair (first_nash-all_other, first_other-all_nash), scope (seed
+            pair "1-1", or pooled), test (welch, paired), differences in $.
 
     Raises:
         ValueError: if a column, a profile of a seed pair or a test is missing, or stands twice.
     """
-    check(cross_play, POINTS, POINTS_COLUMNS)
+    check(cross_play, POINTS, POINTS_COLUMNS, other_algorithm=ALGORITHM_NAMES)
     check(cross_play_tests, TESTS, TESTS_COLUMNS)
-    check_values(cross_play, POINTS, "other_algorithm", ALGORITHM_NAMES)
     tests = cross_play_tests.assign(reject=truths(cross_play_tests, TESTS, "reject"))
     scenario = only(cross_play, POINTS, "scenario")
     points = select(cross_play, POINTS, design="independent")
     points = points.assign(seeds=points["seed_nash"].astype(str) + "-" + points["seed_other"].astype(str))
-    comparisons = list(dict.fromkeys(cross_play["comparison"]))
-    theirs = _of_authors(tests, published_differences)
+    comparisons = list(cross_play["comparison"].unique())
+    theirs = _of_authors(tests)
 
-    with style():
-        figure = new_figure(20 + 52 * len(comparisons))
+    with drawing(20 + 52 * len(comparisons), f"scenario {scenario}") as figure:
         titles = []
-        for panels, comparison in zip(
-            figure.subplots(len(comparisons), 3, squeeze=False, width_ratios=(1, 1, 0.8)), comparisons, strict=True
-        ):
+        grid = figure.subplots(len(comparisons), 3, squeeze=False, width_ratios=(1, 1, 0.8))
+        for panels, comparison in zip(grid, comparisons, strict=True):
             rows = select(points, POINTS, comparison=comparison)
             other, algorithm = (only(rows, POINTS, column) for column in ("other", "other_algorithm"))
             nash = comparison.removesuffix(f"-vs-{other}")
             if nash == comparison:
                 raise ValueError(f"{POINTS}: comparison {comparison} is not with {other}, but its rows are")
             of_tests = select(tests, TESTS, comparison=comparison)
-            means = published_means if algorithm == _PUBLISHED else {}
             for axes, panel in zip(panels, _PANELS, strict=False):
                 drawn, lost = _near(rows, panel)
-                _draw_histograms(axes, drawn, dict(zip(panel.profiles, (algorithm, "nash_dqn"), strict=True)), means)
+                _draw_histograms(axes, drawn, dict(zip(panel.profiles, (algorithm, "nash_dqn"), strict=True)))
                 welch = select(of_tests, TESTS, pair=panel.pair, test="welch")
                 welch = welch.loc[welch["scope"] != _POOLED, "reject"].dropna()
                 others = other if panel.others == "other" else nash
                 title = f"others play {others}\nWelch rejects {welch.sum()} of {len(welch)}"
                 titles.append(title + (f", off scale: {', '.join(lost)}" if lost else ""))
-            beside = theirs if algorithm == _PUBLISHED and other not in AUTHORS_POLICIES else None
-            _draw_differences(panels[2], of_tests, list(dict.fromkeys(rows["seeds"])), beside)
+            beside = theirs if algorithm == _PUBLISHED and other not in AUTHORS_POLICIES else theirs.head(0)
+            _draw_differences(panels[2], of_tests, list(rows["seeds"].unique()), beside)
             titles.append("paired differences")
         title_panels(figure.axes, titles)
-        figure.suptitle(f"scenario {scenario}")
-        legend(figure)
     return figure
 
 
-def _of_authors(tests: DataFrame, published: Mapping[str, Published]) -> DataFrame:
+def _of_authors(tests: DataFrame) -> DataFrame:
     """Return the paired differences between the authors' policies: from the tests, or else as published."""
     rows = tests[tests["other"].isin(AUTHORS_POLICIES) & (tests["test"] == "paired") & (tests["scope"] != _POOLED)]
     if len(rows):
         return rows.assign(scope=_THEIRS)
-    columns = ["pair", "scope", "mean_difference", "low", "high"]
-    return DataFrame([(pair, _THEIRS, of.value, *of.interval()) for pair, of in published.items()], columns=columns)
+    published = [(pair, _THEIRS, of.value, *of.interval()) for pair, of in RELEASED_WEIGHTS_PAIRED.items()]
+    return DataFrame(published, columns=["pair", "scope", "mean_difference", "low", "high"])
 
 
 def _near(rows: DataFrame, panel: _Panel) -> tuple[DataFrame, list[str]]:
@@ -140,44 +126,38 @@ def _near(rows: DataFrame, panel: _Panel) -> tuple[DataFrame, list[str]]:
         select(rows, POINTS, profile=profile)
     of = rows[rows["profile"].isin(panel.profiles)]
     check_grid(of, POINTS, ("seeds", "profile", "point"))
-    statistics = (
-        of.replace([np.inf, -np.inf], np.nan)
-        .groupby(["seeds", "profile"])["reward"]
-        .agg(["mean", "std", "count", "size"])
-    )
-    means = statistics["mean"].where(statistics["count"] == statistics["size"])
-    typical = statistics["std"].median()
+    rewards = of["reward"].where(np.isfinite(of["reward"])).groupby([of["seeds"], of["profile"]], sort=False)
+    means, typical = rewards.mean(skipna=False), rewards.std().median()
     fits = (means - means.median()).abs() <= OFF_SCALE * (typical if typical > 0 else np.inf)
     kept = fits.groupby("seeds", sort=False).all()
-    return of[of["seeds"].map(kept)], [seeds for seeds in dict.fromkeys(of["seeds"]) if not kept[seeds]]
+    return of[of["seeds"].map(kept)], list(kept.index[~kept])
 
 
-def _draw_histograms(
-    axes: Axes, rows: DataFrame, played: Mapping[str, str], published: Mapping[str, Published]
-) -> None:
+def _draw_histograms(axes: Axes, rows: DataFrame, played: Mapping[str, str]) -> None:
     """Draw both profiles' histograms; above them the means of single seed pairs, on the upper edge the paper's."""
     axes.set(xlabel="reward of agent 1 ($)", ylabel="points in bin")
     if rows.empty:
         return
     edges = np.histogram_bin_edges(rows["reward"], bins=FIG3_BINS).tolist()
     low, high = edges[0], edges[-1]
-    theirs = {profile: published[profile].value for profile in played} if published else {}
+    theirs = {profile: FIG3_MEANS[profile].value for profile in played if _PUBLISHED in played.values()}
     if all(abs(value - (low + high) / 2) < high - low for value in theirs.values()):
         low, high = min(low, *theirs.values(), high), max(low, *theirs.values(), high)
-    upper: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ls": ""}
     for height, (profile, algorithm) in zip((0.94, 0.88), played.items(), strict=True):
-        label, colour = f"agent 1 plays {ALGORITHM_NAMES[algorithm]}", ALGORITHM_COLOURS[algorithm]
+        colour = ALGORITHM_COLOURS[algorithm]
         rewards = rows.loc[rows["profile"] == profile]
         means = rewards.groupby("seeds")["reward"].mean()
-        look: dict[str, Any] = {"histtype": "stepfilled", "alpha": 0.35, "color": colour}
+        look: dict[str, Any] = {"histtype": "stepfilled", "fc": (colour, 0.35), "ec": colour, "lw": 0.8}
         weights = np.full(len(rewards), 1 / len(means))
-        axes.hist(rewards["reward"], edges, weights=weights, label=label, **look)
-        axes.hist(rewards["reward"], edges, weights=weights, histtype="step", color=colour, lw=0.8)
+        axes.hist(
+            rewards["reward"], edges, weights=weights, label=f"agent 1 plays {ALGORITHM_NAMES[algorithm]}", **look
+        )
         axes.axvline(rewards["reward"].mean(), ymax=height, color=colour, label="mean over seed pairs")
-        axes.plot(means, [height] * len(means), "o", ms=3, color=colour, label="mean of one seed pair", **upper)
+        above: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "color": colour}
+        draw_marks(axes, means, height, ms=3, mfc=colour, label="mean of one seed pair", **above)
         if profile in theirs and low <= theirs[profile] <= high:
-            label = "the paper's mean (digitised)"
-            axes.plot(theirs[profile], 1, "v", ms=5, mfc="w", color=colour, clip_on=False, label=label, **upper)
+            look = {"ms": 5, "mfc": "w", "mew": 1, "clip_on": False, "label": "the paper's mean (digitised)"}
+            draw_marks(axes, theirs[profile], 1, "v", **look, **above)
     margin = 0.03 * (high - low)
     axes.set_xlim(low - margin, high + margin)
     axes.set_ylim(0, axes.get_ylim()[1] / 0.87)
@@ -185,47 +165,25 @@ def _draw_histograms(
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
 
 
-def _draw_differences(axes: Axes, tests: DataFrame, seeds: Sequence[str], theirs: DataFrame | None) -> None:
+def _draw_differences(axes: Axes, tests: DataFrame, seeds: Sequence[str], theirs: DataFrame) -> None:
     """Draw the paired differences of both panels: each seed pair, the pool, and the authors' weights, if given."""
-    lines = [*seeds, _POOLED, *([] if theirs is None else [_THEIRS])]
+    lines = [*seeds, _POOLED, *theirs["scope"].unique()]
     paired = select(tests, TESTS, test="paired")
+    check_grid(paired, TESTS, ("comparison", "pair", "scope"))
     typical = paired["mean_difference"].abs().median()
+    paired = concat([paired, theirs]).astype(dict.fromkeys(("mean_difference", "low", "high"), float))
     axes.axvline(0, color="k", lw=0.6)
-    lost = []
     for shift, panel in zip((-0.18, 0.18), _PANELS, strict=True):
-        rows = select(paired, TESTS, pair=panel.pair)
-        check_grid(rows, TESTS, ("comparison", "pair", "scope"))
-        for scope in lines[: len(seeds) + 1]:
-            select(rows, TESTS, scope=scope)
-        rows = rows.set_index("scope")[["mean_difference", "low", "high"]].astype(float)
-        if theirs is not None:
-            rows.loc[_THEIRS] = theirs.set_index("pair").loc[panel.pair, rows.columns].astype(float)
-        rows = rows.loc[lines].assign(place=np.arange(len(lines)) + shift)
+        rows = concat([select(paired, TESTS, pair=panel.pair, scope=scope) for scope in lines])
+        rows = rows.assign(place=np.arange(len(lines)) + shift)
         near = rows["mean_difference"].abs() <= OFF_SCALE * typical
-        lost += list(rows.loc[~near, "place"])
-        sizes = {"ms": 3, "lw": 1}
-        for of, look in (
-            (rows[near].drop(_THEIRS, errors="ignore"), sizes),
-            (rows[near].filter([_THEIRS], axis=0), {**sizes, "mfc": "w"}),
-        ):
-            errors = [of["mean_difference"] - of["low"], of["high"] - of["mean_difference"]]
-            label = panel.difference if look is sizes else None
-            axes.errorbar(
-                of["mean_difference"],
-                of["place"],
-                xerr=errors,
-                fmt=panel.marker,
-                color=panel.colour,
-                label=label,
-                **look,
-            )
-    if lost:
-        edge: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "color": DIVERGED}
-        axes.plot([0.97] * len(lost), lost, "x", label="off scale or undefined", **edge)
+        ours = rows["scope"] != _THEIRS
+        look: dict[str, Any] = {"color": panel.colour, "marker": panel.marker, "ms": 3, "lw": 1}
+        draw_intervals(axes, rows[near & ours], "mean_difference", label=panel.difference, **look)
+        draw_intervals(axes, rows[near & ~ours], "mean_difference", mfc="w", **look)
+        mark_edge(axes, "right", rows.loc[~near, "place"], "off scale or undefined")
     for place in range(len(seeds), len(lines)):
         axes.axhline(place - 0.5, color="0.7", lw=0.6)
-    axes.set_ylim(len(lines) - 0.5, -0.5)
-    axes.set_yticks(range(len(lines)), [*(f"seeds {pair}" for pair in seeds), *lines[len(seeds) :]])
-    axes.tick_params(axis="y", length=0)
+    lay_rows(axes, [*(f"seeds {pair}" for pair in seeds), *lines[len(seeds) :]])
     axes.xaxis.set_major_locator(MaxNLocator(nbins=3))
     axes.set_xlabel("difference ($)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,16 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from pandas import DataFrame
 
-from nash_dqn.plots.style import (
-    ALGORITHM_COLOURS,
-    DIVERGED,
-    legend,
-    log_scale,
-    new_figure,
-    style,
-    title_panels,
-)
-from nash_dqn.plots.tables import check, check_grid, check_values, only, select
+from nash_dqn.plots.style import ALGORITHM_COLOURS, DIVERGED, draw_marks, drawing, log_scale, title_panels
+from nash_dqn.plots.tables import check, check_grid, only, select
 
 ERRORS = "lq_error"
 ERROR_COLUMNS = ("scenario", "policy", "algorithm", "seed", "visited_by", "step", "relative")
@@ -48,51 +41,46 @@ def plot(lq_error: DataFrame, lq_scatter: DataFrame) -> Figure:
     without finite errors are counted, not drawn.
 
     Args:
-        lq_error: columns scenario, policy, algorithm (nash_dqn, fictitious_play, self_play), seed, visited_by
-            (learned, exact), step ("0" to "M - 1", or "all"), relative; one scenario.
-        lq_scatter: columns scenario, policy, seed, step, exact, learned (shares/hour); the same scenario.
+        lq_error: columns :data:`ERROR_COLUMNS`: visited_by (learned, exact), step ("0" to "M - 1", or "all"); one
+            scenario.
+        lq_scatter: columns :data:`SCATTER_COLUMNS`, exact and learned in shares/hour; the same scenario.
 
     Raises:
         ValueError: if a column, or a row of a seed, is missing or stands twice, an algorithm is unknown, or the
             tables' scenarios differ.
     """
-    check(lq_error, ERRORS, ERROR_COLUMNS)
-    check(lq_scatter, SCATTER, SCATTER_COLUMNS)
+    check(lq_error, ERRORS, ERROR_COLUMNS, visited_by=_VISITORS, algorithm=ALGORITHM_COLOURS)
     scenario = only(lq_error, ERRORS, "scenario")
-    check_values(lq_scatter, SCATTER, "scenario", [scenario])
-    check_values(lq_error, ERRORS, "visited_by", tuple(_VISITORS))
-    check_values(lq_error, ERRORS, "algorithm", ALGORITHM_COLOURS)
+    check(lq_scatter, SCATTER, SCATTER_COLUMNS, scenario=[scenario])
     algorithms = dict(zip(lq_error["policy"], lq_error["algorithm"], strict=True))
+    lines = {algorithm: itertools.cycle(_LINE_STYLES) for algorithm in ALGORITHM_COLOURS}
+    looks = {
+        policy: {"color": ALGORITHM_COLOURS[algorithm], "ls": next(lines[algorithm])}
+        for policy, algorithm in algorithms.items()
+    }
     steps = np.sort(lq_scatter["step"].unique())
     shown = steps[np.unique(np.linspace(0, len(steps) - 1, min(_SHOWN, len(steps))).round().astype(int))]
-    limits = {step: _limit(lq_scatter[lq_scatter["step"] == step]) for step in shown}
+    limits = {step: limit_of(lq_scatter[lq_scatter["step"] == step]) for step in shown}
 
-    with style():
-        figure = new_figure(95 + 38 * len(algorithms))
-        (above,), (below,) = figure.subfigures(2, 1, squeeze=False, height_ratios=(38 * len(algorithms), 80))
-        rows = above.subplots(len(algorithms), len(shown), squeeze=False)
-        for (policy, algorithm), panels in zip(algorithms.items(), rows, strict=True):
+    with drawing(95 + 38 * len(looks), f"scenario {scenario}") as figure:
+        (above,), (below,) = figure.subfigures(2, 1, squeeze=False, height_ratios=(38 * len(looks), 80))
+        rows = above.subplots(len(looks), len(shown), squeeze=False)
+        for (policy, look), panels in zip(looks.items(), rows, strict=True):
             actions = lq_scatter[lq_scatter["policy"] == policy]
             for axes, step in zip(panels, shown, strict=True):
-                _draw_actions(axes, actions[actions["step"] == step], limits[step], ALGORITHM_COLOURS[algorithm])
+                draw_actions(axes, actions[actions["step"] == step], limits[step], look["color"])
             panels[0].set_ylabel(f"{policy}\nlearned (shares/hour)")
         above.supxlabel("exact (shares/hour)", fontsize="medium")
         errors_of = below.subplots(1, 2, sharey=True)
         for axes, visitor in zip(errors_of, _VISITORS, strict=True):
-            of = select(lq_error, ERRORS, visited_by=visitor)
-            seen: dict[str, int] = {}
-            for at, (policy, algorithm) in enumerate(algorithms.items()):
-                line = _LINE_STYLES[seen.setdefault(algorithm, 0) % len(_LINE_STYLES)]
-                seen[algorithm] += 1
-                look = {"color": ALGORITHM_COLOURS[algorithm], "ls": line}
-                draw_errors(axes, select(of, ERRORS, policy=policy), policy, look, 0.6 + 0.5 * at)
+            for at, (policy, look) in enumerate(looks.items()):
+                of = select(lq_error, ERRORS, visited_by=visitor, policy=policy)
+                draw_errors(axes, of, policy, look, 0.6 + 0.5 * at)
             axes.set_xlabel("decision point $m$")
         errors_of[0].set_ylabel("relative RMS error (%)")
         finish_errors(errors_of[0])
-        titles = [f"$m$ = {step}" for _ in algorithms for step in shown]
+        titles = [f"$m$ = {step}" for _ in looks for step in shown]
         title_panels([*rows.flat, *errors_of], [*titles, *_VISITORS.values()])
-        figure.suptitle(f"scenario {scenario}")
-        legend(figure)
     return figure
 
 
@@ -117,8 +105,7 @@ def draw_errors(axes: Axes, rows: DataFrame, name: str, look: Mapping[str, Any],
     axes.plot(range(len(steps)), sound.loc[steps], lw=0.6, alpha=0.6, **look)
     axes.plot(range(len(steps)), sound.loc[steps].median(axis=1), lw=1.8, **look, label=f"{name}, median of {counted}")
     at = len(steps) - 1 + place
-    circle: dict[str, Any] = {"ls": "", "marker": "o", "ms": 2.5, "mfc": "none", "mew": 0.6, "color": look["color"]}
-    axes.plot([at] * sound.shape[1], sound.loc[ALL], **circle)
+    draw_marks(axes, at, sound.loc[ALL], color=look["color"])
     axes.plot(at, sound.loc[ALL].median(), "_", ms=10, mew=1.8, color=look["color"])
     ticks = range(0, len(steps), max(1, len(steps) // 5))
     axes.set_xticks([*ticks, len(steps) - 0.2], [*map(str, ticks), ALL])
@@ -131,24 +118,24 @@ def finish_errors(axes: Axes) -> None:
     log_scale(axes.yaxis)
 
 
-def _limit(scatter: DataFrame) -> float:
-    """End of the axes of a decision point: the largest action, but not that of a few seeds that are far off."""
+def limit_of(scatter: DataFrame) -> float:
+    """End of the axes of a panel: the largest action, but not that of a few seeds that are far off."""
     sizes = scatter[["exact", "learned"]].abs().max(axis=1).replace(np.inf, np.nan)
     largest = sizes.groupby([scatter["policy"], scatter["seed"]]).max()
     typical = _FAR * largest.median()
     return 1.05 * float(largest[largest <= typical].max() if (largest <= typical).any() else 1.0) or 1.0
 
 
-def _draw_actions(axes: Axes, scatter: DataFrame, limit: float, colour: str) -> None:
+def draw_actions(axes: Axes, scatter: DataFrame, limit: float, colour: str) -> None:
     """Draw the actions and the diagonal; what is off the scale stands on its edge."""
     axes.axline((0, 0), slope=1, color="0.4", lw=0.6, zorder=1)
     both = scatter[["exact", "learned"]].dropna()
     far = (both.abs() > limit).any(axis=1)
-    look: dict[str, Any] = {"ls": "", "mew": 0, "zorder": 2, "rasterized": True}
-    axes.plot(both["exact"][~far], both["learned"][~far], "o", ms=1.5, alpha=0.35, color=colour, **look)
-    if far.any():
-        edge = both[far].clip(-limit, limit)
-        axes.plot(edge["exact"], edge["learned"], "D", ms=2.5, color=DIVERGED, label="off scale", **look)
+    look: dict[str, Any] = {"mew": 0, "zorder": 2, "rasterized": True}
+    near, edge = both[~far], both[far].clip(-limit, limit)
+    draw_marks(axes, near["exact"], near["learned"], ms=1.5, mfc=colour, color=colour, alpha=0.35, **look)
+    look |= {"mfc": DIVERGED, "color": DIVERGED, "label": "off scale"}
+    draw_marks(axes, edge["exact"], edge["learned"], "D", ms=2.5, **look)
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))

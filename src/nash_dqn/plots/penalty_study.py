@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import seaborn
 from matplotlib.axes import Axes
@@ -15,12 +13,10 @@ from nash_dqn.evaluation.statistics import FLOOR, geometric_mean
 from nash_dqn.plots.style import (
     GREEN,
     PURPLE,
-    count_lost,
     draw_estimates,
-    legend,
+    draw_marks,
+    drawing,
     log_scale,
-    new_figure,
-    style,
     title_panels,
 )
 from nash_dqn.plots.tables import check, check_grid, only, select
@@ -65,23 +61,17 @@ def plot(penalty_study: DataFrame) -> Figure:
     bases = list(table["base"].unique())
     middle = losses.groupby(["base", "beta"])["value"].median().max()
 
-    with style():
-        figure = new_figure(118)
+    with drawing(118, f"scenario {scenario}", ncols=4) as figure:
         rows = figure.subplots(2, len(bases), sharey="row", squeeze=False)
         for base, (upper, lower) in zip(bases, rows.T, strict=True):
             _draw_loss(upper, losses[losses["base"] == base], colours)
             _draw_gains(lower, gains[gains["base"] == base], colours)
             lower.set_xticks(range(len(when)), [at if at == "returned" else f"{at / 1000:g}k" for at in when])
             lower.set_xlim(-0.5, len(when) - 0.5)
-        rows[0, 0].set_ylim(0, _ROOM * middle)
-        rows[0, 0].set_ylabel("squared Bellman error\nof ten episodes")
-        if gains["value"].notna().any():
-            rows[1, 0].set_ylim(gains["value"].min() / 1.3, gains["value"].max() * 1.3)
-        log_scale(rows[1, 0].yaxis)
+        rows[0, 0].set(ylim=(0, _ROOM * middle), ylabel="squared Bellman error\nof ten episodes")
+        log_scale(rows[1, 0].yaxis, around=gains["value"])
         rows[1, 0].set_ylabel("gain of agent 1 ($)")
         title_panels(rows.flat, 2 * bases)
-        figure.suptitle(f"scenario {scenario}")
-        legend(figure, ncols=4)
     return figure
 
 
@@ -94,9 +84,7 @@ def _draw_loss(axes: Axes, rows: DataFrame, colours: dict[str, str]) -> None:
     for order, (weight, colour) in enumerate(colours.items()):
         resets = rows[rows["weight"] == weight].pivot(index="iteration", columns="seed", values="resets")
         happened = resets.index[(resets.diff().fillna(resets) > 0).any(axis=1)]
-        if len(happened):
-            foot: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ms": 3, "mew": 0.8, "color": colour}
-            axes.plot(happened, [0.03 + 0.05 * order] * len(happened), "x", **foot)
+        draw_marks(axes, happened, 0.03 + 0.05 * order, "x", transform=axes.get_xaxis_transform(), color=colour)
     axes.set(xlabel="iteration", ylabel="")
     axes.xaxis.set_major_locator(MaxNLocator(2))
     axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x else "0")
@@ -107,11 +95,8 @@ def _draw_gains(axes: Axes, rows: DataFrame, colours: dict[str, str]) -> None:
     for (weight, colour), shift in zip(colours.items(), (-0.17, 0.17), strict=True):
         of = rows[rows["weight"] == weight]
         of = of.assign(place=of["place"] + shift)
-        look: dict[str, Any] = {"color": colour, "marker": "D", "ms": 3.5, "lw": 1, "ls": "", "label": weight}
-        draw_estimates(axes, of, "value", geometric_mean, **look)
-        for marker, label, which in (("o", "one seed", of["resets"] == 0), ("x", "weights reset", of["resets"] > 0)):
-            if which.any():
-                look = {"ls": "", "mfc": "none", "mew": 0.7, "ms": 2.8, "color": colour}
-                axes.plot(of["place"][which] + 0.1, of["value"][which], marker, label=label, **look)
-        count_lost(axes, of["value"].isna(), of["place"])
+        draw_estimates(axes, of, "value", geometric_mean, color=colour, marker="D", ms=3.5, lw=1, ls="", label=weight)
+        reset = of["resets"] > 0
+        for marker, label, which in (("o", "one seed", of[~reset]), ("x", "weights reset", of[reset])):
+            draw_marks(axes, which["place"] + 0.1, which["value"], marker, color=colour, label=label)
     axes.set(xlabel="", ylabel="")

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
-from nash_dqn.plots.style import BLUE, GREEN, ORANGE, legend, log_scale, new_figure, style, title_panels
-from nash_dqn.plots.tables import check, check_grid, select, truths
+from nash_dqn.plots.style import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    draw_marks,
+    drawing,
+    log_levels,
+    log_scale,
+    mark_edge,
+    title_panels,
+)
+from nash_dqn.plots.tables import check, check_grid, of_agent_1, select, truths
 
 TABLE, TRAINED = "projection", "exploitability"
 COLUMNS = ("scenario", "target", "exploration", "converged", "gain")
@@ -27,10 +35,10 @@ def plot(projection: DataFrame, trained: DataFrame, exploration: float) -> Figur
     """Draw exact gains against the exploration under which agents are fitted, a panel per scenario.
 
     Args:
-        projection: columns scenario, target, exploration, converged, gain; every target with the same explorations.
-            What did not converge is a cross on the upper edge.
-        trained: columns scenario, seed, deviator, player, gain: trainings in the same scenarios, of which those
-            deviators of player 1 are drawn that see what the policy sees.
+        projection: columns :data:`COLUMNS`, gain in $; every target with the same explorations (shares/hour). What did
+            not converge is a cross on the upper edge.
+        trained: columns :data:`TRAINED_COLUMNS`: trainings in the same scenarios, of which those deviators of player 1
+            are drawn that see what the policy sees.
         exploration: of the trainings, at their end.
 
     Raises:
@@ -40,34 +48,25 @@ def plot(projection: DataFrame, trained: DataFrame, exploration: float) -> Figur
     check(trained, TRAINED, TRAINED_COLUMNS)
     truths(projection, TABLE, "converged")
     check_grid(projection, TABLE, ("scenario", "target", "exploration"))
-    trained = trained.assign(player=trained["player"].astype(str))
+    trained = of_agent_1(trained, TRAINED)
     scenarios = list(projection["scenario"].unique())
-    with style():
-        figure = new_figure(75)
+    with drawing(75, ncols=2) as figure:
         panels = np.ravel(figure.subplots(1, len(scenarios)))
         for scenario, axes in zip(scenarios, panels, strict=True):
-            seeds = select(trained, TRAINED, scenario=scenario, deviator=_DEVIATOR, player="1")["gain"]
-            _draw(axes, projection[projection["scenario"] == scenario], seeds.to_numpy(), exploration)
-            axes.set_xlabel("exploration in the fit (shares/hour)")
+            seeds = select(trained, TRAINED, scenario=scenario, deviator=_DEVIATOR)["gain"]
+            _draw(axes, projection[projection["scenario"] == scenario], seeds, exploration)
         panels[0].set_ylabel("gain of agent 1 ($)")
         title_panels(panels, [f"scenario {scenario}" for scenario in scenarios])
-        legend(figure, ncols=2)
     return figure
 
 
-def _draw(axes: Axes, exact: DataFrame, seeds: np.ndarray, exploration: float) -> None:
+def _draw(axes: Axes, exact: DataFrame, seeds: Series, exploration: float) -> None:
     """Draw a curve per target, and the gain of each training."""
     for target, (colour, marker, label) in _TARGETS.items():
         of = exact[exact["target"] == target].sort_values("exploration")
         axes.plot(of["exploration"], of["gain"], marker=marker, ms=3.5, lw=1, color=colour, label=label)
-        missing = of.loc[~np.isfinite(of["gain"]), "exploration"]
-        if len(missing):
-            edge: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "clip_on": False, "color": colour}
-            axes.plot(missing, [1] * len(missing), "x", ms=6, zorder=4, label="does not settle", **edge)
-    look: dict[str, Any] = {"ms": 4, "mfc": "none", "mew": 0.9, "color": ORANGE}
-    axes.plot([exploration] * len(seeds), seeds, "D", label="nash, one training", **look)
+        mark_edge(axes, "top", of.loc[~np.isfinite(of["gain"]), "exploration"], "does not settle", color=colour, ms=6)
+    draw_marks(axes, exploration, seeds, "D", color=ORANGE, ms=4, mew=0.9, label="nash, one training")
     log_scale(axes.yaxis)
-    axes.set_xscale("log")
-    levels = np.sort(exact["exploration"].unique())
-    axes.set_xticks(levels, [f"{level:g}" for level in levels])
-    axes.set_xticks([], minor=True)
+    log_levels(axes, exact["exploration"])
+    axes.set_xlabel("exploration in the fit (shares/hour)")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import string
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -23,13 +23,12 @@ from matplotlib.axes import Axes
 from matplotlib.axis import XAxis, YAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter
-from pandas import DataFrame, Series
+from numpy.typing import ArrayLike
+from pandas import DataFrame
 
 from nash_dqn.artifacts import atomic_path
-
-MM = 1 / 25.4
-"""One millimetre in inches."""
 
 WIDTH_MM = 170.0
 """Width of a figure across two columns of a printed page."""
@@ -39,12 +38,7 @@ PALETTE = (BLUE, ORANGE, GREEN, PURPLE, BROWN, SKY, VERMILION, PINK)
 """Colours for series without a meaning of their own, such as seeds."""
 
 ALGORITHM_NAMES = MappingProxyType(
-    {
-        "nash_dqn": "Nash-DQN",
-        "fictitious_play": "FP",
-        "self_play": "self-play",
-        "least_squares": "least squares",
-    }
+    {"nash_dqn": "Nash-DQN", "fictitious_play": "FP", "self_play": "self-play", "least_squares": "least squares"}
 )
 """How an algorithm is shown; a policy is shown by its own name, in its algorithm's colour."""
 ALGORITHM_COLOURS = MappingProxyType(
@@ -70,7 +64,6 @@ DEVIATORS = MappingProxyType(
     }
 )
 
-FORMATS = (".pdf", ".png")
 # No dates and no versions: the same table gives the same bytes.
 _METADATA: dict[str, dict[str, Any]] = {
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
@@ -103,6 +96,9 @@ _RC: dict[str, Any] = {
 
 _lock = threading.RLock()
 
+Estimate = Callable[[np.ndarray], tuple[float, float, float]]
+"""The middle of some numbers, and the ends of the interval about it."""
+
 
 @contextmanager
 def style() -> Iterator[None]:
@@ -111,11 +107,28 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_figure(height_mm: float) -> Figure:
-    """Return an empty figure of the given height (millimetres) with its own off-screen canvas."""
-    figure = Figure(figsize=(WIDTH_MM * MM, height_mm * MM), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+@contextmanager
+def drawing(height_mm: float, title: str = "", ncols: int = 3) -> Iterator[Figure]:
+    """Draw on an empty figure, in the project's style, inside the ``with`` block.
+
+    At its end one legend of all labelled artists is put below the figure, each label once.
+
+    Args:
+        height_mm: height of the figure (millimetres).
+        title: of the figure.
+        ncols: columns of the legend.
+    """
+    with style():
+        figure = Figure(figsize=(WIDTH_MM / 25.4, height_mm / 25.4), layout="constrained")
+        FigureCanvasAgg(figure)
+        if title:
+            figure.suptitle(title)
+        yield figure
+        named: dict[str, Any] = {}
+        for axes in figure.axes:
+            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+                named.setdefault(label, handle)
+        figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=ncols)
 
 
 def title_panels(panels: Iterable[Axes], titles: Iterable[str]) -> None:
@@ -124,20 +137,22 @@ def title_panels(panels: Iterable[Axes], titles: Iterable[str]) -> None:
         axes.set_title(f"({letter}) {title}", loc="left")
 
 
-def legend(figure: Figure, ncols: int = 3) -> None:
-    """Put one legend below the figure, of all labelled artists of its panels, each label once."""
-    named: dict[str, Any] = {}
-    for axes in figure.axes:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            named.setdefault(label, handle)
-    figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=ncols)
+def log_scale(axis: XAxis | YAxis, *, around: ArrayLike = (), margin: float = 1.3, decades: int = 3) -> None:
+    """Make the axis logarithmic, with plain numbers where these are short.
 
+    An axis without anything positive on it stays as it is.
 
-def log_scale(axis: XAxis | YAxis, decades: int = 3) -> None:
-    """Make the axis logarithmic, as far as it reaches, with plain numbers where these are short.
-
-    Over more ``decades`` only powers of ten are labelled. An axis without anything positive on it stays as it is.
+    Args:
+        axis: of a panel on which all is drawn.
+        around: numbers that the axis shows, with room by the factor ``margin`` on either side, whatever else is drawn:
+            intervals of few seeds may be far wider. By default it reaches as far as it does.
+        margin: a factor.
+        decades: over more of them only powers of ten are labelled.
     """
+    numbers = np.asarray(around, dtype=float)
+    numbers = numbers[np.isfinite(numbers) & (numbers > 0)]
+    if numbers.size:
+        axis.axes.set(**{f"{axis.axis_name}lim": (numbers.min() / margin, numbers.max() * margin)})
     if not np.isfinite(axis.get_minpos()):
         return  # nothing to draw on it
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
@@ -150,38 +165,78 @@ def log_scale(axis: XAxis | YAxis, decades: int = 3) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def draw_estimates(
-    axes: Axes, rows: DataFrame, column: str, estimate: Callable[[np.ndarray], tuple[float, float, float]], **look: Any
-) -> None:
+def log_levels(axes: Axes, levels: Iterable[float]) -> None:
+    """Make the x axis logarithmic, with ticks at these levels only."""
+    ticks = sorted(set(levels))
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+
+
+def lay_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Name the rows of a panel that stand at the heights 0, 1, ..., from its top to its foot."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+
+
+def write_beside(axes: Axes, side: str, places: ArrayLike, texts: Sequence[str], colour: str = "k") -> list[Text]:
+    """Write texts at the ``right`` or the ``top`` of a panel, and return them."""
+    along = "y" if side == "right" else "x"
+    outside = getattr(axes, f"secondary_{along}axis")(side)
+    outside.set(**{f"{along}ticks": places, f"{along}ticklabels": texts})
+    outside.minorticks_off()
+    outside.tick_params(length=0, pad=1 if side == "top" else 3.5, labelcolor=colour)
+    outside.spines[side].set_visible(False)
+    return list(getattr(outside, f"get_{along}ticklabels")())
+
+
+def draw_marks(axes: Axes, x: ArrayLike, y: ArrayLike, marker: str = "o", **look: Any) -> None:
+    """Draw small hollow marks, such as those of single seeds, if there are any."""
+    places = np.broadcast_arrays(x, y)
+    if places[0].size:
+        axes.plot(*places, **{"ls": "", "marker": marker, "ms": 2.7, "mfc": "none", "mew": 0.7, **look})
+
+
+def mark_edge(axes: Axes, side: str, places: ArrayLike, label: str, **look: Any) -> None:
+    """Draw crosses at these places on the ``top`` or the ``right`` of a panel, such as where trainings diverged."""
+    look = {"color": DIVERGED, "ms": 4.5, "mew": 1.1, "clip_on": False, "zorder": 4, "label": label, **look}
+    if side == "top":
+        draw_marks(axes, places, 1, "x", transform=axes.get_xaxis_transform(), **look)
+    else:
+        draw_marks(axes, 0.98, places, "x", transform=axes.get_yaxis_transform(), **look)
+
+
+def draw_intervals(axes: Axes, rows: DataFrame, column: str, **look: Any) -> None:
+    """Draw the numbers of a column and their intervals, from ``low`` to ``high``, at the heights ``place``."""
+    errors = [rows[column] - rows["low"], rows["high"] - rows[column]]
+    axes.errorbar(rows[column], rows["place"], xerr=errors, **{"ls": "", **look})
+
+
+def averaging(estimate: Estimate) -> dict[str, Any]:
+    """How seaborn draws an estimate; on a logarithmic axis it would take it of the logarithms."""
+    return {
+        "estimator": lambda values: estimate(values.to_numpy())[0],
+        "errorbar": lambda values: estimate(values.to_numpy())[1:],
+    }
+
+
+def draw_estimates(axes: Axes, rows: DataFrame, column: str, estimate: Estimate, **look: Any) -> None:
     """Draw the middle of a column, and the interval about it, at each value of the column ``place``.
 
+    Seeds without a number do not count; above a place stands how many there are, if any: 1/4 is one of four.
+
     Args:
-        axes: panel, whose y axis is not yet logarithmic: seaborn would take the logarithms into the estimate.
-        rows: table, a row for each seed; those without a number do not count.
+        axes: panel, whose y axis is not yet logarithmic.
+        rows: table, a row for each seed.
         column: the numbers.
-        estimate: gives the middle and the ends of the interval.
+        estimate: of the numbers at a place.
         look: as for :func:`seaborn.pointplot`.
     """
-    seaborn.pointplot(
-        rows,
-        x="place",
-        y=column,
-        estimator=lambda values: estimate(values.to_numpy())[0],
-        errorbar=lambda values: estimate(values.to_numpy())[1:],
-        native_scale=True,
-        legend=False,
-        ax=axes,
-        **look,
-    )
-
-
-def count_lost(axes: Axes, lost: Series, places: Series) -> None:
-    """Write above each place on the x axis how many of its seeds diverged, if any: 1/4 is one of four."""
-    counts = lost.groupby(places).agg(["sum", "size"]).query("sum > 0")
-    above = axes.secondary_xaxis("top")
-    above.set_xticks(counts.index, [f"{row[0]}/{row[1]}" for row in counts.to_numpy()], color=DIVERGED)
-    above.tick_params(length=0, pad=1)
-    above.spines["top"].set_visible(False)
+    look |= averaging(estimate)
+    seaborn.pointplot(rows, x="place", y=column, native_scale=True, legend=False, ax=axes, **look)
+    lost = rows[column].isna().groupby(rows["place"]).agg(["sum", "size"]).query("sum > 0")
+    write_beside(axes, "top", lost.index, [f"{row[0]}/{row[1]}" for row in lost.to_numpy()], DIVERGED)
 
 
 def save(figure: Figure, paths: Iterable[Path | str]) -> None:
@@ -198,8 +253,8 @@ def save(figure: Figure, paths: Iterable[Path | str]) -> None:
     if not targets:
         raise ValueError("no path to save the figure to")
     for target in targets:
-        if target.suffix not in FORMATS:
-            raise ValueError(f"{target}: a figure can be saved as {' or '.join(FORMATS)}, not '{target.suffix}'")
+        if target.suffix not in _METADATA:
+            raise ValueError(f"{target}: a figure can be saved as {' or '.join(_METADATA)}, not '{target.suffix}'")
     try:
         with style(), ExitStack() as files:
             # Lay out once: otherwise each file's layout would start from where the file before it left off.

@@ -8,11 +8,11 @@ from typing import Any
 from pandas import DataFrame, MultiIndex, Series
 
 
-def check(table: DataFrame, name: str, columns: Collection[str]) -> None:
-    """Check that the table has rows and these columns.
+def check(table: DataFrame, name: str, columns: Collection[str], **allowed: Collection[str]) -> None:
+    """Check that the table has rows, these columns, and in those named nothing but what is allowed.
 
     Raises:
-        ValueError: naming the table, the missing columns and those there are.
+        ValueError: naming the table, the missing columns and those there are, or the first other value.
     """
     missing = [column for column in columns if column not in table.columns]
     if missing:
@@ -21,6 +21,9 @@ def check(table: DataFrame, name: str, columns: Collection[str]) -> None:
         )
     if table.empty:
         raise ValueError(f"{name}: the table has no rows")
+    for column, values in allowed.items():
+        if odd := [value for value in table[column].unique() if value not in values]:
+            raise ValueError(f"{name}: {column} = {odd[0]!r}: allowed are {', '.join(values)}")
 
 
 def check_grid(table: DataFrame, name: str, keys: Sequence[str]) -> None:
@@ -35,17 +38,6 @@ def check_grid(table: DataFrame, name: str, keys: Sequence[str]) -> None:
     absent = MultiIndex.from_product([found.unique(key) for key in keys], names=keys).difference(found)
     if len(absent):
         raise ValueError(f"{name}: no row with {_named(keys, absent[0])}")
-
-
-def check_values(table: DataFrame, name: str, column: str, allowed: Collection[str]) -> None:
-    """Check that the column holds nothing but what is allowed.
-
-    Raises:
-        ValueError: naming the first other value.
-    """
-    for value in table[column].unique():
-        if value not in allowed:
-            raise ValueError(f"{name}: {column} = {value!r}: allowed are {', '.join(allowed)}")
 
 
 def only(table: DataFrame, name: str, column: str) -> Any:
@@ -72,6 +64,15 @@ def select(table: DataFrame, name: str, **values: Any) -> DataFrame:
     if rows.empty:
         raise ValueError(f"{name}: no row with {_named(values, values.values())}")
     return rows
+
+
+def of_agent_1(table: DataFrame, name: str) -> DataFrame:
+    """Return the rows of the column player that are agent 1's; the others are text where it holds nashconv too.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    return select(table.assign(player=table["player"].astype(str)), name, player="1")
 
 
 def truths(table: DataFrame, name: str, column: str) -> Series:
