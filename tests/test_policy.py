@@ -179,4 +179,4 @@ def test_our_files_without_a_policy_are_refused(
 ) -> None:
     path = tmp_path / "weights.safetensors"
     write_tensors(path, tensors, metadata)
-    assert "holds no policy" in refused(path)
+    assert "not a policy as this package writes it" in refused(path)

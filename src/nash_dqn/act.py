@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from nash_dqn import config as configuration
 from nash_dqn import show
-from nash_dqn.advantage import P11Form, unpack
+from nash_dqn.advantage import unpack
 from nash_dqn.artifacts import ArtifactError, remake
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, MarketState
@@ -76,9 +75,7 @@ def summarise(
             overflow.
     """
     path = find_weights(policy)
-    weights = read_weights(path)
-    loaded = load_policy(path)
-    beside = read_run(path)
+    weights, loaded, beside = read_weights(path), load_policy(path), read_run(path)
     record = beside if config is None else None
     if not weights.is_of_market(record):
         raise ArtifactError(f"{path}: of another game than the market, which alone act is for; give a policy of it")
@@ -96,27 +93,31 @@ def summarise(
     state, given = _state(game, step, price, inventory, impact, flows)
     first = slice(0, 1)
     actions = loaded(_observe(game, state, loaded.observation, weights), first).reshape(-1).tolist()
-    parameters: dict[str, Tensor] = {}
+    parameters: dict[str, list[float]] = {}
     spec = _seen_by_advantage(weights, beside)
     unknown = None if spec is None else _missing(game, spec, step, flows)
-    if spec is not None and unknown is None:
-        _check_fit(path, weights.networks["advantage"], spec, name, game)
-        form = beside["config"]["recipe"].get("p11") if beside else None
-        parameters = _parameters(weights, _observe(game, state, spec, weights), form)
-    numbers = [actions, *(tensor.tolist() for tensor in parameters.values())]
-    if any(weights.finite[k] and not all(math.isfinite(values[k]) for values in numbers) for k in chosen):
+    if beside is not None and spec is not None and unknown is None:
+        network, form = weights.networks["advantage"], beside["config"]["recipe"].get("p11")
+        _check_fit(path, network, spec, name, game)
+        found = unpack(network(_observe(game, state, spec, weights), first), Market.action_dim, form or "cholesky")
+        names = {"mu": "mu", "p11": "P11", "p12": "P12", "p22": "P22", "psi": "psi"}
+        parameters = {names[key]: tensor.reshape(-1).tolist() for key, tensor in found._asdict().items()}
+        if form is None:
+            del parameters["P11"]
+    finite = [all(math.isfinite(values[k]) for values in (actions, *parameters.values())) for k in chosen]
+    if any(weights.finite[k] and not whole for k, whole in zip(chosen, finite, strict=True)):
         raise ValueError(_too_far(given))
-    whole = record is not None and "transitions" not in weights.meta  # a snapshot was taken before the end
-    ends = {member["seed"]: member["stopped"] for member in record["members"]} if record and whole else {}
-    members = []
-    for k in chosen:
-        member: dict[str, Any] = {"seed": weights.seeds[k], "ended": ends.get(weights.seeds[k])}
-        if "transitions" in weights.meta:
-            member["transitions"] = weights.meta["transitions"][k]
-        member["action"] = actions[k]
-        if parameters:
-            member["advantage"] = {key: values[k].item() for key, values in parameters.items()}
-        members.append(member)
+    times = weights.meta.get("transitions")  # a snapshot was taken before the end
+    ends = {member["seed"]: member["stopped"] for member in record["members"]} if record and times is None else {}
+    members = [
+        {
+            **{"seed": weights.seeds[k], "ended": ends.get(weights.seeds[k])},
+            **({} if times is None else {"transitions": times[k]}),
+            "action": actions[k],
+            **({"advantage": {key: values[k] for key, values in parameters.items()}} if parameters else {}),
+        }
+        for k in chosen
+    ]
     head = {"path": str(path), "policy": loaded.meta.get("policy"), "algorithm": loaded.algorithm}
     return {**head, "scenario": name, "state": given, "advantage_needs": unknown, "members": members}
 
@@ -175,7 +176,10 @@ def _step(game: Market, time: float) -> int:
     """The decision point at that time."""
     step = round(time / game.dt) if math.isfinite(time / game.dt) else -1
     if not 0 <= step < game.n_steps or abs(time - step * game.dt) > 1e-6 * game.dt:
-        raise ValueError(f"--time: got {time:g}, expected a decision point, {_decision_points(game)}")
+        points = f"one of {', '.join(f'{m * game.dt:g}' for m in range(game.n_steps))} hours"
+        if game.n_steps > 24:
+            points = f"a multiple of {game.dt:g} from 0 to {game.horizon - game.dt:g} hours"
+        raise ValueError(f"--time: got {time:g}, expected a decision point, {points}")
     return step
 
 
@@ -231,12 +235,6 @@ def _too_far(given: dict[str, Any]) -> str:
     return f"--{name.replace('_', '-')}: got {value:g}, expected a number from which the policy's do not overflow"
 
 
-def _decision_points(game: Market) -> str:
-    if game.n_steps > 24:
-        return f"a multiple of {game.dt:g} from 0 to {game.horizon - game.dt:g} hours"
-    return f"one of {', '.join(f'{m * game.dt:g}' for m in range(game.n_steps))} hours"
-
-
 def _observe(game: Market, state: MarketState, spec: ObservationSpec, weights: Weights) -> Observation:
     """What the agents see, for each of K members, in the precision of their weights."""
     tensor = next(iter(weights.tensors.values()))
@@ -254,13 +252,3 @@ def _seen_by_advantage(weights: Weights, record: dict[str, Any] | None) -> Obser
         return weights.observation
     critic = record["config"]["recipe"].get("critic")
     return None if critic is None else ObservationSpec(**critic)
-
-
-def _parameters(weights: Weights, observation: Observation, form: P11Form | None) -> dict[str, Tensor]:
-    """Parameters of the advantage function at the first agent's view, ``[K]`` each; without a form all but P11."""
-    network = weights.networks["advantage"]
-    mu, p11, p12, p22, psi = unpack(network(observation, slice(0, 1)), Market.action_dim, form or "cholesky")
-    matrices = {"mu": mu, "P11": p11, "P12": p12, "P22": p22, "psi": psi}
-    if form is None:
-        del matrices["P11"]
-    return {name: tensor.reshape(-1) for name, tensor in matrices.items()}

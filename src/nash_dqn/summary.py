@@ -5,24 +5,19 @@ Files have the names that the workflow gives them, wherever they are: a name tel
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, fields
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
-from nash_dqn.artifacts import RECORD, ArtifactError, read_json, read_table, read_tensors, remake
+from nash_dqn.artifacts import RECORD, ArtifactError, read_json, read_table, remake
 from nash_dqn.checkpoint import read_progress
-from nash_dqn.games.base import ObservationSpec
-from nash_dqn.games.market import Market
-from nash_dqn.networks import GroupedNetwork, ObservationNetwork
+from nash_dqn.policy import Weights, as_written, read_weights
 from nash_dqn.progress import last_step
 
 __all__ = ["Weights", "find_weights", "read_run", "read_weights", "summarise"]
@@ -30,139 +25,29 @@ __all__ = ["Weights", "find_weights", "read_run", "read_weights", "summarise"]
 Summary = dict[str, Any]
 
 _WEIGHTS, _SNAPSHOTS, _HISTORY = "weights.safetensors", "snapshots.safetensors", "history.csv"
-_KINDS = {  # by name, or else by suffix
-    "checkpoint.safetensors": "checkpoint",
-    _HISTORY: "history",
+_KINDS = {  # by name, or else by suffix; folders list them in this order, trainings first
     ".safetensors": "weights",
+    "checkpoint.safetensors": "checkpoint",
     ".json": "record",
+    _HISTORY: "history",
     ".csv": "table",
-    ".tsv": "benchmark",
     ".png": "figure",
     ".pdf": "figure",
     ".html": "page",
     ".log": "log",
+    ".tsv": "benchmark",
 }
 _TIMES = ("seed", "iteration", "epoch", "transitions", "exploration")  # columns of a history that are not its course
 _CURVE = 32  # points of a course
 _BELOW = 12  # files of weights that are listed
-_ORDER = ("training", "weights", "checkpoint", "record", "history", "table", "figure", "page", "log", "benchmark")
+_ORDER = list(dict.fromkeys(("training", *_KINDS.values())))
 
 
 class _ForeignError(ArtifactError):
     """A file that this workflow did not make."""
 
 
-class Weights(NamedTuple):
-    """A file of weights or snapshots, checked.
-
-    Attributes:
-        networks: by name (``advantage``, ``value``, ``actor``, ``critic``), each of K members; where agents form
-            groups, each of one network for each group.
-        tensors: all of them by name, each ``[K, ...]``.
-        algorithm: who trained them.
-        observation: what the policy sees.
-        seeds: of each of the K members.
-        bound: actions are clipped to +- this, in the market shares/hour; None for no clipping.
-        action_dim: size of an agent's action.
-        meta: scenario, policy, ...; ``transitions`` of each member if they are snapshots.
-    """
-
-    networks: dict[str, ObservationNetwork | GroupedNetwork]
-    tensors: dict[str, Tensor]
-    algorithm: str
-    observation: ObservationSpec
-    seeds: list[int]
-    bound: float | None
-    action_dim: int
-    meta: dict[str, Any]
-
-    @property
-    def groups(self) -> list[int] | None:
-        """How many agents are in each group; None where all are alike."""
-        return self.meta.get("groups")
-
-    def is_of_market(self, record: Mapping[str, Any] | None) -> bool:
-        """Whether they are of the market of section 6: by the record of their training, if there is one, as other games
-        have other settings; otherwise by what cannot be the market's.
-        """
-        plain = self.groups is None and self.action_dim == 1
-        return plain and (record is None or set(record["config"]["game"]) <= {field.name for field in fields(Market)})
-
-    @property
-    def finite(self) -> list[bool]:
-        """Whether all weights of a member are finite, for each."""
-        return [all(bool(t[k].isfinite().all()) for t in self.tensors.values()) for k in range(len(self.seeds))]
-
-
-@contextmanager
-def _ours(path: Path, what: str) -> Iterator[None]:
-    """Turn what goes wrong with content that was edited into one line about the file."""
-    try:
-        yield
-    except ArtifactError:
-        raise
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path}: not {what} as this package writes it ({error!r}); {remake(path)}") from None
-
-
 # ------------------------------------------------------------------------------------------ weights and their record
-
-
-def read_weights(path: Path) -> Weights:
-    """Read and check a file of weights or snapshots.
-
-    Raises:
-        ArtifactError: it is missing, damaged, or its parts do not fit together.
-    """
-    tensors, metadata = read_tensors(path)
-    with _ours(path, "a policy"):
-        policy = json.loads(metadata["policy"])
-        seeds, meta = [int(seed) for seed in policy["seeds"]], dict(policy["meta"])
-        for name, tensor in tensors.items():
-            if tensor.ndim == 0 or len(tensor) != len(seeds):
-                raise ValueError(f"{name} is not of {len(seeds)} members")
-        sizes = meta.get("groups")
-        if sizes is not None and not all(type(size) is int and size > 0 for size in sizes):
-            raise ValueError(f"groups of {sizes} agents")
-        if len([int(time) for time in meta.get("transitions", seeds)]) != len(seeds):
-            raise ValueError(f"{len(meta['transitions'])} times of {len(seeds)} snapshots")
-        _layers(tensors)
-        return Weights(
-            {name: _network(tensors, name, sizes) for name in sorted({name.split(".")[0] for name in tensors})},
-            tensors,
-            str(policy["algorithm"]),
-            ObservationSpec(**policy["observation"]),
-            seeds,
-            None if policy["bound"] is None else float(policy["bound"]),
-            int(policy["action_dim"]),
-            meta,
-        )
-
-
-def _network(tensors: dict[str, Tensor], name: str, sizes: Sequence[int] | None) -> ObservationNetwork | GroupedNetwork:
-    """The network of that name, of which no tensor is left over."""
-    network: ObservationNetwork | GroupedNetwork
-    if sizes is None:
-        network = ObservationNetwork.from_state_dict(tensors, name)
-    else:
-        network = GroupedNetwork.from_state_dict(tensors, name, sizes)
-    rest = {key for key in tensors if key.startswith(f"{name}.")} - set(network.state_dict(name))
-    if rest:
-        raise ValueError(f"{min(rest)} belongs to no network")
-    return network
-
-
-def _layers(tensors: Mapping[str, Tensor]) -> dict[str, list[int]]:
-    """Sizes of the inputs and layers of each perceptron, by the name its tensors begin with, all that fit together."""
-    sizes: dict[str, list[int]] = {}
-    layers = [name.removesuffix(".weight").rpartition(".")[::2] for name in tensors if name.endswith(".weight")]
-    for part, number in sorted(layers, key=lambda layer: (layer[0], int(layer[1]))):
-        weight, bias = (tensors[f"{part}.{number}.{kind}"] for kind in ("weight", "bias"))
-        found = sizes.setdefault(part, [weight.shape[1]])
-        if weight.ndim != 3 or weight.shape[1] != found[-1] or bias.shape != (len(weight), 1, weight.shape[2]):
-            raise ValueError(f"{part}.{number} does not fit the layer before it")
-        found.append(weight.shape[2])
-    return sizes
 
 
 def read_run(weights: Path) -> Summary | None:
@@ -190,7 +75,7 @@ def _record(path: Path) -> Summary:
     record = read_json(path)
     if not isinstance(record, dict) or not isinstance(record.get("kind"), str) or "versions" not in record:
         raise _ForeignError(f"{path}: JSON of another origin (no kind and versions); give a record of this package")
-    with _ours(path, "a run's record"):
+    with as_written(path, "a run's record"):
         dict(record["versions"])
         if record["kind"] == "training":
             record["algorithm"] = str(record["algorithm"])
@@ -211,17 +96,22 @@ def _record(path: Path) -> Summary:
 
 def _kind(path: Path) -> str | None:
     """What a file of the workflow's is; None for anything else."""
-    return _KINDS.get(path.name) or _KINDS.get(path.suffix)
+    kind = _KINDS.get(path.name) or _KINDS.get(path.suffix)
+    return kind if path.is_file() else None
 
 
-def _files(folder: Path) -> dict[Path, str]:
-    """The folder's own artifacts and their kinds."""
-    try:
-        entries = sorted(entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
-    except OSError as error:
-        raise ArtifactError(f"{folder}: cannot be read ({error.strerror}); give a readable folder") from None
-    kinds = {entry: _kind(entry) for entry in entries}
-    return {entry: kind for entry, kind in kinds.items() if kind is not None}
+def _folders(folder: Path) -> Iterator[tuple[Path, dict[Path, str]]]:
+    """The folder and all below it in their order, each with the workflow's files in it and their kinds; hidden folders
+    and files are left out.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise ArtifactError(f"{error.filename}: cannot be read ({error.strerror}); give a readable folder") from None
+
+    for name, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(below for below in folders if not below.startswith("."))
+        kinds = {Path(name, file): _kind(Path(name, file)) for file in sorted(files) if not file.startswith(".")}
+        yield Path(name), {path: kind for path, kind in kinds.items() if kind is not None}
 
 
 def find_weights(path: Path | str) -> Path:
@@ -235,17 +125,10 @@ def find_weights(path: Path | str) -> Path:
         return path
     if (path / _WEIGHTS).is_file():
         return path / _WEIGHTS
-    below = [str(folder / _WEIGHTS) for folder in _walk(path) if (folder / _WEIGHTS).is_file()]
+    below = [str(folder / _WEIGHTS) for folder, files in _folders(path) if folder / _WEIGHTS in files]
     listed = ", ".join(below[:_BELOW]) + (f" and {len(below) - _BELOW} more" if len(below) > _BELOW else "")
     wrong = f"no {_WEIGHTS} in it"
     raise ArtifactError(f"{path}: {wrong}; give one of {listed}" if below else f"{path}: {wrong}, nor any below it")
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """The folder and all below it in their order, hidden ones left out."""
-    for name, folders, _ in os.walk(folder):
-        folders[:] = sorted(below for below in folders if not below.startswith("."))
-        yield Path(name)
 
 
 # ---------------------------------------------------------------------------------------------- summaries
@@ -262,7 +145,7 @@ def summarise(path: Path | str) -> Summary:
         return _of_training(path) if (path / _WEIGHTS).is_file() else _of_folder(path)
     if not path.exists():
         raise ArtifactError(f"{path}: no such file; correct the path, or {remake(path)}")
-    kind = _kind(path) if path.is_file() else None
+    kind = _kind(path)
     if kind is None:
         expected = "weights, a run's record, a table, a figure, a log, or a folder of them"
         raise ArtifactError(f"{path}: nothing that this workflow makes; give {expected}")
@@ -297,8 +180,8 @@ def _of_weights(path: Path) -> Summary:
 
 def _architecture(weights: Weights, name: str) -> Summary:
     """Sizes of a network's layers, inputs first, and of its skip terms, and how many numbers a member trains."""
-    sizes = _layers(weights.tensors)
-    sizes |= {key: list(tensor.shape[1:]) for key, tensor in weights.tensors.items() if key.endswith(".skip")}
+    skips = {key: list(tensor.shape[1:]) for key, tensor in sorted(weights.tensors.items()) if key.endswith(".skip")}
+    sizes = {**weights.layers, **skips}
     own = {key.removeprefix(f"{name}."): shape for key, shape in sizes.items() if key.startswith(f"{name}.")}
     return {**own, "parameters": sum(tensor[:1].numel() for tensor in weights.networks[name].parameters)}
 
@@ -310,7 +193,7 @@ def _exploitability(path: Path) -> tuple[str | None, dict[int, Summary]]:
     if not path.is_file():
         return None, {}
     table = read_table(path, ["seed", "deviator", "player", "gain", "value"], foreign=True)
-    with _ours(path, "a table of gains"):
+    with as_written(path, "a table of gains"):
         table = table[table["player"] != "nashconv"].assign(value=table["value"].abs())
         rows = table.groupby(["seed", "deviator"], sort=False)
         means = rows[["gain", "value"]].mean()
@@ -350,7 +233,7 @@ _PROGRESS = ("seed", "stopped", "iterations", "final_loss")
 def _of_checkpoint(path: Path) -> Summary:
     """How far an unfinished training is, and its members as of the last row of history."""
     run = read_progress(path)
-    with _ours(path, "a training's checkpoint"):
+    with as_written(path, "a training's checkpoint"):
         return {
             "algorithm": str(run["algorithm"]),
             "scenario": run.get("scenario"),
@@ -366,7 +249,7 @@ def _of_checkpoint(path: Path) -> Summary:
 def _of_history(path: Path) -> Summary:
     """First and last values of each seed, and the course of the first quantity, in means over equal stretches."""
     table = _table(path)
-    with _ours(path, "a training's history"):
+    with as_written(path, "a training's history"):
         columns = [name for name in table.columns if name not in _TIMES]
         members = []
         for seed, rows in table.groupby("seed", sort=False):
@@ -380,7 +263,7 @@ def _of_history(path: Path) -> Summary:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    with _ours(path, "a table"):
+    with as_written(path, "a table"):
         data = path.read_bytes()
         if not data.endswith(b"\n"):
             raise ValueError("cut off within a line")
@@ -422,8 +305,7 @@ def _of_other(path: Path) -> Summary:
 def _of_folder(path: Path) -> Summary:
     """Folders of trainings and all else below, without reading more than tells them apart."""
     entries: list[Summary] = []
-    for folder in _walk(path):
-        files = _files(folder)
+    for folder, files in _folders(path):
         shown = [(file, kind, _in_brief(file, kind)) for file, kind in files.items()]
         if folder / _WEIGHTS in files:
             brief = {file.name: holds for file, _, holds in shown}
