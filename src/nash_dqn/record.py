@@ -66,7 +66,7 @@ def render_summary(gains: pd.DataFrame, tests: pd.DataFrame) -> str:
         gains: columns of ``exploitability.csv`` of one scenario.
         tests: columns of ``cross_play_tests.csv`` of the same.
     """
-    policies: dict[tuple[str], dict[str, str]] = {}
+    policies: dict[tuple[str, ...], dict[str, str]] = {}
     first = gains[gains["player"].astype(str) == "1"]
     for (policy, deviator), part in first.groupby(["policy", "deviator"], sort=False):
         known = part.dropna(subset=["gain"])
@@ -74,7 +74,7 @@ def render_summary(gains: pd.DataFrame, tests: pd.DataFrame) -> str:
         value = _over_trainings(known, "value")
         row = policies.setdefault((policy,), {"trainings": f"{len(part)}{lost}", "value": value})
         row[f"gain of a deviator, {_CLASSES[deviator]}"] = _over_trainings(known, "gain")
-    comparisons: dict[tuple[str], dict[str, str]] = {}
+    comparisons: dict[tuple[str, ...], dict[str, str]] = {}
     paired = tests[tests["test"] == "paired"].dropna(subset=["low"])
     for (comparison, pair), found in paired.groupby(["comparison", "pair"], sort=False):
         pooled = found[found["scope"] == POOLED]  # of a single pair of trainings there is only its own
