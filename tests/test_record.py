@@ -180,9 +180,7 @@ def test_what_determines_trainings_is_snakemake_s_word_and_restored_ones_are_ref
     options = ["--snakefile", str(tmp_path / "Snakefile")]
     assert record.determined(tmp_path, options) == [1]
     write_json(tmp_path / "run.json", {"restored": {"date": "2026-01-01"}})
-    with pytest.raises(
-        ArtifactError, match=r"/run.json: restored from the record, .* run without restore=true first$"
-    ):
+    with pytest.raises(ArtifactError, match=r"/run.json: restored from the record, .* run without restore=true first$"):
         record.outputs(tmp_path, options)
 
 
