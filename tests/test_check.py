@@ -118,6 +118,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["traders.Traders", "kappa"], "'kappa': expected FIELD=VALUE, such as n_agents=3"),
         (["traders.Traders", "kappa=["], "'kappa=[': '[' is no YAML"),
         (["traders.Traders", "kapa=1"], "did you mean 'kappa'?"),
+        (["traders.Traders", "initial_inventory_mean=[1.0e+200, 0.0]"], "traders.Traders: a number of its settings"),
     ],
 )
 def test_the_command_refuses(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
