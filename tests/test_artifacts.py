@@ -106,10 +106,15 @@ def test_what_the_system_refuses_to_write_is_one_line_and_harms_nothing(
         raise OSError(errno.ENOSPC, "disk full", "/some/where")
 
     hint = "make room, or the folder writable, and run it again"
-    steps: list[Any] = [(Path, "mkdir"), (Path, "write_bytes"), (artifacts, "_flush_to_disk"), (os, "replace")]
-    for step in steps:
+    steps: list[tuple[object, str]] = [
+        (Path, "mkdir"),
+        (Path, "write_bytes"),
+        (artifacts, "_flush_to_disk"),
+        (os, "replace"),
+    ]
+    for owner, name in steps:
         with monkeypatch.context() as patched:
-            patched.setattr(*step, refused)
+            patched.setattr(owner, name, refused)
             line = refusal(write_csv, path, pd.DataFrame({"a": [1]}))
         assert line == f"{path}: cannot be written (disk full); {hint}"
         assert path.read_text() == "old"

@@ -124,17 +124,14 @@ def test_a_block_and_nothing_else_is_replaced() -> None:
     assert replace_block(page, "times", "new") == page
 
 
-@pytest.mark.parametrize(
-    ("page", "complaint"),
-    [
-        ("<!-- claims:begin -->", "claims:end --> stands 0 times"),
-        ("<!-- claims:begin --><!-- claims:begin --><!-- claims:end -->", "claims:begin --> stands 2 times"),
-        ("<!-- claims:end --><!-- claims:begin -->", "stands before"),
-    ],
-)
-def test_page_without_proper_markers_is_refused(page: str, complaint: str) -> None:
-    with pytest.raises(ArtifactError, match=complaint):
-        replace_block(page, "claims", "new")
+def test_page_without_proper_markers_is_refused() -> None:
+    for page, complaint in {
+        "<!-- claims:begin -->": "claims:end --> stands 0 times",
+        "<!-- claims:begin --><!-- claims:begin --><!-- claims:end -->": "claims:begin --> stands 2 times",
+        "<!-- claims:end --><!-- claims:begin -->": "stands before",
+    }.items():
+        with pytest.raises(ArtifactError, match=complaint):
+            replace_block(page, "claims", "new")
 
 
 # ------------------------------------------------------------------------------------- a whole run
@@ -251,28 +248,25 @@ def test_run_is_recorded(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert docs(run) == found, "recording twice changes something"
 
 
-@pytest.mark.parametrize(
-    ("name", "change", "complaint"),
-    [
+def test_damaged_and_missing_files_are_refused(run: Path) -> None:
+    """In one line, and docs/ stays as it was."""
+    damage: list[tuple[str, Callable[[str], str] | None, str]] = [
         ("results/claims.csv", lambda text: text[:-40], "truncated or edited"),
         ("results/code/cross_play_tests.csv", None, "no such file"),
         ("results/code/nash-text/run.json", lambda text: text[:-40], "not JSON"),
         ("benchmarks/claims.tsv", lambda text: text.replace("s\t", "t\t"), "not a benchmark"),
         ("docs/results.md", lambda text: text.replace("times:end", "times:"), "times:end --> stands 0 times"),
         ("docs/bench.txt", None, "in the checkout: make --silent bench >/"),
-    ],
-)
-def test_damaged_and_missing_files_are_refused(
-    run: Path, name: str, change: Callable[[str], str] | None, complaint: str
-) -> None:
-    """In one line, and docs/ stays as it was."""
-    if change is None:
+    ]
+    for name, change, complaint in damage:
+        whole = (run / name).read_text()
         (run / name).unlink()
-    else:
-        (run / name).write_text(change((run / name).read_text()))
-    before = docs(run)
-    with pytest.raises(SystemExit) as caught:
-        record_it(run)
-    assert str(caught.value).startswith("error: ") and "\n" not in str(caught.value)
-    assert complaint in str(caught.value)
-    assert docs(run) == before
+        if change is not None:
+            (run / name).write_text(change(whole))
+        before = docs(run)
+        with pytest.raises(SystemExit) as caught:
+            record_it(run)
+        assert str(caught.value).startswith("error: ") and "\n" not in str(caught.value)
+        assert complaint in str(caught.value)
+        assert docs(run) == before
+        (run / name).write_text(whole)

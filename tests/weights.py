@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from nash_dqn.artifacts import run_record, write_json, write_tensors
 from nash_dqn.cli import main
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market
-from nash_dqn.networks import ObservationNetwork
+from nash_dqn.networks import Network, ObservationNetwork
 from nash_dqn.seeding import generator
 from tests.common import SHORT
 
@@ -35,7 +36,7 @@ def network(spec: ObservationSpec, outputs: int, game: Market = SHORT) -> Observ
 
 def write_networks(
     path: Path,
-    networks: dict[str, ObservationNetwork],
+    networks: Mapping[str, Network],
     spec: ObservationSpec,
     algorithm: str = "nash_dqn",
     bound: float | None = None,
