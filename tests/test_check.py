@@ -55,7 +55,7 @@ class Other(Interbank):
 
 
 def wrong(game: Any) -> dict[str, str]:
-    found = check.findings(game, generator(1, "test_check"), 5_000)
+    found = list(check.findings(game, generator(1, "test_check"), 5_000))
     assert len({row.what for row in found}) == len(found) >= 3
     return {row.what: row.outcome for row in found if not row.passed}
 
@@ -85,7 +85,7 @@ def test_a_game_that_cannot_be_played_is_refused() -> None:
         "shape": r"step: rewards: shape \(6, 2\), expected \(6, 3\)",
     }.items():
         with pytest.raises(ValueError, match=f"^{message}"):
-            check.findings(Other(where=where), generator(1, "test_check"), 100)
+            list(check.findings(Other(where=where), generator(1, "test_check"), 100))
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,8 +15,8 @@ from nash_dqn.artifacts import ArtifactError, remake
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, MarketState
 from nash_dqn.networks import ActionMap, ObservationNetwork
-from nash_dqn.policy import load_policy
-from nash_dqn.summary import Weights, find_weights, read_run, read_weights
+from nash_dqn.policy import Weights, load_policy, read_weights
+from nash_dqn.summary import find_weights, read_run
 
 __all__ = ["render", "summarise"]
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -82,7 +82,7 @@ class Released(NamedTuple):
     algorithm: str
     observation: ObservationSpec
     bound: float | None
-    networks: dict[str, Network]
+    networks: Mapping[str, Network]
     files: list[Path]
 
 
@@ -105,10 +105,8 @@ def read_fp(actor: Path | str) -> Released:
     Raises:
         ArtifactError: as :func:`read_nash`.
     """
-    networks: dict[str, Network] = {
-        "actor": _network(actor, _ACTOR, 1, [0]).with_outputs(lambda tensor: FP_SCALE * tensor)
-    }
-    return Released(_FP, "fictitious_play", FP, FP_BOUND, networks, [Path(actor)])
+    network = _network(actor, _ACTOR, 1, [0]).with_outputs(lambda tensor: FP_SCALE * tensor)
+    return Released(_FP, "fictitious_play", FP, FP_BOUND, {"actor": network}, [Path(actor)])
 
 
 def write(released: Released, game: Market, scenario: str, weights: Path | str, run: Path | str) -> None:
@@ -121,42 +119,40 @@ def write(released: Released, game: Market, scenario: str, weights: Path | str, 
         weights: file of weights.
         run: file of the record, which has the digests of what was read and written.
     """
+
+    def digests(paths: Sequence[Path]) -> dict[str, str]:
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
     meta = {"scenario": scenario, "policy": released.name}
     tensors = {
         key: tensor for name, network in released.networks.items() for key, tensor in network.state_dict(name).items()
     }
-    write_tensors(
-        weights, tensors, describe(released.algorithm, released.observation, [SEED], 1, released.bound, **meta)
-    )
+    description = describe(released.algorithm, released.observation, [SEED], 1, released.bound, **meta)
+    write_tensors(weights, tensors, description)
     observation = dataclasses.asdict(released.observation)
     of_nash = {"critic": observation, "p11": "absolute"} if "advantage" in released.networks else {}
     record = {
         "algorithm": released.algorithm,
         **meta,
         "config": {"game": dataclasses.asdict(game), "recipe": {"observation": observation, **of_nash}},
-        "files": {path.name: _sha256(path) for path in released.files},
+        "files": digests(released.files),
         "seeds": [SEED],
         "members": [{"seed": SEED, "stopped": "released", "diverged": False}],
     }
-    write_json(run, {**run_record("conversion", record), "sha256": {Path(weights).name: _sha256(Path(weights))}})
+    write_json(run, {**run_record("conversion", record), "sha256": digests([Path(weights)])})
 
 
 def _network(path: Path | str, layers: Sequence[str], outputs: int, order: list[int]) -> ObservationNetwork:
     """The network of a file whose layers have these names, inputs in our order and outputs in the one given."""
-    state = _state(Path(path), _shapes(layers, outputs))
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer, fan_in, fan_out in zip(layers, _SIZES, [*_SIZES[1:], outputs], strict=True):
+        shapes |= {f"{layer}.weight": (fan_out, fan_in), f"{layer}.bias": (fan_out,)}
+    state = _state(Path(path), shapes)
     weights = [state[f"{layer}.weight"].T.contiguous() for layer in layers]
     biases = [state[f"{layer}.bias"] for layer in layers]
     weights[0] = weights[0][_INPUTS]
     weights[-1], biases[-1] = weights[-1][:, order], biases[-1][order]
     return ObservationNetwork(None, MLP([weight[None] for weight in weights], [bias[None, None] for bias in biases]))
-
-
-def _shapes(layers: Sequence[str], outputs: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of a file's tensors by name, weights ``[out, in]``."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for layer, fan_in, fan_out in zip(layers, _SIZES, [*_SIZES[1:], outputs], strict=True):
-        shapes |= {f"{layer}.weight": (fan_out, fan_in), f"{layer}.bias": (fan_out,)}
-    return shapes
 
 
 def _state(path: Path, expected: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
@@ -185,7 +181,3 @@ def _state(path: Path, expected: dict[str, tuple[int, ...]]) -> dict[str, Tensor
         if not bool(tensor.isfinite().all()):
             raise refuse(f"{name}: got numbers that are not finite, expected finite ones")
     return state
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from nash_dqn.advantage import mu_network
@@ -18,7 +17,7 @@ from nash_dqn.artifacts import ArtifactError, read_tensors, remake
 from nash_dqn.games.base import Game, Observation, ObservationSpec, State
 from nash_dqn.games.market import Market
 from nash_dqn.networks import ActionMap, GroupedNetwork, Network, ObservationNetwork
-from nash_dqn.trees import select, tensor_map
+from nash_dqn.trees import select
 
 
 @dataclass(frozen=True)
@@ -62,10 +61,6 @@ class Policy:
     def member(self, k: int) -> Policy:
         """The policy of one member, K = 1."""
         return self.select([k])
-
-    def to(self, device: torch.device | str) -> Policy:
-        """The same policy on a device."""
-        return dataclasses.replace(self, network=tensor_map(lambda t: t.to(device), self.network))
 
 
 class Weights(NamedTuple):

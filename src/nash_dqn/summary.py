@@ -20,7 +20,7 @@ from nash_dqn.checkpoint import read_progress
 from nash_dqn.policy import Weights, as_written, read_weights
 from nash_dqn.progress import last_step
 
-__all__ = ["Weights", "find_weights", "read_run", "read_weights", "summarise"]
+__all__ = ["find_weights", "read_run", "summarise"]
 
 Summary = dict[str, Any]
 

@@ -28,8 +28,9 @@ from nash_dqn.games.market import Market, MarketState
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.plots.fig2_policies import DIFFERENCE_COLOURS, RATE_COLOURS
 from nash_dqn.plots.style import ALGORITHM_COLOURS, DIVERGED, PALETTE
+from nash_dqn.policy import Weights, read_weights
 from nash_dqn.published import AUTHORS_POLICIES, FIG2_RATE_LIMIT
-from nash_dqn.summary import Weights, read_run, read_weights
+from nash_dqn.summary import read_run
 
 __all__ = ["render"]
 
