@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -15,19 +16,10 @@ from nash_dqn.artifacts import ArtifactError, remake
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, MarketState
 from nash_dqn.networks import ActionMap, ObservationNetwork
-from nash_dqn.policy import Weights, load_policy, read_weights
+from nash_dqn.policy import Weights, as_written, read_weights
 from nash_dqn.summary import find_weights, read_run
 
 __all__ = ["render", "summarise"]
-
-
-class _Flows(NamedTuple):
-    """What was said about the others and about past flows, shares; None where nothing was."""
-
-    total: float | None
-    own: float | None
-    others_inventory: list[float] | None
-    others: list[float] | None
 
 
 def summarise(
@@ -75,7 +67,10 @@ def summarise(
             overflow.
     """
     path = find_weights(policy)
-    weights, loaded, beside = read_weights(path), load_policy(path), read_run(path)
+    weights = read_weights(path)
+    with as_written(path, "a policy"):
+        loaded = weights.policy
+    beside = read_run(path, weights)
     record = beside if config is None else None
     if not weights.is_of_market(record):
         raise ArtifactError(f"{path}: of another game than the market, which alone act is for; give a policy of it")
@@ -85,17 +80,21 @@ def summarise(
     if not chosen:
         known = ", ".join(map(str, dict.fromkeys(weights.seeds)))
         raise ValueError(f"--seed: got {seed}, expected one of {path}: {known}")
-    flows = _Flows(order_flow, own_flow, others_inventory, others_flow)
     step = _step(game, time)
-    missing = _missing(game, loaded.observation, step, flows)
+    given = {
+        **{"time": step * game.dt, "step": step, "price": price, "impact": impact, "inventory": inventory},
+        **{"order_flow": order_flow, "own_flow": own_flow},
+        **{"others_inventory": others_inventory, "others_flow": others_flow},
+    }
+    missing = _missing(game, loaded.observation, given)
     if missing is not None:
         raise ValueError(missing)
-    state, given = _state(game, step, price, inventory, impact, flows)
+    state, given["order_flow"] = _state(game, given)
     first = slice(0, 1)
     actions = loaded(_observe(game, state, loaded.observation, weights), first).reshape(-1).tolist()
     parameters: dict[str, list[float]] = {}
     spec = _seen_by_advantage(weights, beside)
-    unknown = None if spec is None else _missing(game, spec, step, flows)
+    unknown = None if spec is None else _missing(game, spec, given)
     if beside is not None and spec is not None and unknown is None:
         network, form = weights.networks["advantage"], beside["config"]["recipe"].get("p11")
         _check_fit(path, network, spec, name, game)
@@ -183,56 +182,56 @@ def _step(game: Market, time: float) -> int:
     return step
 
 
-def _missing(game: Market, spec: ObservationSpec, step: int, flows: _Flows) -> str | None:
+def _missing(game: Market, spec: ObservationSpec, given: Mapping[str, Any]) -> str | None:
     """What the view needs and was not given; None if nothing. Before step 0 nothing has been traded."""
-    others = game.n_agents - 1
+    others, traded = game.n_agents - 1, given["step"] > 0
     visible = spec.inventories == "visible" and others > 0
     numbers = f"expected {others} numbers, one for each other agent, as it sees"
-    if visible and flows.others_inventory is None:
+    if visible and given["others_inventory"] is None:
         return f"--others-inventory: missing, {numbers} inventories"
-    if step > 0 and visible and spec.own_flow and flows.others is None:
+    if traded and visible and spec.own_flow and given["others_flow"] is None:
         return f"--others-flow: missing, {numbers} past flows"
-    if step > 0 and flows.own is None and (spec.own_flow or (spec.order_flow == "others_mean" and others > 0)):
+    if traded and given["own_flow"] is None and (spec.own_flow or (spec.order_flow == "others_mean" and others > 0)):
         seen = "own past flow" if spec.own_flow else "the others' order flow, which is the total less its own"
         return f"--own-flow: missing, expected a number, as it sees {seen}"
     return None
 
 
-def _state(
-    game: Market, step: int, price: float, inventory: float, impact: float, flows: _Flows
-) -> tuple[MarketState, dict[str, Any]]:
-    """The state with the agent first, in double precision, and the same in plain units as it was understood."""
+def _state(game: Market, given: Mapping[str, Any]) -> tuple[MarketState, float]:
+    """The state with the agent first, in double precision, and what all agents bought so far."""
     others = game.n_agents - 1
-    for option, values in (("--others-inventory", flows.others_inventory), ("--others-flow", flows.others)):
-        if values is not None and len(values) != others:
-            raise ValueError(f"{option}: got {len(values)} numbers, expected {others}, one for each other agent")
-    own, bought_by_others = flows.own or 0.0, flows.others
+    for name in ("others_inventory", "others_flow"):
+        if given[name] is not None and len(given[name]) != others:
+            wrong = f"got {len(given[name])} numbers, expected {others}, one for each other agent"
+            raise ValueError(f"{_option(name)}: {wrong}")
+    total, own, of_others = (given[name] for name in ("order_flow", "own_flow", "others_flow"))
     if others == 0:
-        own, bought_by_others = flows.total or 0.0 if flows.own is None else flows.own, []
-    if bought_by_others is not None:
-        total = own + sum(bought_by_others)
-        if flows.total is not None and abs(flows.total - total) > 1e-6 * max(1.0, abs(total)):
-            raise ValueError(f"--order-flow: got {flows.total:g}, expected {total:g}, what the agents' flows come to")
-    else:  # how it is spread over the others is not seen
-        total = flows.total or 0.0
-        bought_by_others = [(total - own) / others] * others
-    held = torch.tensor([inventory, *(flows.others_inventory or [0.0] * others)], dtype=torch.float64)
-    bought = torch.tensor([own, *bought_by_others], dtype=torch.float64)
-    s, y = (torch.tensor(value, dtype=torch.float64) for value in (price, impact))
-    given = {
-        **{"time": step * game.dt, "step": step, "price": price, "impact": impact, "inventory": inventory},
-        **{"order_flow": total, "own_flow": flows.own},
-        **{"others_inventory": flows.others_inventory, "others_flow": flows.others},
-    }
-    return MarketState(step, s, y, held, held - bought), given
+        own, of_others = total if own is None else own, []
+    own = own or 0.0
+    if of_others is None:  # how it is spread over the others is not seen
+        total = total or 0.0
+        of_others = [(total - own) / others] * others
+    else:
+        sum_of_all = own + sum(of_others)
+        if total is not None and abs(total - sum_of_all) > 1e-6 * max(1.0, abs(sum_of_all)):
+            raise ValueError(f"--order-flow: got {total:g}, expected {sum_of_all:g}, what the agents' flows come to")
+        total = sum_of_all
+    held = torch.tensor([given["inventory"], *(given["others_inventory"] or [0.0] * others)], dtype=torch.float64)
+    bought = torch.tensor([own, *of_others], dtype=torch.float64)
+    s, y = (torch.tensor(given[name], dtype=torch.float64) for name in ("price", "impact"))
+    return MarketState(given["step"], s, y, held, held - bought), total
 
 
-def _too_far(given: dict[str, Any]) -> str:
+def _too_far(given: Mapping[str, Any]) -> str:
     """The number of a state that finite weights make none of: one that is none itself, or the largest."""
     of_option = {name: values if isinstance(values, list) else [values] for name, values in given.items()}
     named = [(name, value) for name, values in of_option.items() for value in values if value is not None]
     name, value = max(named, key=lambda pair: abs(pair[1]) if math.isfinite(pair[1]) else math.inf)
-    return f"--{name.replace('_', '-')}: got {value:g}, expected a number from which the policy's do not overflow"
+    return f"{_option(name)}: got {value:g}, expected a number from which the policy's do not overflow"
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _observe(game: Market, state: MarketState, spec: ObservationSpec, weights: Weights) -> Observation:

@@ -50,23 +50,23 @@ class _ForeignError(ArtifactError):
 # ------------------------------------------------------------------------------------------ weights and their record
 
 
-def read_run(weights: Path) -> Summary | None:
+def read_run(path: Path, weights: Weights) -> Summary | None:
     """The record ``run.json`` beside a file of weights, or None where there is none.
 
     Raises:
         ArtifactError: it is damaged, or of another training than the weights.
     """
-    path = weights.with_name(RECORD)
-    if not path.exists():
+    beside = path.with_name(RECORD)
+    if not beside.exists():
         return None
-    record, of = _record(path), read_weights(weights)
-    theirs = {"algorithm": of.algorithm, **{key: of.meta.get(key) for key in ("scenario", "policy")}}
+    record = _record(beside)
+    theirs = {"algorithm": weights.algorithm, **{key: weights.meta.get(key) for key in ("scenario", "policy")}}
     differs = {key: value for key, value in theirs.items() if record.get(key) != value}
-    if not set(of.seeds) <= set(record["seeds"]):
-        differs["seeds"] = of.seeds
+    if not set(weights.seeds) <= set(record["seeds"]):
+        differs["seeds"] = weights.seeds
     for key, value in differs.items():
-        found = f"{key} {record.get(key)!r}, but {weights.name} is of {value!r}"
-        raise ArtifactError(f"{path}: of another training ({found}); put back the two that belong together")
+        found = f"{key} {record.get(key)!r}, but {path.name} is of {value!r}"
+        raise ArtifactError(f"{beside}: of another training ({found}); put back the two that belong together")
     return record
 
 
@@ -155,7 +155,8 @@ def summarise(path: Path | str) -> Summary:
 
 
 def _of_weights(path: Path) -> Summary:
-    weights, record = read_weights(path), read_run(path)
+    weights = read_weights(path)
+    record = read_run(path, weights)
     result: Summary = {
         "algorithm": weights.algorithm,
         "scenario": weights.meta.get("scenario"),
@@ -203,7 +204,7 @@ def _exploitability(path: Path) -> tuple[str | None, dict[int, Summary]]:
 
 def _of_training(folder: Path) -> Summary:
     """Weights with all that lies beside them."""
-    weights, snapshots, history = (folder / name for name in (_WEIGHTS, _SNAPSHOTS, _HISTORY))
+    weights, snapshots, history, run = (folder / name for name in (_WEIGHTS, _SNAPSHOTS, _HISTORY, RECORD))
     result = {"path": str(folder), "kind": "training", **_of_weights(weights)}
     if history.is_file():
         course = _of_history(history)
@@ -212,7 +213,7 @@ def _of_training(folder: Path) -> Summary:
             member[f"course of {course['curve_of']}"] = curves.get(member["seed"])
     if snapshots.is_file():
         result["snapshots_after"] = sorted(set(read_weights(snapshots).meta["transitions"]))
-    record = read_run(weights) or {}
+    record = _record(run) if run.exists() else {}
     shown = ("wall_seconds", "peak_memory_mib", "device", "threads", "machine", "system", "versions", "config")
     return {**result, **{key: record[key] for key in shown if key in record}}
 

@@ -118,7 +118,7 @@ def _uses_own_flow(policies: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _policy(policy: str, path: Path, weights: Weights, game: Market) -> dict[str, Any]:
-    record = read_run(path)
+    record = read_run(path, weights)
     if not weights.is_of_market(record):
         raise ArtifactError(f"{path}: of another game than the market; give a policy of it")
     lost = {member["seed"] for member in record["members"] if member["diverged"]} if record else set()
