@@ -147,10 +147,10 @@ def test_a_history(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # even steps of the logarithm
     assert row_of(text, "5") == ["4", "40", "400", "1000", "->", "1", "1", "->", "4", "█▆▃▁"]
     assert row_of(text, "7")[-1] == "▁?"
-    long = pd.DataFrame({"seed": 1, "iteration": range(1, 641), "transitions": range(640), "reward": range(640)})
+    long = pd.DataFrame({"seed": 1, "iteration": range(1, 641), "transitions": range(640), "reward": range(-99, 541)})
     write_csv(path, long)
     summary, _ = shown(capsys, path)
-    assert summary["members"][0]["curve"] == [9.5 + 20 * k for k in range(32)]  # means of 20 rows each
+    assert summary["members"][0]["curve"] == [20.0 * k - 89.5 for k in range(32)]  # means of 20 rows each
 
 
 def test_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
