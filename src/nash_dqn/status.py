@@ -207,18 +207,15 @@ def _estimate(state: RunState, jobs: list[dict[str, Any]], means: Mapping[str, f
     """Seconds until all is done, and the kinds of jobs left whose time is not known."""
     own = [job for job in jobs if job.get("left") is not None]  # they say how long they take, so will others like them
     known = {**{job["rule"]: job["elapsed"] + job["left"] for job in reversed(own)}, **means}
-    started, waiting, unknown = [], dict.fromkeys(state.rules, 0), Counter[str]()
-    for job in jobs:
-        if job in own:
-            started.append(job["left"])
-        elif job["rule"] in known:
+    started, unknown = [job["left"] for job in own], Counter[str]()
+    for job in (job for job in jobs if job not in own):
+        if job["rule"] in known:
             started.append(max(0.0, known[job["rule"]] - job.get("elapsed", 0.0)))
         else:
             unknown[job["rule"]] += 1
-    for name, rule in state.rules.items():
-        waiting[name] = rule.jobs - rule.done - sum(job["rule"] == name for job in jobs)
-        if waiting[name] > 0 and name not in known:
-            unknown[name] += waiting[name]
+    active = Counter(job["rule"] for job in jobs)
+    waiting = {name: max(0, rule.jobs - rule.done - active[name]) for name, rule in state.rules.items()}
+    unknown.update({name: count for name, count in waiting.items() if count and name not in known})
     work = sum(started) + sum(count * known.get(name, 0.0) for name, count in waiting.items())
     running = sum(job["state"] == "running" for job in jobs)
     # Where jobs queue, as many run at a time as do now; the last of them cannot be shared out.

@@ -225,10 +225,8 @@ def _of_json(path: Path) -> Summary:
         return {"kind": "measurements", "rows": content}
     if isinstance(content, dict) and {"slots", "rules", "active"} <= set(content):
         return {"kind": "state of a run", "more": f"nash-dqn status {path.parent.parent}"}
-    return {**(record := _record(path)), "kind": "run", "of": record["kind"]}
-
-
-_PROGRESS = ("seed", "stopped", "iterations", "final_loss")
+    record = _record(path)
+    return {**record, "kind": "run", "of": record["kind"]}
 
 
 def _of_checkpoint(path: Path) -> Summary:
@@ -243,7 +241,10 @@ def _of_checkpoint(path: Path) -> Summary:
             "done": int(run["done"]),
             "total": int(run["total"]),
             "wall_seconds": float(run["wall_seconds"]),
-            "members": [{name: member[name] for name in _PROGRESS} for member in run["members"]],
+            "members": [
+                {name: member[name] for name in ("seed", "stopped", "iterations", "final_loss")}
+                for member in run["members"]
+            ],
         }
 
 
