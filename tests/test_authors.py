@@ -79,9 +79,10 @@ def folder(tmp_path: Path) -> Path:
 
 def written(files: dict[str, str], folder: Path) -> dict[str, Policy]:
     """Nash-DQN's and fictitious play's policy, written and read again."""
-    for released in (authors.read_nash(files["action"], files["value"]), authors.read_fp(files["fp"])):
-        own = folder / released.name
-        authors.write(released, GAME, "code", own / "weights.safetensors", own / "run.json")
+    nash, fp = [files["action"], files["value"]], [files["fp"]]
+    for released, read in ((authors.read_nash(*nash), nash), (authors.read_fp(*fp), fp)):
+        own = folder / released.policy.name
+        authors.write(released, read, GAME, "code", own / "weights.safetensors", own / "run.json")
     return {name: load_policy(folder / name / "weights.safetensors") for name in AUTHORS_POLICIES}
 
 

@@ -64,30 +64,31 @@ class Policy:
 
 
 class Weights(NamedTuple):
-    """A file of weights or snapshots, checked.
+    """What a file of weights or snapshots holds.
 
     Attributes:
         networks: by name (``advantage``, ``value``, ``actor``, ``critic``), each of K members; where agents form
             groups, each of one network for each group.
-        tensors: all of them by name, each ``[K, ...]``.
         algorithm: who trained them.
         observation: what the policy sees.
         seeds: of each of the K members.
         bound: actions are clipped to +- this, in the market shares/hour; None for no clipping.
         action_dim: size of an agent's action.
         meta: scenario, policy, ...; ``transitions`` of each member if they are snapshots.
-        layers: sizes of the inputs and layers of each perceptron, by the name its tensors begin with.
     """
 
-    networks: dict[str, Network]
-    tensors: dict[str, Tensor]
+    networks: Mapping[str, Network]
     algorithm: str
     observation: ObservationSpec
     seeds: list[int]
     bound: float | None
     action_dim: int
     meta: dict[str, Any]
-    layers: dict[str, list[int]]
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """All of them by name, each ``[K, ...]``."""
+        return {key: tensor for name, of in self.networks.items() for key, tensor in of.state_dict(name).items()}
 
     @property
     def policy(self) -> Policy:
@@ -110,7 +111,8 @@ class Weights(NamedTuple):
     @property
     def finite(self) -> list[bool]:
         """Whether all weights of a member are finite, for each."""
-        return [all(bool(t[k].isfinite().all()) for t in self.tensors.values()) for k in range(len(self.seeds))]
+        tensors = self.tensors.values()
+        return [all(bool(tensor[k].isfinite().all()) for tensor in tensors) for k in range(len(self.seeds))]
 
     def is_of_market(self, record: Mapping[str, Any] | None) -> bool:
         """Whether they are of the market of section 6: by the record of their training, if there is one, as other games
@@ -150,21 +152,20 @@ def read_weights(path: str | Path) -> Weights:
             raise ValueError(f"groups of {sizes} agents")
         if len([int(time) for time in meta.get("transitions", seeds)]) != len(seeds):
             raise ValueError(f"{len(meta['transitions'])} times of {len(seeds)} snapshots")
-        layers = _layers(tensors)
+        layer_sizes(tensors)
         networks = {name: _network(tensors, name, sizes) for name in sorted({key.split(".")[0] for key in tensors})}
-        for key in sorted(tensors.keys() - {key for name, of in networks.items() for key in of.state_dict(name)}):
-            raise ValueError(f"{key} belongs to no network")
-        return Weights(
+        weights = Weights(
             networks,
-            tensors,
             str(policy["algorithm"]),
             ObservationSpec(**policy["observation"]),
             seeds,
             None if policy["bound"] is None else float(policy["bound"]),
             int(policy["action_dim"]),
             meta,
-            layers,
         )
+        for key in sorted(tensors.keys() - weights.tensors):
+            raise ValueError(f"{key} belongs to no network")
+        return weights
 
 
 def load_policy(path: str | Path) -> Policy:
@@ -183,8 +184,12 @@ def _network(tensors: Mapping[str, Tensor], name: str, sizes: Sequence[int] | No
     return GroupedNetwork.from_state_dict(tensors, name, sizes)
 
 
-def _layers(tensors: Mapping[str, Tensor]) -> dict[str, list[int]]:
-    """Of each perceptron, whose layers must fit together."""
+def layer_sizes(tensors: Mapping[str, Tensor]) -> dict[str, list[int]]:
+    """Sizes of the inputs and layers of each perceptron, by the name its tensors begin with.
+
+    Raises:
+        KeyError, ValueError: layers do not fit together.
+    """
     sizes: dict[str, list[int]] = {}
     layers = [name.removesuffix(".weight").rpartition(".")[::2] for name in tensors if name.endswith(".weight")]
     for part, number in sorted(layers, key=lambda layer: (layer[0], int(layer[1]))):

@@ -17,7 +17,7 @@ import pandas as pd
 
 from nash_dqn.artifacts import RECORD, ArtifactError, read_json, read_table, remake
 from nash_dqn.checkpoint import read_progress
-from nash_dqn.policy import Weights, as_written, read_weights
+from nash_dqn.policy import Weights, as_written, layer_sizes, read_weights
 from nash_dqn.progress import last_step
 
 __all__ = ["find_weights", "read_run", "summarise"]
@@ -181,8 +181,9 @@ def _of_weights(path: Path) -> Summary:
 
 def _architecture(weights: Weights, name: str) -> Summary:
     """Sizes of a network's layers, inputs first, and of its skip terms, and how many numbers a member trains."""
-    skips = {key: list(tensor.shape[1:]) for key, tensor in sorted(weights.tensors.items()) if key.endswith(".skip")}
-    sizes = {**weights.layers, **skips}
+    tensors = weights.tensors
+    skips = {key: list(tensor.shape[1:]) for key, tensor in tensors.items() if key.endswith(".skip")}
+    sizes = {**layer_sizes(tensors), **skips}
     own = {key.removeprefix(f"{name}."): shape for key, shape in sizes.items() if key.startswith(f"{name}.")}
     return {**own, "parameters": sum(tensor[:1].numel() for tensor in weights.networks[name].parameters)}
 
