@@ -21,7 +21,7 @@ from nash_dqn.artifacts import run_record, write_csv, write_json, write_tensors,
 from nash_dqn.checkpoint import Checkpoint
 from nash_dqn.cli import main
 from nash_dqn.config import recipe
-from nash_dqn.games.base import Game
+from nash_dqn.games.base import Game, ObservationSpec
 from nash_dqn.games.basket import Basket
 from nash_dqn.games.interbank import Interbank
 from nash_dqn.games.traders import Traders
@@ -278,11 +278,16 @@ def test_edited_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     for edit in EDITED_POLICIES:
         write_tensors(path, actor, {"policy": json.dumps({**description, **edit})})
         assert f"{path}: not a policy as this package writes it" in refused(capsys, "show", str(path))
-    for name, tensor, wrong in (
-        ("actor.sigma.1.weight", torch.zeros(3, 7, 5), "actor.sigma.1 does not fit the layer before it"),
-        ("actor.other", torch.zeros(3, 1), "actor.other belongs to no network"),
+    of_group = {
+        key.replace("actor", "actor.group_0"): tensor
+        for key, tensor in network(ObservationSpec(), 1).state_dict("actor").items()
+    }
+    for tensors, meta, wrong in (
+        ({**actor, "actor.sigma.1.weight": torch.zeros(3, 7, 5)}, META, "actor.sigma.1 does not fit the layer before"),
+        ({**actor, "actor.other": torch.zeros(3, 1)}, META, "actor.other belongs to no network"),
+        (of_group, {**META, "groups": [0]}, "groups of [0] agents"),
     ):
-        write_tensors(path, {**actor, name: tensor}, {"policy": json.dumps(description)})
+        write_tensors(path, tensors, {"policy": json.dumps({**description, "meta": meta})})
         assert wrong in refused(capsys, "show", str(path))
     path = tmp_path / "history.csv"
     path.write_text("seed,iteration,transitions,loss\n1,10,100,much\n")
