@@ -16,10 +16,10 @@ from nash_dqn.artifacts import ArtifactError, write_csv, write_json
 from nash_dqn.evaluation.claims import COLUMNS
 from nash_dqn.evaluation.cross_play_tests import TEST_COLUMNS
 from nash_dqn.evaluation.exploitability import COLUMNS as EXPLOITABILITY_COLUMNS
-from nash_dqn.record import render_claims, render_summary, render_times, replace_block, times_table
+from nash_dqn.record import render_claims, render_summary, render_switches, render_times, replace_block, times_table
 
 PAGE = "# Record\n\n" + "".join(
-    f"<!-- {n}:begin -->\nold\n<!-- {n}:end -->\n\ntext\n" for n in ("claims", "times", "bench")
+    f"<!-- {n}:begin -->\nold\n<!-- {n}:end -->\n\ntext\n" for n in ("claims", "switches", "times", "bench")
 )
 NAN = math.nan
 
@@ -75,13 +75,14 @@ def test_summary_has_a_row_for_each_policy_and_comparison() -> None:
         ]
     )
     # Two seeds of gains 0.1 and 0.2: mean 0.15, half-width t(0.975, 1) x 0.05 = 0.635
-    assert render_summary(table, tests).splitlines() == [
+    assert render_summary(table).splitlines() == [
         "| policy | trainings | value | gain of a deviator, with memory |",
         "| --- | ---: | ---: | ---: |",
         "| nash-code | 3, 1 diverged | -1.400 [-2.671, -0.129] | 0.150 [-0.485, 0.785] |",
         "| fp-code | 1 | -1.400 | 0.300 [0.290, 0.310] |",
         "| reference | 1 | -1.350 | 0.001 [0.000, 0.002] |",
-        "",
+    ]
+    assert render_switches(tests).splitlines() == [
         "| comparison | switching to the first, the others at the second | "
         "switching to the second, the others at the first |",
         "| --- | ---: | ---: |",
@@ -229,6 +230,7 @@ def test_run_is_recorded(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert found["docs/claims.csv"] == (run / "results" / "claims.csv").read_bytes()
     blocks = {
         "claims": render_claims(pd.read_csv(run / "docs" / "claims.csv")),
+        "switches": render_switches(pd.read_csv(run / "results" / "code" / "cross_play_tests.csv")),
         "times": render_times([FP, NASH], [3.0]),
         "bench": "```text\nfast\n```",
     }
@@ -242,7 +244,6 @@ def test_run_is_recorded(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not any(name.endswith(".pdf") for name in found)
     readme = found["README.md"].decode()
     assert "| nash-code | 1 | -1.300 | 0.100 [0.090, 0.110] |" in readme
-    assert "| nash-code-vs-fp-code | 0.010 [0.000, 0.020] |" in readme
     assert capsys.readouterr().out == "8 files written, among them 2 recorded trainings of 0.0 MB\n"
     record_it(run)
     assert docs(run) == found, "recording twice changes something"

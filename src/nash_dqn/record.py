@@ -1,9 +1,10 @@
 """``python -m nash_dqn.record``: bring docs/ and record/ up to date with a finished run: no number is typed by hand.
 
 Copies ``results/claims.csv`` and every PNG of the run to docs/, writes docs/times.csv, and the marked blocks anew: in
-docs/results.md ``claims`` (from the claims), ``times`` (from the run records and the workflow's benchmarks) and
-``bench`` (from docs/bench.txt, what ``make bench`` prints), in README.md ``summary`` (from the tables of the first
-scenario). Whatever stands between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->`` is replaced, everything else stays.
+docs/results.md ``claims`` (from the claims), ``switches`` (from the tests of the first scenario), ``times`` (from the
+run records and the workflow's benchmarks) and ``bench`` (from docs/bench.txt, what ``make bench`` prints), in README.md
+``summary`` (from the first scenario's table of gains). Whatever stands between ``<!-- NAME:begin -->`` and
+``<!-- NAME:end -->`` is replaced, everything else stays.
 The run's trainings, and no others, go to record/ beside docs/ (:mod:`nash_dqn.restore`).
 What belongs to the run, and that all of it is there and up to date, is Snakemake's own word.
 """
@@ -36,6 +37,7 @@ __all__ = [
     "outputs",
     "render_claims",
     "render_summary",
+    "render_switches",
     "render_times",
     "replace_block",
     "times_table",
@@ -56,15 +58,14 @@ _SWITCHES = {
 # --------------------------------------------------------------------------------------------- Markdown
 
 
-def render_summary(gains: pd.DataFrame, tests: pd.DataFrame) -> str:
-    """Each policy's value and what deviators gain, and what switching gains in each comparison: two Markdown tables.
+def render_summary(gains: pd.DataFrame) -> str:
+    """Each policy's value and what deviators gain, as a Markdown table.
 
     Each number is the mean over trainings with its 95 % t interval, of a single training that over paths. Trainings
     that diverged are counted, and left out.
 
     Args:
         gains: columns of ``exploitability.csv`` of one scenario.
-        tests: columns of ``cross_play_tests.csv`` of the same.
     """
     policies: dict[tuple[str, ...], dict[str, str]] = {}
     first = gains[gains["player"].astype(str) == "1"]
@@ -74,6 +75,15 @@ def render_summary(gains: pd.DataFrame, tests: pd.DataFrame) -> str:
         value = _over_trainings(known, "value")
         row = policies.setdefault((policy,), {"trainings": f"{len(part)}{lost}", "value": value})
         row[f"gain of a deviator, {_CLASSES[deviator]}"] = _over_trainings(known, "gain")
+    return _table(["policy"], policies)
+
+
+def render_switches(tests: pd.DataFrame) -> str:
+    """What switching gains in each comparison, as a Markdown table; numbers as in :func:`render_summary`.
+
+    Args:
+        tests: columns of ``cross_play_tests.csv`` of one scenario.
+    """
     comparisons: dict[tuple[str, ...], dict[str, str]] = {}
     paired = tests[tests["test"] == "paired"].dropna(subset=["low"])
     for (comparison, pair), found in paired.groupby(["comparison", "pair"], sort=False):
@@ -81,7 +91,7 @@ def render_summary(gains: pd.DataFrame, tests: pd.DataFrame) -> str:
         row = (pooled if len(pooled) or len(found) != 1 else found)[["mean_difference", "low", "high"]]
         if len(row):
             comparisons.setdefault((comparison,), {})[_SWITCHES[pair]] = _estimate(*row.iloc[0])
-    return f"{_table(['policy'], policies)}\n\n{_table(['comparison'], comparisons)}"
+    return _table(["comparison"], comparisons)
 
 
 def _over_trainings(rows: pd.DataFrame, column: str) -> str:
@@ -237,9 +247,10 @@ def update(run: Path, docs: Path, options: Sequence[str] = ()) -> list[Path]:
     tests = read_table(headline / "cross_play_tests.csv", ["comparison", *TEST_COLUMNS])
     gains = read_table(headline / "exploitability.csv", EXPLOITABILITY_COLUMNS)
     pages = {
-        docs.parent / "README.md": {"summary": render_summary(gains, tests)},
+        docs.parent / "README.md": {"summary": render_summary(gains)},
         docs / PAGE: {
             "claims": render_claims(claims),
+            "switches": render_switches(tests),
             "times": render_times(trainings, _job_seconds(run / "benchmarks")),
             "bench": f"```text\n{_text(docs / 'bench.txt').rstrip()}\n```",
         },
