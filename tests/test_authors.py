@@ -79,9 +79,10 @@ def folder(tmp_path: Path) -> Path:
 
 def written(files: dict[str, str], folder: Path) -> dict[str, Policy]:
     """Nash-DQN's and fictitious play's policy, written and read again."""
-    for released in (authors.read_nash(files["action"], files["value"]), authors.read_fp(files["fp"])):
-        own = folder / released.name
-        authors.write(released, GAME, "code", own / "weights.safetensors", own / "run.json")
+    nash, fp = [files["action"], files["value"]], [files["fp"]]
+    for released, read in ((authors.read_nash(*nash), nash), (authors.read_fp(*fp), fp)):
+        own = folder / released.policy.name
+        authors.write(released, read, GAME, "code", own / "weights.safetensors", own / "run.json")
     return {name: load_policy(folder / name / "weights.safetensors") for name in AUTHORS_POLICIES}
 
 
@@ -176,33 +177,28 @@ def change(**changes: Any) -> dict[str, Any]:
     return {key: value for key, value in state.items() if value is not None}
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
+def test_other_files_are_refused_in_one_line(folder: Path) -> None:
+    path = folder / "pol_net_it.pt"
+    wrong_shape = "policy_net.5.weight: got torch.float32 [5, 32], expected torch.float32 [1, 32]; give the file as"
+    others: list[tuple[Any, str]] = [
         (change(policy_net__5__bias=None), "policy_net.5.bias is missing, expected policy_net.0.0.weight, "),
-        (
-            change(policy_net__5__weight=torch.zeros(5, 32)),
-            "policy_net.5.weight: got torch.float32 [5, 32], expected torch.float32 [1, 32]; give the file as",
-        ),
+        (change(policy_net__5__weight=torch.zeros(5, 32)), wrong_shape),
         (change(policy_net__5__bias=[0.0]), "policy_net.5.bias: got list, expected torch.float32 [1]"),
         (change(policy_net__5__bias=torch.tensor([torch.nan])), "policy_net.5.bias: got numbers that are not finite"),
         (torch.zeros(3), "got Tensor, expected a state dictionary"),
         (b"no pickle", "no state dictionary that can be read without running code ("),
         (None, "no such file"),
-    ],
-)
-def test_other_files_are_refused_in_one_line(folder: Path, content: Any, message: str) -> None:
-    path = folder / "pol_net_it.pt"
-    if content is None:
+    ]
+    for content, message in others:
         path.unlink()
-    elif isinstance(content, bytes):
-        path.write_bytes(content)
-    else:
-        torch.save(content, path)
-    with pytest.raises(ArtifactError) as caught:
-        authors.read_fp(path)
-    assert str(caught.value).startswith(f"authors: {path}: {message}")
-    assert "\n" not in str(caught.value)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        elif content is not None:
+            torch.save(content, path)
+        with pytest.raises(ArtifactError) as caught:
+            authors.read_fp(path)
+        assert str(caught.value).startswith(f"authors: {path}: {message}")
+        assert "\n" not in str(caught.value)
 
 
 def test_files_are_found_in_the_folder_and_below_it(folder: Path, tmp_path: Path) -> None:
@@ -270,23 +266,21 @@ def test_rewards_are_those_simulated_independently(theirs: Theirs) -> None:
         assert abs(float(mine.mean())) > 30 * error(mine)
 
 
-@pytest.mark.parametrize(("scales", "low", "high"), [("plotting", 16.0, 24.0), ("training", 1200.0, 2100.0)])
-def test_the_plotting_notebook_s_scales_fit_nash_dqn_and_the_training_notebook_s_do_not(
-    theirs: Theirs, scales: str, low: float, high: float
-) -> None:
+def test_the_plotting_notebook_s_scales_fit_nash_dqn_and_the_training_notebook_s_do_not(theirs: Theirs) -> None:
     """Known: about 20 and 1,640 for ten episodes with noise of 0.5; here the mean over 1,000 episodes."""
     files, _ = theirs
     advantage, value = (authors.read_nash(files["action"], files["value"]).networks[n] for n in ("advantage", "value"))
     own = {"price": 0.742042 * 0.2763, "impact": 0.1 * 0.4225, "flow": 1.6726, "inventory": 2.5 * 1.8078}
-    training = FeatureScales(time_centre=2.25, time=1.43614, **own)
-    spec = authors.NASH if scales == "plotting" else ObservationSpec("S-Y", "others_mean", scales=training)
+    scales = FeatureScales(time_centre=2.25, time=1.43614, **own)
+    training = ObservationSpec("S-Y", "others_mean", scales=scales)
     stream = generator(6, "test_authors")
     shocks = GAME.sample_shocks(1000, stream).map(lambda leaf: leaf[None])
     noise = 0.5 * torch.randn(1, 1000, GAME.n_steps, GAME.n_agents, 1, generator=stream)
-    episodes = play_episodes(GAME, spec, exploring(advantage, noise), shocks)
-    with torch.no_grad():
-        residuals = bellman_residuals(GAME, advantage, value, episodes, "absolute")
-    assert low < LOSS_EPISODES * float(residuals.square().sum((2, 3)).mean()) < high
+    for spec, low, high in ((authors.NASH, 16.0, 24.0), (training, 1200.0, 2100.0)):
+        episodes = play_episodes(GAME, spec, exploring(advantage, noise), shocks)
+        with torch.no_grad():
+            residuals = bellman_residuals(GAME, advantage, value, episodes, "absolute")
+        assert low < LOSS_EPISODES * float(residuals.square().sum((2, 3)).mean()) < high
 
 
 def test_a_deviator_gains_against_them(theirs: Theirs) -> None:

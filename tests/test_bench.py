@@ -1,10 +1,8 @@
 """The benchmark's floor is what the real code multiplies, no more and no less; its table is arithmetic on times."""
 
-import statistics
+import itertools
 import sys
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,8 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nash_dqn import bench
 from nash_dqn.config import load_yaml, validate
+from tests.common import ROOT
 
-CONFIG = [Path(__file__).resolve().parents[1] / folder / "config" / "config.yaml" for folder in (".", ".test")]
+CONFIG = [ROOT / folder / "config" / "config.yaml" for folder in (".", ".test")]
 Timed = Callable[[], Any]
 
 
@@ -25,13 +24,13 @@ def operations(call: Timed) -> int:
 
 
 def test_the_floor_is_the_products_of_the_real_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    counts: list[tuple[int, int]] = []
+    counts: list[int] = []
 
-    def count(real: Timed, floor: Timed, rounds: int) -> tuple[float, float]:
-        counts.append((operations(real), operations(floor)))
-        return 1.0, 1.0
+    def count(call: Timed, number: int) -> float:
+        counts.append(number * operations(call))
+        return 1.0
 
-    monkeypatch.setattr(bench, "_paired", count)
+    monkeypatch.setattr(bench, "timeit", count)
     names = [f"{row.name}, {row.members}" for row in bench.rows(validate(load_yaml(*CONFIG)), "code", quick=True)]
     assert len(set(names)) == len(names)
     assert {name.partition(" (")[0].partition(",")[0] for name in names} == {
@@ -39,30 +38,26 @@ def test_the_floor_is_the_products_of_the_real_code(monkeypatch: pytest.MonkeyPa
         "DDPG epoch",
         "Cross-play episode",
     }
-    assert {name: pair for name, pair in zip(names, counts, strict=True) if pair[0] != pair[1] or not pair[0]} == {}
+    assert counts[::2] == counts[1::2] and min(counts) > 0
 
 
-def test_both_are_timed_in_turn_and_medians_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, calls = 0.0, ""
+def test_both_are_timed_in_turn_and_medians_taken_in_milliseconds_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    times, calls = iter([5.0, 0.25, 1.0, 4.0, 2.0, 0.5]), []
 
-    def lasting(name: str, seconds: Iterator[float]) -> Timed:
-        def call() -> None:
-            nonlocal now, calls
-            now, calls = now + next(seconds), calls + name
+    def timed(call: Timed, number: int) -> float:
+        calls.append((call, number))
+        return next(times)
 
-        return call
-
-    monkeypatch.setattr(time, "perf_counter", lambda: now)
-    real, floor = [5.0, 1.0, 2.0], [0.25, 4.0, 0.5]
-    found = bench._paired(lasting("r", iter(real)), lasting("f", iter(floor)), 3)
-    assert calls == "rfrfrf"
-    assert found == (statistics.median(real), statistics.median(floor)) == (2.0, 0.5)
+    monkeypatch.setattr(bench, "timeit", timed)
+    step = str
+    found = bench._timed("x", 237.0, 4, 3, 10, step)
+    assert calls[::2] == [(step, 10)] * 3 and all(isinstance(of, bench.Products) and n == 10 for of, n in calls[1::2])
+    assert found == bench.Row("x", 4, 2.0 * 1e3 / 40, 0.5 * 1e3 / 40, 237.0)
 
 
-def test_the_table_is_in_milliseconds_of_one_model(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(bench, "_paired", lambda real, floor, rounds: (0.6, 0.24))
+def test_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    times = itertools.cycle((0.6, 0.24))
+    monkeypatch.setattr(bench, "timeit", lambda call, number: next(times))
     monkeypatch.setattr(sys, "argv", ["bench", "--quick", "--config", *map(str, CONFIG)])
     bench.main()
     head, *lines = capsys.readouterr().out.splitlines()

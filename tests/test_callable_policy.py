@@ -93,14 +93,18 @@ def test_rows_are_what_the_environment_shows() -> None:
     np.testing.assert_array_equal(rows[1], rows[0][1:])
 
 
-@pytest.mark.parametrize(
-    "act",
-    [lambda rows: np.zeros(len(rows)), lambda rows: np.zeros((1, 1)), lambda rows: np.full((len(rows), 1), np.nan)],
-)
-def test_actions_that_are_none_are_refused(act: Any) -> None:
+def test_what_is_no_action_or_no_bound_is_refused() -> None:
     shocks = GAME.sample_shocks(4, generator(1, "x"))
-    with pytest.raises(ValueError, match=r"^actions of the function are .*: finite numbers \[12, d\] are needed$"):
-        play(GAME, [(policy_of(act), slice(None))], shocks)
+    wrong: list[Any] = [
+        lambda rows: np.zeros(len(rows)),
+        lambda rows: np.zeros((1, 1)),
+        lambda rows: np.full((len(rows), 1), np.nan),
+    ]
+    for act in wrong:
+        with pytest.raises(ValueError, match=r"^actions of the function are .*: finite numbers \[12, d\] are needed$"):
+            play(GAME, [(policy_of(act), slice(None))], shocks)
+    with pytest.raises(ValueError, match=r"^bound = 0.0: allowed is a finite number > 0, or None$"):
+        policy_of(linear, bound=0.0)
 
 
 def test_a_tensor_is_no_function_of_numpy() -> None:

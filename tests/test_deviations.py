@@ -1,10 +1,9 @@
 """The table of decisions, from a page made by hand and from the project's own."""
 
-from pathlib import Path
-
 import pytest
 
 from nash_dqn.deviations import COLUMNS, read_deviations
+from tests.common import ROOT
 
 PAGE = r"""# Record
 
@@ -54,8 +53,7 @@ def test_pages_without_one_are_refused() -> None:
 
 
 def test_the_project_s_own() -> None:
-    page = Path(__file__).resolve().parents[1] / "docs" / "results.md"
-    rows = read_deviations(page.read_text(encoding="utf-8"))
+    rows = read_deviations((ROOT / "docs" / "results.md").read_text(encoding="utf-8"))
     gaps = [row["subject"] for row in rows if row["section"] == "Contradictions and gaps in the paper"]
     assert gaps and gaps == [str(k) for k in range(1, len(gaps) + 1)]
     assert {"Market", "Nash-DQN", "Fictitious play", "Figures and tests"} <= {row["section"] for row in rows}

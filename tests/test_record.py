@@ -12,20 +12,11 @@ import pandas as pd
 import pytest
 
 from nash_dqn import record
-from nash_dqn.artifacts import write_csv, write_json
+from nash_dqn.artifacts import ArtifactError, write_csv, write_json
 from nash_dqn.evaluation.claims import COLUMNS
 from nash_dqn.evaluation.cross_play_tests import TEST_COLUMNS
 from nash_dqn.evaluation.exploitability import COLUMNS as EXPLOITABILITY_COLUMNS
-from nash_dqn.record import (
-    RecordError,
-    read_block,
-    render_bench,
-    render_claims,
-    render_summary,
-    render_switches,
-    render_times,
-    times_table,
-)
+from nash_dqn.record import render_claims, render_summary, render_switches, render_times, replace_block, times_table
 
 PAGE = "# Record\n\n" + "".join(
     f"<!-- {n}:begin -->\nold\n<!-- {n}:end -->\n\ntext\n" for n in ("claims", "switches", "times", "bench")
@@ -127,25 +118,21 @@ def test_times_of_trainings_and_jobs() -> None:
     ]
 
 
-def test_block_is_replaced_and_read_back() -> None:
-    page = record.replace_block(PAGE, "times", "new")
-    assert read_block(page, "times") == "new"
-    assert read_block(page, "claims") == read_block(page, "bench") == "old"
-    assert record.replace_block(page, "times", "new") == page
-    assert record.replace_block(page, "times", "old").replace("\n\nold\n\n", "\nold\n") == PAGE
+def test_a_block_and_nothing_else_is_replaced() -> None:
+    begin, end = "<!-- times:begin -->", "<!-- times:end -->"
+    page = replace_block(PAGE, "times", "new")
+    assert page == PAGE.replace(f"{begin}\nold\n{end}", f"{begin}\n\nnew\n\n{end}")
+    assert replace_block(page, "times", "new") == page
 
 
-@pytest.mark.parametrize(
-    ("page", "complaint"),
-    [
-        ("<!-- claims:begin -->", "claims:end --> stands 0 times"),
-        ("<!-- claims:begin --><!-- claims:begin --><!-- claims:end -->", "claims:begin --> stands 2 times"),
-        ("<!-- claims:end --><!-- claims:begin -->", "stands before"),
-    ],
-)
-def test_page_without_proper_markers_is_refused(page: str, complaint: str) -> None:
-    with pytest.raises(RecordError, match=complaint):
-        record.replace_block(page, "claims", "new")
+def test_page_without_proper_markers_is_refused() -> None:
+    for page, complaint in {
+        "<!-- claims:begin -->": "claims:end --> stands 0 times",
+        "<!-- claims:begin --><!-- claims:begin --><!-- claims:end -->": "claims:begin --> stands 2 times",
+        "<!-- claims:end --><!-- claims:begin -->": "stands before",
+    }.items():
+        with pytest.raises(ArtifactError, match=complaint):
+            replace_block(page, "claims", "new")
 
 
 # ------------------------------------------------------------------------------------- a whole run
@@ -167,19 +154,19 @@ def test_what_belongs_to_a_run_is_what_snakemake_says(tmp_path: Path) -> None:
     """And a run that lacks a result, or has an old one, is not complete, though its end may be there."""
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
     options = ["--snakefile", str(tmp_path / "Snakefile")]
-    with pytest.raises(RecordError, match=r"figures/a.png: missing, update pending, so the run is not complete; "):
+    with pytest.raises(ArtifactError, match=r"figures/a.png: missing, update pending, so the run is not complete; "):
         record.outputs(tmp_path, options)
     snakemake = [sys.executable, "-m", "snakemake", *options, "--directory", str(tmp_path), "--cores", "1", "--quiet"]
     subprocess.run([*snakemake, "all"], check=True)
     assert record.outputs(tmp_path, options) == [Path("figures/a.png"), Path("results/a.csv")]
     (tmp_path / "results/a.csv").write_text("other\n")
     os.utime(tmp_path / "results/a.csv", (2e9, 2e9))
-    with pytest.raises(RecordError, match="figures/a.png: updated input files, update pending"):
+    with pytest.raises(ArtifactError, match="figures/a.png: updated input files, update pending"):
         record.outputs(tmp_path, options)
     (tmp_path / "results/a.csv").unlink()
-    with pytest.raises(RecordError, match=r"a.csv: missing, .*snakemake --directory .* --force results/a.csv$"):
+    with pytest.raises(ArtifactError, match=r"a.csv: missing, .*snakemake --directory .* --force results/a.csv$"):
         record.outputs(tmp_path, options)
-    with pytest.raises(RecordError, match="snakemake --summary: "):
+    with pytest.raises(ArtifactError, match="snakemake --summary: "):
         record.outputs(tmp_path, ["--no-such-option"])
 
 
@@ -191,7 +178,7 @@ def test_what_determines_trainings_is_snakemake_s_word_and_restored_ones_are_ref
     options = ["--snakefile", str(tmp_path / "Snakefile")]
     assert record.determined(tmp_path, options) == [1]
     write_json(tmp_path / "run.json", {"restored": {"date": "2026-01-01"}})
-    with pytest.raises(RecordError, match=r"/run.json: restored from the record, .*; run without restore=true first$"):
+    with pytest.raises(ArtifactError, match=r"/run.json: restored from the record, .* run without restore=true first$"):
         record.outputs(tmp_path, options)
 
 
@@ -240,45 +227,47 @@ def test_run_is_recorded(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = docs(run)
     recorded = {"index.json", "code/fp-code.tar.xz", "code/nash-text.tar.xz"}
     assert {name for name in found if "record" in name} == {f"record/{name}" for name in recorded}
-    page = found["docs/results.md"].decode()
     assert found["docs/claims.csv"] == (run / "results" / "claims.csv").read_bytes()
-    assert read_block(page, "claims") == render_claims(pd.read_csv(run / "docs" / "claims.csv"))
-    assert read_block(page, "bench") == render_bench("fast") == "```text\nfast\n```"
-    assert read_block(page, "times") == render_times([FP, NASH], [3.0])
+    blocks = {
+        "claims": render_claims(pd.read_csv(run / "docs" / "claims.csv")),
+        "switches": render_switches(pd.read_csv(run / "results" / "code" / "cross_play_tests.csv")),
+        "times": render_times([FP, NASH], [3.0]),
+        "bench": "```text\nfast\n```",
+    }
+    expected = PAGE
+    for name, content in blocks.items():
+        expected = replace_block(expected, name, content)
+    assert found["docs/results.md"].decode() == expected
     times = pd.read_csv(run / "docs" / "times.csv")
     assert times["policy"].tolist() == ["fp-code", "nash-text"]
     assert found["docs/figures/code/fig2.png"] == b"figures/code/fig2.png"
     assert not any(name.endswith(".pdf") for name in found)
     readme = found["README.md"].decode()
     assert "| nash-code | 1 | -1.300 | 0.100 [0.090, 0.110] |" in readme
-    assert "| nash-code-vs-fp-code | 0.010 [0.000, 0.020] |" in read_block(page, "switches")
     assert capsys.readouterr().out == "8 files written, among them 2 recorded trainings of 0.0 MB\n"
     record_it(run)
     assert docs(run) == found, "recording twice changes something"
 
 
-@pytest.mark.parametrize(
-    ("name", "change", "complaint"),
-    [
+def test_damaged_and_missing_files_are_refused(run: Path) -> None:
+    """In one line, and docs/ stays as it was."""
+    damage: list[tuple[str, Callable[[str], str] | None, str]] = [
         ("results/claims.csv", lambda text: text[:-40], "truncated or edited"),
         ("results/code/cross_play_tests.csv", None, "no such file"),
         ("results/code/nash-text/run.json", lambda text: text[:-40], "not JSON"),
         ("benchmarks/claims.tsv", lambda text: text.replace("s\t", "t\t"), "not a benchmark"),
         ("docs/results.md", lambda text: text.replace("times:end", "times:"), "times:end --> stands 0 times"),
         ("docs/bench.txt", None, "in the checkout: make --silent bench >/"),
-    ],
-)
-def test_damaged_and_missing_files_are_refused(
-    run: Path, name: str, change: Callable[[str], str] | None, complaint: str
-) -> None:
-    """In one line, and docs/ stays as it was."""
-    if change is None:
+    ]
+    for name, change, complaint in damage:
+        whole = (run / name).read_text()
         (run / name).unlink()
-    else:
-        (run / name).write_text(change((run / name).read_text()))
-    before = docs(run)
-    with pytest.raises(SystemExit) as caught:
-        record_it(run)
-    assert str(caught.value).startswith("error: ") and "\n" not in str(caught.value)
-    assert complaint in str(caught.value)
-    assert docs(run) == before
+        if change is not None:
+            (run / name).write_text(change(whole))
+        before = docs(run)
+        with pytest.raises(SystemExit) as caught:
+            record_it(run)
+        assert str(caught.value).startswith("error: ") and "\n" not in str(caught.value)
+        assert complaint in str(caught.value)
+        assert docs(run) == before
+        (run / name).write_text(whole)

@@ -104,25 +104,25 @@ AT_25 = {**SETTINGS, "recipe": {"rate": 0.5, "penalty": {"beta": 25}}}
 ALL_ELSE = {"recipe": {}, "seeds": [2, 1], "device": "cuda"}
 
 
-@pytest.mark.parametrize(
-    ("asked", "reason"),
-    [
-        ({**ASKED, "settings": TURNED}, None),
+def test_a_training_is_restored_if_settings_and_code_agree(record: Path, tmp_path: Path) -> None:
+    """And if it has the snapshots that are needed."""
+    others: list[tuple[dict[str, Any] | None, str]] = [
         ({**ASKED, "settings": AT_25}, "other recipe.penalty.beta"),
         ({**ASKED, "settings": ALL_ELSE}, "other device, recipe.penalty and 2 more"),
         ({**ASKED, "code": "other"}, "the code that trains has changed"),
         (None, "no longer in the configuration"),
-    ],
-)
-def test_a_training_is_restored_if_settings_and_code_agree(
-    record: Path, tmp_path: Path, asked: dict[str, Any] | None, reason: str | None
-) -> None:
-    found = plan(record, tmp_path / "results", lambda name: asked)
-    assert found.others == ({} if reason is None else {NAME: reason, OTHER: reason})
-    assert list(found.restored) == ([NAME, OTHER] if reason is None else [])
-    rest = "" if reason is None else f"; not restored: {NAME}, {OTHER} ({reason})"
-    count = len(found.restored)
-    assert str(found) == f"{record}/ holds 2 trainings, {count} of which are restored where they are needed{rest}."
+    ]
+    for asked, reason in others:
+        found = plan(record, tmp_path, lambda name, asked=asked: asked)  # type: ignore[misc]
+        assert (found.restored, found.others) == ({}, {NAME: reason, OTHER: reason})
+        head = f"{record}/ holds 2 trainings, 0 of which are restored where they are needed"
+        assert str(found) == f"{head}; not restored: {NAME}, {OTHER} ({reason})."
+    found = plan(record, tmp_path, lambda name: {**ASKED, "settings": TURNED})
+    assert (list(found.restored), found.others) == ([NAME, OTHER], {})
+    assert str(found) == f"{record}/ holds 2 trainings, 2 of which are restored where they are needed."
+    found = plan(record, tmp_path, lambda name: {**ASKED, "without": []})
+    assert (list(found.restored), found.others) == ([NAME], {OTHER: f"{SNAPSHOTS} not recorded"})
+    assert str(plan(tmp_path, tmp_path, lambda name: None)) == f"{tmp_path}/ holds 0 trainings: nothing is restored."
 
 
 def test_what_the_run_trained_stays_and_what_it_restored_is_restored_again(record: Path, tmp_path: Path) -> None:
@@ -133,34 +133,22 @@ def test_what_the_run_trained_stays_and_what_it_restored_is_restored_again(recor
     assert (list(found.restored), found.others) == ([NAME], {OTHER: "trained by this run"})
 
 
-def test_a_training_whose_snapshots_are_needed_is_trained_where_they_are_not_recorded(
-    record: Path, tmp_path: Path
-) -> None:
-    found = plan(record, tmp_path, lambda name: {**ASKED, "without": []})
-    assert (list(found.restored), found.others) == ([NAME], {OTHER: f"{SNAPSHOTS} not recorded"})
-
-
-def test_nothing_recorded_restores_nothing(tmp_path: Path) -> None:
-    assert str(plan(tmp_path, tmp_path, lambda name: None)) == f"{tmp_path}/ holds 0 trainings: nothing is restored."
-
-
 @pytest.mark.parametrize("name", [f"{NAME}.tar.xz", INDEX])
-@pytest.mark.parametrize("content", [None, b"cut"])
-def test_a_damaged_record_is_one_line(record: Path, tmp_path: Path, name: str, content: bytes | None) -> None:
+def test_a_damaged_record_is_one_line(record: Path, tmp_path: Path, name: str) -> None:
     path = record / name
-    path.unlink()
-    if content is not None:
-        path.write_bytes(content)
-    elif name == INDEX:
-        path.mkdir()
-    with pytest.raises(ArtifactError) as planned:
-        plan(record, tmp_path, lambda name: ASKED)
-    with pytest.raises(ArtifactError) as restored:
-        restore(record, NAME, tmp_path / "restored")
-    line = str(planned.value)
-    assert line == str(restored.value) and line.startswith(f"{path}: ") and "\n" not in line
-    assert line.endswith(f"; put it back (git checkout {path}), or run snakemake without restore=true")
-    assert not (tmp_path / "restored").exists()
+    for content in (b"cut", None):
+        path.write_bytes(b"cut")
+        if content is None:  # it cannot be read
+            path.unlink()
+            path.mkdir()
+        with pytest.raises(ArtifactError) as planned:
+            plan(record, tmp_path, lambda name: ASKED)
+        with pytest.raises(ArtifactError) as restored:
+            restore(record, NAME, tmp_path / "restored")
+        line = str(planned.value)
+        assert line == str(restored.value) and line.startswith(f"{path}: ") and "\n" not in line
+        assert line.endswith(f"; put it back (git checkout {path}), or run snakemake without restore=true")
+        assert not (tmp_path / "restored").exists()
 
 
 def test_what_is_not_recorded_is_refused(record: Path, tmp_path: Path) -> None:

@@ -48,9 +48,11 @@ TRAINS = STARTED + "11:59:57 500 of 2000 iterations, 10/s, 150 s left, mean loss
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     run = state(tmp_path)
-    found = RunState.read(tmp_path)
-    assert found == RunState(**{**vars(run), "updated": NOW - 5})
+    assert RunState.read(tmp_path) == RunState(**{**vars(run), "updated": NOW - 5})
     assert [path.name for path in (tmp_path / "logs").iterdir()] == ["progress.json"]
+    run.finish("7", NOW - 108.75)
+    run.finish("8", NOW)  # not among the active ones
+    assert (run.rules["train_x"], run.active) == (RuleState(5, 4, [100.0, 200.0, 300.0, 11.2]), {})
 
 
 def test_time_left_is_what_jobs_say_and_what_their_kind_took(tmp_path: Path) -> None:
@@ -68,12 +70,8 @@ def test_time_left_is_what_jobs_say_and_what_their_kind_took(tmp_path: Path) -> 
         "4 of 9 jobs done after 17 min, about 4 min left: training 3 of 5, evaluation 1 of 4",
         "  Train x, seed 4: 500 of 2000 iterations, 10/s, at most 2 min left",
     ]
-
-
-def test_the_longest_job_is_not_shared_out(tmp_path: Path) -> None:
     state(tmp_path, rules={"train_x": RuleState(4, 3, [100.0])})
-    log(tmp_path, TRAINS, NOW - 3)
-    assert summarise(tmp_path, NOW)["left"] == 150
+    assert summarise(tmp_path, NOW)["left"] == 150  # the longest job is not shared out
 
 
 def test_kinds_never_measured_are_named(tmp_path: Path) -> None:
@@ -101,19 +99,15 @@ def test_kinds_measured_in_an_earlier_run_have_its_times(tmp_path: Path) -> None
     assert RunState.read(tmp_path).means() == {**earlier, "train_x": 200.0}
 
 
-def test_a_job_whose_log_is_silent_is_not_shown_as_running(tmp_path: Path) -> None:
+def test_a_queued_job_has_no_log_or_that_of_an_earlier_run_and_a_killed_one_a_silent_log(tmp_path: Path) -> None:
+    state(tmp_path)
+    waits = ["  1 started or queued, not yet running"]
+    assert render(summarise(tmp_path, NOW)).splitlines()[1:] == waits
+    log(tmp_path, TRAINS, NOW - 5000)
+    assert render(summarise(tmp_path, NOW)).splitlines()[1:] == waits
     state(tmp_path, active={"7": ActiveJob("train_x", "Train x, seed 4", "logs/train.log", NOW - 900)})
     log(tmp_path, TRAINS, NOW - 300)
     assert "Train x, seed 4: no sign of life for 5 min" in render(summarise(tmp_path, NOW))
-
-
-def test_a_queued_job_has_no_log_or_that_of_an_earlier_run(tmp_path: Path) -> None:
-    state(tmp_path)
-    assert [job["state"] for job in summarise(tmp_path, NOW)["active"]] == ["waiting"]
-    log(tmp_path, TRAINS, NOW - 5000)
-    summary = summarise(tmp_path, NOW)
-    assert [job["state"] for job in summary["active"]] == ["waiting"]
-    assert render(summary).splitlines()[1:] == ["  1 started or queued, not yet running"]
 
 
 def test_where_jobs_queue_as_many_run_as_do_now(tmp_path: Path) -> None:
@@ -155,12 +149,15 @@ def test_a_job_that_began_after_midnight_is_not_a_day_old(tmp_path: Path) -> Non
     assert summarise(tmp_path, midnight + 600)["active"][0]["elapsed"] == 400
 
 
-def test_finished_jobs_are_timed() -> None:
-    run = RunState(NOW, 1, {"train_x": RuleState(2)}, {"7": ActiveJob("train_x", "Train", None, NOW + 1)})
-    run.finish("7", NOW + 11.25)
-    run.finish("8", NOW + 12)
-    assert run.rules["train_x"] == RuleState(2, 1, [10.2])
-    assert run.active == {}
+def test_many_jobs_without_logs_are_counted(tmp_path: Path) -> None:
+    active = {str(k): ActiveJob("score", f"Score {k}", None, NOW - 30) for k in range(14)}
+    state(tmp_path, active=active, package="/a/b", rules={"score": RuleState(20, 1, [40.0])})
+    assert render(summarise(tmp_path, NOW)).splitlines()[11:] == [
+        "  Score 10: 30 s of about 40 s",
+        "  Score 11: 30 s of about 40 s",
+        "  and 2 more",
+        "  jobs run the package installed in /a/b, not the checkout's",
+    ]
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from nash_dqn import config as configuration
 from nash_dqn import show
-from nash_dqn.advantage import P11Form, unpack
+from nash_dqn.advantage import unpack
 from nash_dqn.artifacts import ArtifactError, remake
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, MarketState
 from nash_dqn.networks import ActionMap, ObservationNetwork
-from nash_dqn.policy import load_policy
-from nash_dqn.summary import Weights, find_weights, read_run, read_weights
+from nash_dqn.policy import Weights, as_written, read_weights
+from nash_dqn.summary import find_weights, read_run
 
 __all__ = ["render", "summarise"]
-
-
-class _Flows(NamedTuple):
-    """What was said about the others and about past flows, shares; None where nothing was."""
-
-    total: float | None
-    own: float | None
-    others_inventory: list[float] | None
-    others: list[float] | None
 
 
 def summarise(
@@ -77,8 +68,9 @@ def summarise(
     """
     path = find_weights(policy)
     weights = read_weights(path)
-    loaded = load_policy(path)
-    beside = read_run(path)
+    with as_written(path, "a policy"):
+        loaded = weights.policy
+    beside = read_run(path, weights)
     record = beside if config is None else None
     if not weights.is_of_market(record):
         raise ArtifactError(f"{path}: of another game than the market, which alone act is for; give a policy of it")
@@ -88,35 +80,43 @@ def summarise(
     if not chosen:
         known = ", ".join(map(str, dict.fromkeys(weights.seeds)))
         raise ValueError(f"--seed: got {seed}, expected one of {path}: {known}")
-    flows = _Flows(order_flow, own_flow, others_inventory, others_flow)
     step = _step(game, time)
-    missing = _missing(game, loaded.observation, step, flows)
+    given = {
+        **{"time": step * game.dt, "step": step, "price": price, "impact": impact, "inventory": inventory},
+        **{"order_flow": order_flow, "own_flow": own_flow},
+        **{"others_inventory": others_inventory, "others_flow": others_flow},
+    }
+    missing = _missing(game, loaded.observation, given)
     if missing is not None:
         raise ValueError(missing)
-    state, given = _state(game, step, price, inventory, impact, flows)
+    state, given["order_flow"] = _state(game, given)
     first = slice(0, 1)
     actions = loaded(_observe(game, state, loaded.observation, weights), first).reshape(-1).tolist()
-    parameters: dict[str, Tensor] = {}
+    parameters: dict[str, list[float]] = {}
     spec = _seen_by_advantage(weights, beside)
-    unknown = None if spec is None else _missing(game, spec, step, flows)
-    if spec is not None and unknown is None:
-        _check_fit(path, weights.networks["advantage"], spec, name, game)
-        form = beside["config"]["recipe"].get("p11") if beside else None
-        parameters = _parameters(weights, _observe(game, state, spec, weights), form)
-    numbers = [actions, *(tensor.tolist() for tensor in parameters.values())]
-    if any(weights.finite[k] and not all(math.isfinite(values[k]) for values in numbers) for k in chosen):
+    unknown = None if spec is None else _missing(game, spec, given)
+    if beside is not None and spec is not None and unknown is None:
+        network, form = weights.networks["advantage"], beside["config"]["recipe"].get("p11")
+        _check_fit(path, network, spec, name, game)
+        found = unpack(network(_observe(game, state, spec, weights), first), Market.action_dim, form or "cholesky")
+        names = {"mu": "mu", "p11": "P11", "p12": "P12", "p22": "P22", "psi": "psi"}
+        parameters = {names[key]: tensor.reshape(-1).tolist() for key, tensor in found._asdict().items()}
+        if form is None:
+            del parameters["P11"]
+    finite = [all(math.isfinite(values[k]) for values in (actions, *parameters.values())) for k in chosen]
+    if any(weights.finite[k] and not whole for k, whole in zip(chosen, finite, strict=True)):
         raise ValueError(_too_far(given))
-    whole = record is not None and "transitions" not in weights.meta  # a snapshot was taken before the end
-    ends = {member["seed"]: member["stopped"] for member in record["members"]} if record and whole else {}
-    members = []
-    for k in chosen:
-        member: dict[str, Any] = {"seed": weights.seeds[k], "ended": ends.get(weights.seeds[k])}
-        if "transitions" in weights.meta:
-            member["transitions"] = weights.meta["transitions"][k]
-        member["action"] = actions[k]
-        if parameters:
-            member["advantage"] = {key: values[k].item() for key, values in parameters.items()}
-        members.append(member)
+    times = weights.meta.get("transitions")  # a snapshot was taken before the end
+    ends = {member["seed"]: member["stopped"] for member in record["members"]} if record and times is None else {}
+    members = [
+        {
+            **{"seed": weights.seeds[k], "ended": ends.get(weights.seeds[k])},
+            **({} if times is None else {"transitions": times[k]}),
+            "action": actions[k],
+            **({"advantage": {key: values[k] for key, values in parameters.items()}} if parameters else {}),
+        }
+        for k in chosen
+    ]
     head = {"path": str(path), "policy": loaded.meta.get("policy"), "algorithm": loaded.algorithm}
     return {**head, "scenario": name, "state": given, "advantage_needs": unknown, "members": members}
 
@@ -175,66 +175,63 @@ def _step(game: Market, time: float) -> int:
     """The decision point at that time."""
     step = round(time / game.dt) if math.isfinite(time / game.dt) else -1
     if not 0 <= step < game.n_steps or abs(time - step * game.dt) > 1e-6 * game.dt:
-        raise ValueError(f"--time: got {time:g}, expected a decision point, {_decision_points(game)}")
+        points = f"one of {', '.join(f'{m * game.dt:g}' for m in range(game.n_steps))} hours"
+        if game.n_steps > 24:
+            points = f"a multiple of {game.dt:g} from 0 to {game.horizon - game.dt:g} hours"
+        raise ValueError(f"--time: got {time:g}, expected a decision point, {points}")
     return step
 
 
-def _missing(game: Market, spec: ObservationSpec, step: int, flows: _Flows) -> str | None:
+def _missing(game: Market, spec: ObservationSpec, given: Mapping[str, Any]) -> str | None:
     """What the view needs and was not given; None if nothing. Before step 0 nothing has been traded."""
-    others = game.n_agents - 1
+    others, traded = game.n_agents - 1, given["step"] > 0
     visible = spec.inventories == "visible" and others > 0
     numbers = f"expected {others} numbers, one for each other agent, as it sees"
-    if visible and flows.others_inventory is None:
+    if visible and given["others_inventory"] is None:
         return f"--others-inventory: missing, {numbers} inventories"
-    if step > 0 and visible and spec.own_flow and flows.others is None:
+    if traded and visible and spec.own_flow and given["others_flow"] is None:
         return f"--others-flow: missing, {numbers} past flows"
-    if step > 0 and flows.own is None and (spec.own_flow or (spec.order_flow == "others_mean" and others > 0)):
+    if traded and given["own_flow"] is None and (spec.own_flow or (spec.order_flow == "others_mean" and others > 0)):
         seen = "own past flow" if spec.own_flow else "the others' order flow, which is the total less its own"
         return f"--own-flow: missing, expected a number, as it sees {seen}"
     return None
 
 
-def _state(
-    game: Market, step: int, price: float, inventory: float, impact: float, flows: _Flows
-) -> tuple[MarketState, dict[str, Any]]:
-    """The state with the agent first, in double precision, and the same in plain units as it was understood."""
+def _state(game: Market, given: Mapping[str, Any]) -> tuple[MarketState, float]:
+    """The state with the agent first, in double precision, and what all agents bought so far."""
     others = game.n_agents - 1
-    for option, values in (("--others-inventory", flows.others_inventory), ("--others-flow", flows.others)):
-        if values is not None and len(values) != others:
-            raise ValueError(f"{option}: got {len(values)} numbers, expected {others}, one for each other agent")
-    own, bought_by_others = flows.own or 0.0, flows.others
+    for name in ("others_inventory", "others_flow"):
+        if given[name] is not None and len(given[name]) != others:
+            wrong = f"got {len(given[name])} numbers, expected {others}, one for each other agent"
+            raise ValueError(f"{_option(name)}: {wrong}")
+    total, own, of_others = (given[name] for name in ("order_flow", "own_flow", "others_flow"))
     if others == 0:
-        own, bought_by_others = flows.total or 0.0 if flows.own is None else flows.own, []
-    if bought_by_others is not None:
-        total = own + sum(bought_by_others)
-        if flows.total is not None and abs(flows.total - total) > 1e-6 * max(1.0, abs(total)):
-            raise ValueError(f"--order-flow: got {flows.total:g}, expected {total:g}, what the agents' flows come to")
-    else:  # how it is spread over the others is not seen
-        total = flows.total or 0.0
-        bought_by_others = [(total - own) / others] * others
-    held = torch.tensor([inventory, *(flows.others_inventory or [0.0] * others)], dtype=torch.float64)
-    bought = torch.tensor([own, *bought_by_others], dtype=torch.float64)
-    s, y = (torch.tensor(value, dtype=torch.float64) for value in (price, impact))
-    given = {
-        **{"time": step * game.dt, "step": step, "price": price, "impact": impact, "inventory": inventory},
-        **{"order_flow": total, "own_flow": flows.own},
-        **{"others_inventory": flows.others_inventory, "others_flow": flows.others},
-    }
-    return MarketState(step, s, y, held, held - bought), given
+        own, of_others = total if own is None else own, []
+    own = own or 0.0
+    if of_others is None:  # how it is spread over the others is not seen
+        total = total or 0.0
+        of_others = [(total - own) / others] * others
+    else:
+        sum_of_all = own + sum(of_others)
+        if total is not None and abs(total - sum_of_all) > 1e-6 * max(1.0, abs(sum_of_all)):
+            raise ValueError(f"--order-flow: got {total:g}, expected {sum_of_all:g}, what the agents' flows come to")
+        total = sum_of_all
+    held = torch.tensor([given["inventory"], *(given["others_inventory"] or [0.0] * others)], dtype=torch.float64)
+    bought = torch.tensor([own, *of_others], dtype=torch.float64)
+    s, y = (torch.tensor(given[name], dtype=torch.float64) for name in ("price", "impact"))
+    return MarketState(given["step"], s, y, held, held - bought), total
 
 
-def _too_far(given: dict[str, Any]) -> str:
+def _too_far(given: Mapping[str, Any]) -> str:
     """The number of a state that finite weights make none of: one that is none itself, or the largest."""
     of_option = {name: values if isinstance(values, list) else [values] for name, values in given.items()}
     named = [(name, value) for name, values in of_option.items() for value in values if value is not None]
     name, value = max(named, key=lambda pair: abs(pair[1]) if math.isfinite(pair[1]) else math.inf)
-    return f"--{name.replace('_', '-')}: got {value:g}, expected a number from which the policy's do not overflow"
+    return f"{_option(name)}: got {value:g}, expected a number from which the policy's do not overflow"
 
 
-def _decision_points(game: Market) -> str:
-    if game.n_steps > 24:
-        return f"a multiple of {game.dt:g} from 0 to {game.horizon - game.dt:g} hours"
-    return f"one of {', '.join(f'{m * game.dt:g}' for m in range(game.n_steps))} hours"
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _observe(game: Market, state: MarketState, spec: ObservationSpec, weights: Weights) -> Observation:
@@ -254,13 +251,3 @@ def _seen_by_advantage(weights: Weights, record: dict[str, Any] | None) -> Obser
         return weights.observation
     critic = record["config"]["recipe"].get("critic")
     return None if critic is None else ObservationSpec(**critic)
-
-
-def _parameters(weights: Weights, observation: Observation, form: P11Form | None) -> dict[str, Tensor]:
-    """Parameters of the advantage function at the first agent's view, ``[K]`` each; without a form all but P11."""
-    network = weights.networks["advantage"]
-    mu, p11, p12, p22, psi = unpack(network(observation, slice(0, 1)), Market.action_dim, form or "cholesky")
-    matrices = {"mu": mu, "P11": p11, "P12": p12, "P22": p22, "psi": psi}
-    if form is None:
-        del matrices["P11"]
-    return {name: tensor.reshape(-1) for name, tensor in matrices.items()}

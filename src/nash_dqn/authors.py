@@ -21,7 +21,6 @@ import hashlib
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,10 +30,11 @@ from nash_dqn.agents.training import describe
 from nash_dqn.artifacts import ArtifactError, run_record, write_json, write_tensors
 from nash_dqn.games.base import FeatureScales, ObservationSpec
 from nash_dqn.games.market import Market
-from nash_dqn.networks import MLP, Network, ObservationNetwork
+from nash_dqn.networks import MLP, ObservationNetwork
+from nash_dqn.policy import Weights
 from nash_dqn.published import AUTHORS_POLICIES
 
-__all__ = ["FP", "FP_BOUND", "FP_SCALE", "NASH", "SEED", "Released", "read_fp", "read_nash", "write"]
+__all__ = ["FP", "FP_BOUND", "FP_SCALE", "NASH", "SEED", "read_fp", "read_nash", "write"]
 
 FP_SCALE = 4.512415
 """Shares/hour per unit of the actor's output."""
@@ -66,27 +66,7 @@ _ACTOR = [*(f"policy_net.{at}.0" for at in range(5)), "policy_net.5"]
 _NASH, _FP = AUTHORS_POLICIES
 
 
-class Released(NamedTuple):
-    """A policy of the authors'.
-
-    Attributes:
-        name: ``authors-nash`` or ``authors-fp``.
-        algorithm: ``nash_dqn`` or ``fictitious_play``.
-        observation: what it sees.
-        bound: actions are clipped to +-bound, shares/hour; None for no bound.
-        networks: by name, each of one member: ``actor``, the policy, and of Nash-DQN ``advantage`` and ``value``.
-        files: what they were read from.
-    """
-
-    name: str
-    algorithm: str
-    observation: ObservationSpec
-    bound: float | None
-    networks: dict[str, Network]
-    files: list[Path]
-
-
-def read_nash(action: Path | str, value: Path | str) -> Released:
+def read_nash(action: Path | str, value: Path | str) -> Weights:
     """Nash-DQN from ``Action_Net.pt`` and ``Value_Net.pt``; its policy is mu.
 
     P11 is an absolute value: ``form="absolute"`` of :func:`nash_dqn.advantage.unpack`.
@@ -96,67 +76,63 @@ def read_nash(action: Path | str, value: Path | str) -> Released:
     """
     advantage = _network(action, _DECODER, output_size(1), _OUTPUTS)
     networks = {"actor": mu_network(advantage, 1), "advantage": advantage, "value": _network(value, _DECODER, 1, [0])}
-    return Released(_NASH, "nash_dqn", NASH, None, networks, [Path(action), Path(value)])
+    return Weights(networks, "nash_dqn", NASH, [SEED], None, 1, {"policy": _NASH})
 
 
-def read_fp(actor: Path | str) -> Released:
+def read_fp(actor: Path | str) -> Weights:
     """Fictitious play from ``pol_net_it.pt``.
 
     Raises:
         ArtifactError: as :func:`read_nash`.
     """
-    networks: dict[str, Network] = {
-        "actor": _network(actor, _ACTOR, 1, [0]).with_outputs(lambda tensor: FP_SCALE * tensor)
-    }
-    return Released(_FP, "fictitious_play", FP, FP_BOUND, networks, [Path(actor)])
+    network = _network(actor, _ACTOR, 1, [0]).with_outputs(lambda tensor: FP_SCALE * tensor)
+    return Weights({"actor": network}, "fictitious_play", FP, [SEED], FP_BOUND, 1, {"policy": _FP})
 
 
-def write(released: Released, game: Market, scenario: str, weights: Path | str, run: Path | str) -> None:
+def write(
+    released: Weights, files: Sequence[Path | str], game: Market, scenario: str, weights: Path | str, run: Path | str
+) -> None:
     """Write a policy for :func:`nash_dqn.policy.load_policy`, and beside it the record of where it comes from.
 
     Args:
         released: the policy.
+        files: what it was read from.
         game: where it is to play.
         scenario: the game's name.
         weights: file of weights.
         run: file of the record, which has the digests of what was read and written.
     """
-    meta = {"scenario": scenario, "policy": released.name}
-    tensors = {
-        key: tensor for name, network in released.networks.items() for key, tensor in network.state_dict(name).items()
-    }
-    write_tensors(
-        weights, tensors, describe(released.algorithm, released.observation, [SEED], 1, released.bound, **meta)
-    )
+
+    def digests(paths: Sequence[Path | str]) -> dict[str, str]:
+        return {Path(path).name: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths}
+
+    meta = {"scenario": scenario, **released.meta}
+    description = describe(released.algorithm, released.observation, [SEED], 1, released.bound, **meta)
+    write_tensors(weights, released.tensors, description)
     observation = dataclasses.asdict(released.observation)
     of_nash = {"critic": observation, "p11": "absolute"} if "advantage" in released.networks else {}
     record = {
         "algorithm": released.algorithm,
         **meta,
         "config": {"game": dataclasses.asdict(game), "recipe": {"observation": observation, **of_nash}},
-        "files": {path.name: _sha256(path) for path in released.files},
+        "files": digests(files),
         "seeds": [SEED],
         "members": [{"seed": SEED, "stopped": "released", "diverged": False}],
     }
-    write_json(run, {**run_record("conversion", record), "sha256": {Path(weights).name: _sha256(Path(weights))}})
+    write_json(run, {**run_record("conversion", record), "sha256": digests([weights])})
 
 
 def _network(path: Path | str, layers: Sequence[str], outputs: int, order: list[int]) -> ObservationNetwork:
     """The network of a file whose layers have these names, inputs in our order and outputs in the one given."""
-    state = _state(Path(path), _shapes(layers, outputs))
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer, fan_in, fan_out in zip(layers, _SIZES, [*_SIZES[1:], outputs], strict=True):
+        shapes |= {f"{layer}.weight": (fan_out, fan_in), f"{layer}.bias": (fan_out,)}
+    state = _state(Path(path), shapes)
     weights = [state[f"{layer}.weight"].T.contiguous() for layer in layers]
     biases = [state[f"{layer}.bias"] for layer in layers]
     weights[0] = weights[0][_INPUTS]
     weights[-1], biases[-1] = weights[-1][:, order], biases[-1][order]
     return ObservationNetwork(None, MLP([weight[None] for weight in weights], [bias[None, None] for bias in biases]))
-
-
-def _shapes(layers: Sequence[str], outputs: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of a file's tensors by name, weights ``[out, in]``."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for layer, fan_in, fan_out in zip(layers, _SIZES, [*_SIZES[1:], outputs], strict=True):
-        shapes |= {f"{layer}.weight": (fan_out, fan_in), f"{layer}.bias": (fan_out,)}
-    return shapes
 
 
 def _state(path: Path, expected: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
@@ -185,7 +161,3 @@ def _state(path: Path, expected: dict[str, tuple[int, ...]]) -> dict[str, Tensor
         if not bool(tensor.isfinite().all()):
             raise refuse(f"{name}: got numbers that are not finite, expected finite ones")
     return state
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from timeit import timeit
 from typing import Any, NamedTuple
 
 import torch
@@ -75,27 +75,13 @@ class Row(NamedTuple):
 def _timed(
     name: str, authors: float, members: int, rounds: int, count: int, step: Callable[[], Any], real: Any = None
 ) -> Row:
-    """The row of ``count`` times a step, which ``real``, if given, does in one."""
+    """The row of ``count`` times a step, which ``real``, if given, does in one: medians, both timed in turn."""
     with Products() as products:
         step()
-
-    def repeated(call: Callable[[], Any]) -> Callable[[], Any]:
-        return lambda: [call() for _ in range(count)]
-
-    ours, floor = _paired(real or repeated(step), repeated(products), rounds)
-    unit = 1e3 / (count * members)
-    return Row(name, members, ours * unit, floor * unit, authors)
-
-
-def _paired(real: Callable[[], Any], floor: Callable[[], Any], rounds: int) -> tuple[float, float]:
-    """Median seconds of both, timed in turn."""
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds):
-        for call, into in zip((real, floor), times, strict=True):
-            started = time.perf_counter()
-            call()
-            into.append(time.perf_counter() - started)
-    return statistics.median(times[0]), statistics.median(times[1])
+    calls = [(step, count) if real is None else (real, 1), (products, count)]
+    times = [[timeit(call, number=number) for call, number in calls] for _ in range(rounds)]
+    ours, floor = (statistics.median(of) * 1e3 / (count * members) for of in zip(*times, strict=True))
+    return Row(name, members, ours, floor, authors)
 
 
 def rows(config: dict[str, Any], scenario: str, quick: bool) -> list[Row]:
@@ -134,15 +120,9 @@ def _cross_play(game: Game, recipe: nash_dqn.NashDQNRecipe, episodes: int, round
         network = ObservationNetwork.create(own, 0, (), recipe.advantage_hidden, game.action_dim, streams)
         assignments.append((Policy(network, recipe.observation, [0], name), agents))
     batch, shocks = (game.sample_shocks(count, generator(1)) for count in (_EPISODES, episodes))
-    found = _timed(
-        f"Cross-play episode, of {episodes}",
-        AUTHORS_MS["cross_play"],
-        1,
-        rounds,
-        episodes // _EPISODES,
-        lambda: play(game, assignments, batch),
-        lambda: play(game, assignments, shocks),
-    )
+    name, authors, count = f"Cross-play episode, of {episodes}", AUTHORS_MS["cross_play"], episodes // _EPISODES
+    step, real = (partial(play, game, assignments, of) for of in (batch, shocks))
+    found = _timed(name, authors, 1, rounds, count, step, real)
     return found._replace(ours=found.ours / _EPISODES, floor=found.floor / _EPISODES)
 
 

@@ -37,7 +37,7 @@ class Finding(NamedTuple):
     passed: bool
 
 
-def findings(game: Game, source: Generator, episodes: int = EPISODES) -> list[Finding]:
+def findings(game: Game, source: Generator, episodes: int = EPISODES) -> Iterator[Finding]:
     """Look at a game, one thing after the other, as far as it goes.
 
     *batches*: episodes played together pay what each pays alone. *observations*: finite, of the size that is said.
@@ -48,10 +48,6 @@ def findings(game: Game, source: Generator, episodes: int = EPISODES) -> list[Fi
     Raises:
         ValueError: groups, shapes of what the game returns, or its steps are not as they must be; named.
     """
-    return list(_findings(game, source, episodes))
-
-
-def _findings(game: Game, source: Generator, episodes: int) -> Iterator[Finding]:
     covered = [agent for group in game.groups for agent in group]
     if covered != list(range(game.n_agents)):
         raise ValueError(f"groups = {game.groups}: allowed are ranges that cut 0..{game.n_agents - 1}, in order")
@@ -137,7 +133,7 @@ def summarise(game: str, fields: Sequence[str] = ()) -> dict[str, Any]:
     """
     settings = dict(_field(text) for text in fields)
     try:
-        found = findings(make(game, settings), generator(1, "check"))
+        found = list(findings(make(game, settings), generator(1, "check")))
     except OverflowError:
         raise ValueError(f"{game}: a number of its settings is too large to compute with") from None
     return {

@@ -13,12 +13,14 @@ import math
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from nash_dqn import __version__
+
+T = TypeVar("T")
 
 _SHOW = """\
 PATH is a file as the workflow names it: a policy's weights or snapshots, a run's
@@ -77,34 +79,36 @@ class _Parser(argparse.ArgumentParser):
         file.write(message)
 
 
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a finite number")
+def _type(read: Callable[[str], T], expected: str) -> Callable[[str], T]:
+    """What argparse is to read a value by, if ``read`` raises ``ValueError`` for what it does not take."""
+
+    def value(text: str) -> T:
+        try:
+            return read(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"got {text!r}, expected {expected}") from None
+
     return value
 
 
-def _numbers(text: str) -> list[float]:
-    try:
-        return [_number(part) for part in text.split(",")]
-    except argparse.ArgumentTypeError:
-        expected = "finite numbers with commas between them, such as 1,-2.5,3"
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected {expected}") from None
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value
 
 
-def _whole(text: str) -> int:
-    if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number")
-    return int(text)
-
-
-def _path(text: str) -> str:
+def _not_empty(text: str) -> str:
     if not text:
-        raise argparse.ArgumentTypeError("got '', expected a file or folder (. is this one)")
+        raise ValueError
     return text
+
+
+_number = _type(_finite, "a finite number")
+_expected = "finite numbers with commas between them, such as 1,-2.5,3"
+_numbers = _type(lambda text: [_finite(part) for part in text.split(",")], _expected)
+_whole = _type(int, "a whole number")
+_path = _type(_not_empty, "a file or folder (. is this one)")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -127,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
         made = commands.add_parser(
             name, help=what, description=description, epilog=epilog, formatter_class=layout, allow_abbrev=False
         )
+        made._negative_number_matcher = re.compile(r"-[.\d]")  # takes -1e-2 and -1,2 for values, too, not for options
         made.add_argument("--json", action="store_true", help="print JSON, for other programs")
         return made
 
@@ -164,34 +169,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _joined(arguments: Sequence[str]) -> list[str]:
-    """``--option -1,2`` as ``--option=-1,2``: argparse takes only plain negative numbers for values."""
-    result: list[str] = []
-    for argument in arguments:
-        if re.match(r"-[.\d]", argument) and result and re.fullmatch(r"--[a-z-]+", result[-1]):
-            result[-1] += f"={argument}"
-        else:
-            result.append(argument)
-    return result
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can hold: numbers that are not finite become null."""
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_plain(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def _run(arguments: Sequence[str]) -> int:
     """Print what the command says; its exit status."""
-    given = vars(_parser().parse_args(_joined(arguments)))
+    given = vars(_parser().parse_args(arguments))
     as_json, module = given.pop("json"), import_module(f"nash_dqn.{given.pop('command')}")
     summary = module.summarise(**given)
     text = module.render(summary)
-    if as_json:
-        text = json.dumps(_plain(summary), indent=2, ensure_ascii=False, allow_nan=False)
+    if as_json:  # which has no number that is not finite: it becomes null
+        finite = json.loads(json.dumps(summary), parse_constant=lambda name: None)
+        text = json.dumps(finite, indent=2, ensure_ascii=False)
     if sys.stdout is None:
         raise OSError(errno.EBADF, "closed")
     encoding = sys.stdout.encoding or "utf-8"
@@ -218,15 +204,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         wrong = " ".join(str(error).split())
     except OSError as error:
-        if (
-            error.filename is None and sys.stdout is not None
-        ):  # standard output: nor shall the exit's own flush complain
+        if error.filename is None and sys.stdout is not None:  # nor shall the flush at the exit complain
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             return 0
-        wrong = (
-            f"{error.filename or 'standard output'}: {error.strerror}"  # the former: a name too long, a locked folder
-        )
+        wrong = f"{error.filename or 'standard output'}: {error.strerror}"  # a name too long, a locked folder
     if sys.stderr is not None:
         with suppress(OSError):
             print("nash-dqn " + "".join(f"{word}: " for word in arguments[:1]) + wrong, file=sys.stderr)

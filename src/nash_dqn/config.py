@@ -80,11 +80,10 @@ def authors_files(folder: str | Path) -> dict[str, str]:
     for key, name in AUTHORS_FILES.items():
         below = [at for at in path.rglob(name) if not any(part.startswith(".") for part in at.relative_to(path).parts)]
         paths = [path / name] if (path / name).is_file() else sorted(at for at in below if at.is_file())
-        found[key] = str(paths[0]) if paths else ""
-        if not paths:
-            wrong = wrong or f"{name} is missing"
-        elif len(paths) > 1:
-            wrong = wrong or f"several are called {name}: {', '.join(map(str, paths))}"
+        if len(paths) == 1:
+            found[key] = str(paths[0])
+        elif wrong is None:
+            wrong = f"several are called {name}: {', '.join(map(str, paths))}" if paths else f"{name} is missing"
     if wrong is not None:
         expected = f"a folder with {', '.join(AUTHORS_FILES.values())} in it or below it"
         raise ConfigError(one_line(f"authors: got {show(str(folder), 200)}, expected {expected}, but {wrong}"))

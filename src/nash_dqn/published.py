@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Literal, TypeVar
 
 Key = TypeVar("Key")
@@ -51,7 +50,7 @@ class Published:
 def _table(
     values: Mapping[Key, float], uncertainty: float, kind: UncertaintyKind, source: str
 ) -> Mapping[Key, Published]:
-    return MappingProxyType({key: Published(value, uncertainty, kind, source) for key, value in values.items()})
+    return {key: Published(value, uncertainty, kind, source) for key, value in values.items()}
 
 
 FIG1_LOSS: Mapping[float, Published] = _table(
@@ -118,6 +117,6 @@ CODE_SCENARIO = "code"
 AUTHORS_POLICIES = ("authors-nash", "authors-fp")
 """The policies made of the authors' weights, Nash-DQN's and fictitious play's."""
 
-BUDGETS: Mapping[str, int] = MappingProxyType({"nash_dqn": 2_000_000, "fictitious_play": 10_500_000})
+BUDGETS: Mapping[str, int] = {"nash_dqn": 2_000_000, "fictitious_play": 10_500_000}
 """Joint transitions a published training plays: ten episodes of ten steps in each of at most 20,000 iterations of
 Nash-DQN (text, section 6.2), and in each of the 10,000 + 19 x 5,000 epochs of fictitious play (released code)."""

@@ -32,11 +32,9 @@ from nash_dqn.progress import duration
 from nash_dqn.restore import SUFFIX, archives, is_restored
 
 __all__ = [
-    "RecordError",
     "determined",
     "main",
-    "read_block",
-    "render_bench",
+    "outputs",
     "render_claims",
     "render_summary",
     "render_switches",
@@ -57,10 +55,6 @@ _SWITCHES = {
 }
 
 
-class RecordError(ValueError):
-    """A run or a page that cannot be recorded; the message is one line."""
-
-
 # --------------------------------------------------------------------------------------------- Markdown
 
 
@@ -73,15 +67,15 @@ def render_summary(gains: pd.DataFrame) -> str:
     Args:
         gains: columns of ``exploitability.csv`` of one scenario.
     """
-    policies: dict[str, dict[str, str]] = {}
+    policies: dict[tuple[str, ...], dict[str, str]] = {}
     first = gains[gains["player"].astype(str) == "1"]
     for (policy, deviator), part in first.groupby(["policy", "deviator"], sort=False):
         known = part.dropna(subset=["gain"])
         lost = f", {len(part) - len(known)} diverged" if len(known) < len(part) else ""
         value = _over_trainings(known, "value")
-        row = policies.setdefault(policy, {"trainings": f"{len(part)}{lost}", "value": value})
+        row = policies.setdefault((policy,), {"trainings": f"{len(part)}{lost}", "value": value})
         row[f"gain of a deviator, {_CLASSES[deviator]}"] = _over_trainings(known, "gain")
-    return _by_name("policy", policies)
+    return _table(["policy"], policies)
 
 
 def render_switches(tests: pd.DataFrame) -> str:
@@ -90,21 +84,14 @@ def render_switches(tests: pd.DataFrame) -> str:
     Args:
         tests: columns of ``cross_play_tests.csv`` of one scenario.
     """
-    comparisons: dict[str, dict[str, str]] = {}
+    comparisons: dict[tuple[str, ...], dict[str, str]] = {}
     paired = tests[tests["test"] == "paired"].dropna(subset=["low"])
     for (comparison, pair), found in paired.groupby(["comparison", "pair"], sort=False):
         pooled = found[found["scope"] == POOLED]  # of a single pair of trainings there is only its own
         row = (pooled if len(pooled) or len(found) != 1 else found)[["mean_difference", "low", "high"]]
         if len(row):
-            comparisons.setdefault(comparison, {})[_SWITCHES[pair]] = _estimate(*row.iloc[0])
-    return _by_name("comparison", comparisons)
-
-
-def _by_name(title: str, rows: Mapping[str, Mapping[str, str]]) -> str:
-    """A Markdown table of named rows; what a row lacks is empty."""
-    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-    cells = [(name, *(row.get(column, "") for column in columns)) for name, row in rows.items()]
-    return _table((title, *columns), cells, range(1, len(columns) + 1))
+            comparisons.setdefault((comparison,), {})[_SWITCHES[pair]] = _estimate(*row.iloc[0])
+    return _table(["comparison"], comparisons)
 
 
 def _over_trainings(rows: pd.DataFrame, column: str) -> str:
@@ -128,11 +115,11 @@ def render_claims(claims: pd.DataFrame) -> str:
         claims: columns :data:`nash_dqn.evaluation.claims.COLUMNS`.
     """
     verdicts = ("holds", "does not hold", "inconclusive")
-    rows = [
-        (*names, *(int((found["verdict"] == verdict).sum()) for verdict in verdicts))
-        for names, found in claims[claims["verdict"] != "reported"].groupby(["scenario", "claim"], sort=False)
-    ]
-    return _table(("scenario", "claim", *verdicts), rows, (2, 3, 4))
+    by_claim = claims[claims["verdict"] != "reported"].groupby(["scenario", "claim"], sort=False)["verdict"]
+    return _table(
+        ["scenario", "claim"],
+        {names: {verdict: int((found == verdict).sum()) for verdict in verdicts} for names, found in by_claim},
+    )
 
 
 def render_times(trainings: Sequence[Mapping[str, Any]], jobs: Sequence[float]) -> str:
@@ -179,43 +166,29 @@ def _stack(record: Mapping[str, Any]) -> str:
     )
 
 
-def render_bench(text: str) -> str:
-    """What ``make bench`` printed, as it is."""
-    return f"```text\n{text.rstrip()}\n```"
-
-
-def read_block(page: str, name: str) -> str:
-    """What stands between the markers of a block.
+def replace_block(page: str, name: str, content: str) -> str:
+    """The page with what stands between the markers of a block replaced.
 
     Raises:
-        RecordError: a marker is missing or stands more than once.
+        ArtifactError: a marker is missing or stands more than once.
     """
-    start, end = _span(page, name)
-    return page[start:end].strip()
-
-
-def replace_block(page: str, name: str, content: str) -> str:
-    """The page with a block's content replaced; errors as for :func:`read_block`."""
-    start, end = _span(page, name)
-    return f"{page[:start]}\n\n{content}\n\n{page[end:]}"
-
-
-def _span(page: str, name: str) -> tuple[int, int]:
     marks = [f"<!-- {name}:{end} -->" for end in ("begin", "end")]
     for mark in marks:
         if page.count(mark) != 1:
-            raise RecordError(f"{mark} stands {page.count(mark)} times in a page, it must stand once")
+            raise ArtifactError(f"{mark} stands {page.count(mark)} times in a page, it must stand once")
     start, end = page.index(marks[0]) + len(marks[0]), page.index(marks[1])
     if start > end:
-        raise RecordError(f"{marks[1]} stands before {marks[0]} in a page")
-    return start, end
+        raise ArtifactError(f"{marks[1]} stands before {marks[0]} in a page")
+    return f"{page[:start]}\n\n{content}\n\n{page[end:]}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]], numeric: Sequence[int]) -> str:
-    """A Markdown table; the columns ``numeric`` are set flush right."""
-    rule = ["---:" if column in numeric else "---" for column in range(len(head))]
-    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [list(head), rule, *cells])
+def _table(names: Sequence[str], rows: Mapping[tuple[str, ...], Mapping[str, Any]]) -> str:
+    """A Markdown table of rows that have these names; other columns are flush right, what a row lacks is empty."""
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    lines = [[*names, *columns], [*["---"] * len(names), *["---:"] * len(columns)]]
+    lines += [[*of, *(row.get(column, "") for column in columns)] for of, row in rows.items()]
+    cells = [[str(cell).replace("|", "\\|") for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
 # -------------------------------------------------------------------------------------------- the run
@@ -225,17 +198,16 @@ def outputs(run: Path, options: Sequence[str] = ()) -> list[Path]:
     """Every file that the workflow makes in the run's folder with these options of Snakemake's, below that folder.
 
     Raises:
-        RecordError: Snakemake refuses, a file is missing, one is to be made again, or a training was restored.
+        ArtifactError: Snakemake refuses, a file is missing, one is to be made again, or a training was restored.
     """
     table = pd.read_csv(io.StringIO(_snakemake(run, "--summary", *options)), sep="\t")
     for path in (run / name for name in table["output_file"] if Path(name).name == RECORD):
         if path.exists() and is_restored(path):
-            raise RecordError(
-                f"{path}: restored from the record, so it is there already; run without restore=true first"
-            )
+            wrong = "restored from the record, so it is there already"
+            raise ArtifactError(f"{path}: {wrong}; run without restore=true first")
     for row in table[(table["status"] == "missing") | (table["plan"] != "no update")].itertuples():
         path = run / row.output_file
-        raise RecordError(f"{path}: {row.status}, {row.plan}, so the run is not complete; {remake(path)}")
+        raise ArtifactError(f"{path}: {row.status}, {row.plan}, so the run is not complete; {remake(path)}")
     return [Path(name) for name in sorted(table["output_file"])]
 
 
@@ -254,7 +226,7 @@ def _snakemake(run: Path, *arguments: str) -> str:
     command = [sys.executable, "-m", "snakemake", *arguments, "--directory", str(run)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise RecordError(f"snakemake {arguments[0]}: {' '.join(done.stderr.split())[-500:]}")
+        raise ArtifactError(f"snakemake {arguments[0]}: {' '.join(done.stderr.split())[-500:]}")
     return done.stdout
 
 
@@ -265,7 +237,7 @@ def update(run: Path, docs: Path, options: Sequence[str] = ()) -> list[Path]:
     Everything is read and checked before anything is written.
 
     Raises:
-        ArtifactError, RecordError: a file is missing, stale or damaged, or a page lacks a marker.
+        ArtifactError: a file is missing, stale or damaged, or a page lacks a marker.
     """
     made = outputs(run, options)
     claims = read_table(run / "results" / "claims.csv", COLUMNS)
@@ -280,7 +252,7 @@ def update(run: Path, docs: Path, options: Sequence[str] = ()) -> list[Path]:
             "claims": render_claims(claims),
             "switches": render_switches(tests),
             "times": render_times(trainings, _job_seconds(run / "benchmarks")),
-            "bench": render_bench(_text(docs / "bench.txt")),
+            "bench": f"```text\n{_text(docs / 'bench.txt').rstrip()}\n```",
         },
     }
     written = {docs / "claims.csv": (run / "results" / "claims.csv").read_bytes()}
@@ -310,7 +282,7 @@ def _job_seconds(benchmarks: Path) -> list[float]:
         try:
             seconds.append(float(pd.read_csv(path, sep="\t")["s"].mean()))
         except (ValueError, KeyError) as error:
-            raise RecordError(f"{path}: not a benchmark of Snakemake's ({error}); {remake(path)}") from None
+            raise ArtifactError(f"{path}: not a benchmark of Snakemake's ({error}); {remake(path)}") from None
     return seconds
 
 
@@ -320,7 +292,7 @@ def _text(path: Path) -> str:
     except OSError as error:
         command = f"make --silent bench >{shlex.quote(str(path.absolute()))}"
         hint = f"; to make it, in the checkout: {command}" if path.name == "bench.txt" else ""
-        raise RecordError(f"{path}: cannot read: {error.strerror}{hint}") from None
+        raise ArtifactError(f"{path}: cannot read: {error.strerror}{hint}") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -337,7 +309,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given, options = parser.parse_known_args(arguments)
     try:
         written = update(given.directory, given.docs, options)
-    except (ArtifactError, RecordError) as error:
+    except ArtifactError as error:
         sys.exit(f"error: {error}")
     recorded = [path for path in written if path.name.endswith(SUFFIX)]
     megabytes = sum(path.stat().st_size for path in recorded) / 1e6

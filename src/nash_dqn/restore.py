@@ -17,10 +17,20 @@ import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import nash_dqn
-from nash_dqn.artifacts import RECORD, ArtifactError, atomic_path, read_json, remake, write_json
+from nash_dqn.artifacts import (
+    RECORD,
+    ArtifactError,
+    atomic_path,
+    read_json,
+    read_tensors,
+    remake,
+    write_json,
+    write_tensors,
+)
 
 __all__ = ["INDEX", "SUFFIX", "Entry", "Plan", "archives", "is_restored", "pack", "plan", "read_index", "restore"]
 
@@ -85,7 +95,7 @@ def archives(results: Path, trainings: Mapping[str, Mapping[str, Any]]) -> dict[
             if _sha256(content) != digest:
                 wrong = f"missing, truncated or edited: its sha256 is not the one in {RECORD}"
                 raise ArtifactError(f"{path}: {wrong}; {remake(path)}")
-            files[file] = _emptied(content) if file in of["without"] else content
+            files[file] = _emptied(path) if file in of["without"] else content
         data = written[f"{name}{SUFFIX}"] = pack(files)
         entries[name] = {"sha256": _sha256(data), **of}
     made = {"date": datetime.now(UTC).date().isoformat(), "nash_dqn": nash_dqn.__version__}
@@ -104,16 +114,15 @@ def pack(files: Mapping[str, bytes]) -> bytes:
     return lzma.compress(stream.getvalue(), format=lzma.FORMAT_XZ, filters=_XZ)
 
 
-def _emptied(snapshots: bytes) -> bytes:
-    """The file of a training that was too short for a snapshot: safetensors without tensors."""
-    end = 8 + int.from_bytes(snapshots[:8], "little")
-    metadata = json.loads(snapshots[8:end])["__metadata__"]
+def _emptied(snapshots: Path) -> bytes:
+    """The file of a training that was too short for a snapshot, which holds no tensors."""
+    _, metadata = read_tensors(snapshots)
     policy = json.loads(metadata["policy"])
     policy = {**policy, "seeds": [], "meta": {**policy["meta"], "transitions": []}}
-    header = {"__metadata__": {**metadata, "policy": json.dumps(policy, sort_keys=True)}}
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
+    with TemporaryDirectory() as folder:
+        path = Path(folder, snapshots.name)
+        write_tensors(path, {}, {**metadata, "policy": json.dumps(policy, sort_keys=True)})
+        return path.read_bytes()
 
 
 # ------------------------------------------------------------------------------------------------------- reading
@@ -198,7 +207,9 @@ def plan(record: Path, results: Path, asked_of: Callable[[str], Mapping[str, Any
     """
     restored, others = {}, {}
     for name, entry in read_index(record).items():
-        reason = _why_not(entry, asked_of(name)) or _why_kept(results / name / RECORD)
+        run = results / name / RECORD
+        kept = "trained by this run" if run.exists() and not is_restored(run) else None
+        reason = _why_not(entry, asked_of(name)) or kept
         if reason is None:
             _read_archive(record, name, entry)
             restored[name] = entry
@@ -226,10 +237,6 @@ def _differences(one: Any, other: Any, key: str = "") -> Iterator[str]:
             yield from _differences(one.get(name), other.get(name), f"{key}.{name}" if key else name)
     elif json.dumps(one) != json.dumps(other):
         yield key
-
-
-def _why_kept(run: Path) -> str | None:
-    return "trained by this run" if run.exists() and not is_restored(run) else None
 
 
 def _some(names: Sequence[str], count: int) -> str:

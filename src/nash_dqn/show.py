@@ -8,6 +8,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from nash_dqn.summary import summarise
 
 __all__ = ["render", "summarise"]
@@ -80,10 +82,12 @@ def _nested(value: Any) -> str:
 
 
 def _sparkline(values: Sequence[float]) -> str:
-    finite = [value for value in values if math.isfinite(value)]
-    scale = math.log if finite and min(finite) > 0 else float
-    heights = [scale(value) if math.isfinite(value) else math.nan for value in values]
-    known = [height for height in heights if math.isfinite(height)]
-    low, span = min(known, default=0.0), (max(known, default=0.0) - min(known, default=0.0)) or 1.0
-    top = len(_BARS) - 1
-    return "".join(_BARS[round((h - low) / span * top)] if math.isfinite(h) else "?" for h in heights)
+    heights = np.array(values)
+    finite = np.isfinite(heights)
+    known = heights[finite]
+    if known.size and known.min() > 0:
+        known = np.log(known)
+    span = np.ptp(known) if known.size else 0.0
+    steps = np.full(len(heights), "?")
+    steps[finite] = [_BARS[round((height - known.min()) / (span or 1.0) * (len(_BARS) - 1))] for height in known]
+    return "".join(steps)

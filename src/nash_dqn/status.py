@@ -12,7 +12,8 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -202,71 +203,46 @@ def _begun(first: bytes, since: float) -> float:
     return begun if begun >= since - _SKEW else begun + 86400
 
 
-def _left(job: Mapping[str, Any]) -> float | None:
-    """Seconds that a started job needs: by its own word, or by those before it."""
-    if job.get("left") is not None:
-        return float(job["left"])
-    if job["typical"] is None:
-        return None
-    return max(0.0, job["typical"] - job.get("elapsed", 0.0))
-
-
 def _estimate(state: RunState, jobs: list[dict[str, Any]], means: Mapping[str, float]) -> dict[str, Any]:
     """Seconds until all is done, and the kinds of jobs left whose time is not known."""
-    known = dict(means)
-    for job in jobs:  # of a kind that none was finished of, one that says how long it will take
-        if job.get("left") is not None:
-            known.setdefault(job["rule"], job["elapsed"] + job["left"])
-    started = [_left({**job, "typical": known.get(job["rule"])}) for job in jobs]
-    work = sum(left for left in started if left is not None)
-    unknown: dict[str, int] = {}
-    for job, left in zip(jobs, started, strict=True):
-        if left is None:
-            unknown[job["rule"]] = unknown.get(job["rule"], 0) + 1
-    count = len(jobs)
-    for name, rule in state.rules.items():
-        waiting = rule.jobs - rule.done - sum(job["rule"] == name for job in jobs)
-        count += waiting
-        if name in known:
-            work += waiting * known[name]
-        elif waiting > 0:
-            unknown[name] = unknown.get(name, 0) + waiting
+    own = [job for job in jobs if job.get("left") is not None]  # they say how long they take, so will others like them
+    known = {**{job["rule"]: job["elapsed"] + job["left"] for job in reversed(own)}, **means}
+    started, unknown = [job["left"] for job in own], Counter[str]()
+    for job in (job for job in jobs if job not in own):
+        if job["rule"] in known:
+            started.append(max(0.0, known[job["rule"]] - job.get("elapsed", 0.0)))
+        else:
+            unknown[job["rule"]] += 1
+    active = Counter(job["rule"] for job in jobs)
+    waiting = {name: max(0, rule.jobs - rule.done - active[name]) for name, rule in state.rules.items()}
+    unknown.update({name: count for name, count in waiting.items() if count and name not in known})
+    work = sum(started) + sum(count * known.get(name, 0.0) for name, count in waiting.items())
     running = sum(job["state"] == "running" for job in jobs)
     # Where jobs queue, as many run at a time as do now; the last of them cannot be shared out.
-    slots = running if 0 < running < len(jobs) else min(state.slots, max(count, 1))
-    longest = max((left for left in started if left is not None), default=0.0)
-    return {"left": max(work / max(slots, 1), longest), "unknown": unknown}
+    slots = running if 0 < running < len(jobs) else min(state.slots, max(len(jobs) + sum(waiting.values()), 1))
+    return {"left": max(work / max(slots, 1), *started, 0.0), "unknown": unknown}
 
 
 def render(summary: Mapping[str, Any]) -> str:
     """The text of what :func:`summarise` returned: plain lines, the same on a terminal and in a file."""
-    return "\n".join(_lines(summary))
-
-
-def _lines(summary: Mapping[str, Any]) -> Iterator[str]:
-    done, jobs, state = summary["done"], summary["jobs"], summary["state"]
+    done, state = f"{summary['done']} of {summary['jobs']} jobs done", summary["state"]
     stages = ", ".join(f"{name} {stage['done']} of {stage['jobs']}" for name, stage in summary["stages"].items())
-    until = summary["now"] if state == "running" else summary["updated"]
-    took = duration(until - summary["started"])
+    took = duration(summary["now" if state == "running" else "updated"] - summary["started"])
     at = time.strftime("%H:%M", time.localtime(summary["updated"]))
-    if state == "running":
-        yield f"{done} of {jobs} jobs done after {took}, {_overall(summary)}: {stages}"
-    elif state == "stopped":
-        yield f"{done} of {jobs} jobs done; the run was stopped, its last sign of life is of {at}: {stages}"
-    else:
-        yield f"{done} of {jobs} jobs done; the run {state} at {at} after {took}: {stages}"
-    waiting = [job for job in summary["active"] if job["state"] == "waiting"]
-    others = [job for job in summary["active"] if job["state"] != "waiting"]
-    for job in others[:_SHOWN]:
-        yield f"  {job['what']}: {_job(job)}"
-    if len(others) > _SHOWN:
-        yield f"  and {len(others) - _SHOWN} more"
-    if waiting:
-        yield f"  {len(waiting)} started or queued, not yet running"
+    how = f"the run {state} at {at} after {took}"
+    if state == "stopped":
+        how = f"the run was stopped, its last sign of life is of {at}"
+    lines = [f"{done} after {took}, {_overall(summary)}" if state == "running" else f"{done}; {how}"]
+    lines[0] += f": {stages}"
+    running = [job for job in summary["active"] if job["state"] != "waiting"]
+    lines += [f"  {job['what']}: {_job(job)}" for job in running[:_SHOWN]]
+    if len(running) > _SHOWN:
+        lines.append(f"  and {len(running) - _SHOWN} more")
+    if len(running) < len(summary["active"]):
+        lines.append(f"  {len(summary['active']) - len(running)} started or queued, not yet running")
     if summary["package"] is not None:
-        yield f"  jobs run the package installed in {summary['package']}, not the checkout's"
-    for what in summary["failed"]:
-        yield f"  failed: {what}"
+        lines.append(f"  jobs run the package installed in {summary['package']}, not the checkout's")
+    return "\n".join(lines + [f"  failed: {what}" for what in summary["failed"]])
 
 
 def _overall(summary: Mapping[str, Any]) -> str:

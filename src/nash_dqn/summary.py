@@ -5,183 +5,68 @@ Files have the names that the workflow gives them, wherever they are: a name tel
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, fields
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
-from nash_dqn.artifacts import RECORD, ArtifactError, read_json, read_table, read_tensors, remake
+from nash_dqn.artifacts import RECORD, ArtifactError, read_json, read_table, remake
 from nash_dqn.checkpoint import read_progress
-from nash_dqn.games.base import ObservationSpec
-from nash_dqn.games.market import Market
-from nash_dqn.networks import GroupedNetwork, ObservationNetwork
+from nash_dqn.policy import Weights, as_written, layer_sizes, read_weights
 from nash_dqn.progress import last_step
 
-__all__ = ["Weights", "find_weights", "read_run", "read_weights", "summarise"]
+__all__ = ["find_weights", "read_run", "summarise"]
 
 Summary = dict[str, Any]
 
 _WEIGHTS, _SNAPSHOTS, _HISTORY = "weights.safetensors", "snapshots.safetensors", "history.csv"
-_KINDS = {  # by name, or else by suffix
-    "checkpoint.safetensors": "checkpoint",
-    _HISTORY: "history",
+_KINDS = {  # by name, or else by suffix; folders list them in this order, trainings first
     ".safetensors": "weights",
+    "checkpoint.safetensors": "checkpoint",
     ".json": "record",
+    _HISTORY: "history",
     ".csv": "table",
-    ".tsv": "benchmark",
     ".png": "figure",
     ".pdf": "figure",
     ".html": "page",
     ".log": "log",
+    ".tsv": "benchmark",
 }
 _TIMES = ("seed", "iteration", "epoch", "transitions", "exploration")  # columns of a history that are not its course
 _CURVE = 32  # points of a course
 _BELOW = 12  # files of weights that are listed
-_ORDER = ("training", "weights", "checkpoint", "record", "history", "table", "figure", "page", "log", "benchmark")
+_ORDER = list(dict.fromkeys(("training", *_KINDS.values())))
 
 
 class _ForeignError(ArtifactError):
     """A file that this workflow did not make."""
 
 
-class Weights(NamedTuple):
-    """A file of weights or snapshots, checked.
-
-    Attributes:
-        networks: by name (``advantage``, ``value``, ``actor``, ``critic``), each of K members; where agents form
-            groups, each of one network for each group.
-        tensors: all of them by name, each ``[K, ...]``.
-        algorithm: who trained them.
-        observation: what the policy sees.
-        seeds: of each of the K members.
-        bound: actions are clipped to +- this, in the market shares/hour; None for no clipping.
-        action_dim: size of an agent's action.
-        meta: scenario, policy, ...; ``transitions`` of each member if they are snapshots.
-    """
-
-    networks: dict[str, ObservationNetwork | GroupedNetwork]
-    tensors: dict[str, Tensor]
-    algorithm: str
-    observation: ObservationSpec
-    seeds: list[int]
-    bound: float | None
-    action_dim: int
-    meta: dict[str, Any]
-
-    @property
-    def groups(self) -> list[int] | None:
-        """How many agents are in each group; None where all are alike."""
-        return self.meta.get("groups")
-
-    def is_of_market(self, record: Mapping[str, Any] | None) -> bool:
-        """Whether they are of the market of section 6: by the record of their training, if there is one, as other games
-        have other settings; otherwise by what cannot be the market's.
-        """
-        plain = self.groups is None and self.action_dim == 1
-        return plain and (record is None or set(record["config"]["game"]) <= {field.name for field in fields(Market)})
-
-    @property
-    def finite(self) -> list[bool]:
-        """Whether all weights of a member are finite, for each."""
-        return [all(bool(t[k].isfinite().all()) for t in self.tensors.values()) for k in range(len(self.seeds))]
-
-
-@contextmanager
-def _ours(path: Path, what: str) -> Iterator[None]:
-    """Turn what goes wrong with content that was edited into one line about the file."""
-    try:
-        yield
-    except ArtifactError:
-        raise
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path}: not {what} as this package writes it ({error!r}); {remake(path)}") from None
-
-
 # ------------------------------------------------------------------------------------------ weights and their record
 
 
-def read_weights(path: Path) -> Weights:
-    """Read and check a file of weights or snapshots.
-
-    Raises:
-        ArtifactError: it is missing, damaged, or its parts do not fit together.
-    """
-    tensors, metadata = read_tensors(path)
-    with _ours(path, "a policy"):
-        policy = json.loads(metadata["policy"])
-        seeds, meta = [int(seed) for seed in policy["seeds"]], dict(policy["meta"])
-        for name, tensor in tensors.items():
-            if tensor.ndim == 0 or len(tensor) != len(seeds):
-                raise ValueError(f"{name} is not of {len(seeds)} members")
-        sizes = meta.get("groups")
-        if sizes is not None and not all(type(size) is int and size > 0 for size in sizes):
-            raise ValueError(f"groups of {sizes} agents")
-        if len([int(time) for time in meta.get("transitions", seeds)]) != len(seeds):
-            raise ValueError(f"{len(meta['transitions'])} times of {len(seeds)} snapshots")
-        _layers(tensors)
-        return Weights(
-            {name: _network(tensors, name, sizes) for name in sorted({name.split(".")[0] for name in tensors})},
-            tensors,
-            str(policy["algorithm"]),
-            ObservationSpec(**policy["observation"]),
-            seeds,
-            None if policy["bound"] is None else float(policy["bound"]),
-            int(policy["action_dim"]),
-            meta,
-        )
-
-
-def _network(tensors: dict[str, Tensor], name: str, sizes: Sequence[int] | None) -> ObservationNetwork | GroupedNetwork:
-    """The network of that name, of which no tensor is left over."""
-    network: ObservationNetwork | GroupedNetwork
-    if sizes is None:
-        network = ObservationNetwork.from_state_dict(tensors, name)
-    else:
-        network = GroupedNetwork.from_state_dict(tensors, name, sizes)
-    rest = {key for key in tensors if key.startswith(f"{name}.")} - set(network.state_dict(name))
-    if rest:
-        raise ValueError(f"{min(rest)} belongs to no network")
-    return network
-
-
-def _layers(tensors: Mapping[str, Tensor]) -> dict[str, list[int]]:
-    """Sizes of the inputs and layers of each perceptron, by the name its tensors begin with, all that fit together."""
-    sizes: dict[str, list[int]] = {}
-    layers = [name.removesuffix(".weight").rpartition(".")[::2] for name in tensors if name.endswith(".weight")]
-    for part, number in sorted(layers, key=lambda layer: (layer[0], int(layer[1]))):
-        weight, bias = (tensors[f"{part}.{number}.{kind}"] for kind in ("weight", "bias"))
-        found = sizes.setdefault(part, [weight.shape[1]])
-        if weight.ndim != 3 or weight.shape[1] != found[-1] or bias.shape != (len(weight), 1, weight.shape[2]):
-            raise ValueError(f"{part}.{number} does not fit the layer before it")
-        found.append(weight.shape[2])
-    return sizes
-
-
-def read_run(weights: Path) -> Summary | None:
+def read_run(path: Path, weights: Weights) -> Summary | None:
     """The record ``run.json`` beside a file of weights, or None where there is none.
 
     Raises:
         ArtifactError: it is damaged, or of another training than the weights.
     """
-    path = weights.with_name(RECORD)
-    if not path.exists():
+    beside = path.with_name(RECORD)
+    if not beside.exists():
         return None
-    record, of = _record(path), read_weights(weights)
-    theirs = {"algorithm": of.algorithm, **{key: of.meta.get(key) for key in ("scenario", "policy")}}
+    record = _record(beside)
+    theirs = {"algorithm": weights.algorithm, **{key: weights.meta.get(key) for key in ("scenario", "policy")}}
     differs = {key: value for key, value in theirs.items() if record.get(key) != value}
-    if not set(of.seeds) <= set(record["seeds"]):
-        differs["seeds"] = of.seeds
+    if not set(weights.seeds) <= set(record["seeds"]):
+        differs["seeds"] = weights.seeds
     for key, value in differs.items():
-        found = f"{key} {record.get(key)!r}, but {weights.name} is of {value!r}"
-        raise ArtifactError(f"{path}: of another training ({found}); put back the two that belong together")
+        found = f"{key} {record.get(key)!r}, but {path.name} is of {value!r}"
+        raise ArtifactError(f"{beside}: of another training ({found}); put back the two that belong together")
     return record
 
 
@@ -190,7 +75,7 @@ def _record(path: Path) -> Summary:
     record = read_json(path)
     if not isinstance(record, dict) or not isinstance(record.get("kind"), str) or "versions" not in record:
         raise _ForeignError(f"{path}: JSON of another origin (no kind and versions); give a record of this package")
-    with _ours(path, "a run's record"):
+    with as_written(path, "a run's record"):
         dict(record["versions"])
         if record["kind"] == "training":
             record["algorithm"] = str(record["algorithm"])
@@ -211,17 +96,22 @@ def _record(path: Path) -> Summary:
 
 def _kind(path: Path) -> str | None:
     """What a file of the workflow's is; None for anything else."""
-    return _KINDS.get(path.name) or _KINDS.get(path.suffix)
+    kind = _KINDS.get(path.name) or _KINDS.get(path.suffix)
+    return kind if path.is_file() else None
 
 
-def _files(folder: Path) -> dict[Path, str]:
-    """The folder's own artifacts and their kinds."""
-    try:
-        entries = sorted(entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
-    except OSError as error:
-        raise ArtifactError(f"{folder}: cannot be read ({error.strerror}); give a readable folder") from None
-    kinds = {entry: _kind(entry) for entry in entries}
-    return {entry: kind for entry, kind in kinds.items() if kind is not None}
+def _folders(folder: Path) -> Iterator[tuple[Path, dict[Path, str]]]:
+    """The folder and all below it in their order, each with the workflow's files in it and their kinds; hidden folders
+    and files are left out.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise ArtifactError(f"{error.filename}: cannot be read ({error.strerror}); give a readable folder") from None
+
+    for name, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(below for below in folders if not below.startswith("."))
+        kinds = {Path(name, file): _kind(Path(name, file)) for file in sorted(files) if not file.startswith(".")}
+        yield Path(name), {path: kind for path, kind in kinds.items() if kind is not None}
 
 
 def find_weights(path: Path | str) -> Path:
@@ -235,17 +125,10 @@ def find_weights(path: Path | str) -> Path:
         return path
     if (path / _WEIGHTS).is_file():
         return path / _WEIGHTS
-    below = [str(folder / _WEIGHTS) for folder in _walk(path) if (folder / _WEIGHTS).is_file()]
+    below = [str(folder / _WEIGHTS) for folder, files in _folders(path) if folder / _WEIGHTS in files]
     listed = ", ".join(below[:_BELOW]) + (f" and {len(below) - _BELOW} more" if len(below) > _BELOW else "")
     wrong = f"no {_WEIGHTS} in it"
     raise ArtifactError(f"{path}: {wrong}; give one of {listed}" if below else f"{path}: {wrong}, nor any below it")
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """The folder and all below it in their order, hidden ones left out."""
-    for name, folders, _ in os.walk(folder):
-        folders[:] = sorted(below for below in folders if not below.startswith("."))
-        yield Path(name)
 
 
 # ---------------------------------------------------------------------------------------------- summaries
@@ -262,7 +145,7 @@ def summarise(path: Path | str) -> Summary:
         return _of_training(path) if (path / _WEIGHTS).is_file() else _of_folder(path)
     if not path.exists():
         raise ArtifactError(f"{path}: no such file; correct the path, or {remake(path)}")
-    kind = _kind(path) if path.is_file() else None
+    kind = _kind(path)
     if kind is None:
         expected = "weights, a run's record, a table, a figure, a log, or a folder of them"
         raise ArtifactError(f"{path}: nothing that this workflow makes; give {expected}")
@@ -272,7 +155,8 @@ def summarise(path: Path | str) -> Summary:
 
 
 def _of_weights(path: Path) -> Summary:
-    weights, record = read_weights(path), read_run(path)
+    weights = read_weights(path)
+    record = read_run(path, weights)
     result: Summary = {
         "algorithm": weights.algorithm,
         "scenario": weights.meta.get("scenario"),
@@ -297,8 +181,9 @@ def _of_weights(path: Path) -> Summary:
 
 def _architecture(weights: Weights, name: str) -> Summary:
     """Sizes of a network's layers, inputs first, and of its skip terms, and how many numbers a member trains."""
-    sizes = _layers(weights.tensors)
-    sizes |= {key: list(tensor.shape[1:]) for key, tensor in weights.tensors.items() if key.endswith(".skip")}
+    tensors = weights.tensors
+    skips = {key: list(tensor.shape[1:]) for key, tensor in tensors.items() if key.endswith(".skip")}
+    sizes = {**layer_sizes(tensors), **skips}
     own = {key.removeprefix(f"{name}."): shape for key, shape in sizes.items() if key.startswith(f"{name}.")}
     return {**own, "parameters": sum(tensor[:1].numel() for tensor in weights.networks[name].parameters)}
 
@@ -310,7 +195,7 @@ def _exploitability(path: Path) -> tuple[str | None, dict[int, Summary]]:
     if not path.is_file():
         return None, {}
     table = read_table(path, ["seed", "deviator", "player", "gain", "value"], foreign=True)
-    with _ours(path, "a table of gains"):
+    with as_written(path, "a table of gains"):
         table = table[table["player"] != "nashconv"].assign(value=table["value"].abs())
         rows = table.groupby(["seed", "deviator"], sort=False)
         means = rows[["gain", "value"]].mean()
@@ -320,7 +205,7 @@ def _exploitability(path: Path) -> tuple[str | None, dict[int, Summary]]:
 
 def _of_training(folder: Path) -> Summary:
     """Weights with all that lies beside them."""
-    weights, snapshots, history = (folder / name for name in (_WEIGHTS, _SNAPSHOTS, _HISTORY))
+    weights, snapshots, history, run = (folder / name for name in (_WEIGHTS, _SNAPSHOTS, _HISTORY, RECORD))
     result = {"path": str(folder), "kind": "training", **_of_weights(weights)}
     if history.is_file():
         course = _of_history(history)
@@ -329,7 +214,7 @@ def _of_training(folder: Path) -> Summary:
             member[f"course of {course['curve_of']}"] = curves.get(member["seed"])
     if snapshots.is_file():
         result["snapshots_after"] = sorted(set(read_weights(snapshots).meta["transitions"]))
-    record = read_run(weights) or {}
+    record = _record(run) if run.exists() else {}
     shown = ("wall_seconds", "peak_memory_mib", "device", "threads", "machine", "system", "versions", "config")
     return {**result, **{key: record[key] for key in shown if key in record}}
 
@@ -341,16 +226,14 @@ def _of_json(path: Path) -> Summary:
         return {"kind": "measurements", "rows": content}
     if isinstance(content, dict) and {"slots", "rules", "active"} <= set(content):
         return {"kind": "state of a run", "more": f"nash-dqn status {path.parent.parent}"}
-    return {**(record := _record(path)), "kind": "run", "of": record["kind"]}
-
-
-_PROGRESS = ("seed", "stopped", "iterations", "final_loss")
+    record = _record(path)
+    return {**record, "kind": "run", "of": record["kind"]}
 
 
 def _of_checkpoint(path: Path) -> Summary:
     """How far an unfinished training is, and its members as of the last row of history."""
     run = read_progress(path)
-    with _ours(path, "a training's checkpoint"):
+    with as_written(path, "a training's checkpoint"):
         return {
             "algorithm": str(run["algorithm"]),
             "scenario": run.get("scenario"),
@@ -359,14 +242,17 @@ def _of_checkpoint(path: Path) -> Summary:
             "done": int(run["done"]),
             "total": int(run["total"]),
             "wall_seconds": float(run["wall_seconds"]),
-            "members": [{name: member[name] for name in _PROGRESS} for member in run["members"]],
+            "members": [
+                {name: member[name] for name in ("seed", "stopped", "iterations", "final_loss")}
+                for member in run["members"]
+            ],
         }
 
 
 def _of_history(path: Path) -> Summary:
     """First and last values of each seed, and the course of the first quantity, in means over equal stretches."""
     table = _table(path)
-    with _ours(path, "a training's history"):
+    with as_written(path, "a training's history"):
         columns = [name for name in table.columns if name not in _TIMES]
         members = []
         for seed, rows in table.groupby("seed", sort=False):
@@ -380,7 +266,7 @@ def _of_history(path: Path) -> Summary:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    with _ours(path, "a table"):
+    with as_written(path, "a table"):
         data = path.read_bytes()
         if not data.endswith(b"\n"):
             raise ValueError("cut off within a line")
@@ -422,8 +308,7 @@ def _of_other(path: Path) -> Summary:
 def _of_folder(path: Path) -> Summary:
     """Folders of trainings and all else below, without reading more than tells them apart."""
     entries: list[Summary] = []
-    for folder in _walk(path):
-        files = _files(folder)
+    for folder, files in _folders(path):
         shown = [(file, kind, _in_brief(file, kind)) for file, kind in files.items()]
         if folder / _WEIGHTS in files:
             brief = {file.name: holds for file, _, holds in shown}

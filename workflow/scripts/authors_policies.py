@@ -11,5 +11,6 @@ from nash_dqn.runtime import configure_process
 configure_process()
 files, output, settings = snakemake.input, snakemake.output, snakemake.params.settings
 where = (make(**settings["game"]), settings["scenario"])
-write(read_nash(files.action, files.value), *where, output.nash_weights, output.nash_run)
-write(read_fp(files.fp), *where, output.fp_weights, output.fp_run)
+nash, fp = [files.action, files.value], [files.fp]
+write(read_nash(*nash), nash, *where, output.nash_weights, output.nash_run)
+write(read_fp(*fp), fp, *where, output.fp_weights, output.fp_run)

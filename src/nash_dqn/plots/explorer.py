@@ -28,8 +28,9 @@ from nash_dqn.games.market import Market, MarketState
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.plots.fig2_policies import DIFFERENCE_COLOURS, RATE_COLOURS
 from nash_dqn.plots.style import ALGORITHM_COLOURS, DIVERGED, PALETTE
+from nash_dqn.policy import Weights, read_weights
 from nash_dqn.published import AUTHORS_POLICIES, FIG2_RATE_LIMIT
-from nash_dqn.summary import Weights, read_run, read_weights
+from nash_dqn.summary import read_run
 
 __all__ = ["render"]
 
@@ -117,7 +118,7 @@ def _uses_own_flow(policies: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _policy(policy: str, path: Path, weights: Weights, game: Market) -> dict[str, Any]:
-    record = read_run(path)
+    record = read_run(path, weights)
     if not weights.is_of_market(record):
         raise ArtifactError(f"{path}: of another game than the market; give a policy of it")
     lost = {member["seed"] for member in record["members"] if member["diverged"]} if record else set()
