@@ -93,7 +93,7 @@ class Profile:
 
     def act(self, state: State) -> Tensor:
         """Joint actions ``[K, E, N, d]``: each policy is evaluated for its own agents only."""
-        specs = {policy.observation for policy, _ in self.assignments}
+        specs = dict.fromkeys(policy.observation for policy, _ in self.assignments)  # in order: gradients depend on it
         observed = {spec: self.game.observe(state, spec) for spec in specs}
         actions = [policy(observed[policy.observation], agents) for policy, agents in self.assignments]
         return actions[0] if len(actions) == 1 else torch.cat(actions, dim=-2)

@@ -175,7 +175,7 @@ def error_of(market: Market, episodes: int, seed: int) -> Measure:
 
 
 def gain_of(
-    game: Game, deviator: DeviatorClass, settings: BestResponseSettings, paths: int, validation_paths: int, seed: int
+    game: Game, deviator: DeviatorClass, settings: BestResponseSettings, paths: int, validation_paths: int
 ) -> Measure:
     """What agent 1 gains by a deviation, $.
 
@@ -183,8 +183,7 @@ def gain_of(
     """
 
     def measure(policy: Policy) -> list[float]:
-        counts = paths, validation_paths, seed
-        table = exploitability.evaluate(game, [policy], settings, *counts, (deviator,), players=(0,))
+        table = exploitability.evaluate(game, policy, settings, paths, validation_paths, (deviator,), players=(0,))
         return [*map(float, table.loc[table["player"] == "1", "gain"])]
 
     return measure
