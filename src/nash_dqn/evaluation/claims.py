@@ -72,7 +72,6 @@ class _Row(NamedTuple):
 
 def _claim(text: str) -> Callable[[Callable[..., Iterable[_Row]]], Callable[..., list[tuple[str, _Row]]]]:
     """Make a function, whose docstring is the rule and which yields a claim's rows, list them with the claim's text."""
-
     return lambda judge: lambda *tables: [(text, row) for row in judge(*tables)]
 
 

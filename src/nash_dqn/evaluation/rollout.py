@@ -18,6 +18,8 @@ from nash_dqn.games.base import Game, Shocks, State, discounts
 from nash_dqn.policy import Policy
 
 __all__ = [
+    "FIRST",
+    "OTHERS",
     "Agents",
     "Assignment",
     "Played",
@@ -34,6 +36,9 @@ __all__ = [
 
 Agents = slice | Sequence[int]
 """Some of the agents 0..N-1."""
+
+FIRST, OTHERS = slice(0, 1), slice(1, None)
+"""The agent that deviates, which the paper counts as 1, and all but it."""
 
 Assignment = tuple[Policy, Agents]
 """A policy and the agents that follow it."""

@@ -33,6 +33,7 @@ from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe
 from nash_dqn.agents.least_squares import linear_network
 from nash_dqn.evaluation import exploitability, lq_error
 from nash_dqn.evaluation.best_response import BestResponseSettings, DeviatorClass, train
+from nash_dqn.evaluation.rollout import FIRST, OTHERS
 from nash_dqn.games.base import VISIBLE, Game, Observation, ObservationSpec
 from nash_dqn.games.lq import FloatArray
 from nash_dqn.games.market import Market
@@ -42,7 +43,7 @@ from nash_dqn.policy import Policy
 from nash_dqn.trees import tensor_map
 
 __all__ = ["COLUMNS", "OPPONENTS", "error_of", "exact", "gain_of", "gradient", "linear_policy", "of_ddpg", "of_exact"]
-__all__ += ["of_gradients", "of_snapshots", "round_of"]
+__all__ += ["of_gradients", "round_of"]
 
 Opponents = Literal["last", "average"]
 OPPONENTS: tuple[Opponents, ...] = ("last", "average")
@@ -129,7 +130,7 @@ def gradient(
         # random numbers, restarts do not: restart k against member k makes the trainings independent.
         of_round = dataclasses.replace(settings, restarts=trainings, seed=settings.seed + n)
         alone, rest = policy(Still(game.action_dim)), policy(others)
-        found = train(game, [(alone, [0]), (rest, slice(1, None))], deviator, of_round, decorrelate=False)
+        found = train(game, [(alone, FIRST), (rest, OTHERS)], deviator, of_round, decorrelate=False)
         network = found.choose(range(trainings)).network  # of own features and the others' mean item, as networks are
         return network.with_outputs(lambda tensor: tensor * game.action_scale)
 
@@ -234,31 +235,16 @@ def of_gradients(
     return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
 
 
-def of_snapshots(
-    snapshots: Policy | None, record: Mapping[str, Any], n_steps: int, name: str, measure: Measure
-) -> pd.DataFrame:
-    """A measure of this name of DDPG's responses where a policy was kept, by round and seed.
-
-    Args:
-        snapshots: a training's (:func:`nash_dqn.evaluation.data_efficiency.load_snapshots`).
-        record: of the training.
-        n_steps: of the game.
-        name: of the measure.
-        measure: taken.
-
-    Returns:
-        Table with :data:`COLUMNS`.
-    """
-    if snapshots is None:
-        return of_ddpg((), record, n_steps, name)
-    found = zip(snapshots.seeds, snapshots.meta["transitions"], measure(snapshots), strict=True)
-    return of_ddpg(found, record, n_steps, name)
-
-
 def of_ddpg(
     found: Iterable[tuple[int, int, float]], record: Mapping[str, Any], n_steps: int, name: str
 ) -> pd.DataFrame:
-    """What was measured of a training, (seed, joint transitions, value), where a round ended; nan once it diverged.
+    """A measure of this name of DDPG's responses where a round ended, by round and seed; nan once a training diverged.
+
+    Args:
+        found: seed, joint transitions and value of the policies kept along a training.
+        record: of the training.
+        n_steps: of the game.
+        name: of the measure.
 
     Returns:
         Table with :data:`COLUMNS`.

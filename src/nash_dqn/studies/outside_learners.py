@@ -29,7 +29,7 @@ from nash_dqn.callable_policy import policy_of
 from nash_dqn.evaluation.best_response import BestResponseSettings, DeviatorClass
 from nash_dqn.evaluation.best_response import train as train_by_gradients
 from nash_dqn.evaluation.exploitability import best_found, best_restarts, gain_interval, name_of
-from nash_dqn.evaluation.rollout import play
+from nash_dqn.evaluation.rollout import FIRST, OTHERS, play
 from nash_dqn.evaluation.statistics import mean_interval
 from nash_dqn.games.base import Game, Shocks, discounts
 from nash_dqn.games.market import Market
@@ -192,7 +192,7 @@ def _train_ddpg(
 
 def _gain(game: Market, policy: Policy, deviation: Policy, shocks: Shocks) -> Tensor:
     """What agent 0 gains ``[K, E]`` by following the K members of another policy, double precision."""
-    deviated = play(game, [(deviation, [0]), (policy, slice(1, None))], shocks)[..., 0]
+    deviated = play(game, [(deviation, FIRST), (policy, OTHERS)], shocks)[..., 0]
     return deviated.double() - play(game, policy, shocks)[..., 0].double()
 
 
