@@ -70,33 +70,19 @@ def test_the_equilibrium_itself_has_no_error_in_a_row_per_policy_seed_visitor_an
     assert read_table(tmp_path / "table.csv", lq_error.COLUMNS)["step"].tolist() == table["step"].tolist()
 
 
-@pytest.mark.parametrize("visited_by", lq_error.VISITED_BY)
-def test_a_tenth_too_much_is_an_error_of_a_tenth_where_it_leads(game: Market, visited_by: str) -> None:
+def test_a_tenth_too_much_is_an_error_of_a_tenth_where_it_leads(game: Market) -> None:
     """What the exact action would be there follows from the exact moments of the states that the profile visits."""
     table = lq_error.evaluate(game, [exactly(game, [1.0, 1.1])], episodes=20_000, seed=7)
-    exact = solve_nash(game.as_lq()).policies
-    factor = 1.1 if visited_by == "learned" else 1.0
-    moments = state_moments(game.as_lq(), LinearPolicies(factor * exact.gains, factor * exact.offsets))
-    second = moments.covariance + moments.mean[:, :, None] * moments.mean[:, None, :]
-    square = [np.mean(np.diag(exact.gains[m] @ second[m] @ exact.gains[m].T)) for m in range(4)]
-    expected = np.sqrt([*square, np.mean(square)])
-    np.testing.assert_allclose(column(table, "rms_exact", visited_by, seed=2), expected, rtol=0.02)
-    np.testing.assert_allclose(column(table, "rms_error", visited_by, seed=2), 0.1 * expected, rtol=0.02)
-    np.testing.assert_allclose(column(table, "relative", visited_by, seed=2), 0.1, rtol=1e-4)
-    other = column(table, "rms_exact", "exact" if visited_by == "learned" else "learned", seed=2)
-    assert (np.abs(other[1:4] / expected[1:4] - 1) > 0.03).all()  # the two kinds of states do differ
-
-
-@pytest.mark.parametrize("visited_by", lq_error.VISITED_BY)
-def test_a_bias_is_the_error_and_steps_are_pooled_by_squares(game: Market, visited_by: str) -> None:
-    biases = [[0.0] * 4, [0.3, 0.0, -0.4, 1.2]]
-    table = lq_error.evaluate(game, [exactly(game, [1.0, 1.0], biases)], episodes=50, seed=7)
-    errors = column(table, "rms_error", visited_by, seed=2)
-    np.testing.assert_allclose(errors, [0.3, 0.0, 0.4, 1.2, 0.65], atol=1e-4)  # 0.65^2 = (0.09 + 0.16 + 1.44) / 4
-    np.testing.assert_allclose(
-        column(table, "relative", visited_by, seed=2), errors / column(table, "rms_exact", visited_by, seed=2)
-    )
-    assert column(table, "rms_error", visited_by, seed=1).max() < 1e-4
+    exact, sizes = solve_nash(game.as_lq()).policies, []
+    for visited_by, factor in (("learned", 1.1), ("exact", 1.0)):
+        moments = state_moments(game.as_lq(), LinearPolicies(factor * exact.gains, factor * exact.offsets))
+        second = moments.covariance + moments.mean[:, :, None] * moments.mean[:, None, :]
+        square = [np.mean(np.diag(exact.gains[m] @ second[m] @ exact.gains[m].T)) for m in range(4)]
+        sizes.append(np.sqrt([*square, np.mean(square)]))
+        np.testing.assert_allclose(column(table, "rms_exact", visited_by, seed=2), sizes[-1], rtol=0.02)
+        np.testing.assert_allclose(column(table, "rms_error", visited_by, seed=2), 0.1 * sizes[-1], rtol=0.02)
+        np.testing.assert_allclose(column(table, "relative", visited_by, seed=2), 0.1, rtol=1e-4)
+    assert (np.abs(sizes[0][1:4] / sizes[1][1:4] - 1) > 0.03).all()  # the two kinds of states do differ
 
 
 def test_everybody_starts_from_the_same_states(game: Market) -> None:
@@ -142,13 +128,10 @@ def test_clipping_does_not_hide_weights_that_are_not_finite_nor_an_overflow(game
     table = lq_error.evaluate(game, [linear([[0.0, 0.0, 0.0, 0.0, 1e25]])], episodes=5, seed=7)
     assert column(table, "rms_error")[0] > 1e24
     assert np.isnan(column(table, "rms_error")[-1])
-
-
-def test_an_equilibrium_that_does_not_trade_has_no_relative_error(game: Market) -> None:
     still = dataclasses.replace(game, sigma=0.0, initial_inventory_var=0.0, initial_price_sd=0.0, initial_impact_sd=0.0)
     table = lq_error.evaluate(still, [linear([[0.0] * 5], [0.25])], episodes=5, seed=7)
     assert (column(table, "rms_error", "exact") == 0.25).all()
-    assert np.isnan(column(table, "relative", "exact")).all()
+    assert np.isnan(column(table, "relative", "exact")).all()  # the equilibrium does not trade
 
 
 def test_what_cannot_be_compared(game: Market) -> None:
@@ -164,27 +147,22 @@ def test_what_cannot_be_compared(game: Market) -> None:
         lq_error.evaluate(game, policies, episodes=0, seed=7)
 
 
-@pytest.mark.parametrize(
-    ("kappa", "sigma", "costs"),
-    [
-        (0.1, 0.01, {0.95: 0.0025, 1.05: 0.0023, 0.90: 0.0106, 1.10: 0.0090, 1.20: 0.034, 1.40: 0.124}),
-        (0.5, 0.1, {0.95: 0.0023, 1.05: 0.0021, 0.90: 0.0098, 1.10: 0.0081, 1.20: 0.030, 1.40: 0.108}),
-    ],
-)
-def test_what_an_error_costs_is_of_second_order(
-    game: Market, kappa: float, sigma: float, costs: dict[float, float]
-) -> None:
+def test_what_an_error_costs_is_of_second_order(game: Market) -> None:
     """The table of docs/ground_truth.md: what an agent gains if everybody plays f times the equilibrium's gains."""
-    table1 = dataclasses.replace(
-        game, n_agents=5, horizon=5.0, n_steps=10, kappa=kappa, sigma=sigma, rho=0.5, b1=0.1, b2=0.1, b3=0.0,
-        discount=1.0, initial_price_sd=None, initial_impact_sd=None,
-    )  # fmt: skip
-    lq = table1.as_lq()
-    exact = solve_nash(lq).policies
-    gains = {f: exploitability(lq, LinearPolicies(f * exact.gains, exact.offsets))[0] for f in costs}
-    for f, cost in costs.items():
-        assert gains[f] == pytest.approx(cost, rel=0.03)
-    assert gains[0.90] + gains[1.10] == pytest.approx(4 * (gains[0.95] + gains[1.05]), rel=0.02)
+    factors = 0.95, 1.05, 0.90, 1.10, 1.20, 1.40
+    for kappa, sigma, costs in (
+        (0.1, 0.01, (0.0025, 0.0023, 0.0106, 0.0090, 0.034, 0.124)),
+        (0.5, 0.1, (0.0023, 0.0021, 0.0098, 0.0081, 0.030, 0.108)),
+    ):
+        table1 = dataclasses.replace(
+            game, n_agents=5, horizon=5.0, n_steps=10, kappa=kappa, sigma=sigma, rho=0.5, b1=0.1, b2=0.1, b3=0.0,
+            discount=1.0, initial_price_sd=None, initial_impact_sd=None,
+        )  # fmt: skip
+        lq = table1.as_lq()
+        exact = solve_nash(lq).policies
+        gains = [exploitability(lq, LinearPolicies(f * exact.gains, exact.offsets))[0] for f in factors]
+        np.testing.assert_allclose(gains, costs, rtol=0.03)
+        assert gains[2] + gains[3] == pytest.approx(4 * (gains[0] + gains[1]), rel=0.02)
 
 
 def test_scatter_is_a_sample_of_what_is_measured(game: Market) -> None:
@@ -198,7 +176,14 @@ def test_scatter_is_a_sample_of_what_is_measured(game: Market) -> None:
     squares = ((points["learned"] - points["exact"]) ** 2).groupby([points["seed"], points["step"]]).mean()
     for seed in (1, 2):
         np.testing.assert_allclose(squares[seed] ** 0.5, column(table, "rms_error", seed=seed)[:4], atol=2e-4)
-    np.testing.assert_allclose(points[points["seed"] == 1]["learned"], points[points["seed"] == 1]["exact"], atol=2e-4)
+    # A bias is the error, and steps are pooled by squares: 0.65^2 = (0.09 + 0.16 + 1.44) / 4.
+    biased = lq_error.evaluate(game, [exactly(game, [1.0], [[0.3, 0.0, -0.4, 1.2]])], 50, seed=7)
+    for visited_by in lq_error.VISITED_BY:
+        errors = column(biased, "rms_error", visited_by)
+        np.testing.assert_allclose(errors, [0.3, 0.0, 0.4, 1.2, 0.65], atol=1e-4)
+        np.testing.assert_allclose(
+            column(biased, "relative", visited_by), errors / column(biased, "rms_exact", visited_by)
+        )
 
 
 def test_scatter_takes_the_same_agents_of_every_seed(game: Market) -> None:

@@ -75,25 +75,25 @@ def alone(game: Market, assignments: list[Assignment], shocks: Shocks) -> FloatA
     return np.array([float(play(game, assignments, path)[0, 0, 0]) for path in paths])
 
 
-@pytest.mark.parametrize("k", [0, 1])
-def test_rewards_are_those_of_single_plays(k: int) -> None:
+def test_rewards_are_those_of_single_plays() -> None:
     policies, base = linear(TWO, spec=TWO_SPEC), linear(REFERENCE)
     table = reference.evaluate(MARKET, [policies], base, 30, 2, seed=5)
     shocks = MARKET.sample_shocks(30, generator(5, "reference", "paths"))
-    policy = policies.member(k)
-    value, other = (alone(MARKET, [(p, slice(None))], shocks) for p in (policy, base))
-    expected = {
-        "value": value,
-        "reference_value": other,
-        "policy_among_references": alone(MARKET, [(policy, [0]), (base, [1, 2])], shocks) - other,
-        "reference_among_policies": alone(MARKET, [(base, [0]), (policy, [1, 2])], shocks) - value,
-    }
-    for quantity, rewards in expected.items():
-        half = stats.t.ppf(0.975, 29) * rewards.std(ddof=1) / math.sqrt(30)
-        numbers = (rewards.mean(), rewards.mean() - half, rewards.mean() + half)
-        row = one(table, quantity, k + 1)
-        assert row[["mean", "low", "high"]].tolist() == pytest.approx(numbers, rel=1e-4, abs=1e-4)
-        assert half > 1e-2  # far above the tolerance
+    other = alone(MARKET, [(base, slice(None))], shocks)
+    for k, policy in enumerate(map(policies.member, (0, 1))):
+        value = alone(MARKET, [(policy, slice(None))], shocks)
+        expected = {
+            "value": value,
+            "reference_value": other,
+            "policy_among_references": alone(MARKET, [(policy, [0]), (base, [1, 2])], shocks) - other,
+            "reference_among_policies": alone(MARKET, [(base, [0]), (policy, [1, 2])], shocks) - value,
+        }
+        for quantity, rewards in expected.items():
+            half = stats.t.ppf(0.975, 29) * rewards.std(ddof=1) / math.sqrt(30)
+            numbers = (rewards.mean(), rewards.mean() - half, rewards.mean() + half)
+            row = one(table, quantity, k + 1)
+            assert row[["mean", "low", "high"]].tolist() == pytest.approx(numbers, rel=1e-4, abs=1e-4)
+            assert half > 1e-2  # far above the tolerance
 
 
 @pytest.mark.parametrize("bad", [math.nan, 1e30])

@@ -1,7 +1,6 @@
 """Play against a plain loop over one episode at a time, and what must hold of any simulation."""
 
 import math
-from typing import Any
 
 import pytest
 import torch

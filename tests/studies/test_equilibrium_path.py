@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -175,14 +174,8 @@ class Fold(_Problem):
         return torch.tensor([2.6], dtype=torch.float64)
 
 
-@pytest.fixture
-def fold(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def test_the_path_gets_round_a_fold_and_is_left_beyond_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(equilibrium_path, "_Problem", Fold)
-    yield
-
-
-@pytest.mark.usefixtures("fold")
-def test_the_path_gets_round_a_fold_and_is_left_beyond_it() -> None:
     table = follow(START, END, SPEC, dataclasses.replace(SETTINGS, largest_step=0.1, points=100))
     theta, t = table["coefficients"].to_numpy(), table["t"].to_numpy()
     np.testing.assert_allclose((theta - 2) ** 2 + t, 0.3, atol=1e-7)
@@ -234,9 +227,9 @@ def test_a_path_that_is_lost_is_reported(monkeypatch: pytest.MonkeyPatch, caplog
         follow(START, END, SPEC, SETTINGS)
 
 
-@pytest.mark.parametrize("change", [{"b1": 0.2}, {"impact": "linear"}])
-def test_games_that_no_path_joins(change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="games of square-root impact that differ in kappa and sigma alone"):
-        follow(START, dataclasses.replace(END, **change), SPEC, SETTINGS)
+def test_games_that_no_path_joins() -> None:
+    for end in (dataclasses.replace(END, b1=0.2), dataclasses.replace(END, impact="linear")):
+        with pytest.raises(ValueError, match="games of square-root impact that differ in kappa and sigma alone"):
+            follow(START, end, SPEC, SETTINGS)
     with pytest.raises(ValueError, match="inventories = 'visible': allowed is 'private'"):
         follow(START, END, ObservationSpec(inventories="visible"), SETTINGS)
