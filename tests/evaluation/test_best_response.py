@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from nash_dqn.agents.least_squares import linear_network
 from nash_dqn.evaluation import best_response
 from nash_dqn.evaluation.best_response import (
     BestResponseSettings,
@@ -25,11 +26,11 @@ from nash_dqn.evaluation.statistics import mean_interval
 from nash_dqn.games import lq
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market, Shocks
-from nash_dqn.networks import MLP, ActionMap, ObservationNetwork
+from nash_dqn.networks import ActionMap, ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 from nash_dqn.trees import tensor_map
-from tests.common import LQ_MARKET, MARKET, linear
+from tests.common import LQ_MARKET, MARKET, linear, playing
 
 ALL = slice(None)
 SETTINGS = BestResponseSettings(hidden=[16], iterations=200, episodes=64, learning_rate=0.05, restarts=1, seed=3)
@@ -37,21 +38,14 @@ FEW = dataclasses.replace(SETTINGS, iterations=5, episodes=8, restarts=2)
 TEXT = [[0.3, -1.0, 0.5, -0.7, -3.0], [-0.2, 0.4, 0.1, 0.3, -2.0]]
 
 
-def per_step(skip: Tensor, spec: ObservationSpec | None = None) -> Policy:
+def per_step(skip: Tensor) -> Policy:
     """A policy linear in its features, the first replaced by 1; coefficients [M, C] of each step."""
-    size = skip.shape[-1]
-    sigma = MLP([torch.zeros(1, size, 1)], [torch.zeros(1, 1, 1)])
-    network = ObservationNetwork(None, sigma, skip.float()[None, :, :, None])
-    return Policy(network, spec or ObservationSpec(), [1], "nash_dqn")
+    return Policy(linear_network(skip.float()[None, :, :, None]), ObservationSpec(), [1], "nash_dqn")
 
 
 def visible(market: Market, policies: lq.LinearPolicies) -> Policy:
-    """Agent 0's part of an exact profile as a policy of the features price, Y, flow, own q and the others' mean q."""
-    scales, offsets, gains = market.scales, policies.offsets[:, 0], policies.gains[:, 0]
-    others = gains[:, 3] * (market.n_agents - 1)
-    columns = [offsets, -gains[:, 0] * scales.price, -gains[:, 1] * scales.impact, np.zeros(market.n_steps)]
-    columns += [-gains[:, 2] * scales.inventory, -others * scales.inventory]
-    return per_step(torch.from_numpy(np.stack(columns, 1)), ObservationSpec(inventories="visible"))
+    """Agent 0's part of an exact profile."""
+    return playing(market, [policies.gains[:, 0]], [policies.offsets[:, 0]])
 
 
 def far_from_equilibrium(market: Market) -> lq.LinearPolicies:

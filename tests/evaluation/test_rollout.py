@@ -93,22 +93,6 @@ def test_members_play_as_if_alone_and_one_meets_all() -> None:
     torch.testing.assert_close(one, twice)
 
 
-def test_common_random_numbers() -> None:
-    text, slightly = linear(TEXT[:1]), linear([[w * 1.01 for w in TEXT[0]]])
-    shocks, other = shocks_of(MARKET, 500), shocks_of(MARKET, 500, seed=2)
-    base = play(MARKET, text, shocks)
-    assert torch.equal(play(MARKET, text, shocks), base)
-    common, independent = (play(MARKET, [(slightly, [0]), (text, [1, 2])], of) - base for of in (shocks, other))
-    assert common[..., 0].std() < 0.05 * independent[..., 0].std()
-
-
-def test_rewards_follow_agents_that_change_places() -> None:
-    policy, shocks, order = linear(CODE, spec=CODE_SPEC), shocks_of(MARKET, 20), [2, 0, 1]
-    moved = shocks._replace(inventory=shocks.inventory[:, order])
-    expected = play(MARKET, policy, shocks)[..., order]
-    torch.testing.assert_close(play(MARKET, policy, moved), expected, rtol=1e-4, atol=1e-4)
-
-
 def test_gradients_flow_through_a_trajectory_but_not_through_play() -> None:
     policy, other, shocks = linear(TEXT[:1]), linear(TEXT[1:]), shocks_of(MARKET, 4)
     weight = policy.network.parameters[0].requires_grad_()
