@@ -115,38 +115,6 @@ def test_beats_every_policy_of_a_fine_grid() -> None:
     assert gain > played[best] - base > 0.1
 
 
-def test_what_was_seen_earlier_pays_where_two_facts_are_forgotten() -> None:
-    """Own past flow is one number, so a deviator can note one earlier fact in it, but not two.
-
-    Without impact of Y and with prices a random walk, agents 1 and 2 trade the prices of step 0 in opposite
-    directions, which order flow does not show, and so do 3 and 4 at step 1; at steps 2 and 3 agents 1 and 3 trade
-    their inventories, i.e. those prices, back.
-    """
-    market = Market(
-        n_agents=5, horizon=4.0, n_steps=4, kappa=0.0, theta=10.0, sigma=1.0, gamma=0.0, rho=0.0, eta=0.08, b1=0.4,
-        b2=0.2, impact="none", price_floor=None, initial_inventory_var=1.0, initial_price_sd=1.0, initial_impact_sd=0.0,
-    )  # fmt: skip
-
-    def trader(seen: int, sign: float, unwound: int | None) -> Policy:
-        skip = torch.zeros(4, 5)
-        skip[seen, 1] = sign * 1.2 * market.scales.price
-        if unwound is not None:
-            skip[unwound, 4] = -1.2 * market.scales.inventory
-        return per_step(skip)
-
-    others = [trader(0, 1.0, 2), trader(0, -1.0, None), trader(1, 1.0, 3), trader(1, -1.0, None)]
-    profile: list[Assignment] = [(per_step(torch.zeros(4, 5)), [0])]
-    profile += [(policy, [i + 1]) for i, policy in enumerate(others)]
-    classes: tuple[DeviatorClass, ...] = ("memory", "history")
-    gains = {
-        deviator: measure(
-            market, profile, train(market, profile, deviator, SETTINGS).deviation, 20_000, generator(3, "test")
-        ).gain.flatten()
-        for deviator in classes
-    }
-    assert mean_interval((gains["history"] - gains["memory"]).numpy()).low > 0
-
-
 # --- the gradient -----------------------------------------------------------------------------------
 
 

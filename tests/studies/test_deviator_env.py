@@ -2,6 +2,7 @@
 
 import copy
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,8 @@ def test_actions_are_clipped_and_errors_named() -> None:
         env.reset(seed=1)
     first, second = (env.step(np.array([a], dtype=np.float32)) for env, a in zip(envs, (30.0, 2.0), strict=True))
     assert first[1] == second[1]
-    for action in (np.array([np.inf], dtype=np.float32), np.zeros(2)):
+    wrong: list[Any] = [np.array([np.inf], dtype=np.float32), np.zeros(2)]
+    for action in wrong:
         with pytest.raises(ValueError, match=r"^action: got .*, allowed are "):
             envs[0].step(action)
     with pytest.raises(ValueError, match=r"^seat = 3: the game has agents 0 to 2$"):

@@ -22,7 +22,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -50,8 +50,6 @@ OPPONENTS: tuple[Opponents, ...] = ("last", "average")
 COLUMNS = ("learner", "sees", "opponents", "seed", "round", "measure", "value")
 """``measure``: ``error``, RMS of action less exact action as a share of the latter's, in states that the policy visits;
 ``coefficient``, largest error of a gain of u = -K z (exact responses); ``gain`` of a deviator, $."""
-
-T = TypeVar("T")
 
 
 class Still(NamedTuple):
@@ -91,12 +89,10 @@ def exact(market: Market, opponents: Opponents, rounds: int) -> list[FloatArray]
         NoEquilibriumError: there is no best response.
         ValueError: the market is not linear, or has one agent.
     """
-
-    def respond(others: FloatArray, _: int) -> FloatArray:
-        return best_reply(market, others)
-
-    start: FloatArray = np.zeros((market.n_steps, 4))
-    return _played(respond, lambda past: np.mean(past, 0), start, opponents, rounds)
+    past: list[FloatArray] = [np.zeros((market.n_steps, 4))]
+    for _ in range(rounds):
+        past.append(best_reply(market, past[-1] if opponents == "last" else np.mean(past, 0)))
+    return past[1:]
 
 
 def gradient(
@@ -125,17 +121,16 @@ def gradient(
     def policy(network: ActionMap) -> Policy:
         return Policy(network, sees, seeds, "gradient")
 
-    def respond(others: ActionMap, n: int) -> ActionMap:
+    past: list[ActionMap] = [Still(game.action_dim)]
+    for n in range(1, rounds + 1):
         # A deviator adds to what its seat plays: to nothing, so that it is a policy of its own. Members share their
         # random numbers, restarts do not: restart k against member k makes the trainings independent.
         of_round = dataclasses.replace(settings, restarts=trainings, seed=settings.seed + n)
-        alone, rest = policy(Still(game.action_dim)), policy(others)
+        alone, rest = policy(Still(game.action_dim)), policy(past[-1] if opponents == "last" else Mean(tuple(past)))
         found = train(game, [(alone, FIRST), (rest, OTHERS)], deviator, of_round, decorrelate=False)
         network = found.choose(range(trainings)).network  # of own features and the others' mean item, as networks are
-        return network.with_outputs(lambda tensor: tensor * game.action_scale)
-
-    start: ActionMap = Still(game.action_dim)
-    return [policy(found) for found in _played(respond, lambda past: Mean(tuple(past)), start, opponents, rounds)]
+        past.append(network.with_outputs(lambda tensor: tensor * game.action_scale))
+    return [policy(network) for network in past[1:]]
 
 
 def round_of(recipe: FictitiousPlayRecipe, transitions: int, n_steps: int) -> int | None:
@@ -143,16 +138,6 @@ def round_of(recipe: FictitiousPlayRecipe, transitions: int, n_steps: int) -> in
     epochs, rest = divmod(transitions, recipe.episodes_per_epoch * n_steps)
     begun, within = recipe.position(epochs)
     return begun if begun and not within and not rest else None
-
-
-def _played(
-    respond: Callable[[T, int], T], mean: Callable[[Sequence[T]], T], start: T, opponents: Opponents, rounds: int
-) -> list[T]:
-    """The best responses of fictitious play, round by round; ``respond`` takes the opponents and the round, from 1."""
-    found = [start]
-    for n in range(1, rounds + 1):
-        found.append(respond(found[-1] if opponents == "last" else mean(found), n))
-    return found[1:]
 
 
 # ------------------------------------------------------------------------------------------------------------- measures
