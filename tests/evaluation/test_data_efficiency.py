@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import torch
 
 from nash_dqn.agents.snapshots import Snapshots
 from nash_dqn.agents.training import describe
@@ -16,11 +15,9 @@ from nash_dqn.evaluation import data_efficiency as module
 from nash_dqn.evaluation import exploitability
 from nash_dqn.evaluation.best_response import BestResponseSettings
 from nash_dqn.evaluation.data_efficiency import COLUMNS, evaluate, load_snapshots
-from nash_dqn.evaluation.rollout import trajectory
 from nash_dqn.games.market import Market
 from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import Policy
-from nash_dqn.seeding import generator
 from nash_dqn.trees import select
 from tests.common import MARKET, linear
 
@@ -80,24 +77,6 @@ def test_gains_are_those_of_the_exploitability_table_and_distances_of_constant_r
     assert table["relative_distance"].tolist() == pytest.approx([0.5, 0.0, 2.5, 1.0])
     monkeypatch.setattr(module, "_CHUNK", 3)
     pd.testing.assert_frame_equal(measured(MARKET, kept, reference, record()), table, rtol=1e-4)
-
-
-@pytest.mark.usefixtures("no_gains")
-def test_distances_are_measured_where_the_reference_goes() -> None:
-    # Rates proportional to the own inventory: the reference liquidates slowly, the learned policy not at all.
-    own = [[0.0, 0.0, 0.0, 0.0, weight] for weight in (-2.0, 0.0)]
-    reference = dataclasses.replace(linear(own[:1]), meta={"policy": "reference"})
-    idle = dataclasses.replace(linear(own[1:]), meta={"transitions": [10_000]})
-    table = measured(MARKET, idle, reference, record(seeds=[1]))
-    shocks = MARKET.sample_shocks(30, generator(SETTINGS.seed, "data_efficiency", "visited"))
-    with torch.no_grad():
-        visited = [t.state.inventory for t in trajectory(MARKET, [(reference, slice(None))], shocks)]
-    size = 2.0 / MARKET.scales.inventory * float(torch.stack(visited).double().square().mean().sqrt())
-    assert table["distance"].tolist() == pytest.approx([size])
-    assert table["relative_distance"].tolist() == pytest.approx([1.0])
-    # A policy that starts to trade more elsewhere does not change where it is measured.
-    eager = dataclasses.replace(linear([[0.0, 0.0, 0.0, 0.0, 2.0]]), meta={"transitions": [10_000]})
-    assert measured(MARKET, eager, reference, record(seeds=[1]))["relative_distance"].tolist() == pytest.approx([2.0])
 
 
 @pytest.mark.usefixtures("no_gains")

@@ -96,19 +96,19 @@ def test_rewards_are_those_of_single_plays() -> None:
             assert half > 1e-2  # far above the tolerance
 
 
-@pytest.mark.parametrize("bad", [math.nan, 1e30])
-def test_a_member_that_diverged_has_empty_numbers_and_harms_no_other(bad: float) -> None:
+def test_a_member_that_diverged_has_empty_numbers_and_harms_no_other() -> None:
     sound = [0.1, 1.5, -0.4, 0.6, -1.0]
-    table = reference.evaluate(MARKET, [linear([sound, [bad] * 5])], linear(REFERENCE), 10, 3, seed=5)
     lone = reference.evaluate(MARKET, [linear([sound])], linear(REFERENCE), 10, 3, seed=5)
-    pd.testing.assert_frame_equal(table[table["seed"] == 1], lone, check_exact=False, rtol=1e-4)
-    for quantity in ("value", *GAINS):
-        assert one(table, quantity, 2)[["mean", "low", "high"]].isna().all()
-        assert one(table, quantity, 2)["n"] == 10
-    assert one(table, "reference_value", 2)["mean"] == pytest.approx(one(lone, "reference_value")["mean"])
-    for quantity in ("distance", "relative_distance"):
-        mean = one(table, quantity, 2)["mean"]
-        assert math.isnan(mean) if not math.isfinite(bad) else mean > 1e28
+    for bad in (math.nan, 1e30):
+        table = reference.evaluate(MARKET, [linear([sound, [bad] * 5])], linear(REFERENCE), 10, 3, seed=5)
+        pd.testing.assert_frame_equal(table[table["seed"] == 1], lone, check_exact=False, rtol=1e-4)
+        for quantity in ("value", *GAINS):
+            assert one(table, quantity, 2)[["mean", "low", "high"]].isna().all()
+            assert one(table, quantity, 2)["n"] == 10
+        assert one(table, "reference_value", 2)["mean"] == pytest.approx(one(lone, "reference_value")["mean"])
+        for quantity in ("distance", "relative_distance"):
+            mean = one(table, quantity, 2)["mean"]
+            assert math.isnan(mean) if not math.isfinite(bad) else mean > 1e28
 
 
 def test_what_cannot_be_measured() -> None:
