@@ -146,7 +146,7 @@ def test_tests_are_scipys_of_each_seed_pair_and_over_seed_pairs() -> None:
             assert tuple(row[["low", "high"]]) == pytest.approx(tuple(expected.confidence_interval()))
 
 
-def test_one_seed_pair_or_one_point_has_a_difference_but_no_test() -> None:
+def test_what_is_undefined_is_empty_and_rewards_that_are_not_finite_are_never_dropped() -> None:
     row = one(cross_play_tests.tests(rewards_table(drawn([1])), 0.05), "first_nash-all_other", "pooled", "paired")
     assert row["n"] == 1
     assert math.isfinite(row["mean_difference"])
@@ -154,9 +154,6 @@ def test_one_seed_pair_or_one_point_has_a_difference_but_no_test() -> None:
     table = cross_play_tests.tests(rewards_table(drawn([1, 2], points=1)), 0.05)
     assert one(table, "first_nash-all_other", "1-1", "welch")[["low", "p_value", "reject"]].isna().all()
     assert math.isfinite(one(table, "first_nash-all_other", "pooled", "welch")["p_value"])
-
-
-def test_rewards_that_are_not_finite_are_never_dropped() -> None:
     rewards = drawn([1, 2, 3])
     rewards[2, "first_nash", "common"][4] = math.inf
     table = cross_play_tests.tests(rewards_table(rewards), 0.05)

@@ -52,11 +52,6 @@ FEW = dataclasses.replace(SOME, iterations=10)
 TEXT = [[0.3, -1.0, 0.5, -0.7, -3.0], [-0.2, 0.4, 0.1, 0.3, -2.0]]
 
 
-@pytest.fixture
-def policy() -> Policy:
-    return dataclasses.replace(linear(TEXT), meta={"policy": "text"})
-
-
 def test_ddpg_beside_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     """Against agents that drift, both find something, and DDPG less than gradients."""
     spec = ObservationSpec(price="S-Y", order_flow="others_mean")
@@ -122,7 +117,8 @@ def test_ddpg_trains_against_the_policy_itself(monkeypatch: pytest.MonkeyPatch) 
     assert actions[..., 0, :].std() > 0
 
 
-def test_ddpg_that_is_not_finite_is_an_error_and_answers_one_policy(policy: Policy) -> None:
+def test_ddpg_that_is_not_finite_is_an_error_and_answers_one_policy() -> None:
+    policy = linear(TEXT, policy="text")
     with pytest.raises(ValueError, match="policy has 2 members: allowed is one"):
         ddpg_comparison(MARKET, policy, LONGER, FEW, 5, 5, 7)
     recipe = dataclasses.replace(LONGER, first_epochs=20, learning_rate=1e20)
@@ -183,11 +179,7 @@ def test_budgets_that_a_learner_cannot_meet(drifting: Policy, monkeypatch: pytes
             compare(MARKET, drifting, settings, RECIPE, GRADIENT, 50)
 
 
-def test_settings_are_in_range_and_no_two_trainings_share_an_environments_stream() -> None:
+def test_no_two_trainings_share_an_environments_stream() -> None:
     seeds = dataclasses.replace(SETTINGS, trainings=3).seeds
     streams = [seed + k for seed in seeds for k in range(SETTINGS.environments)]
     assert len(set(streams)) == len(streams)
-    with pytest.raises(ValueError, match=r"^noise: got .nan, expected a number >= 0"):
-        dataclasses.replace(SETTINGS, noise=float("nan"))
-    with pytest.raises(ValueError, match="^environments: got true, expected a whole number >= 1"):
-        dataclasses.replace(SETTINGS, environments=True)
