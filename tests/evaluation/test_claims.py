@@ -280,9 +280,9 @@ def test_verdicts_on_the_distance_of_policies() -> None:
 def test_the_yardstick_is_what_training_noise_alone_would_give() -> None:
     # Two algorithms whose trainings scatter around one and the same policy, one five times as much as the other.
     random = np.random.default_rng(0)
-    nash, fp = random.normal(0, 0.5, (200, 50)), random.normal(0, 0.1, (200, 50))
+    nash, fp = random.normal(0, 0.5, (100, 50)), random.normal(0, 0.1, (100, 50))
     rms = lambda x: np.sqrt(np.mean(np.square(x), axis=-1)).tolist()  # noqa: E731
-    pairs = np.array(list(itertools.combinations(range(200), 2)))
+    pairs = np.array(list(itertools.combinations(range(100), 2)))
     within = [rms(x[pairs[:, 0]] - x[pairs[:, 1]]) for x in (nash, fp)]
     table = judged(apart=distances(rms(nash - fp), *within))
     expected = row(table, f"{PAIR}, grid: RMS rate difference expected from training noise, shares/hour")["ours"]
