@@ -39,15 +39,14 @@ def measured(game: Market, snapshots: Policy | None, reference: Policy | None, o
 @pytest.fixture
 def kept() -> Policy:
     """Two seeds at two times: agents that sell, or buy, at constant rates 1, 2, 3, 4 shares/hour, each as it comes."""
-    policy = linear([[0.0] * 5] * 4, [1.0, 2.0, -3.0, 4.0])
-    return dataclasses.replace(policy, seeds=[1, 1, 2, 2], meta={"policy": "nash-text", "transitions": list(TIMES)})
+    policy = linear([[0.0] * 5] * 4, [1.0, 2.0, -3.0, 4.0], policy="nash-text", transitions=list(TIMES))
+    return dataclasses.replace(policy, seeds=[1, 1, 2, 2])
 
 
 @pytest.fixture
 def reference() -> Policy:
     """Everybody trades at 2 shares/hour; the second member does not count."""
-    policy = linear([[0.0] * 5] * 2, [2.0, 99.0], algorithm="self_play")
-    return dataclasses.replace(policy, meta={"policy": "reference"})
+    return linear([[0.0] * 5] * 2, [2.0, 99.0], algorithm="self_play", policy="reference")
 
 
 @pytest.fixture
@@ -96,8 +95,7 @@ def test_a_diverged_training_ends_with_a_row_without_numbers(kept: Policy, refer
 
 
 def test_policies_whose_actions_overflow_have_empty_numbers(reference: Policy) -> None:
-    policy = linear([[0.0] * 5] * 2, [1.0, 3e38])
-    wild = dataclasses.replace(policy, seeds=[1, 1], meta={"transitions": [10_000, 31_700]})
+    wild = dataclasses.replace(linear([[0.0] * 5] * 2, [1.0, 3e38], transitions=[10_000, 31_700]), seeds=[1, 1])
     table = measured(MARKET, wild, reference, record(seeds=[1]))
     assert table["gain"].isna().tolist() == [False, True]
     assert table["distance"].iloc[0] == pytest.approx(1.0)

@@ -1,6 +1,5 @@
 """Distances and rewards beside the reference, of policies for which they are known."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -33,8 +32,8 @@ def one(table: pd.DataFrame, quantity: str, seed: int = 1) -> pd.Series:
 
 
 def test_table_has_a_row_per_policy_member_and_quantity() -> None:
-    named = dataclasses.replace(linear(TWO, spec=TWO_SPEC), meta={"policy": "nash-text"})
-    other = dataclasses.replace(linear(REFERENCE, algorithm="fictitious_play"), meta={"policy": "fp-code"})
+    named = linear(TWO, spec=TWO_SPEC, policy="nash-text")
+    other = linear(REFERENCE, algorithm="fictitious_play", policy="fp-code")
     policies = [named, other]
     table = reference.evaluate(MARKET, policies, linear(REFERENCE), paths=10, visited_episodes=3, seed=5)
     assert tuple(table.columns) == reference.COLUMNS

@@ -37,7 +37,7 @@ RECIPE = FictitiousPlayRecipe(
 @pytest.fixture
 def drifting() -> Policy:
     """Everybody buys five shares an hour, whatever happens: trading back is a large gain."""
-    return dataclasses.replace(linear([[0.0] * 5], [5.0]), meta={"policy": "drift"})
+    return linear([[0.0] * 5], [5.0], policy="drift")
 
 
 def rows_of(policy: Policy, rows: int = 20) -> Any:
@@ -55,7 +55,7 @@ TEXT = [[0.3, -1.0, 0.5, -0.7, -3.0], [-0.2, 0.4, 0.1, 0.3, -2.0]]
 def test_ddpg_beside_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     """Against agents that drift, both find something, and DDPG less than gradients."""
     spec = ObservationSpec(price="S-Y", order_flow="others_mean")
-    drifting = dataclasses.replace(linear([[0.0] * 5], [5.0], spec=spec), meta={"policy": "drift"})
+    drifting = linear([[0.0] * 5], [5.0], spec=spec, policy="drift")
     actors: list[Policy] = []
     train_ddpg = outside_learners._train_ddpg
 
