@@ -148,9 +148,9 @@ def test_measures_stand_with_their_round_and_training() -> None:
 def test_ddpg_by_round() -> None:
     """Only what a round returned counts, until a training diverged."""
     assert [round_of(RECIPE, of, 10) for of in (500, 1000, 1001, 1250, 1500, 2000)] == [None, 1, None, None, 2, 3]
-    members = [{"seed": 7, "diverged": False, "transitions": 2000}, {"seed": 8, "diverged": True, "transitions": 1400}]
+    members = [{"seed": 7, "diverged": False, "transitions": 2000}, {"seed": 8, "diverged": True, "transitions": 1500}]
     record = {"config": {"recipe": asdict(RECIPE)}, "members": members}
-    kept = [(7, 500, 9.0), (7, 1000, 3.0), (7, 2000, 2.0), (8, 1000, 4.0), (8, 1400, math.nan)]
+    kept = [(7, 500, 9.0), (7, 1000, 3.0), (7, 2000, 2.0), (8, 1000, 4.0), (8, 1500, 5.0)]  # when it diverged
     found = of_ddpg(kept, record, 10, "gain")
     assert list(found.columns) == list(COLUMNS)
     rows = found[["round", "seed", "value"]].itertuples(index=False, name=None)
