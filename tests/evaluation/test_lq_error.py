@@ -121,7 +121,7 @@ def test_what_cannot_be_compared(game: Market) -> None:
 
 
 def test_what_an_error_costs_is_of_second_order(game: Market) -> None:
-    """The table of docs/ground_truth.md: what an agent gains if everybody plays f times the equilibrium's gains."""
+    """Also in docs/ground_truth.md: what an agent gains if everybody plays f times the equilibrium's gains."""
     factors = 0.95, 1.05, 0.90, 1.10, 1.20, 1.40
     for kappa, sigma, costs in (
         (0.1, 0.01, (0.0025, 0.0023, 0.0106, 0.0090, 0.034, 0.124)),
