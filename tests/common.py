@@ -11,8 +11,10 @@ from typing import Any
 
 import torch
 
+from nash_dqn.agents.least_squares import linear_network
 from nash_dqn.config import load_yaml, validate
-from nash_dqn.games.base import ObservationSpec
+from nash_dqn.games.base import VISIBLE, ObservationSpec
+from nash_dqn.games.lq import FloatArray
 from nash_dqn.games.market import Market
 from nash_dqn.networks import MLP, ObservationNetwork
 from nash_dqn.policy import Policy
@@ -63,6 +65,26 @@ def linear(
     network = ObservationNetwork(None, MLP([weight], [bias]))
     seeds = list(range(1, len(weights) + 1))
     return Policy(network, spec or ObservationSpec(), seeds, algorithm, bound, meta)
+
+
+def playing(market: Market, gains: Sequence[FloatArray], offsets: Sequence[Any] | None = None, **meta: Any) -> Policy:
+    """Members that see all inventories and play an agent's affine policy at each step, u = offset - K z.
+
+    Args:
+        market: the game.
+        gains: K of each member, ``[M, N + 2]`` over (S - theta, Y, own inventory, the others').
+        offsets: of each member, ``[M]``; None for zero.
+        meta: of the policy.
+    """
+    scales = market.scales
+    skip = torch.zeros(len(gains), market.n_steps, 6, 1)  # of 1, price, Y, flow, own inventory, mean of the others'
+    for k, of_member in enumerate(gains):
+        price, impact, own, *others = torch.from_numpy(of_member).float().T
+        terms = price * scales.price, impact * scales.impact, own * scales.inventory, sum(others) * scales.inventory
+        skip[k, :, [1, 2, 4, 5], 0] = -torch.stack([torch.as_tensor(term) for term in terms], -1)
+        if offsets is not None:
+            skip[k, :, 0, 0] = torch.as_tensor(offsets[k])
+    return Policy(linear_network(skip), VISIBLE, range(1, len(gains) + 1), "nash_dqn", None, meta)
 
 
 def load(path: Path) -> ModuleType:

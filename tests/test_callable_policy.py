@@ -61,7 +61,7 @@ def test_deviators_train_against_it_as_against_the_same_policy_in_torch() -> Non
     for first, second in zip(*(r.deviation.network.parameters for r in responses), strict=True):
         torch.testing.assert_close(first, second, rtol=5e-2, atol=2e-3)
     long = dataclasses.replace(SETTINGS, iterations=40)
-    table = exploitability.evaluate(GAME, [policy_of(linear, name="mine")], long, 200, 100, 1, ("same",), players=(0,))
+    table = exploitability.evaluate(GAME, policy_of(linear, name="mine"), long, 200, 100, ("same",), players=(0,))
     assert table[["policy", "algorithm"]].to_numpy().tolist() == [["mine", "external"]] * 2
     assert table["gain"].iloc[0] > 0.05
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from nash_dqn.agents.least_squares import linear_network
 from nash_dqn.evaluation import best_response
 from nash_dqn.evaluation.best_response import (
     BestResponseSettings,
@@ -25,11 +26,11 @@ from nash_dqn.evaluation.statistics import mean_interval
 from nash_dqn.games import lq
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market, Shocks
-from nash_dqn.networks import MLP, ActionMap, ObservationNetwork
+from nash_dqn.networks import ActionMap, ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 from nash_dqn.trees import tensor_map
-from tests.common import LQ_MARKET, MARKET, linear
+from tests.common import LQ_MARKET, MARKET, linear, playing
 
 ALL = slice(None)
 SETTINGS = BestResponseSettings(hidden=[16], iterations=200, episodes=64, learning_rate=0.05, restarts=1, seed=3)
@@ -37,21 +38,14 @@ FEW = dataclasses.replace(SETTINGS, iterations=5, episodes=8, restarts=2)
 TEXT = [[0.3, -1.0, 0.5, -0.7, -3.0], [-0.2, 0.4, 0.1, 0.3, -2.0]]
 
 
-def per_step(skip: Tensor, spec: ObservationSpec | None = None) -> Policy:
+def per_step(skip: Tensor) -> Policy:
     """A policy linear in its features, the first replaced by 1; coefficients [M, C] of each step."""
-    size = skip.shape[-1]
-    sigma = MLP([torch.zeros(1, size, 1)], [torch.zeros(1, 1, 1)])
-    network = ObservationNetwork(None, sigma, skip.float()[None, :, :, None])
-    return Policy(network, spec or ObservationSpec(), [1], "nash_dqn")
+    return Policy(linear_network(skip.float()[None, :, :, None]), ObservationSpec(), [1], "nash_dqn")
 
 
 def visible(market: Market, policies: lq.LinearPolicies) -> Policy:
-    """Agent 0's part of an exact profile as a policy of the features price, Y, flow, own q and the others' mean q."""
-    scales, offsets, gains = market.scales, policies.offsets[:, 0], policies.gains[:, 0]
-    others = gains[:, 3] * (market.n_agents - 1)
-    columns = [offsets, -gains[:, 0] * scales.price, -gains[:, 1] * scales.impact, np.zeros(market.n_steps)]
-    columns += [-gains[:, 2] * scales.inventory, -others * scales.inventory]
-    return per_step(torch.from_numpy(np.stack(columns, 1)), ObservationSpec(inventories="visible"))
+    """Agent 0's part of an exact profile."""
+    return playing(market, [policies.gains[:, 0]], [policies.offsets[:, 0]])
 
 
 def far_from_equilibrium(market: Market) -> lq.LinearPolicies:
@@ -121,38 +115,6 @@ def test_beats_every_policy_of_a_fine_grid() -> None:
     assert gain > played[best] - base > 0.1
 
 
-def test_what_was_seen_earlier_pays_where_two_facts_are_forgotten() -> None:
-    """Own past flow is one number, so a deviator can note one earlier fact in it, but not two.
-
-    Without impact of Y and with prices a random walk, agents 1 and 2 trade the prices of step 0 in opposite
-    directions, which order flow does not show, and so do 3 and 4 at step 1; at steps 2 and 3 agents 1 and 3 trade
-    their inventories, i.e. those prices, back.
-    """
-    market = Market(
-        n_agents=5, horizon=4.0, n_steps=4, kappa=0.0, theta=10.0, sigma=1.0, gamma=0.0, rho=0.0, eta=0.08, b1=0.4,
-        b2=0.2, impact="none", price_floor=None, initial_inventory_var=1.0, initial_price_sd=1.0, initial_impact_sd=0.0,
-    )  # fmt: skip
-
-    def trader(seen: int, sign: float, unwound: int | None) -> Policy:
-        skip = torch.zeros(4, 5)
-        skip[seen, 1] = sign * 1.2 * market.scales.price
-        if unwound is not None:
-            skip[unwound, 4] = -1.2 * market.scales.inventory
-        return per_step(skip)
-
-    others = [trader(0, 1.0, 2), trader(0, -1.0, None), trader(1, 1.0, 3), trader(1, -1.0, None)]
-    profile: list[Assignment] = [(per_step(torch.zeros(4, 5)), [0])]
-    profile += [(policy, [i + 1]) for i, policy in enumerate(others)]
-    classes: tuple[DeviatorClass, ...] = ("memory", "history")
-    gains = {
-        deviator: measure(
-            market, profile, train(market, profile, deviator, SETTINGS).deviation, 20_000, generator(3, "test")
-        ).gain.flatten()
-        for deviator in classes
-    }
-    assert mean_interval((gains["history"] - gains["memory"]).numpy()).low > 0
-
-
 # --- the gradient -----------------------------------------------------------------------------------
 
 
@@ -206,48 +168,41 @@ def test_the_others_react_to_the_deviator() -> None:
 # --- what each class sees ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("deviator", "inputs"), [("same", 5), ("memory", 6), ("history", 6 + 3 * 5)])
-def test_classes_see_what_they_should(deviator: DeviatorClass, inputs: int) -> None:
-    deviation = train(MARKET, linear(TEXT[:1]), deviator, FEW).deviation
-    assert deviation.observation == ObservationSpec(own_flow=deviator != "same")
-    assert deviation.history == (deviator == "history")
-    skip = deviation.network.skip
-    assert skip is not None
-    assert skip.shape == (2, MARKET.n_steps, inputs, 1)
-    assert deviation.network.sigma.weights[0].shape == (2, inputs, 16)
+def test_classes_see_what_they_should() -> None:
+    classes: dict[DeviatorClass, int] = {"same": 5, "memory": 6, "history": 6 + 3 * 5}
+    for deviator, inputs in classes.items():
+        deviation = train(MARKET, linear(TEXT[:1]), deviator, FEW).deviation
+        assert deviation.observation == ObservationSpec(own_flow=deviator != "same")
+        assert deviation.history == (deviator == "history")
+        assert deviation.network.skip is not None
+        assert deviation.network.skip.shape == (2, MARKET.n_steps, inputs, 1)
+        assert deviation.network.sigma.weights[0].shape == (2, inputs, 16)
 
 
-def corrected_rates(market: Market, deviation: Deviation, shocks: Shocks, m: int) -> tuple[list[Any], Tensor]:
-    """States of a game without trading but for agent 0's correction, and its rates at step m."""
-    played: list[Any] = []
-    idle = per_step(torch.zeros(market.n_steps, 5))
+def test_history_is_of_the_step_it_should_be_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a game without trading but for agent 0's correction."""
+    shocks, idle = MARKET.sample_shocks(6, generator(2, "test")), per_step(torch.zeros(MARKET.n_steps, 5))
+    played: list[tuple[Any, Tensor]] = []
     step = Market.step
 
     def spy(self: Market, state: Any, actions: Tensor, shocks: Shocks) -> Any:
-        played.append((state, actions))
+        played.append((state, actions[0, :, :, 0]))
         return step(self, state, actions, shocks)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Market, "step", spy)
-        play_deviation(market, idle, deviation, each(shocks))
-    return [state for state, _ in played], played[m][1][0, :, :, 0]
-
-
-@pytest.mark.parametrize("seen", [0, 2])
-def test_history_is_of_the_step_it_should_be_of(seen: int) -> None:
-    shocks = MARKET.sample_shocks(6, generator(2, "test"))
-    skip = torch.zeros(MARKET.n_steps, 6 + 3 * 5)
-    skip[0, 0] = 0.3  # trade, so that inventory and own flow move
-    skip[1, 6 + 5 :] = 1.0  # at step 1: what is seen from step 1 on, which is still to come
-    skip[3, 6 + 5 * seen + 3] = 1.0  # at the last step: own inventory at that earlier one
-    skip[3, 6 + 5 * seen + 4] = 10.0  # and own past flow then
-    deviation = linear_deviation(skip, own_flow=True, history=True)
-    states, rates = corrected_rates(MARKET, deviation, shocks, 3)
-    held, start = states[seen].inventory[0, :, 0], shocks.inventory[:, 0]
-    expected = MARKET.scales.rate * (held + 10.0 * (held - start)) / MARKET.scales.inventory
-    torch.testing.assert_close(rates[:, 0], expected)
-    assert (rates[:, 1:] == 0).all()
-    assert (corrected_rates(MARKET, deviation, shocks, 1)[1] == 0).all()
+    monkeypatch.setattr(Market, "step", spy)
+    for seen in (0, 2):
+        skip = torch.zeros(MARKET.n_steps, 6 + 3 * 5)
+        skip[0, 0] = 0.3  # trade, so that inventory and own flow move
+        skip[1, 6 + 5 :] = 1.0  # at step 1: what is seen from step 1 on, which is still to come
+        skip[3, 6 + 5 * seen + 3] = 1.0  # at the last step: own inventory at that earlier one
+        skip[3, 6 + 5 * seen + 4] = 10.0  # and own past flow then
+        played.clear()
+        play_deviation(MARKET, idle, linear_deviation(skip, own_flow=True, history=True), each(shocks))
+        held, start = played[seen][0].inventory[0, :, 0], shocks.inventory[:, 0]
+        expected = MARKET.scales.rate * (held + 10.0 * (held - start)) / MARKET.scales.inventory
+        torch.testing.assert_close(played[3][1][:, 0], expected)
+        assert (played[3][1][:, 1:] == 0).all()
+        assert (played[1][1] == 0).all()
 
 
 # --- ensembles, profiles, seats ---------------------------------------------------------------------
@@ -269,15 +224,14 @@ def test_members_train_as_if_alone_and_start_without_deviation() -> None:
             torch.testing.assert_close(mine[[p]], theirs, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("seat", [0, 1])
-def test_a_profile_may_be_mixed_and_any_agent_deviate(seat: int) -> None:
+def test_a_profile_may_be_mixed_and_any_agent_deviate() -> None:
     code = linear([[*row[:4], -1.0] for row in TEXT], spec=ObservationSpec(price="S-Y", order_flow="others_mean"))
     profile: list[Assignment] = [(linear(TEXT), [0, 2]), (code, [1])]
-    response = train(MARKET, profile, "memory", FEW, seat)
-    expected = code.observation if seat == 1 else ObservationSpec()
-    assert response.deviation.observation == dataclasses.replace(expected, own_flow=True)
-    shocks = MARKET.sample_shocks(8, generator(3, "best_response", "episodes", 0))
-    torch.testing.assert_close(response.progress[0, :, 0], play(MARKET, profile, shocks)[..., seat].mean(1))
+    for seat, spec in ((0, ObservationSpec()), (1, code.observation)):
+        response = train(MARKET, profile, "memory", FEW, seat)
+        assert response.deviation.observation == dataclasses.replace(spec, own_flow=True)
+        shocks = MARKET.sample_shocks(8, generator(3, "best_response", "episodes", 0))
+        torch.testing.assert_close(response.progress[0, :, 0], play(MARKET, profile, shocks)[..., seat].mean(1))
 
 
 def test_gains_are_paired_with_the_profile_on_the_same_paths(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,19 +268,6 @@ def test_a_training_that_is_not_finite_is_reported_and_leaves_the_others_alone(
         f"best response (same) to member 1, restart {r}" for r in range(2)
     ]
     torch.testing.assert_close(response.progress[:, 0], train(MARKET, linear(TEXT[:1]), "same", FEW).progress[:, 0])
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "allowed"),
-    [
-        ("iterations", 0, "a whole number >= 1"),
-        ("restarts", True, "a whole number >= 1"),
-        ("learning_rate", math.inf, "a number > 0"),
-    ],
-)
-def test_settings_that_are_not_allowed(key: str, value: Any, allowed: str) -> None:
-    with pytest.raises(ValueError, match=rf"^{key}: got \S+, expected {allowed}"):
-        dataclasses.replace(SETTINGS, **{key: value})
 
 
 def test_what_cannot_be_trained() -> None:

@@ -60,19 +60,13 @@ def test_points_are_means_over_their_own_paths(
                 assert table[chosen]["reward_sd"].to_numpy() == pytest.approx(rewards.std(1).numpy(), rel=1e-5)
 
 
-def test_policies_meet_on_the_seeds_that_both_have(policies: tuple[Policy, Policy]) -> None:
+def test_trainings_meet_on_the_seeds_that_both_have_or_all_the_only_one(policies: tuple[Policy, Policy]) -> None:
     nash, fp = policies
+    whole = cross_play.evaluate(MARKET, nash, fp, points=2, paths=10, seed=5)
     fewer = dataclasses.replace(fp.select([1, 0]), seeds=[2, 7])
     table = cross_play.evaluate(MARKET, nash, fewer, points=2, paths=10, seed=5)
-    whole = cross_play.evaluate(MARKET, nash, fp, points=2, paths=10, seed=5)
-    assert set(table["seed_nash"]) == set(table["seed_other"]) == {2}
     pd.testing.assert_frame_equal(table, whole[whole["seed_nash"] == 2].reset_index(drop=True))
-
-
-def test_one_training_meets_every_one_of_the_other(policies: tuple[Policy, Policy]) -> None:
-    nash, fp = policies
     table = cross_play.evaluate(MARKET, nash, fp.member(0), points=2, paths=10, seed=5)
-    assert list(dict.fromkeys(zip(table["seed_nash"], table["seed_other"], strict=True))) == [(1, 1), (2, 1)]
     shocks = MARKET.sample_shocks(10, generator(5, "cross_play", 0, 1))
     expected = play(MARKET, [(nash.member(1), [0]), (fp.member(0), [1, 2])], shocks)[0, :, 0].mean()
     assert points_of(table, "first_nash", "common", seed=2)[1] == pytest.approx(float(expected), rel=1e-5)
@@ -152,20 +146,7 @@ def test_tests_are_scipys_of_each_seed_pair_and_over_seed_pairs() -> None:
             assert tuple(row[["low", "high"]]) == pytest.approx(tuple(expected.confidence_interval()))
 
 
-def test_a_real_difference_is_found_by_the_paired_test_alone() -> None:
-    # A gain of 0.03 under noise of 0.1 a point that both profiles share: the paper's design cannot see it.
-    random = np.random.default_rng(3)
-    noise, gain = random.normal(0, 0.1, 50), random.normal(0.03, 0.002, 50)
-    rewards = drawn([1], 50)
-    rewards[1, "all_other", "independent"] = rewards[1, "all_other", "common"] = noise.tolist()
-    rewards[1, "first_nash", "common"] = (noise + gain).tolist()
-    rewards[1, "first_nash", "independent"] = (random.normal(0, 0.1, 50) + gain).tolist()
-    table = cross_play_tests.tests(rewards_table(rewards), alpha=0.05)
-    assert one(table, "first_nash-all_other", "1-1", "paired")["reject"]
-    assert not one(table, "first_nash-all_other", "1-1", "welch")["reject"]
-
-
-def test_one_seed_pair_or_one_point_has_a_difference_but_no_test() -> None:
+def test_what_is_undefined_is_empty_and_rewards_that_are_not_finite_are_never_dropped() -> None:
     row = one(cross_play_tests.tests(rewards_table(drawn([1])), 0.05), "first_nash-all_other", "pooled", "paired")
     assert row["n"] == 1
     assert math.isfinite(row["mean_difference"])
@@ -173,12 +154,8 @@ def test_one_seed_pair_or_one_point_has_a_difference_but_no_test() -> None:
     table = cross_play_tests.tests(rewards_table(drawn([1, 2], points=1)), 0.05)
     assert one(table, "first_nash-all_other", "1-1", "welch")[["low", "p_value", "reject"]].isna().all()
     assert math.isfinite(one(table, "first_nash-all_other", "pooled", "welch")["p_value"])
-
-
-@pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_rewards_that_are_not_finite_are_never_dropped(bad: float) -> None:
     rewards = drawn([1, 2, 3])
-    rewards[2, "first_nash", "common"][4] = bad
+    rewards[2, "first_nash", "common"][4] = math.inf
     table = cross_play_tests.tests(rewards_table(rewards), 0.05)
     for scope in ("2-2", "pooled"):
         row = one(table, "first_nash-all_other", scope, "paired")

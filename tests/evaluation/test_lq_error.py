@@ -8,18 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from nash_dqn.artifacts import read_table, write_csv
 from nash_dqn.evaluation import lq_error
-from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.lq import FloatArray, LinearPolicies, NoEquilibriumError, exploitability, solve_nash, state_moments
 from nash_dqn.games.market import Market
-from nash_dqn.networks import MLP, ObservationNetwork
 from nash_dqn.policy import Policy
-from tests.common import MARKET, linear
-
-VISIBLE = ObservationSpec(inventories="visible")
+from tests.common import MARKET, linear, playing
 
 
 @pytest.fixture
@@ -32,19 +27,8 @@ def exactly(
     game: Market, factors: Sequence[float], biases: Sequence[Sequence[float]] | None = None, name: str = "x"
 ) -> Policy:
     """Members that play ``factor`` times the equilibrium's action, plus a bias for each step."""
-    gains = solve_nash(game.as_lq()).policies.gains[:, 0]  # [M, N + 2] of agent 0; by symmetry everybody's
-    others = game.n_agents - 1
-    scales = game.scales
-    skip = torch.zeros(len(factors), game.n_steps, 6, 1)  # of 1, price, Y, flow, own inventory, mean inventory
-    for k, factor in enumerate(factors):
-        for m, (price, impact, own, other, *_) in enumerate(gains):
-            terms = [price * scales.price, impact * scales.impact, 0.0]
-            terms += [own * scales.inventory, others * other * scales.inventory]
-            skip[k, m, 1:, 0] = -factor * torch.tensor(terms)
-            skip[k, m, 0, 0] = biases[k][m] if biases else 0.0
-    sigma = MLP([torch.zeros(len(factors), 6, 1)], [torch.zeros(len(factors), 1, 1)])
-    seeds = list(range(1, len(factors) + 1))
-    return Policy(ObservationNetwork(None, sigma, skip), VISIBLE, seeds, "nash_dqn", None, {"policy": name})
+    gains = solve_nash(game.as_lq()).policies.gains[:, 0]  # of agent 0; by symmetry everybody's
+    return playing(game, [factor * gains for factor in factors], biases, policy=name)
 
 
 def column(table: pd.DataFrame, name: str, visited_by: str = "learned", seed: int = 1) -> FloatArray:
@@ -70,33 +54,19 @@ def test_the_equilibrium_itself_has_no_error_in_a_row_per_policy_seed_visitor_an
     assert read_table(tmp_path / "table.csv", lq_error.COLUMNS)["step"].tolist() == table["step"].tolist()
 
 
-@pytest.mark.parametrize("visited_by", lq_error.VISITED_BY)
-def test_a_tenth_too_much_is_an_error_of_a_tenth_where_it_leads(game: Market, visited_by: str) -> None:
+def test_a_tenth_too_much_is_an_error_of_a_tenth_where_it_leads(game: Market) -> None:
     """What the exact action would be there follows from the exact moments of the states that the profile visits."""
     table = lq_error.evaluate(game, [exactly(game, [1.0, 1.1])], episodes=20_000, seed=7)
-    exact = solve_nash(game.as_lq()).policies
-    factor = 1.1 if visited_by == "learned" else 1.0
-    moments = state_moments(game.as_lq(), LinearPolicies(factor * exact.gains, factor * exact.offsets))
-    second = moments.covariance + moments.mean[:, :, None] * moments.mean[:, None, :]
-    square = [np.mean(np.diag(exact.gains[m] @ second[m] @ exact.gains[m].T)) for m in range(4)]
-    expected = np.sqrt([*square, np.mean(square)])
-    np.testing.assert_allclose(column(table, "rms_exact", visited_by, seed=2), expected, rtol=0.02)
-    np.testing.assert_allclose(column(table, "rms_error", visited_by, seed=2), 0.1 * expected, rtol=0.02)
-    np.testing.assert_allclose(column(table, "relative", visited_by, seed=2), 0.1, rtol=1e-4)
-    other = column(table, "rms_exact", "exact" if visited_by == "learned" else "learned", seed=2)
-    assert (np.abs(other[1:4] / expected[1:4] - 1) > 0.03).all()  # the two kinds of states do differ
-
-
-@pytest.mark.parametrize("visited_by", lq_error.VISITED_BY)
-def test_a_bias_is_the_error_and_steps_are_pooled_by_squares(game: Market, visited_by: str) -> None:
-    biases = [[0.0] * 4, [0.3, 0.0, -0.4, 1.2]]
-    table = lq_error.evaluate(game, [exactly(game, [1.0, 1.0], biases)], episodes=50, seed=7)
-    errors = column(table, "rms_error", visited_by, seed=2)
-    np.testing.assert_allclose(errors, [0.3, 0.0, 0.4, 1.2, 0.65], atol=1e-4)  # 0.65^2 = (0.09 + 0.16 + 1.44) / 4
-    np.testing.assert_allclose(
-        column(table, "relative", visited_by, seed=2), errors / column(table, "rms_exact", visited_by, seed=2)
-    )
-    assert column(table, "rms_error", visited_by, seed=1).max() < 1e-4
+    exact, sizes = solve_nash(game.as_lq()).policies, []
+    for visited_by, factor in (("learned", 1.1), ("exact", 1.0)):
+        moments = state_moments(game.as_lq(), LinearPolicies(factor * exact.gains, factor * exact.offsets))
+        second = moments.covariance + moments.mean[:, :, None] * moments.mean[:, None, :]
+        square = [np.mean(np.diag(exact.gains[m] @ second[m] @ exact.gains[m].T)) for m in range(4)]
+        sizes.append(np.sqrt([*square, np.mean(square)]))
+        np.testing.assert_allclose(column(table, "rms_exact", visited_by, seed=2), sizes[-1], rtol=0.02)
+        np.testing.assert_allclose(column(table, "rms_error", visited_by, seed=2), 0.1 * sizes[-1], rtol=0.02)
+        np.testing.assert_allclose(column(table, "relative", visited_by, seed=2), 0.1, rtol=1e-4)
+    assert (np.abs(sizes[0][1:4] / sizes[1][1:4] - 1) > 0.03).all()  # the two kinds of states do differ
 
 
 def test_everybody_starts_from_the_same_states(game: Market) -> None:
@@ -108,17 +78,6 @@ def test_everybody_starts_from_the_same_states(game: Market) -> None:
     twins = [column(table[table["policy"] == "a"], "rms_exact", seed=seed) for seed in (1, 2, 3)]
     np.testing.assert_array_equal(twins[0], twins[1])
     assert (twins[2][1:] != twins[0][1:]).all()
-
-
-def test_policies_that_see_less_are_measured_too(game: Market) -> None:
-    """The sum over the others is all that a policy u = -K own needs to miss."""
-    gains = solve_nash(game.as_lq()).policies.gains[0, 0]
-    own = -float(gains[2]) * game.scales.inventory
-    table = lq_error.evaluate(game, [linear([[0.0, 0.0, 0.0, 0.0, own]])], episodes=50_000, seed=7)
-    missed = math.sqrt(
-        gains[0] ** 2 * game.price_sd**2 + gains[1] ** 2 * game.impact_sd**2 + 2 * gains[3] ** 2 * 50.0
-    )  # at the start all are independent
-    assert column(table, "rms_error")[0] == pytest.approx(missed, rel=0.02)
 
 
 def test_a_member_that_is_not_finite_has_empty_numbers(game: Market) -> None:
@@ -142,13 +101,10 @@ def test_clipping_does_not_hide_weights_that_are_not_finite_nor_an_overflow(game
     table = lq_error.evaluate(game, [linear([[0.0, 0.0, 0.0, 0.0, 1e25]])], episodes=5, seed=7)
     assert column(table, "rms_error")[0] > 1e24
     assert np.isnan(column(table, "rms_error")[-1])
-
-
-def test_an_equilibrium_that_does_not_trade_has_no_relative_error(game: Market) -> None:
     still = dataclasses.replace(game, sigma=0.0, initial_inventory_var=0.0, initial_price_sd=0.0, initial_impact_sd=0.0)
     table = lq_error.evaluate(still, [linear([[0.0] * 5], [0.25])], episodes=5, seed=7)
     assert (column(table, "rms_error", "exact") == 0.25).all()
-    assert np.isnan(column(table, "relative", "exact")).all()
+    assert np.isnan(column(table, "relative", "exact")).all()  # the equilibrium does not trade
 
 
 def test_what_cannot_be_compared(game: Market) -> None:
@@ -164,27 +120,22 @@ def test_what_cannot_be_compared(game: Market) -> None:
         lq_error.evaluate(game, policies, episodes=0, seed=7)
 
 
-@pytest.mark.parametrize(
-    ("kappa", "sigma", "costs"),
-    [
-        (0.1, 0.01, {0.95: 0.0025, 1.05: 0.0023, 0.90: 0.0106, 1.10: 0.0090, 1.20: 0.034, 1.40: 0.124}),
-        (0.5, 0.1, {0.95: 0.0023, 1.05: 0.0021, 0.90: 0.0098, 1.10: 0.0081, 1.20: 0.030, 1.40: 0.108}),
-    ],
-)
-def test_what_an_error_costs_is_of_second_order(
-    game: Market, kappa: float, sigma: float, costs: dict[float, float]
-) -> None:
+def test_what_an_error_costs_is_of_second_order(game: Market) -> None:
     """Also in docs/ground_truth.md: what an agent gains if everybody plays f times the equilibrium's gains."""
-    table1 = dataclasses.replace(
-        game, n_agents=5, horizon=5.0, n_steps=10, kappa=kappa, sigma=sigma, rho=0.5, b1=0.1, b2=0.1, b3=0.0,
-        discount=1.0, initial_price_sd=None, initial_impact_sd=None,
-    )  # fmt: skip
-    lq = table1.as_lq()
-    exact = solve_nash(lq).policies
-    gains = {f: exploitability(lq, LinearPolicies(f * exact.gains, exact.offsets))[0] for f in costs}
-    for f, cost in costs.items():
-        assert gains[f] == pytest.approx(cost, rel=0.03)
-    assert gains[0.90] + gains[1.10] == pytest.approx(4 * (gains[0.95] + gains[1.05]), rel=0.02)
+    factors = 0.95, 1.05, 0.90, 1.10, 1.20, 1.40
+    for kappa, sigma, costs in (
+        (0.1, 0.01, (0.0025, 0.0023, 0.0106, 0.0090, 0.034, 0.124)),
+        (0.5, 0.1, (0.0023, 0.0021, 0.0098, 0.0081, 0.030, 0.108)),
+    ):
+        table1 = dataclasses.replace(
+            game, n_agents=5, horizon=5.0, n_steps=10, kappa=kappa, sigma=sigma, rho=0.5, b1=0.1, b2=0.1, b3=0.0,
+            discount=1.0, initial_price_sd=None, initial_impact_sd=None,
+        )  # fmt: skip
+        lq = table1.as_lq()
+        exact = solve_nash(lq).policies
+        gains = [exploitability(lq, LinearPolicies(f * exact.gains, exact.offsets))[0] for f in factors]
+        np.testing.assert_allclose(gains, costs, rtol=0.03)
+        assert gains[2] + gains[3] == pytest.approx(4 * (gains[0] + gains[1]), rel=0.02)
 
 
 def test_scatter_is_a_sample_of_what_is_measured(game: Market) -> None:
@@ -198,15 +149,20 @@ def test_scatter_is_a_sample_of_what_is_measured(game: Market) -> None:
     squares = ((points["learned"] - points["exact"]) ** 2).groupby([points["seed"], points["step"]]).mean()
     for seed in (1, 2):
         np.testing.assert_allclose(squares[seed] ** 0.5, column(table, "rms_error", seed=seed)[:4], atol=2e-4)
-    np.testing.assert_allclose(points[points["seed"] == 1]["learned"], points[points["seed"] == 1]["exact"], atol=2e-4)
+    # A bias is the error, and steps are pooled by squares: 0.65^2 = (0.09 + 0.16 + 1.44) / 4.
+    biased = lq_error.evaluate(game, [exactly(game, [1.0], [[0.3, 0.0, -0.4, 1.2]])], 50, seed=7)
+    for visited_by in lq_error.VISITED_BY:
+        errors = column(biased, "rms_error", visited_by)
+        np.testing.assert_allclose(errors, [0.3, 0.0, 0.4, 1.2, 0.65], atol=1e-4)
+        np.testing.assert_allclose(
+            column(biased, "relative", visited_by), errors / column(biased, "rms_exact", visited_by)
+        )
 
 
 def test_scatter_takes_the_same_agents_of_every_seed(game: Market) -> None:
     policies = [exactly(game, [1.0, 1.0, 0.5])]
     points = lq_error.scatter(game, policies, episodes=500, seed=7)
     assert (points.groupby(["seed", "step"]).size() == lq_error.SCATTER_POINTS).all()
-    of_seed = [points[points["seed"] == seed].reset_index(drop=True) for seed in (1, 2, 3)]
-    pd.testing.assert_frame_equal(of_seed[0].drop(columns="seed"), of_seed[1].drop(columns="seed"))
     first = points["step"] == 0
     start = [points[first & (points["seed"] == seed)]["exact"].to_numpy() for seed in (1, 3)]
     np.testing.assert_array_equal(*start)

@@ -47,18 +47,15 @@ def test_rates_are_those_of_the_labelled_states() -> None:
             assert table[rows]["rate"].to_numpy() == pytest.approx(expected[rows].to_numpy(), abs=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("feature", "spec"),
-    [
+def test_no_order_has_flown_and_nobody_else_holds_anything() -> None:
+    for feature, spec in (
         *((3, ObservationSpec(order_flow=flow, own_flow=True)) for flow in ("total", "others_mean")),
         (5, ObservationSpec(own_flow=True)),
         (5, ObservationSpec(inventories="visible")),  # the mean of the others' inventories
-    ],
-)
-def test_no_order_has_flown_and_nobody_else_holds_anything(feature: int, spec: ObservationSpec) -> None:
-    weights = [0.0] * 6
-    weights[feature] = 1.0
-    assert (evaluate(MARKET, [linear([weights], spec=spec)], GRID)["rate"] == 0).all()
+    ):
+        weights = [0.0] * 6
+        weights[feature] = 1.0
+        assert (evaluate(MARKET, [linear([weights], spec=spec)], GRID)["rate"] == 0).all(), spec
 
 
 def test_grid_from_its_configuration() -> None:
@@ -120,7 +117,7 @@ def test_visited_states_are_those_of_the_named_policy() -> None:
         assert table.loc[states, own] == pytest.approx(float(np.sqrt(np.mean(np.square(rates)))), rel=1e-5)
 
 
-def test_trainings_without_a_counterpart_do_not_count() -> None:
+def test_which_trainings_are_compared() -> None:
     a, b = linear(A, policy="a"), linear(B, spec=CODE_SPEC, policy="b")
     table = distance(MARKET, a, dataclasses.replace(b.select([2, 0]), seeds=[3, 1]), GRID, 2, seed=1)
     whole = distance(MARKET, a, b, GRID, 2, seed=1)
@@ -130,10 +127,8 @@ def test_trainings_without_a_counterpart_do_not_count() -> None:
         distance(MARKET, a, dataclasses.replace(a.select([0, 1]), seeds=[8, 9]), GRID, 2, seed=1)
     with pytest.raises(ValueError, match="visited_episodes = 0"):
         distance(MARKET, a, b, GRID, 0, seed=1)
-
-
-def test_one_training_is_compared_with_all_and_has_no_spread() -> None:
-    a, idle = linear(A, policy="a"), linear([[0.0] * 5], policy="b")
+    # One training is compared with all and has no spread.
+    idle = linear([[0.0] * 5], policy="b")
     table = distance(MARKET, a, idle, GRID, 2, seed=1)
     pairs = table[["policy_a", "policy_b", "seed_a", "seed_b"]].drop_duplicates().itertuples(index=False, name=None)
     within = [("a", "a", 1, 2), ("a", "a", 1, 3), ("a", "a", 2, 3)]

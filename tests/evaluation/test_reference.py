@@ -1,6 +1,5 @@
 """Distances and rewards beside the reference, of policies for which they are known."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -33,8 +32,8 @@ def one(table: pd.DataFrame, quantity: str, seed: int = 1) -> pd.Series:
 
 
 def test_table_has_a_row_per_policy_member_and_quantity() -> None:
-    named = dataclasses.replace(linear(TWO, spec=TWO_SPEC), meta={"policy": "nash-text"})
-    other = dataclasses.replace(linear(REFERENCE, algorithm="fictitious_play"), meta={"policy": "fp-code"})
+    named = linear(TWO, spec=TWO_SPEC, policy="nash-text")
+    other = linear(REFERENCE, algorithm="fictitious_play", policy="fp-code")
     policies = [named, other]
     table = reference.evaluate(MARKET, policies, linear(REFERENCE), paths=10, visited_episodes=3, seed=5)
     assert tuple(table.columns) == reference.COLUMNS
@@ -75,40 +74,40 @@ def alone(game: Market, assignments: list[Assignment], shocks: Shocks) -> FloatA
     return np.array([float(play(game, assignments, path)[0, 0, 0]) for path in paths])
 
 
-@pytest.mark.parametrize("k", [0, 1])
-def test_rewards_are_those_of_single_plays(k: int) -> None:
+def test_rewards_are_those_of_single_plays() -> None:
     policies, base = linear(TWO, spec=TWO_SPEC), linear(REFERENCE)
     table = reference.evaluate(MARKET, [policies], base, 30, 2, seed=5)
     shocks = MARKET.sample_shocks(30, generator(5, "reference", "paths"))
-    policy = policies.member(k)
-    value, other = (alone(MARKET, [(p, slice(None))], shocks) for p in (policy, base))
-    expected = {
-        "value": value,
-        "reference_value": other,
-        "policy_among_references": alone(MARKET, [(policy, [0]), (base, [1, 2])], shocks) - other,
-        "reference_among_policies": alone(MARKET, [(base, [0]), (policy, [1, 2])], shocks) - value,
-    }
-    for quantity, rewards in expected.items():
-        half = stats.t.ppf(0.975, 29) * rewards.std(ddof=1) / math.sqrt(30)
-        numbers = (rewards.mean(), rewards.mean() - half, rewards.mean() + half)
-        row = one(table, quantity, k + 1)
-        assert row[["mean", "low", "high"]].tolist() == pytest.approx(numbers, rel=1e-4, abs=1e-4)
-        assert half > 1e-2  # far above the tolerance
+    other = alone(MARKET, [(base, slice(None))], shocks)
+    for k, policy in enumerate(map(policies.member, (0, 1))):
+        value = alone(MARKET, [(policy, slice(None))], shocks)
+        expected = {
+            "value": value,
+            "reference_value": other,
+            "policy_among_references": alone(MARKET, [(policy, [0]), (base, [1, 2])], shocks) - other,
+            "reference_among_policies": alone(MARKET, [(base, [0]), (policy, [1, 2])], shocks) - value,
+        }
+        for quantity, rewards in expected.items():
+            half = stats.t.ppf(0.975, 29) * rewards.std(ddof=1) / math.sqrt(30)
+            numbers = (rewards.mean(), rewards.mean() - half, rewards.mean() + half)
+            row = one(table, quantity, k + 1)
+            assert row[["mean", "low", "high"]].tolist() == pytest.approx(numbers, rel=1e-4, abs=1e-4)
+            assert half > 1e-2  # far above the tolerance
 
 
-@pytest.mark.parametrize("bad", [math.nan, 1e30])
-def test_a_member_that_diverged_has_empty_numbers_and_harms_no_other(bad: float) -> None:
+def test_a_member_that_diverged_has_empty_numbers_and_harms_no_other() -> None:
     sound = [0.1, 1.5, -0.4, 0.6, -1.0]
-    table = reference.evaluate(MARKET, [linear([sound, [bad] * 5])], linear(REFERENCE), 10, 3, seed=5)
     lone = reference.evaluate(MARKET, [linear([sound])], linear(REFERENCE), 10, 3, seed=5)
-    pd.testing.assert_frame_equal(table[table["seed"] == 1], lone, check_exact=False, rtol=1e-4)
-    for quantity in ("value", *GAINS):
-        assert one(table, quantity, 2)[["mean", "low", "high"]].isna().all()
-        assert one(table, quantity, 2)["n"] == 10
-    assert one(table, "reference_value", 2)["mean"] == pytest.approx(one(lone, "reference_value")["mean"])
-    for quantity in ("distance", "relative_distance"):
-        mean = one(table, quantity, 2)["mean"]
-        assert math.isnan(mean) if not math.isfinite(bad) else mean > 1e28
+    for bad in (math.nan, 1e30):
+        table = reference.evaluate(MARKET, [linear([sound, [bad] * 5])], linear(REFERENCE), 10, 3, seed=5)
+        pd.testing.assert_frame_equal(table[table["seed"] == 1], lone, check_exact=False, rtol=1e-4)
+        for quantity in ("value", *GAINS):
+            assert one(table, quantity, 2)[["mean", "low", "high"]].isna().all()
+            assert one(table, quantity, 2)["n"] == 10
+        assert one(table, "reference_value", 2)["mean"] == pytest.approx(one(lone, "reference_value")["mean"])
+        for quantity in ("distance", "relative_distance"):
+            mean = one(table, quantity, 2)["mean"]
+            assert math.isnan(mean) if not math.isfinite(bad) else mean > 1e28
 
 
 def test_what_cannot_be_measured() -> None:

@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from nash_dqn.agents.least_squares import linear_network
 from nash_dqn.evaluation.rollout import play
 from nash_dqn.games import lq
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.market import Market
-from nash_dqn.networks import MLP, ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 from nash_dqn.studies import equilibrium_path
@@ -52,11 +51,6 @@ def regulator(market: Market, width: float) -> tuple[Tensor, float]:
     gains = exact.policies.gains[:, 0] * np.array([scales.price, scales.impact, scales.inventory])
     theta = -np.insert(gains, 2, 0.0, axis=1)  # order flow tells a lone agent nothing
     return torch.from_numpy(theta), float(exact.values.expected(game.initial_mean, game.initial_covariance)[0])
-
-
-def free(theta: Tensor) -> Tensor:
-    """Those of the coefficients [M, F] that are solved for: all but the first step's of order flow."""
-    return torch.cat((theta[0, [0, 1, 3]], theta[1:].flatten()))
 
 
 def coefficients(size: int, name: str) -> Tensor:
@@ -96,8 +90,7 @@ def test_value_is_that_of_the_game_played_with_linear_policies(problem: _Problem
     for theta in (own, others):
         skip = torch.zeros(3, 6, dtype=torch.float64)
         skip[0, [1, 2, 4]], skip[1:, 1:] = theta[:3], theta[3:].view(2, 5)
-        sigma = MLP([torch.zeros(1, 6, 1, dtype=torch.float64)], [torch.zeros(1, 1, 1, dtype=torch.float64)])
-        policies.append(Policy(ObservationNetwork(None, sigma, skip[None, :, :, None]), MEMORY, [1], "self_play"))
+        policies.append(Policy(linear_network(skip[None, :, :, None]), MEMORY, [1], "self_play"))
     # Half-way, geometrically: kappa sqrt(0.5 0.4), sigma sqrt(0.1 0.08).
     market = smoothed(1.0, kappa=math.sqrt(0.2), sigma=math.sqrt(0.008))
     normals = torch.randn(40, 8, generator=generator(1, "equilibrium_path"), dtype=torch.float64)
@@ -154,17 +147,6 @@ def test_a_lone_agents_path_is_that_of_the_exact_regulators(monkeypatch: pytest.
         assert row.condition >= 1
 
 
-def test_agents_that_do_not_move_the_price_each_play_the_regulator() -> None:
-    start, end = (dataclasses.replace(market, eta=0.0, gamma=0.0) for market in (START, END))
-    problem = Expected(start, end, SPEC, SETTINGS)
-    theta, value = regulator(start, 1.0)
-    root = problem.newton(0.9 * free(theta), 0.0)
-    torch.testing.assert_close(root, free(theta), rtol=1e-5, atol=1e-5)
-    row = problem.row(0, root, 0.0)
-    assert row["value"] == pytest.approx(value, rel=1e-9)
-    assert row["jacobian"] == pytest.approx(row["own_curvature"], rel=1e-4)
-
-
 class Fold(_Problem):
     """One coefficient with g = 0.3 - t - (theta - 2)^2: equilibria 2 +- sqrt(0.3 - t), which meet at t = 0.3."""
 
@@ -175,14 +157,8 @@ class Fold(_Problem):
         return torch.tensor([2.6], dtype=torch.float64)
 
 
-@pytest.fixture
-def fold(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def test_the_path_gets_round_a_fold_and_is_left_beyond_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(equilibrium_path, "_Problem", Fold)
-    yield
-
-
-@pytest.mark.usefixtures("fold")
-def test_the_path_gets_round_a_fold_and_is_left_beyond_it() -> None:
     table = follow(START, END, SPEC, dataclasses.replace(SETTINGS, largest_step=0.1, points=100))
     theta, t = table["coefficients"].to_numpy(), table["t"].to_numpy()
     np.testing.assert_allclose((theta - 2) ** 2 + t, 0.3, atol=1e-7)
@@ -234,9 +210,9 @@ def test_a_path_that_is_lost_is_reported(monkeypatch: pytest.MonkeyPatch, caplog
         follow(START, END, SPEC, SETTINGS)
 
 
-@pytest.mark.parametrize("change", [{"b1": 0.2}, {"impact": "linear"}])
-def test_games_that_no_path_joins(change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="games of square-root impact that differ in kappa and sigma alone"):
-        follow(START, dataclasses.replace(END, **change), SPEC, SETTINGS)
+def test_games_that_no_path_joins() -> None:
+    for end in (dataclasses.replace(END, b1=0.2), dataclasses.replace(END, impact="linear")):
+        with pytest.raises(ValueError, match="games of square-root impact that differ in kappa and sigma alone"):
+            follow(START, end, SPEC, SETTINGS)
     with pytest.raises(ValueError, match="inventories = 'visible': allowed is 'private'"):
         follow(START, END, ObservationSpec(inventories="visible"), SETTINGS)

@@ -91,17 +91,14 @@ def test_a_training_that_diverged_has_no_value_from_there_on() -> None:
     assert found["value"].tolist() == pytest.approx([70.0, math.nan, 0.2, math.nan, math.nan], nan_ok=True)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
+def test_what_is_missing_is_named() -> None:
+    for change, message in (
         ({"kept": gains(1, t400=0.2)}, r"nash-wide\+beta=100, seed 1: no exploitability of iteration 40, but"),
         ({"returned": returned(2, 0.4)}, r"nash-wide\+beta=100, seed 1: no returned_exploitability of iteration 25"),
         ({"history": SOUND.history.head(3)}, "history of seed 1: 1 rows in the 20 iterations before 40, expected 2"),
-    ],
-)
-def test_what_is_missing_is_named(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        table([SOUND._replace(**change)], iterations=[20, 40], window=20)
+    ):
+        with pytest.raises(ValueError, match=message):
+            table([SOUND._replace(**change)], iterations=[20, 40], window=20)
 
 
 def test_policies_kept_at_the_iterations_are_measured() -> None:
@@ -110,19 +107,19 @@ def test_policies_kept_at_the_iterations_are_measured() -> None:
     meta = {"policy": "nash-wide", "transitions": [200, 200, 400, 400, 800, 800]}
     snapshots = dataclasses.replace(linear(weights), seeds=[1, 2] * 3, meta=meta)
     both = record(member(1, 25), member(2, 25))
-    found = along(MARKET, snapshots, both, [20, 40], SETTINGS, 50, 20, seed=3)
+    found = along(MARKET, snapshots, both, [20, 40], SETTINGS, 50, 20)
     assert list(zip(found["seed"], found["transitions"], strict=True)) == [(1, 400), (1, 800), (2, 400), (2, 800)]
     measured = exploitability.evaluate(
-        MARKET, [snapshots.select([2, 3, 4, 5])], SETTINGS, 50, 20, 3, ("memory",), players=(0,)
+        MARKET, snapshots.select([2, 3, 4, 5]), SETTINGS, 50, 20, ("memory",), players=(0,)
     )
     expected = measured.loc[measured["player"] == "1", "gain"].to_numpy()[[0, 2, 1, 3]]
     np.testing.assert_allclose(found["gain"], expected, rtol=1e-6)
     assert set(found["deviator"]) == {"memory"} and found["distance"].isna().all()
 
     with pytest.raises(ValueError, match=r"snapshots: no policy of iteration 30 \(600 joint transitions\)"):
-        along(MARKET, snapshots, both, [20, 30], SETTINGS, 50, 20, seed=3)
+        along(MARKET, snapshots, both, [20, 30], SETTINGS, 50, 20)
     lost = record(member(1, 5, 8, diverged=True), member(2, 5, 8, diverged=True))
-    rows = along(MARKET, None, lost, [20], SETTINGS, 50, 20, seed=3)
+    rows = along(MARKET, None, lost, [20], SETTINGS, 50, 20)
     assert rows["gain"].isna().all() and rows["seed"].tolist() == [1, 2]
 
 

@@ -23,7 +23,6 @@ table = evaluate(
     settings["paths"],
     settings["validation_paths"],
     settings["visited_episodes"],
-    settings["best_response"]["seed"],
 )
 table.insert(0, "scenario", settings["scenario"])
 write_csv(snakemake.output[0], table)

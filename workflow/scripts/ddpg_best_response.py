@@ -29,7 +29,7 @@ tables = [
         settings["validation_paths"],
         settings["best_response"]["seed"],
         settings["deviators"],
-    ).table
+    )[list(LEARNER_COLUMNS)]
     for k in sound[: settings["members"]]
 ]
 table = pd.concat(tables) if tables else pd.DataFrame(columns=list(LEARNER_COLUMNS))

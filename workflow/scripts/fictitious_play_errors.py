@@ -12,7 +12,7 @@ from nash_dqn.evaluation.data_efficiency import load_snapshots
 from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.catalogue import make
 from nash_dqn.runtime import configure_process
-from nash_dqn.studies.fictitious_play import error_of, of_exact, of_gradients, of_snapshots
+from nash_dqn.studies.fictitious_play import error_of, of_ddpg, of_exact, of_gradients
 
 configure_process()
 settings = snakemake.params.settings
@@ -33,7 +33,9 @@ tables += [
     )
 ]
 for kept, record in zip(snakemake.input.kept, snakemake.input.records, strict=True):
-    tables += [of_snapshots(load_snapshots(kept), read_json(record), market.n_steps, "error", measure)]
+    snapshots = load_snapshots(kept)
+    found = zip(snapshots.seeds, snapshots.meta["transitions"], measure(snapshots), strict=True) if snapshots else ()
+    tables += [of_ddpg(found, read_json(record), market.n_steps, "error")]
 table = pd.concat(tables, ignore_index=True)
 table.insert(0, "scenario", settings["scenario"])
 write_csv(snakemake.output[0], table)

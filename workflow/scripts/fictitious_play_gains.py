@@ -22,7 +22,6 @@ measure = gain_of(
     BestResponseSettings(**settings["best_response"]),
     settings["paths"],
     settings["validation_paths"],
-    settings["best_response"]["seed"],
 )
 tables = [
     of_gradients(

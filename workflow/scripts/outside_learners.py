@@ -13,16 +13,16 @@ from nash_dqn.evaluation.best_response import BestResponseSettings
 from nash_dqn.games.catalogue import make
 from nash_dqn.policy import load_policy
 from nash_dqn.runtime import configure_process
-from nash_dqn.studies.outside_learners import COLUMNS, LearnerComparison, OutsideSettings, compare
+from nash_dqn.studies.outside_learners import COLUMNS, SECONDS, OutsideSettings, compare
 
 configure_process()
 settings = snakemake.params.settings
 outside = OutsideSettings(**settings["outside"])
 gradient = {key: settings[key] for key in ("hidden", "episodes", "learning_rate")}
 sound = [k for k, flag in enumerate(sound_members(snakemake.input.record)) if flag]
-comparison = LearnerComparison(pd.DataFrame(columns=list(COLUMNS)), [])
+table = pd.DataFrame(columns=[*COLUMNS, SECONDS])
 if sound:
-    comparison = compare(
+    table = compare(
         make(**settings["game"]),
         load_policy(snakemake.input.weights).member(sound[0]),
         outside,
@@ -31,13 +31,8 @@ if sound:
         settings["paths"],
         settings["deviators"],
     )
-table = comparison.table
-times = [
-    {**row, "wall_seconds": seconds}
-    for row, seconds in zip(
-        table[["learner", "seed", "deviator"]].to_dict("records"), comparison.wall_seconds, strict=True
-    )
-]
+times = table[["learner", "seed", "deviator", SECONDS]].to_dict("records")
+table = table[list(COLUMNS)]
 table.insert(0, "scenario", settings["scenario"])
 write_csv(snakemake.output.table, table)
 write_json(snakemake.output.times, run_record("times of trainings", {"trainings": times}))

@@ -21,7 +21,6 @@ table = along(
     BestResponseSettings(**settings["best_response"]),
     settings["paths"],
     settings["validation_paths"],
-    settings["best_response"]["seed"],
 )
 table.insert(0, "scenario", settings["scenario"])
 write_csv(snakemake.output[0], table)

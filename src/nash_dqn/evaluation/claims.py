@@ -40,7 +40,7 @@ from nash_dqn.published import (
     RELEASED_WEIGHTS_PAIRED,
 )
 
-__all__ = ["ALPHA", "CERTIFIED", "COLUMNS", "DATA_LEVEL", "EQUILIBRIUM_SHARE", "RESOLUTION", "RULES", "claims"]
+__all__ = ["CERTIFIED", "COLUMNS", "DATA_LEVEL", "RULES", "claims"]
 
 Verdict = Literal["holds", "does not hold", "inconclusive", "reported"]
 
@@ -59,6 +59,7 @@ RULES: dict[str, str] = {}
 """The rule of each claim that is judged, fixed beforehand."""
 
 _NORMAL = 1.96  # quantile of the normal distribution, of two-sided tests at 5 %
+_BUDGET = BUDGETS["nash_dqn"]
 _DEVIATOR = "memory"  # the class of deviators by which policies are judged
 _STATES = {"grid": ["grid"], "visited states": ["visited_a", "visited_b"]}
 
@@ -190,11 +191,10 @@ def _optimal(place: str, losses: pd.DataFrame) -> Iterator[_Row]:
     """
     others = [beta for beta in losses.columns if beta != FIG1_BEST_BETA and FIG1_BEST_BETA in losses.columns]
     differences = [_difference(losses, beta, FIG1_BEST_BETA) for beta in others]
-    verdict: Verdict = "inconclusive"
-    if differences and all(_estimate(values).low > 0 for values in differences):
-        verdict = "holds"
-    elif any(_estimate(values, ALPHA / len(differences)).high < 0 for values in differences):
-        verdict = "does not hold"
+    verdict = _verdict(
+        bool(differences) and all(_estimate(values).low > 0 for values in differences),
+        any(_estimate(values, ALPHA / len(differences)).high < 0 for values in differences),
+    )
     means = losses.mean()
     best = float(means.idxmin()) if means.notna().any() else math.nan
     yield _Row(f"{place}: beta with the smallest mean loss", _number(best, len(losses)), verdict, FIG1_BEST_BETA)
@@ -214,7 +214,7 @@ def _stands_out(place: str, losses: pd.DataFrame, best: float) -> Iterator[_Row]
         for beta in (*betas[max(at - 1, 0) : at], *betas[at + 1 : at + 2])
     }
     closest = min(found, key=lambda beta: (math.isfinite(found[beta].low), found[beta].low))
-    verdict: Verdict = "holds" if all(estimate.low > 0 for estimate in found.values()) else "inconclusive"
+    verdict = _verdict(all(estimate.low > 0 for estimate in found.values()))
     published = _published_loss(closest) - _published_loss(best)
     yield _Row(f"{place}: loss at beta = {closest:g} less loss at beta = {best:g}", found[closest], verdict, published)
 
@@ -226,7 +226,7 @@ _FALL = f"loss at beta = 0 less loss at beta = {FIG1_BEST_BETA:g}"
 def _lowers(place: str, losses: pd.DataFrame) -> Iterator[_Row]:
     """*Holds* if the interval of d(0) lies above zero, *does not hold* if below, else *inconclusive*."""
     fall = _estimate(_difference(losses, 0, FIG1_BEST_BETA))
-    verdict: Verdict = "holds" if fall.low > 0 else "does not hold" if fall.high < 0 else "inconclusive"
+    verdict = _verdict(fall.low > 0, fall.high < 0)
     yield _Row(f"{place}: {_FALL}", fall, verdict, _published_loss(0) - _published_loss(FIG1_BEST_BETA))
 
 
@@ -239,9 +239,8 @@ def _as_published(place: str, losses: pd.DataFrame) -> Iterator[_Row]:
     half = (fall.high - fall.mean) * math.sqrt(fall.n + 1)
     single = fall._replace(low=fall.mean - half, high=fall.mean + half)
     published = _published_loss(0) - _published_loss(FIG1_BEST_BETA)
-    verdict: Verdict = "inconclusive"
-    if math.isfinite(half):
-        verdict = "holds" if single.low <= published <= single.high else "does not hold"
+    known = math.isfinite(half)
+    verdict = _verdict(known and single.low <= published <= single.high, known)
     yield _Row(f"{place}: {_FALL}, interval of one more seed", single, verdict, published)
 
 
@@ -259,8 +258,9 @@ def _resolves(place: str, losses: pd.DataFrame) -> Iterator[_Row]:
         squares = float((losses.var() / losses.mean() ** 2 * (counts - 1)).sum())
         low, high = (math.sqrt(squares / special.chdtri(freedom, q)) for q in (ALPHA / 2, 1 - ALPHA / 2))
         estimate = Interval(math.sqrt(squares / freedom), low, high, len(losses))
+    limit = RESOLUTION / (_NORMAL * math.sqrt(2))
     quantity = f"{place}: spread of one training between seeds, as a share of its mean"
-    yield _Row(quantity, estimate, _within(estimate, RESOLUTION / (_NORMAL * math.sqrt(2))))
+    yield _Row(quantity, estimate, _verdict(estimate.high <= limit, estimate.low > limit))
 
 
 def _difference(losses: pd.DataFrame, beta: float, other: float) -> pd.Series:
@@ -294,12 +294,7 @@ def _same_policies(comparison: str, distances: pd.DataFrame) -> Iterator[_Row]:
         }
         sizes = {name: rms(values) if len(values) else math.nan for name, values in noise.items()}
         yardstick = rms([*sizes.values()])
-        verdict: Verdict = "inconclusive"
-        if not math.isnan(apart.low):
-            if apart.mean <= yardstick:
-                verdict = "holds"
-            elif apart.low > yardstick:
-                verdict = "does not hold"
+        verdict = _verdict(not math.isnan(apart.low) and apart.mean <= yardstick, apart.low > yardstick)
         yield _Row(f"{where}, shares/hour", apart, verdict)
         yield _Row(f"{where} expected from training noise, shares/hour", _number(yardstick, apart.n))
         for name, size in sizes.items():
@@ -331,7 +326,7 @@ def _not_rejected(comparison: str, pair: tuple[str, str], tests: pd.DataFrame) -
     """
     welch = tests[tests["test"] == "welch"]
     share = _rejecting(welch)
-    verdict: Verdict = "holds" if share.mean == 0 else "does not hold" if share.mean > 0.5 else "inconclusive"
+    verdict = _verdict(share.mean == 0, share.mean > 0.5)
     name = f"{comparison}, {' less '.join(map(_of_fp, pair))}: "
     yield _Row(f"{name}share of seed pairs that reject, Welch's test", share, verdict, 0.0)
     published = FIG3_MEANS[pair[0]].value - FIG3_MEANS[pair[1]].value
@@ -347,7 +342,7 @@ def _equal_means(
     """
     paired = tests[tests["test"] == "paired"]
     pooled = _pooled(paired)
-    verdict: Verdict = "does not hold" if pooled.low > 0 or pooled.high < 0 else "inconclusive"
+    verdict = _verdict(False, pooled.low > 0 or pooled.high < 0)
     source = " (published: the authors' weights)" if "-".join(pair) in theirs else ""
     name = f"{comparison}, {' less '.join(map(_of_fp, pair))}: "
     published = theirs.get("-".join(pair), math.nan)
@@ -368,10 +363,8 @@ def _rejecting(tests: pd.DataFrame) -> Interval:
 
 
 def _pooled(tests: pd.DataFrame) -> Interval:
-    rows = tests[tests["scope"] == POOLED]
-    if rows.empty:
-        return _number(math.nan, 0)
-    row = rows.iloc[0]
+    """Mean difference over all pairs of seeds."""
+    row = tests[tests["scope"] == POOLED].iloc[0]
     return Interval(float(row["mean_difference"]), float(row["low"]), float(row["high"]), int(row["n"]))
 
 
@@ -396,9 +389,7 @@ def _equilibrium(policy: str, deviator: str, gains: pd.DataFrame, published: flo
     lost = len(gains) - len(sound)
     estimate = _estimate(sound["gain"])
     limit = EQUILIBRIUM_SHARE * abs(float(sound["value"].mean()))
-    verdict: Verdict = "does not hold" if sound.empty else _within(estimate, limit)
-    if verdict == "holds" and lost:
-        verdict = "inconclusive"
+    verdict = _verdict(estimate.high <= limit and not lost, sound.empty or estimate.low > limit)
     judged = deviator == _DEVIATOR
     quantity = f"{policy}: gain of a deviator of class {deviator}"
     yield _Row(quantity, estimate, verdict if judged else "reported", published)
@@ -418,7 +409,7 @@ def _reference(policy: str, deviator: str, gains: pd.DataFrame) -> Iterator[_Row
     highs = gains["high"].to_numpy(dtype=np.float64)
     worst = gains.iloc[int(np.argmax(np.where(np.isfinite(highs), highs, np.inf)))]
     estimate = Interval(float(worst["gain"]), float(worst["low"]), float(worst["high"]), len(gains))
-    verdict: Verdict = _within(estimate, CERTIFIED) if math.isfinite(estimate.high) else "does not hold"
+    verdict = _verdict(estimate.high <= CERTIFIED, estimate.low > CERTIFIED or not math.isfinite(estimate.high))
     yield _Row(f"{policy}: gain of a deviator of class {deviator}, highest of the seeds", estimate, verdict)
 
 
@@ -446,15 +437,14 @@ def _data_efficiency(learning: pd.DataFrame) -> Iterator[_Row]:
     verdict's row has the ratio of the medians, and as interval its range, from the lowest over the highest to the
     highest over the lowest.
     """
-    budget = BUDGETS["nash_dqn"]
-    at_budget = f"exploitability at {budget:,} joint transitions"
+    at_budget = f"exploitability at {_BUDGET:,} joint transitions"
     to_level = f"joint transitions to an exploitability of {DATA_LEVEL:g}"
     found: list[tuple[str, str, dict[str, list[float]]]] = []
     for (policy, algorithm), part in learning.groupby(["policy", "algorithm"], sort=False):
         trainings = [of_seed.sort_values("transitions") for _, of_seed in part.groupby("seed")]
         of_policy = {
-            at_budget: [_gain_within(rows, budget) for rows in trainings],
-            to_level: [_transitions_to(rows, DATA_LEVEL) for rows in trainings],
+            at_budget: [_gain_within_budget(rows) for rows in trainings],
+            to_level: [_transitions_to_level(rows) for rows in trainings],
         }
         found.append((policy, algorithm, of_policy))
         for quantity, values in of_policy.items():
@@ -469,17 +459,17 @@ def _data_efficiency(learning: pd.DataFrame) -> Iterator[_Row]:
                 yield _Row(f"{nash} over {fp}: ratio of {quantity}", _ratio(ours, theirs), _separated(ours, theirs))
 
 
-def _gain_within(training: pd.DataFrame, budget: int) -> float:
+def _gain_within_budget(training: pd.DataFrame) -> float:
     """Exploitability of the last policy kept within the budget; infinite after a divergence, and before the first."""
-    gains = training.loc[training["transitions"] <= budget, "gain"].to_numpy(dtype=np.float64)
+    gains = training.loc[training["transitions"] <= _BUDGET, "gain"].to_numpy(dtype=np.float64)
     return float(gains[-1]) if len(gains) and math.isfinite(gains[-1]) else math.inf
 
 
-def _transitions_to(training: pd.DataFrame, level: float) -> float:
+def _transitions_to_level(training: pd.DataFrame) -> float:
     """Joint transitions from which on the exploitability is at most the level; infinite if it is not so at last."""
     needed = math.inf
     for transitions, gain in training[["transitions", "gain"]].to_numpy(dtype=np.float64)[::-1]:
-        if not gain <= level:
+        if not gain <= DATA_LEVEL:
             break
         needed = float(transitions)
     return needed
@@ -487,10 +477,8 @@ def _transitions_to(training: pd.DataFrame, level: float) -> float:
 
 def _separated(first: Sequence[float], second: Sequence[float]) -> Verdict:
     """Whether the first are all below the second, and that by more than chance."""
-    chance = 2 / math.comb(len(first) + len(second), len(first))
-    if chance > ALPHA:
-        return "inconclusive"
-    return "holds" if max(first) < min(second) else "does not hold" if min(first) > max(second) else "inconclusive"
+    by_chance = 2 / math.comb(len(first) + len(second), len(first)) > ALPHA
+    return _verdict(not by_chance and max(first) < min(second), not by_chance and min(first) > max(second))
 
 
 def _ratio(first: Sequence[float], second: Sequence[float]) -> Interval:
@@ -520,6 +508,6 @@ def _estimate(values: pd.Series, alpha: float = ALPHA) -> Interval:
     return _number(float(x[0]), 1) if len(x) == 1 else mean_interval(x, alpha)
 
 
-def _within(estimate: Interval, limit: float) -> Verdict:
-    """Whether an interval lies at or below a limit, or above it."""
-    return "holds" if estimate.high <= limit else "does not hold" if estimate.low > limit else "inconclusive"
+def _verdict(holds: bool, fails: bool = False) -> Verdict:
+    """What a rule says; a comparison with a number that is undefined, NaN, is false."""
+    return "holds" if holds else "does not hold" if fails else "inconclusive"

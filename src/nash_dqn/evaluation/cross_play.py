@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from nash_dqn.evaluation.cross_play_tests import COLUMNS, PROFILES
-from nash_dqn.evaluation.rollout import Played, check_seat, play
+from nash_dqn.evaluation.rollout import FIRST, OTHERS, Played, play
 from nash_dqn.evaluation.statistics import tidy
 from nash_dqn.games.base import Game
 from nash_dqn.pairing import member_pairs
@@ -46,9 +46,7 @@ _RUNS = (
 """A profile, the stream of random numbers it is played on, and the designs that this serves."""
 
 
-def evaluate(
-    game: Game, nash: Policy, other: Policy, points: int, paths: int, seed: int, seat: int = 0
-) -> pd.DataFrame:
+def evaluate(game: Game, nash: Policy, other: Policy, points: int, paths: int, seed: int) -> pd.DataFrame:
     """Play the four profiles.
 
     Trainings are paired as in :func:`nash_dqn.pairing.member_pairs`: by the seeds that both policies have, or all with
@@ -61,7 +59,6 @@ def evaluate(
         points: points per profile and design, each on its own random numbers.
         paths: paths averaged in a point.
         seed: of the random streams.
-        seat: the agent that deviates, which stands for agent 1: where agents differ, one of any group.
 
     Returns:
         Table with :data:`COLUMNS`, a row per pair of seeds, profile, design and point: ``reward`` is the mean
@@ -69,24 +66,22 @@ def evaluate(
         ``reward_sd`` the paths' standard deviation. Runs that serve both designs are listed under each.
 
     Raises:
-        ValueError: trainings that cannot be paired, fewer than one point or two paths, or no such agent.
+        ValueError: trainings that cannot be paired, or fewer than one point or two paths.
     """
-    check_seat(game, seat)
     if points < 1 or paths < 2:
         raise ValueError(f"points = {points}, paths = {paths}: at least 1 point of 2 paths is needed")
     members_nash, members_other = zip(*member_pairs(nash.seeds, other.seeds), strict=True)
     nash, other = nash.select(members_nash), other.select(members_other)
-    first, others = [seat], [agent for agent in range(game.n_agents) if agent != seat]
     profiles: dict[str, Played] = {
         "all_other": other,
-        "first_nash": [(nash, first), (other, others)],
+        "first_nash": [(nash, FIRST), (other, OTHERS)],
         "all_nash": nash,
-        "first_other": [(other, first), (nash, others)],
+        "first_other": [(other, FIRST), (nash, OTHERS)],
     }
     parts = []
     for profile, stream, designs in _RUNS:
         rewards = torch.stack(
-            [_rewards(game, profiles[profile], paths, (seed, stream, point), seat) for point in range(points)], 1
+            [_rewards(game, profiles[profile], paths, (seed, stream, point)) for point in range(points)], 1
         )
         means = rewards.mean(-1)
         sds = ((rewards - means.unsqueeze(-1)).square().sum(-1) / (paths - 1)).sqrt()
@@ -102,9 +97,9 @@ def evaluate(
     )[list(COLUMNS)]
 
 
-def _rewards(game: Game, played: Played, paths: int, key: tuple[int, int, int], seat: int) -> Tensor:
-    """An agent's total rewards ``[K, paths]`` in double precision on the paths of a point: seed, stream, point."""
+def _rewards(game: Game, played: Played, paths: int, key: tuple[int, int, int]) -> Tensor:
+    """Agent 1's total rewards ``[K, paths]`` in double precision on the paths of a point: seed, stream, point."""
     seed, stream, point = key
     source = generator(seed, "cross_play", stream, point)
     blocks = [game.sample_shocks(min(_BLOCK, paths - start), source) for start in range(0, paths, _BLOCK)]
-    return torch.cat([play(game, played, shocks)[..., seat].double() for shocks in blocks], 1)
+    return torch.cat([play(game, played, shocks)[..., 0].double() for shocks in blocks], 1)

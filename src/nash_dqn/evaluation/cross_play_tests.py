@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nash_dqn.evaluation.statistics import Comparison, paired_test, pooled_test, welch_test
+from nash_dqn.evaluation.statistics import Comparison, one_sample_test, welch_test
 
 __all__ = ["COLUMNS", "PAIRS", "POOLED", "PROFILES", "TEST_COLUMNS", "tests"]
 
@@ -25,8 +25,7 @@ POOLED = "pooled"
 """Scope of the tests over all pairs of seeds."""
 
 COLUMNS = ("seed_nash", "seed_other", "profile", "design", "point", "reward", "reward_sd", "paths")
-_RESULT = ("low", "high", "statistic", "df", "p_value", "effect_size")
-TEST_COLUMNS = ("pair", "scope", "test", "n", "mean_difference", *_RESULT, "reject")
+TEST_COLUMNS = ("pair", "scope", "test", "n", "mean_difference", *Comparison._fields)
 
 
 def tests(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
@@ -48,22 +47,21 @@ def tests(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
     rewards = table.set_index(["design", "seed_nash", "seed_other", "profile", "point"])["reward"].sort_index()
     seed_pairs = table[["seed_nash", "seed_other"]].drop_duplicates().to_numpy()
     rows: list[tuple[Any, ...]] = []
-
-    def add(*row: Any, result: Comparison | None) -> None:
-        numbers = [getattr(result, name) if result else math.nan for name in _RESULT]
-        rows.append((*row, *numbers, result.reject if result else None))
-
+    empty = (*[math.nan] * (len(Comparison._fields) - 1), None)
     for deviation, base in PAIRS:
         pair = f"{deviation}-{base}"
-        for name, test, design in (("welch", welch_test, "independent"), ("paired", paired_test, "common")):
+        for test, design in (("welch", "independent"), ("paired", "common")):
             differences = []
             for a, b in seed_pairs:
                 x, y = (rewards.loc[design, a, b, profile].to_numpy() for profile in (deviation, base))
                 finite = bool(np.isfinite(x).all() and np.isfinite(y).all())
                 differences.append(float(x.mean() - y.mean()) if finite else math.nan)
-                result = test(x, y, alpha) if finite and len(x) > 1 else None
-                add(pair, f"{a}-{b}", name, len(x), differences[-1], result=result)
+                result: tuple[Any, ...] = empty
+                if finite and len(x) > 1:
+                    result = welch_test(x, y, alpha) if test == "welch" else one_sample_test(x - y, alpha)
+                rows.append((pair, f"{a}-{b}", test, len(x), differences[-1], *result))
             mean = float(np.mean(differences))
-            result = pooled_test(differences, alpha) if math.isfinite(mean) and len(differences) > 1 else None
-            add(pair, POOLED, name, len(differences), mean, result=result)
+            known = math.isfinite(mean) and len(differences) > 1
+            result = one_sample_test(differences, alpha) if known else empty
+            rows.append((pair, POOLED, test, len(differences), mean, *result))
     return pd.DataFrame(rows, columns=list(TEST_COLUMNS)).astype({"reject": "boolean"})

@@ -54,7 +54,6 @@ def evaluate(
     paths: int,
     validation_paths: int,
     visited_episodes: int,
-    seed: int,
     times: Collection[int] | None = None,
 ) -> pd.DataFrame:
     """Measure every policy kept along the trainings of a policy.
@@ -67,12 +66,11 @@ def evaluate(
             (:func:`load_snapshots`); None if there are none.
         record: of the trainings: policy, algorithm, ``members`` with seed, transitions and diverged.
         reference: an equilibrium policy, whose first member counts; None to leave distances empty.
-        settings: of the deviators' training.
+        settings: of the deviators' training; their seed is also that of paths and episodes.
         deviator: their class.
         paths: fresh paths on which gains are measured.
         validation_paths: paths on which the best restart is chosen.
         visited_episodes: episodes in whose states distances are measured.
-        seed: of paths and episodes.
         times: joint transitions at which policies are measured; None for all.
 
     Returns:
@@ -92,10 +90,9 @@ def evaluate(
         raise ValueError(f"visited_episodes = {visited_episodes}: at least 1 is needed")
     lost = {member["seed"]: member["transitions"] for member in record["members"] if member["diverged"]}
     tables = [pd.DataFrame({"seed": [of_seed], "transitions": [time]}) for of_seed, time in lost.items()]
-    visited = game.sample_shocks(visited_episodes, generator(seed, "data_efficiency", "visited"))
+    visited = game.sample_shocks(visited_episodes, generator(settings.seed, "data_efficiency", "visited"))
     for kept, at in _before_divergence(snapshots, lost, times):
-        counts = paths, validation_paths, seed
-        gains = exploitability.evaluate(game, [kept], settings, *counts, (deviator,), players=(0,))
+        gains = exploitability.evaluate(game, kept, settings, paths, validation_paths, (deviator,), players=(0,))
         table = gains[gains["player"] == "1"].reset_index(drop=True).assign(transitions=at)
         if reference is not None:
             distances = distances_to(game, kept, reference.member(0), visited)

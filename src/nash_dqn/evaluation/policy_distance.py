@@ -153,16 +153,9 @@ def _apart(game: Market, a: Policy, b: Policy, grid: Grid, episodes: int, seed: 
     }
     squares = torch.stack([mean_squares(rates).mean(0) for rates in pairs.values()], -1).numpy()  # [3, K, states]
     size = np.sqrt((squares[1] + squares[2]) / 2)
-    apart, *of_each = np.sqrt(squares)
+    rms, rms_a, rms_b = np.sqrt(squares)
     axes = {"k": range(len(a.seeds)), "states": list(pairs)}
-    columns = dict(
-        zip(
-            ("rms", "rms_a", "rms_b", "relative"),
-            (apart, *of_each, apart / np.where(size > 0, size, np.nan)),
-            strict=True,
-        )
-    )
-    table = tidy(axes, **columns)
+    table = tidy(axes, rms=rms, rms_a=rms_a, rms_b=rms_b, relative=rms / np.where(size > 0, size, np.nan))
     for side, policy in (("a", a), ("b", b)):
         table[f"policy_{side}"], table[f"algorithm_{side}"] = policy.name, policy.algorithm
         table[f"seed_{side}"] = table["k"].map(dict(enumerate(policy.seeds)))

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from nash_dqn.evaluation.rollout import Played, mean_squares, play, repeated, trajectory
+from nash_dqn.evaluation.rollout import FIRST, OTHERS, Played, mean_squares, play, repeated, trajectory
 from nash_dqn.evaluation.statistics import mean_interval
 from nash_dqn.games.base import Game, Shocks
 from nash_dqn.policy import Policy
@@ -29,8 +29,6 @@ COLUMNS = ("policy", "algorithm", "seed", "quantity", "mean", "low", "high", "n"
 per hour; ``relative_distance``, the same over that of the reference's rates; ``value`` and ``reference_value``, agent
 1's mean total reward (1) when all follow the policy or the reference; ``policy_among_references`` and
 ``reference_among_policies``, what agent 1 gains over these by deviating. ``n``: paths; distances have no interval."""
-
-_FIRST, _OTHERS = slice(0, 1), slice(1, None)
 
 
 @torch.no_grad()
@@ -72,8 +70,8 @@ def evaluate(
         rewards = {
             "value": own,
             "reference_value": base.expand_as(own),
-            "policy_among_references": value([(policy, _FIRST), (reference, _OTHERS)]) - base,
-            "reference_among_policies": value([(reference, _FIRST), (policy, _OTHERS)]) - own,
+            "policy_among_references": value([(policy, FIRST), (reference, OTHERS)]) - base,
+            "reference_among_policies": value([(reference, FIRST), (policy, OTHERS)]) - own,
         }
         numbers = {name: [(x, np.nan, np.nan, visited_episodes) for x in found] for name, found in distances}
         numbers |= {name: [_interval(of_member) for of_member in reward] for name, reward in rewards.items()}

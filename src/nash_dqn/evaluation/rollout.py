@@ -18,6 +18,8 @@ from nash_dqn.games.base import Game, Shocks, State, discounts
 from nash_dqn.policy import Policy
 
 __all__ = [
+    "FIRST",
+    "OTHERS",
     "Agents",
     "Assignment",
     "Played",
@@ -34,6 +36,9 @@ __all__ = [
 
 Agents = slice | Sequence[int]
 """Some of the agents 0..N-1."""
+
+FIRST, OTHERS = slice(0, 1), slice(1, None)
+"""The agent that deviates, which the paper counts as 1, and all but it."""
 
 Assignment = tuple[Policy, Agents]
 """A policy and the agents that follow it."""
@@ -93,7 +98,7 @@ class Profile:
 
     def act(self, state: State) -> Tensor:
         """Joint actions ``[K, E, N, d]``: each policy is evaluated for its own agents only."""
-        specs = {policy.observation for policy, _ in self.assignments}
+        specs = dict.fromkeys(policy.observation for policy, _ in self.assignments)  # in order: gradients depend on it
         observed = {spec: self.game.observe(state, spec) for spec in specs}
         actions = [policy(observed[policy.observation], agents) for policy, agents in self.assignments]
         return actions[0] if len(actions) == 1 else torch.cat(actions, dim=-2)

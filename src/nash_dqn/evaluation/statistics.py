@@ -4,8 +4,8 @@ Three units of replication occur and must not be mixed up:
 
 * a *path* (one simulated episode): its spread is averaged away inside a point;
 * a *point* (the mean of many paths, Fig. 3's unit): says how sure the simulation is about **these trained
-  policies** (``welch_test``, ``paired_test``);
-* a *seed pair* (two trainings): says what another training would have given (``pooled_test``).
+  policies**;
+* a *seed pair* (two trainings): says what another training would have given, however precise each difference is.
 
 Functions take one-dimensional arrays and raise ``ValueError`` on values that are not finite or too few for
 the question, so that an undefined interval is always the caller's explicit decision.
@@ -28,8 +28,7 @@ __all__ = [
     "Interval",
     "geometric_mean",
     "mean_interval",
-    "paired_test",
-    "pooled_test",
+    "one_sample_test",
     "rms",
     "tidy",
     "welch_test",
@@ -50,29 +49,20 @@ class Interval(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """A two-sided comparison of two means; differences are ``first - second``, in the units of the values."""
+    """A two-sided test of a mean difference, in the units of the values."""
 
-    test: str
-    """``welch``, ``paired`` or ``pooled``."""
-    n: int
-    """Units of replication: values per sample (welch: of the smaller sample), pairs, or seed pairs."""
-    mean_difference: float
     low: float
     high: float
     """Bounds of the ``1 - alpha`` interval of the difference."""
     statistic: float
     """Student's t."""
     df: float
-    """Degrees of freedom (Welch-Satterthwaite for welch)."""
+    """Degrees of freedom (Welch-Satterthwaite for two independent samples)."""
     p_value: float
     effect_size: float
-    """Cohen's d with the root mean variance (welch), or d_z, the mean over the sd of differences."""
-    alpha: float
-
-    @property
-    def reject(self) -> bool:
-        """Whether equal means are rejected at level ``alpha``."""
-        return self.p_value < self.alpha
+    """Cohen's d with the root mean variance (two samples), or d_z, the mean over the sd of differences."""
+    reject: bool
+    """Whether equal means are rejected at level ``alpha``."""
 
 
 def mean_interval(values: npt.ArrayLike, alpha: float = 0.05) -> Interval:
@@ -99,46 +89,38 @@ def welch_test(first: npt.ArrayLike, second: npt.ArrayLike, alpha: float = 0.05)
     """Welch's test: equal means of two independent samples, variances unequal (``scipy.stats.ttest_ind``).
 
     The paper's Fig. 3 compares its histograms this way: 100 points a profile, the two profiles simulated
-    independently. The effect size is ``difference / sqrt((var_1 + var_2) / 2)``.
+    independently. The difference is ``first - second``, the effect size ``difference / sqrt((var_1 + var_2) / 2)``.
 
     Raises:
         ValueError: a sample with fewer than two values or with values that are not finite.
     """
     a, b = _sample(first, "first"), _sample(second, "second")
-    n, difference = min(len(a), len(b)), float(a.mean() - b.mean())
     scale = math.sqrt((_sd(a) ** 2 + _sd(b) ** 2) / 2)
     if scale == 0:
-        return _degenerate("welch", n, float(a[0] - b[0]), len(a) + len(b) - 2, alpha)
+        return _without_spread(float(a[0] - b[0]), len(a) + len(b) - 2)
     result = scipy.stats.ttest_ind(a, b, equal_var=False)
     low, high = map(float, result.confidence_interval(1 - alpha))
     tested = float(result.statistic), float(result.df), float(result.pvalue)
-    return Comparison("welch", n, difference, low, high, *tested, difference / scale, alpha)
+    return Comparison(low, high, *tested, float(a.mean() - b.mean()) / scale, tested[2] < alpha)
 
 
-def paired_test(first: npt.ArrayLike, second: npt.ArrayLike, alpha: float = 0.05) -> Comparison:
-    """Paired t test (``scipy.stats.ttest_rel``) of values that share their random numbers index by index.
+def one_sample_test(differences: npt.ArrayLike, alpha: float = 0.05) -> Comparison:
+    """One-sample t test of a mean difference of zero; of pairs of values it is the paired test.
 
     The effect size is d_z, the mean difference over the standard deviation of the differences.
 
     Raises:
-        ValueError: samples of different lengths, fewer than two pairs, or values that are not finite.
+        ValueError: fewer than two differences, differences that are not finite, or ``alpha`` outside (0, 1).
     """
-    a, b = _sample(first, "first"), _sample(second, "second")
-    if len(a) != len(b):
-        raise ValueError(f"paired_test needs samples of equal length, got {len(a)} and {len(b)}")
-    return _one_sample("paired", a - b, alpha)
-
-
-def pooled_test(differences: npt.ArrayLike, alpha: float = 0.05) -> Comparison:
-    """One-sample t test of the mean difference where each value comes from one pair of trainings.
-
-    The seed pair is the unit of replication, so the interval (n_pairs - 1 degrees of freedom) covers what
-    other trainings of the same algorithms would give, however precise each single difference is.
-
-    Raises:
-        ValueError: fewer than two pairs: one pair says nothing about the spread between trainings.
-    """
-    return _one_sample("pooled", _sample(differences, "differences"), alpha)
+    x = _sample(differences, "differences")
+    n, mean, sd, quantile = len(x), float(x.mean()), _sd(x), _quantile(alpha, len(x) - 1)
+    if sd == 0:
+        return _without_spread(float(x[0]), n - 1)
+    error = sd / math.sqrt(n)
+    statistic = mean / error
+    p_value = 2 * float(scipy.stats.t.sf(abs(statistic), n - 1))
+    bounds = mean - quantile * error, mean + quantile * error
+    return Comparison(*bounds, statistic, n - 1, p_value, mean / sd, p_value < alpha)
 
 
 def rms(values: npt.ArrayLike) -> float:
@@ -156,21 +138,10 @@ def tidy(axes: Mapping[str, Sequence[Any]], **columns: npt.ArrayLike) -> pd.Data
     return index.to_frame(index=False).assign(**flat)
 
 
-def _one_sample(test: str, x: npt.NDArray[np.float64], alpha: float) -> Comparison:
-    n, mean, sd, quantile = len(x), float(x.mean()), _sd(x), _quantile(alpha, len(x) - 1)
-    if sd == 0:
-        return _degenerate(test, n, float(x[0]), n - 1, alpha)
-    error = sd / math.sqrt(n)
-    low, high, statistic = mean - quantile * error, mean + quantile * error, mean / error
-    p_value = 2 * float(scipy.stats.t.sf(abs(statistic), n - 1))
-    return Comparison(test, n, mean, low, high, statistic, n - 1, p_value, mean / sd, alpha)
-
-
-def _degenerate(test: str, n: int, difference: float, df: float, alpha: float) -> Comparison:
-    # No spread at all: the limit of the t test. Identical policies on common random numbers end up here.
+def _without_spread(difference: float, df: float) -> Comparison:
+    """The limit of the t test, where identical policies on common random numbers end up."""
     statistic = math.copysign(math.inf, difference) if difference else 0.0
-    bounds = difference, difference, difference
-    return Comparison(test, n, *bounds, statistic, df, float(difference == 0), statistic, alpha)
+    return Comparison(difference, difference, statistic, df, float(difference == 0), statistic, reject=difference != 0)
 
 
 def _sample(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:

@@ -22,7 +22,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,7 @@ from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe
 from nash_dqn.agents.least_squares import linear_network
 from nash_dqn.evaluation import exploitability, lq_error
 from nash_dqn.evaluation.best_response import BestResponseSettings, DeviatorClass, train
+from nash_dqn.evaluation.rollout import FIRST, OTHERS
 from nash_dqn.games.base import VISIBLE, Game, Observation, ObservationSpec
 from nash_dqn.games.lq import FloatArray
 from nash_dqn.games.market import Market
@@ -42,15 +43,13 @@ from nash_dqn.policy import Policy
 from nash_dqn.trees import tensor_map
 
 __all__ = ["COLUMNS", "OPPONENTS", "error_of", "exact", "gain_of", "gradient", "linear_policy", "of_ddpg", "of_exact"]
-__all__ += ["of_gradients", "of_snapshots", "round_of"]
+__all__ += ["of_gradients", "round_of"]
 
 Opponents = Literal["last", "average"]
 OPPONENTS: tuple[Opponents, ...] = ("last", "average")
 COLUMNS = ("learner", "sees", "opponents", "seed", "round", "measure", "value")
 """``measure``: ``error``, RMS of action less exact action as a share of the latter's, in states that the policy visits;
 ``coefficient``, largest error of a gain of u = -K z (exact responses); ``gain`` of a deviator, $."""
-
-T = TypeVar("T")
 
 
 class Still(NamedTuple):
@@ -90,12 +89,10 @@ def exact(market: Market, opponents: Opponents, rounds: int) -> list[FloatArray]
         NoEquilibriumError: there is no best response.
         ValueError: the market is not linear, or has one agent.
     """
-
-    def respond(others: FloatArray, _: int) -> FloatArray:
-        return best_reply(market, others)
-
-    start: FloatArray = np.zeros((market.n_steps, 4))
-    return _played(respond, lambda past: np.mean(past, 0), start, opponents, rounds)
+    past: list[FloatArray] = [np.zeros((market.n_steps, 4))]
+    for _ in range(rounds):
+        past.append(best_reply(market, past[-1] if opponents == "last" else np.mean(past, 0)))
+    return past[1:]
 
 
 def gradient(
@@ -124,17 +121,16 @@ def gradient(
     def policy(network: ActionMap) -> Policy:
         return Policy(network, sees, seeds, "gradient")
 
-    def respond(others: ActionMap, n: int) -> ActionMap:
+    past: list[ActionMap] = [Still(game.action_dim)]
+    for n in range(1, rounds + 1):
         # A deviator adds to what its seat plays: to nothing, so that it is a policy of its own. Members share their
         # random numbers, restarts do not: restart k against member k makes the trainings independent.
         of_round = dataclasses.replace(settings, restarts=trainings, seed=settings.seed + n)
-        alone, rest = policy(Still(game.action_dim)), policy(others)
-        found = train(game, [(alone, [0]), (rest, slice(1, None))], deviator, of_round, decorrelate=False)
+        alone, rest = policy(Still(game.action_dim)), policy(past[-1] if opponents == "last" else Mean(tuple(past)))
+        found = train(game, [(alone, FIRST), (rest, OTHERS)], deviator, of_round, decorrelate=False)
         network = found.choose(range(trainings)).network  # of own features and the others' mean item, as networks are
-        return network.with_outputs(lambda tensor: tensor * game.action_scale)
-
-    start: ActionMap = Still(game.action_dim)
-    return [policy(found) for found in _played(respond, lambda past: Mean(tuple(past)), start, opponents, rounds)]
+        past.append(network.with_outputs(lambda tensor: tensor * game.action_scale))
+    return [policy(network) for network in past[1:]]
 
 
 def round_of(recipe: FictitiousPlayRecipe, transitions: int, n_steps: int) -> int | None:
@@ -142,16 +138,6 @@ def round_of(recipe: FictitiousPlayRecipe, transitions: int, n_steps: int) -> in
     epochs, rest = divmod(transitions, recipe.episodes_per_epoch * n_steps)
     begun, within = recipe.position(epochs)
     return begun if begun and not within and not rest else None
-
-
-def _played(
-    respond: Callable[[T, int], T], mean: Callable[[Sequence[T]], T], start: T, opponents: Opponents, rounds: int
-) -> list[T]:
-    """The best responses of fictitious play, round by round; ``respond`` takes the opponents and the round, from 1."""
-    found = [start]
-    for n in range(1, rounds + 1):
-        found.append(respond(found[-1] if opponents == "last" else mean(found), n))
-    return found[1:]
 
 
 # ------------------------------------------------------------------------------------------------------------- measures
@@ -175,7 +161,7 @@ def error_of(market: Market, episodes: int, seed: int) -> Measure:
 
 
 def gain_of(
-    game: Game, deviator: DeviatorClass, settings: BestResponseSettings, paths: int, validation_paths: int, seed: int
+    game: Game, deviator: DeviatorClass, settings: BestResponseSettings, paths: int, validation_paths: int
 ) -> Measure:
     """What agent 1 gains by a deviation, $.
 
@@ -183,8 +169,7 @@ def gain_of(
     """
 
     def measure(policy: Policy) -> list[float]:
-        counts = paths, validation_paths, seed
-        table = exploitability.evaluate(game, [policy], settings, *counts, (deviator,), players=(0,))
+        table = exploitability.evaluate(game, policy, settings, paths, validation_paths, (deviator,), players=(0,))
         return [*map(float, table.loc[table["player"] == "1", "gain"])]
 
     return measure
@@ -235,31 +220,16 @@ def of_gradients(
     return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
 
 
-def of_snapshots(
-    snapshots: Policy | None, record: Mapping[str, Any], n_steps: int, name: str, measure: Measure
-) -> pd.DataFrame:
-    """A measure of this name of DDPG's responses where a policy was kept, by round and seed.
-
-    Args:
-        snapshots: a training's (:func:`nash_dqn.evaluation.data_efficiency.load_snapshots`).
-        record: of the training.
-        n_steps: of the game.
-        name: of the measure.
-        measure: taken.
-
-    Returns:
-        Table with :data:`COLUMNS`.
-    """
-    if snapshots is None:
-        return of_ddpg((), record, n_steps, name)
-    found = zip(snapshots.seeds, snapshots.meta["transitions"], measure(snapshots), strict=True)
-    return of_ddpg(found, record, n_steps, name)
-
-
 def of_ddpg(
     found: Iterable[tuple[int, int, float]], record: Mapping[str, Any], n_steps: int, name: str
 ) -> pd.DataFrame:
-    """What was measured of a training, (seed, joint transitions, value), where a round ended; nan once it diverged.
+    """A measure of this name of DDPG's responses where a round ended, by round and seed; nan once a training diverged.
+
+    Args:
+        found: seed, joint transitions and value of the policies kept along a training.
+        record: of the training.
+        n_steps: of the game.
+        name: of the measure.
 
     Returns:
         Table with :data:`COLUMNS`.

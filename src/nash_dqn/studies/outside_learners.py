@@ -17,7 +17,7 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ from nash_dqn.callable_policy import policy_of
 from nash_dqn.evaluation.best_response import BestResponseSettings, DeviatorClass
 from nash_dqn.evaluation.best_response import train as train_by_gradients
 from nash_dqn.evaluation.exploitability import best_found, best_restarts, gain_interval, name_of
-from nash_dqn.evaluation.rollout import play
+from nash_dqn.evaluation.rollout import FIRST, OTHERS, play
 from nash_dqn.evaluation.statistics import mean_interval
 from nash_dqn.games.base import Game, Shocks, discounts
 from nash_dqn.games.market import Market
@@ -37,22 +37,12 @@ from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 from nash_dqn.settings.measures import OutsideLearner, OutsideSettings
 
-__all__ = ["COLUMNS", "LEARNER_COLUMNS", "LearnerComparison", "OutsideSettings", "compare", "ddpg_comparison", "train"]
+__all__ = ["COLUMNS", "LEARNER_COLUMNS", "SECONDS", "OutsideSettings", "compare", "ddpg_comparison", "train"]
 
 LEARNER_COLUMNS = ("learner", "deviator", "opponents", "transitions", "gain", "low", "high")
 COLUMNS = ("learner", "seed", *LEARNER_COLUMNS[1:])
-
-
-class LearnerComparison(NamedTuple):
-    """Ways to find a best response to the same opponents.
-
-    Attributes:
-        table: a row for each.
-        wall_seconds: of each row's training; apart from the table, which is the same on every machine.
-    """
-
-    table: pd.DataFrame
-    wall_seconds: list[float]
+SECONDS = "wall_seconds"
+"""Column of the time of each row's training: never twice the same, so it does not belong in a table that is kept."""
 
 
 def ddpg_comparison(
@@ -64,7 +54,7 @@ def ddpg_comparison(
     validation_paths: int,
     seed: int,
     deviators: Sequence[DeviatorClass] = ("same", "memory"),
-) -> LearnerComparison:
+) -> pd.DataFrame:
     """DDPG's best response to a policy beside those by gradients: same opponents, same measurement.
 
     DDPG trains as in Algorithm 2: agent 0 for the recipe's ``first_epochs``, seeing what the policy sees (class
@@ -73,9 +63,9 @@ def ddpg_comparison(
     validation paths is measured in seat 0 on fresh ones, as :func:`nash_dqn.evaluation.exploitability.evaluate` does.
 
     Returns:
-        Its table has :data:`LEARNER_COLUMNS`, a row for DDPG and one per class: ``transitions`` are joint ones, of all
-        restarts; the mean ``gain`` of total reward (1) with its 95 % interval. DDPG may lose; the gradient learner may
-        not.
+        Table with :data:`LEARNER_COLUMNS` and :data:`SECONDS`, a row for DDPG and one per class: ``transitions`` are
+        joint ones, of all restarts; the mean ``gain`` of total reward (1) with its 95 % interval. DDPG may lose; the
+        gradient learner may not.
 
     Raises:
         BestResponseError: a gradient deviator loses, or no restart of a learner stayed finite.
@@ -86,23 +76,23 @@ def ddpg_comparison(
     opponents = name_of(policy, 0)
     started = time.perf_counter()
     actor, transitions = _train_ddpg(game, policy, recipe, settings)
-    seconds = [time.perf_counter() - started]
+    seconds = time.perf_counter() - started
     validation, fresh = (
         _gain(game, policy, actor, game.sample_shocks(count, generator(seed, "exploitability", name)))
         for name, count in (("validation", validation_paths), ("paths", paths))
     )
     (best,) = best_restarts(validation.mean(-1)[None], [f"DDPG's best response to {opponents}"])
-    rows = [("ddpg", "same", opponents, transitions, *mean_interval(fresh[best].numpy())[:3])]
+    rows = [("ddpg", "same", opponents, transitions, *mean_interval(fresh[best].numpy())[:3], seconds)]
     for deviator in deviators:
         started = time.perf_counter()
         response = train_by_gradients(game, policy, deviator, settings)
-        seconds.append(time.perf_counter() - started)
+        seconds = time.perf_counter() - started
         name = f"best response ({deviator})"
         found = best_found(game, policy, response, paths, validation_paths, seed, name)
         interval = gain_interval(found.gain[0, 0], found.value[0, 0], f"{opponents}, deviator {deviator}, player 1")
         transitions = settings.restarts * settings.iterations * settings.episodes * game.n_steps
-        rows.append(("gradient", deviator, opponents, transitions, *interval[:3]))
-    return LearnerComparison(pd.DataFrame(rows, columns=list(LEARNER_COLUMNS)), seconds)
+        rows.append(("gradient", deviator, opponents, transitions, *interval[:3], seconds))
+    return pd.DataFrame(rows, columns=[*LEARNER_COLUMNS, SECONDS])
 
 
 def train(game: Game, policy: Policy, learner: OutsideLearner, settings: OutsideSettings, seed: int) -> Policy:
@@ -147,15 +137,15 @@ def compare(
     gradient: BestResponseSettings,
     paths: int,
     deviators: Sequence[DeviatorClass] = ("same", "memory"),
-) -> LearnerComparison:
+) -> pd.DataFrame:
     """Best responses of Stable-Baselines3's learners, our DDPG and gradients to a policy, training by training.
 
     ``settings`` say how much all learners train: epochs of our DDPG's recipe and iterations, restarts and seed of the
     gradient learner follow from them. Gains are measured as in :func:`ddpg_comparison`, at ``settings.seed``.
 
     Returns:
-        Its table has :data:`COLUMNS` and a row per learner, class and training: ``transitions`` are those of the
-        training, joint ones; the mean ``gain`` of total reward (1) with its 95 % interval over paths.
+        Table with :data:`COLUMNS` and :data:`SECONDS`, a row per learner, class and training: as in
+        :func:`ddpg_comparison`, but for ``transitions``, which are those of the one training.
 
     Raises:
         BestResponseError: a gradient deviator loses, or a training of our DDPG is not finite.
@@ -169,23 +159,20 @@ def compare(
         for name, episodes in at_once.items()
     )
     recipe = dataclasses.replace(recipe, first_epochs=epochs)
-    rows: list[tuple[Any, ...]] = []
-    seconds: list[float] = []
+    tables = []
     shocks = game.sample_shocks(paths, generator(settings.seed, "exploitability", "paths"))
     for seed in settings.seeds:
         one = dataclasses.replace(gradient, iterations=iterations, restarts=1, seed=seed)
         # With one restart there is none to choose: two validation paths are the fewest allowed.
-        ours = ddpg_comparison(game, policy, recipe, one, paths, 2, settings.seed, deviators)
-        found = [*ours.table.itertuples(index=False, name=None)]
-        seconds += ours.wall_seconds
+        tables.append(ddpg_comparison(game, policy, recipe, one, paths, 2, settings.seed, deviators).assign(seed=seed))
         for learner in settings.learners:
             started = time.perf_counter()
             response = train(game, policy, learner, settings, seed)
-            seconds.append(time.perf_counter() - started)
+            seconds = time.perf_counter() - started
             interval = mean_interval(_gain(game, policy, response, shocks)[0].numpy())
-            found.append((response.algorithm, "same", name_of(policy, 0), budget, *interval[:3]))
-        rows += [(learner, seed, *rest) for learner, *rest in found]
-    return LearnerComparison(pd.DataFrame(rows, columns=list(COLUMNS)), seconds)
+            row = (response.algorithm, seed, "same", name_of(policy, 0), budget, *interval[:3], seconds)
+            tables.append(pd.DataFrame([row], columns=[*COLUMNS, SECONDS]))
+    return pd.concat(tables, ignore_index=True)[[*COLUMNS, SECONDS]]
 
 
 def _train_ddpg(
@@ -205,7 +192,7 @@ def _train_ddpg(
 
 def _gain(game: Market, policy: Policy, deviation: Policy, shocks: Shocks) -> Tensor:
     """What agent 0 gains ``[K, E]`` by following the K members of another policy, double precision."""
-    deviated = play(game, [(deviation, [0]), (policy, slice(1, None))], shocks)[..., 0]
+    deviated = play(game, [(deviation, FIRST), (policy, OTHERS)], shocks)[..., 0]
     return deviated.double() - play(game, policy, shocks)[..., 0].double()
 
 

@@ -63,7 +63,6 @@ def along(
     settings: BestResponseSettings,
     paths: int,
     validation_paths: int,
-    seed: int,
 ) -> pd.DataFrame:
     """What a deviator with memory gains against the policies that stood at some iterations of a training.
 
@@ -77,7 +76,7 @@ def along(
     for count, iteration in transitions.items():
         if count not in known and not all(diverged_by(member, iteration) for member in record["members"]):
             raise ValueError(f"snapshots: no policy of iteration {iteration} ({count} joint transitions)")
-    counts = paths, validation_paths, 1, seed
+    counts = paths, validation_paths, 1
     return data_efficiency.evaluate(game, snapshots, record, None, settings, DEVIATOR, *counts, transitions)
 
 
