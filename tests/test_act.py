@@ -238,7 +238,13 @@ def test_the_market_of_a_configuration(tmp_path: Path, capsys: Capture) -> None:
     assert "act: --config: missing, expected a configuration" in refused(capsys, *line(folder, given))
     config, market = tmp_path / "config.yaml", dataclasses.asdict(GAME)
     wide = {"game": "market.Market", **market, "theta": 9.0}
-    markets = {"toy": market, "wide": wide, "short": {**market, "n_steps": 2}, "bad": {"theta": 1}}
+    markets = {
+        "toy": market,
+        "wide": wide,
+        "short": {**market, "n_steps": 2},
+        "bad": {"theta": 1},
+        "two": {"game": "traders.Traders"},
+    }
     config.write_text(json.dumps({"scenarios": markets}))  # JSON is YAML
     given["--config"] = str(config)
     for name, theta, more in (("toy", 10.0, []), ("wide", 9.0, ["--scenario", "wide"])):
@@ -246,9 +252,10 @@ def test_the_market_of_a_configuration(tmp_path: Path, capsys: Capture) -> None:
         assert answer["scenario"] == name
         assert actions(answer) == theirs(folder, dataclasses.replace(GAME, theta=theta), state, AGENT)
     for name, expected in {
-        "tox": "a name from scenarios (toy, wide, short, bad)",
+        "tox": "a name from scenarios (toy, wide, short, bad, two)",
         "short": "a market of 4 decision points",
         "bad": "market bad:",
+        "two": "--scenario: got 'two', which is of traders.Traders, expected a market",
     }.items():
         at = {**given, "--time": "0", "--scenario": name}
         assert expected in refused(capsys, *line(folder, at))
@@ -258,6 +265,8 @@ def test_the_market_of_a_configuration(tmp_path: Path, capsys: Capture) -> None:
 
 def test_files_that_do_not_belong_together(tmp_path: Path, capsys: Capture) -> None:
     folder, given = training(tmp_path / "run", ObservationSpec()), options(played())
+    found = refused(capsys, *line(folder / "run.json", given))  # not damaged weights, to be made anew
+    assert f"{folder / 'run.json'}: no weights; give weights.safetensors, or the training's folder" in found
     write_record(folder, algorithm="fictitious_play")
     assert "run.json: of another training (algorithm 'fictitious_play'" in refused(capsys, *line(folder, given))
     write_record(folder)

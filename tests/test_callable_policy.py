@@ -99,10 +99,13 @@ def test_what_is_no_action_or_no_bound_is_refused() -> None:
         lambda rows: np.zeros(len(rows)),
         lambda rows: np.zeros((1, 1)),
         lambda rows: np.full((len(rows), 1), np.nan),
+        lambda rows: [["a"]] * len(rows),
     ]
     for act in wrong:
         with pytest.raises(ValueError, match=r"^actions of the function are .*: finite numbers \[12, d\] are needed$"):
             play(GAME, [(policy_of(act), slice(None))], shocks)
+    with pytest.raises(ValueError, match=r"^actions of two have d = 2, the game d = 1$"):
+        play(GAME, [(policy_of(lambda rows: np.zeros((len(rows), 2)), name="two"), slice(None))], shocks)
     with pytest.raises(ValueError, match=r"^bound = 0.0: allowed is a finite number > 0, or None$"):
         policy_of(linear, bound=0.0)
 

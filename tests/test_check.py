@@ -103,6 +103,7 @@ def test_the_command_refuses(capsys: pytest.CaptureFixture[str]) -> None:
         "traders.Trader": "nash_dqn.games.traders has no game Trader",
         "traders.Traders kappa": "'kappa': expected FIELD=VALUE, such as n_agents=3",
         "traders.Traders kappa=[": "'kappa=[': '[' is no YAML",
+        "traders.Traders kappa=1 kappa=2": "kappa: given twice, expected each field once",
         "traders.Traders kapa=1": "did you mean 'kappa'?",
         "traders.Traders initial_inventory_mean=[1.0e+200,0.0]": "traders.Traders: a number of its settings is",
     }.items():

@@ -278,6 +278,9 @@ def test_settings_are_compared_as_what_they_mean() -> None:
     other = json.loads(json.dumps(REAL), object_pairs_hook=lambda pairs: dict(reversed(pairs)))
     other["scenarios"]["table1"] |= {"theta": 10.0, "b3": 0.0}
     other["seeds"], other["beta_sweep"]["betas"] = [4, 3, 2, 1], [500.0, 100, 75, 50, 25, 10, 1, 0]
+    other["exploitability"]["deviators"] = ["memory", "same"]
+    for section, key in (("policy_grid", "prices"), ("many_players", "agents"), ("many_players", "cost_agents")):
+        other[section][key].reverse()
     del other["device"], other["policies"]["nash-text"]["critic"], other["scenarios"]["code"]["initial_price_sd"]
     other["scenarios"]["table1"]["game"] = "market.Market"
     other["scenarios"]["traders"] |= {"sizes": [2, 3], "horizon": 5, "b3": [0.05, 0]}
@@ -287,7 +290,7 @@ def test_settings_are_compared_as_what_they_mean() -> None:
     for section in ("scenarios", "policies"):  # entries keep the order that is given
         for name in first[section]:
             assert json.dumps(first[section][name]) == json.dumps(second[section][name])
-    for section in ("seeds", "run", "beta_sweep", "policy_grid", "exploitability", "equilibrium_path"):
+    for section in ("seeds", "run", "beta_sweep", "policy_grid", "exploitability", "equilibrium_path", "many_players"):
         assert json.dumps(first[section]) == json.dumps(second[section]), section
     for where, name in (
         ("code", "nash-refined+large_networks"),

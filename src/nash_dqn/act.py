@@ -17,6 +17,7 @@ from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import Market, MarketState
 from nash_dqn.networks import ActionMap, ObservationNetwork
 from nash_dqn.policy import Weights, as_written, read_weights
+from nash_dqn.settings.study import MARKET
 from nash_dqn.summary import find_weights, read_run
 
 __all__ = ["render", "summarise"]
@@ -150,7 +151,9 @@ def _market(
             known = ", ".join(map(str, content["scenarios"]))
             raise ValueError(f"--scenario: missing, expected one of {known}, as {path} does not say")
         name, settings = str(trained_in), configuration.scenario(content, str(trained_in))
-        settings = {key: value for key, value in settings.items() if key != "game"}  # its class
+        game = settings.pop("game", MARKET)  # its class
+        if game != MARKET:
+            raise ValueError(f"--scenario: got {name!r}, which is of {game}, expected a market")
     try:
         return name, Market(**settings)
     except (TypeError, ValueError) as error:

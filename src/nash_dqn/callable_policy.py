@@ -92,6 +92,9 @@ class _Differentiable(torch.autograd.Function):
 
 def _call(act: Act, rows: Tensor) -> Tensor:
     actions = np.asarray(act(rows.detach().cpu().numpy().astype(np.float32)))
+    if actions.dtype.kind not in "biuf":
+        wrong = f"of type {actions.dtype}"
+        raise ValueError(f"actions of the function are {wrong}: finite numbers [{len(rows)}, d] are needed")
     if actions.ndim != 2 or len(actions) != len(rows) or not np.isfinite(actions).all():
         wrong = f"an array of shape {actions.shape}" if actions.ndim != 2 or len(actions) != len(rows) else "not finite"
         raise ValueError(f"actions of the function are {wrong}: finite numbers [{len(rows)}, d] are needed")

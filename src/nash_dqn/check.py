@@ -131,7 +131,11 @@ def summarise(game: str, fields: Sequence[str] = ()) -> dict[str, Any]:
     Raises:
         ValueError: there is no such game or field, a value is not allowed, or the game cannot be played.
     """
-    settings = dict(_field(text) for text in fields)
+    settings: dict[str, Any] = {}
+    for name, value in map(_field, fields):
+        if name in settings:
+            raise ValueError(f"{name}: given twice, expected each field once")
+        settings[name] = value
     try:
         found = list(findings(make(game, settings), generator(1, "check")))
     except OverflowError:

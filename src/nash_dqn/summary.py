@@ -118,10 +118,13 @@ def find_weights(path: Path | str) -> Path:
     """The file itself, or the weights in a training's folder.
 
     Raises:
-        ArtifactError: the folder is no training's; weights below it are listed.
+        ArtifactError: the folder is no training's; weights below it are listed. The file is another that the workflow
+            makes, as its name tells.
     """
     path = Path(path)
     if not path.is_dir():
+        if path.is_file() and path.suffix in (".csv", ".json"):
+            raise ArtifactError(f"{path}: no weights; give {_WEIGHTS}, or the training's folder")
         return path
     if (path / _WEIGHTS).is_file():
         return path / _WEIGHTS

@@ -104,6 +104,8 @@ def test_misuse_is_refused() -> None:
     env.reset(seed=1)
     with pytest.raises(ValueError, match=r"^actions: none of agent_2; allowed is one for each of agents$"):
         env.step({name: rate for name, rate in actions(env, 0).items() if name != "agent_2"})
+    with pytest.raises(ValueError, match=r"^actions: got 'agent_9'; allowed are agent_1, "):
+        env.step({**actions(env, 0), "agent_9": np.zeros(1, dtype=np.float32)})
     with pytest.raises(ValueError, match=r"^actions\['agent_2'\]: got \[nan\], allowed are"):
         env.step({**actions(env, 0), "agent_2": np.array([np.nan])})
     episode(env, None)
@@ -122,6 +124,18 @@ def test_without_a_seed_all_differ() -> None:
     streams = [Stream("a"), Stream("a")]
     streams += [copied(stream) for stream in streams for copied in COPIES]
     assert len({draw(stream) for stream in streams for _ in range(2)}) == 2 * len(streams)
+
+
+def test_without_a_seed_a_forked_process_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the same memory, and another number."""
+    streams = [Stream("a"), Stream("a")]
+    for stream in streams:
+        draw(stream, 5) if stream is streams[1] else draw(stream)
+    states = [stream.begin(None).get_state() for stream in streams]
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    begun = [stream.begin(None).get_state() for stream in streams]
+    same = [bool((now == before).all()) for now, before in zip(begun, states, strict=True)]
+    assert same == [False, True] and draw(streams[0]) != draw(streams[0])
 
 
 @pytest.mark.parametrize("copied", COPIES[1:])
@@ -151,6 +165,7 @@ def test_actions_are_clipped_in_single_precision() -> None:
         ([np.nan, 0], r"got \[nan, 0.0\], allowed are finite numbers"),
         (np.zeros(3), r"got an array of shape \(3,\), allowed are 2 finite numbers \[2\]"),
         (np.zeros((1, 2)), r"got an array of shape \(1, 2\), allowed are"),
+        (["1", "2"], r"got \['1', '2'\], allowed are 2 finite numbers \[2\]"),
         (["up", "down"], r"got \['up', 'down'\], allowed are 2 finite numbers \[2\]"),
     ],
 )

@@ -46,12 +46,14 @@ def test_actions_are_clipped_and_errors_named() -> None:
         env.reset(seed=1)
     first, second = (env.step(np.array([a], dtype=np.float32)) for env, a in zip(envs, (30.0, 2.0), strict=True))
     assert first[1] == second[1]
-    wrong: list[Any] = [np.array([np.inf], dtype=np.float32), np.zeros(2)]
+    wrong: list[Any] = [np.array([np.inf], dtype=np.float32), np.zeros(2), ["1"]]
     for action in wrong:
         with pytest.raises(ValueError, match=r"^action: got .*, allowed are "):
             envs[0].step(action)
     with pytest.raises(ValueError, match=r"^seat = 3: the game has agents 0 to 2$"):
         DeviatorEnv(GAME, OTHERS, seat=3)
+    with pytest.raises(ValueError, match=r"^seat = 1.5: the game has agents 0 to 2$"):
+        DeviatorEnv(GAME, OTHERS, seat=1.5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^action_bound = 0: allowed is a finite number > 0$"):
         DeviatorEnv(GAME, OTHERS, action_bound=0)
     with pytest.raises(ValueError, match=r"^policy has 2 members: allowed is one$"):
@@ -64,3 +66,4 @@ def test_copies_without_a_seed_play_different_episodes() -> None:
     assert all(a != b for a, b in combinations(starts, 2))
     env.reset(seed=1)
     assert copy.deepcopy(env).reset()[0].tolist() == env.reset()[0].tolist()
+    assert env.reset(seed=1)[0].tolist() == env.reset(seed=np.int64(1))[0].tolist()  # type: ignore[arg-type]

@@ -101,6 +101,10 @@ class Profile:
         specs = dict.fromkeys(policy.observation for policy, _ in self.assignments)  # in order: gradients depend on it
         observed = {spec: self.game.observe(state, spec) for spec in specs}
         actions = [policy(observed[policy.observation], agents) for policy, agents in self.assignments]
+        for (policy, _), of_policy in zip(self.assignments, actions, strict=True):
+            if of_policy.shape[-1] != self.game.action_dim:
+                found = f"d = {of_policy.shape[-1]}, the game d = {self.game.action_dim}"
+                raise ValueError(f"actions of {policy.name} have {found}")
         return actions[0] if len(actions) == 1 else torch.cat(actions, dim=-2)
 
     def policy_of(self, seat: int) -> Policy:
@@ -116,7 +120,7 @@ class Profile:
 
 def check_seat(game: Game, seat: int) -> None:
     """Raise ``ValueError`` where the game has no such agent."""
-    if not 0 <= seat < game.n_agents:
+    if seat not in range(game.n_agents):
         raise ValueError(f"seat = {seat}: the game has agents 0 to {game.n_agents - 1}")
 
 

@@ -7,6 +7,7 @@ items, such as visible inventories, those of the others follow its own features,
 
 from __future__ import annotations
 
+import os
 import secrets
 from numbers import Integral
 from typing import Any, ClassVar
@@ -94,10 +95,14 @@ class GameEnv(ParallelEnv[str, Vector, Vector]):
         """Everybody acts for one step.
 
         Raises:
-            ValueError: no episode is under way, or an agent has no action, or one that is not ``[d]`` finite numbers.
+            ValueError: no episode is under way, an agent has no action, or one that is not ``[d]`` finite numbers, or
+                there is no such agent.
         """
         if self._state is None or self._shocks is None or not self.agents:
             raise ValueError("step: no episode is under way; call reset first")
+        unknown = [repr(name) for name in actions if name not in self.agents]
+        if unknown:
+            raise ValueError(f"actions: got {', '.join(unknown)}; allowed are {', '.join(self.agents)}")
         missing = [name for name in self.agents if name not in actions]
         if missing:
             raise ValueError(f"actions: none of {', '.join(missing)}; allowed is one for each of agents")
@@ -132,9 +137,9 @@ class GameEnv(ParallelEnv[str, Vector, Vector]):
 class Stream:
     """The random stream that an environment draws its episodes from.
 
-    Until it is given a seed it has fresh entropy, and so has each copy of it, by ``copy.deepcopy`` or ``pickle``: the
-    copies that vector environments make play different episodes. Given a seed it is that seed's stream, from its
-    beginning, and a copy goes on as the original would.
+    Until it is given a seed it has fresh entropy, and so has each copy of it, by ``copy.deepcopy``, ``pickle`` or a
+    fork of the process: the copies that vector environments make play different episodes. Given a seed it is that
+    seed's stream, from its beginning, and a copy goes on as the original would.
 
     Args:
         name: of the streams that seeds name, as in :func:`nash_dqn.seeding.generator`.
@@ -144,6 +149,7 @@ class Stream:
         self._name = name
         self._seed: int | None = None
         self._generator = self._fresh()
+        self._process = os.getpid()
 
     def begin(self, seed: int | None) -> torch.Generator:
         """The generator of the next episode: at the beginning of a seed's stream; None goes on.
@@ -157,6 +163,9 @@ class Stream:
                 raise ValueError(f"seed = {seed!r}: allowed is a whole number >= 0, or None")
             self._seed = int(seed)
             self._generator = generator(self._seed, self._name)
+        elif self._seed is None and self._process != os.getpid():
+            self._generator = self._fresh()
+        self._process = os.getpid()
         return self._generator
 
     def _fresh(self) -> torch.Generator:
@@ -181,7 +190,10 @@ def bounded_action(name: str, action: Any, size: int, bound: float) -> Tensor:
         ValueError: it is no array of ``size`` finite numbers; one line with ``name``.
     """
     try:
-        array = np.asarray(action, dtype=np.float64)
+        array = np.asarray(action)
+        if array.dtype.kind not in "biuf":
+            raise TypeError("no numbers")
+        array = array.astype(np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"{name}: got {action!r}, allowed are {size} finite numbers [{size}]") from None
     if array.shape != (size,):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from nash_dqn.settings.fields import (
     Beta,
@@ -28,6 +28,9 @@ from nash_dqn.settings.fields import (
 )
 from nash_dqn.settings.measures import BestResponseSettings, DeviatorClass, OutsideSettings, PathSettings
 
+_ORDERED = AfterValidator(lambda values: sorted(values, key=get_args(DeviatorClass).index))
+"""Deviators from those that see least: the order in which they are given means nothing."""
+
 # ------------------------------------------------------------------------------------------------------ best responses
 
 
@@ -47,7 +50,7 @@ class Exploitability(Deviators):
 
     policies: Names = knob("Names from `policies`, each in the profile where all agents follow it")
     reference: Name = knob("The one of them, of self_play, that the others are compared with as the equilibrium")
-    deviators: Annotated[list[DeviatorClass], Distinct] = knob(
+    deviators: Annotated[list[DeviatorClass], Distinct, _ORDERED] = knob(
         "What deviators see: what the policy sees (same), its own past order flow as well (memory), or also all its "
         "earlier observations (history)",
         min_length=1,
@@ -151,7 +154,9 @@ class Axis(Settings):
 class PolicyGrid(Section):
     """Fig 2, trading rates on a grid of states, and the distance between policies."""
 
-    prices: Annotated[list[Positive], Distinct] = knob("Prices, one heat map each", "$", min_length=1)
+    prices: Annotated[list[Positive], Distinct, AfterValidator(sorted)] = knob(
+        "Prices, one heat map each", "$", min_length=1
+    )
     impacts: Numbers = knob("Transient impacts Y, one panel each", "$")
     inventory: Axis
     visited_episodes: Whole = knob(
@@ -230,10 +235,10 @@ class ManyPlayers(Section):
 
     scenario: Name = knob("A scenario whose market is linear")
     policy: Name = knob("The policy of nash_dqn that is trained there")
-    agents: Annotated[list[Annotated[Whole, Field(ge=2)]], Distinct] = knob(
+    agents: Annotated[list[Annotated[Whole, Field(ge=2)]], Distinct, AfterValidator(sorted)] = knob(
         "Numbers of agents with which it is trained", "agents", min_length=2
     )
-    cost_agents: Annotated[list[Annotated[Whole, Field(ge=2)]], Distinct] = knob(
+    cost_agents: Annotated[list[Annotated[Whole, Field(ge=2)]], Distinct, AfterValidator(sorted)] = knob(
         "Numbers of agents with which iterations are timed", "agents", min_length=2
     )
     cost_iterations: Whole = knob("Iterations that are timed, after as many that are not", "iterations", ge=1)

@@ -74,7 +74,7 @@ class DeviatorEnv(gymnasium.Env[Vector, Vector]):
             ValueError: the seed is no whole number >= 0.
         """
         stream = self._stream.begin(seed)
-        super().reset(seed=seed)
+        super().reset(seed=None if seed is None else int(seed))  # gymnasium knows none of NumPy's
         self._shocks = self.game.sample_shocks(1, stream).map(lambda leaf: leaf.unsqueeze(0))
         self._state = self.game.reset(self._shocks)
         return self._see(self._state), {}
