@@ -24,6 +24,8 @@ from nash_dqn.games.base import Observation
 from nash_dqn.networks import GroupedNetwork, Network
 from nash_dqn.settings.nash_dqn import P11Form as P11Form
 
+_OTHERS = 4  # agents besides one, in the paper's game
+
 
 class AdvantageParameters(NamedTuple):
     """The advantage network's output at each agent's view of the state; d is the size of an action.
@@ -95,7 +97,8 @@ def label_invariant_advantage(
     """Equation (15): every agent's advantage, the others interchangeable, in O(N).
 
     A_i = -|delta_i|^2_{P11} - sum_j delta_i . P12 delta_j - sum_j |delta_j|^2_{P22} + sum_j delta_j . psi, sums over
-    j != i, all matrices at agent i's view.
+    j != i, all matrices at agent i's view. Sums over more than the paper's four others are four times their means: what
+    one of many does to an agent shrinks with N, while P12, P22 and psi, which a network gives, stay of order one.
 
     Args:
         delta: ``[..., N, d]`` actions less the Nash point.
@@ -107,15 +110,16 @@ def label_invariant_advantage(
     """
     _, p11, p12, p22, psi = parameters
     opponents = delta if opponents is None else opponents
-    others = opponents.sum(-2, keepdim=True) - opponents
+    weight = min(1.0, _OTHERS / max(delta.shape[-2] - 1, 1))
+    others = (opponents.sum(-2, keepdim=True) - opponents) * weight
     if delta.shape[-1] == 1:  # the same in scalars, a third of the operations
         own, rest = delta.squeeze(-1), others.squeeze(-1)
         curvature, cross, quadratic = p11[..., 0, 0], p12[..., 0, 0], p22[..., 0, 0]
         squares = opponents.squeeze(-1).square()
-        rest_squares = squares.sum(-1, keepdim=True) - squares
+        rest_squares = (squares.sum(-1, keepdim=True) - squares) * weight
         return psi[..., 0] * rest - curvature * own.square() - cross * own * rest - quadratic * rest_squares
     outer = opponents.unsqueeze(-1) * opponents.unsqueeze(-2)
-    second_moment = outer.sum(-3, keepdim=True) - outer
+    second_moment = (outer.sum(-3, keepdim=True) - outer) * weight
     own_term = torch.einsum("...a,...ab,...b->...", delta, p11, delta)
     cross_term = torch.einsum("...a,...ab,...b->...", delta, p12, others)
     others_term = (p22 * second_moment).sum((-2, -1))

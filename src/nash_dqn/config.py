@@ -99,7 +99,7 @@ def scenario(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     Args:
         config: a validated configuration.
         name: a name from ``scenarios``; or of a market there, ``NAME+players=10``, with so many agents, among whom its
-            impact is shared (:func:`nash_dqn.games.mean_field.shared`).
+            impact is shared if they are more (:func:`nash_dqn.games.mean_field.shared`).
 
     Raises:
         ConfigError: there is no such scenario.
@@ -112,7 +112,7 @@ def scenario(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     game = found.get("game", MARKET)
     if game != MARKET:
         fail(("scenarios",), name, f"a market before +players=; {base} is of {game}")
-    factor = found["n_agents"] / int(count)
+    factor = min(1.0, found["n_agents"] / int(count))
     of_many = {"n_agents": int(count), **{key: found[key] * factor for key in ("eta", "gamma")}}
     return scenario_of({**found, **of_many}, ("scenarios", name))
 
