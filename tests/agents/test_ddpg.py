@@ -1,7 +1,6 @@
 """DDPG: one update against plain autograd, exploration by hand, the opponents, and a problem with a known optimum."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,21 +18,15 @@ from nash_dqn.networks import Network, ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 from nash_dqn.trees import select, tensor_map
+from tests.common import FICTITIOUS_PLAY
 from tests.common import SMALL as GAME
 
-SETTINGS: dict[str, Any] = {
-    "observation": {}, "actor_hidden": [5], "critic_hidden": [4], "phi_hidden": [3], "iterations": 1,
-    "first_epochs": 1, "epochs": 1, "episodes_per_epoch": 2, "learning_rate": 0.01, "weight_decay": 0.1,
-    "target_rate": 0.3, "exploration": {"start": 0.5, "end": 0.05, "target_sd": None}, "action_bound": 50.0,
-    "action_scale": 1.5, "returned": "target", "optimisers": "renewed", "opponents": "last", "gradient_clip": None,
-    "largest_loss": None, "history_every": 1,
-}  # fmt: skip
 CPU = torch.device("cpu")
 NETWORKS = ("actor", "critic")
 
 
 def recipe(**changes: Any) -> FictitiousPlayRecipe:
-    return FictitiousPlayRecipe.from_dict({**SETTINGS, **changes})
+    return FictitiousPlayRecipe.from_dict({**FICTITIOUS_PLAY, **changes})
 
 
 def agent_of(made: FictitiousPlayRecipe, game: Market = GAME, seeds: tuple[int, ...] = (1, 2)) -> DDPG:
@@ -87,28 +80,15 @@ def test_the_learner_follows_its_actor_and_the_others_their_policy() -> None:
         assert (episodes.actions[:, :, m, 2, 0] == 2.0 + m).all()
 
 
-@pytest.mark.parametrize("sd", [None, 10.0])
-def test_excursions_approach_their_target(sd: float | None) -> None:
+def test_excursions_approach_their_target() -> None:
     """At the rate z - q (released code): half an hour of it is half of the way, and three steps are 7/8."""
     agent, shocks = agent_of(recipe()), shocks_of()
-    episodes = agent.play(still, shocks, excursions(True, target=3.0, sd=sd))
+    episodes = agent.play(still, shocks, excursions(True, target=3.0, sd=10.0))
     start = shocks.inventory[..., 0]
     for m in range(3):
         torch.testing.assert_close(episodes.actions[:, :, m, 0, 0], (3.0 - start) * 0.5**m)
     end = start + 0.5 * episodes.actions[:, :, :, 0, 0].sum(-1)
     torch.testing.assert_close(end, 3.0 - (3.0 - start) / 8)
-
-
-def test_an_excursion_of_one_step() -> None:
-    """At step 1 only; before and after the actor trades."""
-    agent = agent_of(recipe())
-    one = excursions(False, target=-2.0)
-    one.explore[:, :, 1] = True
-    episodes = agent.play(still, shocks_of(), one)
-    actor = 1.5 * agent.actor.network(episodes.observation, LEARNER)[..., 0, 0]
-    held = shocks_of().inventory[..., 0] + 0.5 * actor[:, :, 0]
-    torch.testing.assert_close(episodes.actions[:, :, 1, 0, 0], -2.0 - held)
-    torch.testing.assert_close(episodes.actions[:, :, [0, 2], 0, 0], actor[:, :, [0, 2]])
 
 
 def test_actions_are_clipped_to_the_bound() -> None:
@@ -119,16 +99,6 @@ def test_actions_are_clipped_to_the_bound() -> None:
         assert (played[..., 0, 0] == bound).all()
     agent.actor.network.parameters[-1].data.fill_(7.0)  # the last layer's bias
     assert (agent.play(still, shocks_of(), excursions(False)).actions[..., 0, 0] == 0.25).all()
-
-
-def test_a_lone_trader_has_no_opponents() -> None:
-    game = replace(GAME, n_agents=1)
-
-    def nobody(_: MarketState, __: Observation) -> Tensor:
-        raise AssertionError("there is nobody to ask")
-
-    episodes = agent_of(recipe(), game).play(nobody, shocks_of(game), excursions(False))
-    assert episodes.actions.shape == (2, 4, 3, 1, 1)
 
 
 # --- one update ---------------------------------------------------------------------------------------------
@@ -162,10 +132,9 @@ class Plain:
     "changes",
     [
         {},
-        {"observation": {"inventories": "visible"}, "action_bound": 0.1, "action_scale": None},
-        {"gradient_clip": 0.001},
+        {"observation": {"inventories": "visible"}, "action_bound": 0.1, "action_scale": None, "gradient_clip": 0.001},
     ],
-    ids=["private", "visible-bounded", "clipped"],
+    ids=["private", "visible-bounded-clipped"],
 )
 def test_update_agrees_with_plain_autograd(changes: dict[str, Any]) -> None:
     """Lillicrap et al., Continuous control with deep reinforcement learning (2016), Algorithm 1, twice.
@@ -251,8 +220,7 @@ def optimiser_steps(agent: DDPG) -> list[float]:
     return [steps.item() for learner in learners for steps in learner.steps]
 
 
-@pytest.mark.parametrize("optimisers", ["renewed", "kept"])
-@pytest.mark.parametrize("returned", ["target", "online"])
+@pytest.mark.parametrize(("returned", "optimisers"), [("target", "renewed"), ("online", "kept")])
 def test_the_next_best_response_begins_with_what_the_last_one_returned(returned: str, optimisers: str) -> None:
     """All four networks, actors and critics; and then each goes its own way."""
     agent = agent_of(recipe(returned=returned, optimisers=optimisers))
@@ -277,66 +245,21 @@ def test_the_next_best_response_begins_with_what_the_last_one_returned(returned:
             assert not torch.equal(now, before)
 
 
-def test_kept_optimisers_go_on_where_they_were() -> None:
-    """To the bit as if the weights had been replaced in the middle of one best response."""
-    agents = [agent_of(recipe(returned="target", optimisers="kept")) for _ in range(2)]
-    for number, agent in enumerate(agents):
-        agent.update(agent.play(playing_numbers, shocks_of(), excursions(False)))
-        if number:
-            agent.restart()
-        else:
-            for name in NETWORKS:
-                online, target = getattr(agent, name).network, getattr(agent, f"target_{name}")
-                for parameter, weight in zip(online.parameters, target.parameters, strict=True):
-                    parameter.data.copy_(weight)
-        agent.update(agent.play(playing_numbers, shocks_of(seed=2), excursions(False)))
-    by_hand, restarted = agents
-    for name in NETWORKS:
-        pairs = zip(getattr(by_hand, name).network.parameters, getattr(restarted, name).network.parameters, strict=True)
-        assert all(torch.equal(a, b) for a, b in pairs)
-
-
 # --- opponents ----------------------------------------------------------------------------------------------
 
 
-def actor(seed: int, inventories: str = "private") -> ObservationNetwork:
-    items = int(inventories == "visible")
-    return ObservationNetwork.create(5, items, (3,), (4,), 1, [generator(s, "test_ddpg") for s in (seed, seed + 100)])
+def actor(seed: int) -> ObservationNetwork:
+    return ObservationNetwork.create(5, 1, (3,), (4,), 1, [generator(s, "test_ddpg") for s in (seed, seed + 100)])
 
 
-def scene(inventories: Any = "private", episodes: int = 40) -> tuple[MarketState, Observation]:
-    shocks = shocks_of(episodes=episodes).map(Tensor.float)
-    state = GAME.reset(shocks)
-    return state, GAME.observe(state, ObservationSpec(inventories=inventories))
-
-
-def playing(mode: str) -> FictitiousPlay:
-    return FictitiousPlay(GAME, recipe(opponents=mode, action_bound=0.2), [1, 2], CPU)
-
-
-@pytest.mark.parametrize("mode", ["last", "average"])
-def test_nobody_trades_before_the_first_best_response(mode: str) -> None:
-    """The released code's start."""
-    rates = playing(mode).opponents(torch.rand(2, 40, generator=generator(1)))(*scene())
-    assert torch.equal(rates, torch.zeros(2, 40, 2, 1))
-
-
-def test_last_is_the_last_actor() -> None:
-    trainer = playing("last")
-    for seed in (1, 2):
-        trainer.remember(actor(seed))
-        rates = trainer.opponents(torch.rand(2, 40, generator=generator(1)))(*scene())
-        torch.testing.assert_close(rates, actor(seed)(scene()[1], OPPONENTS).clamp(-0.2, 0.2))
-
-
-@pytest.mark.parametrize("inventories", ["private", "visible"])
-def test_average_is_the_policy_drawn_in_each_episode(inventories: str) -> None:
+def test_average_is_the_policy_drawn_in_each_episode() -> None:
     """All opponents of an episode play one of the past policies, with equal chances, the no-trade start among them."""
-    trainer = playing("average")
-    actors = [actor(seed, inventories) for seed in (1, 2, 3)]
+    trainer = FictitiousPlay(GAME, recipe(opponents="average", action_bound=0.2), [1, 2], CPU)
+    actors = [actor(seed) for seed in (1, 2, 3)]
     for one in actors:
         trainer.remember(one)
-    state, observation = scene(inventories)
+    state = GAME.reset(shocks_of(episodes=40).map(Tensor.float))
+    observation = GAME.observe(state, ObservationSpec(inventories="visible"))
     draws = torch.rand(2, 40, generator=generator(5, "test_ddpg"))
     draws[:, 0], draws[:, 1] = 0.0, 1.0 - 2**-24
     rates = trainer.opponents(draws)(state, observation)
@@ -348,8 +271,7 @@ def test_average_is_the_policy_drawn_in_each_episode(inventories: str) -> None:
             torch.testing.assert_close(rates[k, e], alone[drawn][k, e])
     assert {math.floor(4 * u) for u in draws.flatten().tolist()} == {0, 1, 2, 3}
     trainer.state = select(trainer.state, [1])
-    items = None if observation.items is None else observation.items[1:]
-    one_member = Observation(observation.own[1:], items)
+    one_member = tensor_map(lambda leaf: leaf[1:], observation)
     torch.testing.assert_close(trainer.opponents(draws[1:])(state, one_member), rates[1:])
 
 

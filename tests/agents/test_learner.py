@@ -37,7 +37,7 @@ def train(learner: Learner[ObservationNetwork], seeds: tuple[int, ...], steps: r
         learner.step(loss(learner.network, seeds, step), 1 / (1 + step) if falling else 1.0)
 
 
-@pytest.mark.parametrize(("clip", "beta2"), [(None, 0.999), (0.5, 0.999), (100.0, 0.999), (None, 0.9)])
+@pytest.mark.parametrize(("clip", "beta2"), [(0.5, 0.999), (None, 0.9)])
 def test_adamw_agrees_with_torch_member_by_member(clip: float | None, beta2: float) -> None:
     learner = Learner.create(network(*SEEDS), RATE, DECAY, clip, beta2)
     train(learner, SEEDS, range(6))
@@ -89,10 +89,9 @@ def test_a_basis_is_not_trained() -> None:
     assert torch.equal(snapshot.basis, bases[[2, 0]])
 
 
-@pytest.mark.parametrize("limit", [1e-3, 5.0, 1e6])
-def test_clipping_agrees_with_torch_member_by_member(limit: float) -> None:
+def test_clipping_agrees_with_torch_member_by_member() -> None:
     """clip_grad_norm_ of each member's gradients, whose norms are far apart: 0.01, 1 and 100 times the same size."""
-    sizes = torch.tensor([0.01, 1.0, 100.0])
+    sizes, limit = torch.tensor([0.01, 1.0, 100.0]), 5.0
     shapes = ((3, 4, 5), (3, 1, 5), (3, 5, 2))
     stream = generator(1, "test_learner")
     gradients = [torch.randn(s, generator=stream) * sizes.view(3, 1, 1) for s in shapes]
@@ -117,10 +116,9 @@ def test_an_exploding_member_leaves_the_others_gradients_alone() -> None:
     assert not clipped[1][1].isfinite().any()
 
 
-@pytest.mark.parametrize("skip", [None, (3, 2)])
-@pytest.mark.parametrize("kept", [(0, 2), (1,), (2, 1)])
-def test_select_keeps_the_state_of_the_optimiser(kept: tuple[int, ...], skip: tuple[int, int] | None) -> None:
+def test_select_keeps_the_state_of_the_optimiser() -> None:
     """Five steps together, five more without the others, at a falling rate: the same ten steps as alone."""
+    kept, skip = (2, 1), (3, 2)
     learner = Learner.create(network(*SEEDS, skip=skip), RATE, DECAY, 0.5)
     train(learner, SEEDS, range(5), falling=True)
     learner = select(learner, kept)
@@ -131,14 +129,6 @@ def test_select_keeps_the_state_of_the_optimiser(kept: tuple[int, ...], skip: tu
         train(alone, (seed,), range(10), falling=True)
         for ours, theirs in zip(learner.network.parameters, alone.network.parameters, strict=True):
             torch.testing.assert_close(ours[position : position + 1], theirs, rtol=2e-5, atol=2e-6)
-
-
-def test_a_learner_works_on_a_copy() -> None:
-    original = network(*SEEDS)
-    before = [t.clone() for t in original.parameters]
-    learner = Learner.create(original, RATE, DECAY, None)
-    train(learner, SEEDS, range(1))
-    assert all(torch.equal(a, b) for a, b in zip(original.parameters, before, strict=True))
 
 
 @pytest.mark.parametrize("renew", [True, False])

@@ -1,5 +1,6 @@
 """History, early stopping, best weights and divergence on loss series made by hand."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,39 +14,31 @@ from nash_dqn.agents.monitor import Monitor
 STATISTICS = ("loss", "minus", "resets")
 
 
-class Run:
+def run(losses: Sequence[Sequence[float]], every: int, **options: Any) -> Monitor:
     """Feeds each member its losses as a trainer would; a member's one weight is the number of iterations it trained.
 
     The second statistic is minus the loss, the third, which is counted, 1 at every fourth iteration.
     """
+    trained = torch.zeros(len(losses), 1)
 
-    def __init__(self, losses: Sequence[Sequence[float]], every: int, **options: Any) -> None:
-        self.losses, self.trained = losses, torch.zeros(len(losses), 1)
-        seeds = [10 * (k + 1) for k in range(len(losses))]
-        options = {"watched": "loss", "counted": ("resets",), **options}
-        self.monitor = Monitor.create(seeds, self.weights(), len(losses[0]), every, STATISTICS, **options)
+    def weights() -> dict[str, Tensor]:
+        return {"weight": trained}
 
-    def weights(self) -> dict[str, Tensor]:
-        return {"weight": self.trained}
-
-    def iterate(self, iteration: int) -> None:
-        monitor = self.monitor
-        now = torch.tensor([self.losses[k][iteration] for k in monitor.active], dtype=torch.float64)
-        self.trained += 1
-        monitor.add(torch.stack((now, -now, torch.full_like(now, iteration % 4 == 3))), self.weights)
+    seeds = [10 * (k + 1) for k in range(len(losses))]
+    options = {"watched": "loss", "counted": ("resets",), **options}
+    monitor = Monitor.create(seeds, weights(), len(losses[0]), every, STATISTICS, **options)
+    for iteration in range(len(losses[0])):
+        if not monitor.active:
+            break
+        now = torch.tensor([losses[k][iteration] for k in monitor.active], dtype=torch.float64)
+        trained += 1
+        monitor.add(torch.stack((now, -now, torch.full_like(now, iteration % 4 == 3))), weights)
         if monitor.due:
-            kept = monitor.check(7 * (iteration + 1), self.weights, iteration=iteration + 1)
+            kept = monitor.check(7 * (iteration + 1), weights, iteration=iteration + 1)
             if len(kept) < len(monitor.active):
                 monitor.select(kept)
-                self.trained = self.trained[kept]
-
-
-def run(losses: Sequence[Sequence[float]], every: int, **options: Any) -> Monitor:
-    made = Run(losses, every, **options)
-    for iteration in range(len(losses[0])):
-        if made.monitor.active:
-            made.iterate(iteration)
-    return made.monitor
+                trained = trained[kept]
+    return monitor
 
 
 def outcome(monitor: Monitor) -> list[tuple[int, str]]:
@@ -86,10 +79,9 @@ def test_history_is_the_mean_of_the_iterations_since_the_last_row() -> None:
     assert returned(monitor) == [8.0, 8.0]
 
 
-@pytest.mark.parametrize("options", [{"patience": 100}, {"returned": "best"}, {"patience": 100, "returned": "best"}])
-def test_a_look_at_single_iterations_leaves_the_history_alone(options: dict[str, Any]) -> None:
+def test_a_look_at_single_iterations_leaves_the_history_alone() -> None:
     losses = [[float(i * i % 17) for i in range(60)]]
-    assert run(losses, every=5).history().equals(run(losses, every=5, **options).history())
+    assert run(losses, every=5).history().equals(run(losses, every=5, patience=100, returned="best").history())
 
 
 def expected_stop(losses: Sequence[float], every: int, patience: int) -> tuple[int, int]:
@@ -127,15 +119,13 @@ def test_a_lower_loss_after_the_patience_has_run_out_is_not_taken() -> None:
     assert (outcome(monitor), returned(monitor)) == ([(11, "iterations")], [9.0])
 
 
-@pytest.mark.parametrize("every", [1, 5, 100])
-@pytest.mark.parametrize("way", ["best", "last"])
-def test_stops_at_the_first_check_after_patience_is_over(way: str, every: int) -> None:
+def test_stops_at_the_first_check_after_patience_is_over() -> None:
     """Each member of an ensemble, with a series of its own, against the plain loop."""
     series = [
         [100.0 / (i + 1) + 20 * ((i * 7919) % 13 == 0) + (i > 60) * (i - 60) + ((i * s) % 7) for i in range(120)]
         for s in (31, 17, 45, 2)
     ]
-    for patience in (5, 12, 35):
+    for patience, every, way in itertools.product((5, 12, 35), (1, 5, 100), ("best", "last")):
         monitor = run(series, every, patience=patience, returned=way)
         for k, losses in enumerate(series):
             stop, lowest_at = expected_stop(losses, every, patience)
@@ -174,8 +164,10 @@ def test_without_a_finite_loss_the_first_weights_are_the_best() -> None:
     assert monitor.record()[0]["returned_iteration"] == 0
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, 5000.0])
-@pytest.mark.parametrize(("way", "weights"), [("last", [10.0, 4.0, 10.0]), ("best", [1.0, 2.0, 1.0])])
+@pytest.mark.parametrize(
+    ("way", "weights", "bad"),
+    [("last", [10.0, 4.0, 10.0], 5000.0), ("last", [10.0, 4.0, 10.0], math.nan), ("best", [1.0, 2.0, 1.0], math.inf)],
+)
 def test_a_diverged_member_keeps_its_last_sound_weights_or_its_best(way: str, weights: list[float], bad: float) -> None:
     """Checks after 2, 4, 6, ...; the bad loss comes at iteration 5: weights of iteration 4, found at 6."""
     sound = [2.0] * 10
@@ -228,13 +220,13 @@ def test_weights_that_are_not_finite_are_not_kept() -> None:
     assert not monitor.weights()["a"].any()
 
 
-@pytest.mark.parametrize("way", ["best", "last"])
-def test_weights_are_copies(way: Any) -> None:
-    weights = {"a": torch.zeros(1, 2)}
-    monitor = Monitor.create([1], weights, 2, 1, ("loss",), "loss", returned=way)
-    weights["a"] += 1
-    assert not monitor.weights()["a"].any()
-    monitor.add(torch.ones(1, 1), weights.copy)
-    monitor.check(1, lambda: weights)
-    weights["a"] += 1
-    assert (monitor.weights()["a"] == 1).all()
+def test_weights_are_copies() -> None:
+    for way in ("best", "last"):
+        weights = {"a": torch.zeros(1, 2)}
+        monitor = Monitor.create([1], weights, 2, 1, ("loss",), "loss", returned=way)
+        weights["a"] += 1
+        assert not monitor.weights()["a"].any()
+        monitor.add(torch.ones(1, 1), weights.copy)
+        monitor.check(1, lambda of=weights: of)
+        weights["a"] += 1
+        assert (monitor.weights()["a"] == 1).all()

@@ -20,7 +20,7 @@ from nash_dqn.networks import ObservationNetwork
 from nash_dqn.policy import Policy, load_policy
 from nash_dqn.seeding import generator
 from nash_dqn.trees import copied, tensor_map
-from tests.common import LQ_MARKET
+from tests.common import FILES, LQ_MARKET
 from tests.common import SMALL as GAME
 
 CPU = torch.device("cpu")
@@ -103,18 +103,8 @@ def test_gradient_is_agent_0s_own_alone(doubled: SelfPlay) -> None:
         assert abs(up - down) > 1e-7
 
 
-def test_a_step_goes_up(doubled: SelfPlay) -> None:
-    """A small step raises the rewards against the old copy, and gives back their mean before it."""
-    shocks = GAME.sample_shocks(8, generator(2, "test")).map(lambda leaf: leaf.double()[None])
-    frozen = copied(doubled.opponents)
-    before = doubled.rewards(shocks).mean(1).detach()
-    torch.testing.assert_close(doubled.step(shocks, 0.01), before)
-    doubled.opponents = frozen
-    assert (doubled.rewards(shocks).mean(1) > before).all()
-
-
-@pytest.mark.parametrize("rate", [1.0, 0.25])
-def test_opponents_follow_by_their_rate(rate: float) -> None:
+def test_opponents_follow_by_their_rate() -> None:
+    rate = 0.25
     trainer = SelfPlay(GAME, recipe(opponent_rate=rate), [3, 8], CPU)
     shocks = GAME.sample_shocks(8, generator(2, "test")).map(lambda leaf: leaf.expand(2, *leaf.shape))
     for _ in range(3):
@@ -124,8 +114,6 @@ def test_opponents_follow_by_their_rate(rate: float) -> None:
         for old, new, target in zip(before.parameters, trainer.opponents.parameters, policy.parameters, strict=True):
             assert not torch.equal(old, target)
             torch.testing.assert_close(new, (1 - rate) * old + rate * target, rtol=1e-5, atol=1e-6)
-            if rate == 1.0:
-                assert torch.equal(new, target)
 
 
 def test_history_record_and_files_of_a_run(tmp_path: Any) -> None:
@@ -135,7 +123,7 @@ def test_history_record_and_files_of_a_run(tmp_path: Any) -> None:
     assert result.history["seed"].tolist() == [3] * 3 + [8] * 3
     assert result.history["iteration"].tolist() == [25, 50, 60] * 2
     assert result.history["transitions"].tolist() == [4800, 9600, 11520] * 2
-    paths = [tmp_path / name for name in ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")]
+    paths = [tmp_path / name for name in FILES]
     write_training(result, *paths)
 
     policy, along = load_policy(paths[0]), load_policy(paths[1])
@@ -207,15 +195,6 @@ def test_episodes_are_fresh_and_steps_fade_out(monkeypatch: pytest.MonkeyPatch) 
     assert [rate for _, rate in seen] == pytest.approx([1.0, 0.5 + math.sqrt(0.125), 0.5, 0.5 - math.sqrt(0.125)])
 
 
-def test_members_train_as_if_alone() -> None:
-    together, alone = (train(GAME, SHORT, seeds) for seeds in ([3, 8], [8]))
-    for name, tensor in alone.tensors.items():
-        assert name == "actor.basis" or not torch.equal(together.tensors[name][0], together.tensors[name][1])
-        torch.testing.assert_close(together.tensors[name][1:], tensor, rtol=1e-3, atol=1e-4)
-    rows = together.history[together.history["seed"] == 8].reset_index(drop=True)
-    pd.testing.assert_frame_equal(rows, alone.history, rtol=1e-3)
-
-
 def test_a_member_that_is_not_finite_is_recorded_and_leaves_the_others_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
@@ -234,9 +213,11 @@ def test_a_member_that_is_not_finite_is_recorded_and_leaves_the_others_alone(
         (8, "iterations", False),
     ]
     assert members[0]["final_reward"] is None
+    rows = result.history[result.history["seed"] == 8].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rows, alone.history, rtol=1e-3)
     for name, tensor in alone.tensors.items():
         torch.testing.assert_close(result.tensors[name][1:], tensor, rtol=1e-3, atol=1e-4)
-    paths = [tmp_path / name for name in ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")]
+    paths = [tmp_path / name for name in FILES]
     write_training(result, *paths)
     assert read_json(paths[3])["members"] == members
     assert load_policy(paths[1]).seeds == [8]

@@ -104,36 +104,6 @@ def test_equilibrium_values_are_the_mean_returns_of_the_game(game: Any) -> None:
     assert (np.abs(surprise.mean(axis=0)) < 3.5 * given_start).all()
 
 
-def group_swap(game: Any, group: range) -> list[int]:
-    """The agents with the first and the last of one group exchanged."""
-    order = list(range(game.n_agents))
-    order[group[0]], order[group[-1]] = group[-1], group[0]
-    return order
-
-
-@every_game
-def test_agents_of_a_group_are_interchangeable(game: Any) -> None:
-    """Exchanging two of them in states and actions exchanges their rewards and observations."""
-    assert [i for group in game.groups for i in group] == list(range(game.n_agents))
-    shocks = shocks_of(game, 6)
-    state = game.reset(shocks)
-    axis = -2 if isinstance(game, Basket) else -1
-    leaf = "reserves" if isinstance(game, Interbank) else "inventory"
-    actions = torch.randn(6, game.n_agents, game.action_dim, generator=generator(5, "exact_games"), dtype=torch.float64)
-    quiet = without_noise(game)  # each bank has a noise of its own
-    _, rewards = quiet.step(state, actions, shocks)
-    seen = game.observe(state, VISIBLE)
-    for group in game.groups:
-        order = torch.tensor(group_swap(game, group))
-        swapped = state._replace(**{leaf: getattr(state, leaf).index_select(axis, order)})
-        _, rewards_swapped = quiet.step(swapped, actions[:, order], shocks)
-        torch.testing.assert_close(rewards_swapped, rewards[:, order], rtol=1e-12, atol=1e-12)
-        seen_swapped = game.observe(swapped, VISIBLE)
-        torch.testing.assert_close(seen_swapped.items, seen.items[:, order])
-        if not isinstance(game, Market | Traders):  # there, order flow since the start belongs to an agent's number
-            torch.testing.assert_close(seen_swapped.own, seen.own[:, order])
-
-
 @every_game
 def test_observations_have_their_size_and_are_of_order_one(game: Any) -> None:
     own_size, item_size = game.observation_size(VISIBLE)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nash_dqn.games.base import FeatureScales, ObservationSpec
-from nash_dqn.games.lq import LinearPolicies, NoEquilibriumError, evaluate_policies, solve_nash
+from nash_dqn.games.lq import solve_nash
 from nash_dqn.games.market import Market, MarketState, Shocks
 from nash_dqn.seeding import generator
 
@@ -350,21 +350,6 @@ def test_last_step_by_hand() -> None:
         after = held * (np.arange(5) == j) + rates[:, j] * dt
         slope = c * rates[:, j].sum() * dt + c * after - 2 * b1 * rates[:, j] - 2 * b2 * after
         np.testing.assert_allclose(slope, 0.0, atol=1e-14)
-
-
-def test_eight_agents_of_the_same_impact_have_no_equilibrium() -> None:
-    """In the step before the last profit from the others' reaction grows with the square of one's rate."""
-    market = replace(LINEAR, n_agents=8)
-    with pytest.raises(NoEquilibriumError, match="step 8, player 0: .*not strictly concave"):
-        solve_nash(market.as_lq())
-    last = solve_nash(replace(market, n_steps=1, horizon=0.5).as_lq()).policies
-    game = replace(market, n_steps=2, horizon=1.0).as_lq()
-    worth = []
-    for rate in (-1.0, 0.0, 1.0):
-        gains, offsets = np.zeros((2, 8, 10)), np.zeros((2, 8))
-        gains[1], offsets[0, 0] = last.gains[0], rate
-        worth.append(evaluate_policies(game, LinearPolicies(gains, offsets)).at(0, np.zeros(10))[0])
-    assert worth[0] - 2 * worth[1] + worth[2] > 0.01
 
 
 # --- parameters ---------------------------------------------------------------------------------------------

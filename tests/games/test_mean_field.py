@@ -125,14 +125,6 @@ def test_limit_is_the_same_however_many_share_the_impact() -> None:
         assert again.value == pytest.approx(limit.value, rel=1e-12)
 
 
-def test_in_the_limit_own_inventory_is_liquidated_at_a_constant_rate() -> None:
-    """Almgren and Chriss (2000): q b2 / (b1 + b2 time left), as nobody moves the price."""
-    market = RELEASED
-    left = market.dt * np.arange(market.n_steps, 0, -1)
-    own = mean_field_equilibrium(market).gains[:, 2]
-    np.testing.assert_allclose(own, market.b2 / (market.b1 + market.b2 * left), rtol=1e-12)
-
-
 def test_distance_to_the_limit_falls_as_1_over_n() -> None:
     """Gains and values at rate 1/N; what the limit's policy leaves to a deviator, of second order in that, 1/N^2."""
     market = GENERAL
