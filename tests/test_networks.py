@@ -124,9 +124,8 @@ def test_networks_agree_with_a_loop(
     output = net(observation)
     assert output.shape == (2, 3, 2, agents, 3)
     for k, m, i in itertools.product(range(2), range(2), range(agents)):
-        of_agent = net
-        if isinstance(net, GroupedNetwork):
-            of_agent = next(network for network in net.networks if i in (network.agents or ()))
+        networks = net.networks if isinstance(net, GroupedNetwork) else (net,)
+        of_agent = next(network for network in networks if network.agents is None or i in network.agents)
         torch.testing.assert_close(output[k, 1, m, i], by_loop(of_agent, observation, groups, k, m, i))
 
 

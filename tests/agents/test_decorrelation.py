@@ -72,10 +72,3 @@ def test_features_that_are_always_the_same_number_are_not_blown_up() -> None:
         assert moments[1] > 0.8
         difference = torch.tensor([0.0, 0.0, 1.0, 0.0, -1.0], dtype=torch.float64) / math.sqrt(2)
         assert float((difference @ basis[m, 1:, 1:]).norm()) == pytest.approx(1.0, abs=1e-3)
-
-
-def test_equal_games_have_equal_bases_and_others_have_not() -> None:
-    spec = ObservationSpec()
-    basis = decorrelating_basis(MARKET, spec)
-    assert torch.equal(basis, decorrelating_basis(dataclasses.replace(MARKET), spec))
-    assert not torch.equal(basis, decorrelating_basis(dataclasses.replace(MARKET, sigma=0.02), spec))

@@ -10,7 +10,6 @@ from nash_dqn.agents.episodes import Episodes, Replay, next_values, play_episode
 from nash_dqn.games.base import Observation, ObservationSpec
 from nash_dqn.games.market import MarketState, Shocks
 from nash_dqn.seeding import generator
-from nash_dqn.trees import select
 from tests.common import SHORT
 
 GAME = dataclasses.replace(SHORT, discount=0.9)
@@ -75,29 +74,6 @@ def test_replay_agrees_with_a_list(capacity: int, batch: int, hidden: bool) -> N
             assert flat[1, :, 0].tolist() == [1000 + n for n in reversed(ring)]
         edge = torch.tensor([[0.0, 1.0 - 2**-24]]).expand(MEMBERS, 2)
         assert replay.sample(edge).rewards[0, :, 0, 0].tolist() == [ring[0], ring[-1]]
-
-
-def test_a_sample_is_a_copy() -> None:
-    replay = Replay.like(numbered(0, 2, True, critic=True), 4).add(numbered(0, 2, True, critic=True))
-    for leaf in named(replay.sample(torch.zeros(MEMBERS, 3))).values():
-        leaf.fill_(-1.0)
-    for eighths, leaf in named(replay.sample(torch.zeros(MEMBERS, 1))).items():
-        assert (leaf[0] == eighths / 8).all()
-    batch = numbered(2, 2, True, critic=True)
-    replay = replay.add(batch)
-    for leaf in named(batch).values():
-        leaf.fill_(-1.0)
-    for eighths, leaf in named(replay.sample(torch.full((MEMBERS, 1), 0.99))).items():
-        assert (leaf[0] == 3 + eighths / 8).all()
-
-
-def test_replay_of_some_members() -> None:
-    replay = Replay.like(numbered(0, 3, True, critic=True), 4).add(numbered(0, 3, True, critic=True))
-    replay = select(replay, [1])
-    sample = replay.sample(torch.tensor([[0.5]]))
-    assert sample.observation.own.shape == (1, 1, 4, 3, 5)
-    for eighths, leaf in named(sample).items():
-        assert (leaf == 1001 + eighths / 8).all()
 
 
 def test_next_values_by_hand() -> None:

@@ -220,13 +220,13 @@ def test_weights_that_are_not_finite_are_not_kept() -> None:
     assert not monitor.weights()["a"].any()
 
 
-def test_weights_are_copies() -> None:
-    for way in ("best", "last"):
-        weights = {"a": torch.zeros(1, 2)}
-        monitor = Monitor.create([1], weights, 2, 1, ("loss",), "loss", returned=way)
-        weights["a"] += 1
-        assert not monitor.weights()["a"].any()
-        monitor.add(torch.ones(1, 1), weights.copy)
-        monitor.check(1, lambda of=weights: of)
-        weights["a"] += 1
-        assert (monitor.weights()["a"] == 1).all()
+@pytest.mark.parametrize("way", ["best", "last"])
+def test_weights_are_copies(way: str) -> None:
+    weights = {"a": torch.zeros(1, 2)}
+    monitor = Monitor.create([1], weights, 2, 1, ("loss",), "loss", returned=way)
+    weights["a"] += 1
+    assert not monitor.weights()["a"].any()
+    monitor.add(torch.ones(1, 1), weights.copy)
+    monitor.check(1, lambda: weights)
+    weights["a"] += 1
+    assert (monitor.weights()["a"] == 1).all()

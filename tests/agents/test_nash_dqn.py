@@ -279,16 +279,6 @@ def test_update_agrees_with_plain_autograd(changes: dict[str, Any]) -> None:
             torch.testing.assert_close(reported[0, k], total, rtol=1e-8, atol=1e-10)
 
 
-def test_bellman_residuals_are_what_the_loss_squares() -> None:
-    made = recipe(penalty={"norm": "l1", "beta": 0.0}, critic=EVERYTHING, skip_terms=True, p11="absolute")
-    agent = in_double_precision(NashDQN(GAME, made, [1, 2], CPU))
-    episodes = agent.play(shocks_of(GAME, 2, 3), torch.ones(2, 3, 3, 2, 1).double())
-    residuals = bellman_residuals(GAME, agent.advantage.network, agent.value.network, episodes, made.p11)
-    assert residuals.shape == (2, 3, 3, 2)
-    expected = residuals.square().sum((1, 2, 3)) * 10 / 3
-    torch.testing.assert_close(agent.update(episodes)[1], expected)
-
-
 def test_agents_play_mu_and_noise() -> None:
     """u = mu(x) + epsilon (Algorithm 1), with the noise of the step."""
     agent = NashDQN(GAME, recipe(), [1, 2], CPU)

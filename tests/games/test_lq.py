@@ -142,28 +142,6 @@ def test_duopoly_with_adjustment_costs_has_the_published_markov_perfect_equilibr
     np.testing.assert_allclose(gains, published, atol=6e-9)
 
 
-def test_stationary_limit_is_quantecon_nnash() -> None:
-    """Two players, two actions each, every cross term: ``nnash`` iterates on the stationary equations."""
-    quantecon = pytest.importorskip("quantecon", reason="the other solver of this comparison")
-    rng = np.random.default_rng(5)
-    n, d, beta = 3, 2, 0.9
-    a = 0.5 * rng.normal(size=(n, n))
-    b1, b2 = rng.normal(size=(2, n, d))
-    r1, r2 = (root @ root.T for root in rng.normal(scale=0.5, size=(2, n, n)))
-    q1, q2 = (4 * np.eye(d) + root @ root.T for root in rng.normal(scale=0.5, size=(2, d, d)))
-    s1, s2 = (root @ root.T for root in rng.normal(scale=0.5, size=(2, d, d)))
-    w1, w2 = 0.3 * rng.normal(size=(2, n, d))
-    m1, m2 = 0.3 * rng.normal(size=(2, d, d))
-    loss1 = np.block([[r1, w1, np.zeros((n, d))], [w1.T, q1, m1.T], [np.zeros((d, n)), m1, s1]])
-    loss2 = np.block([[r2, np.zeros((n, d)), w2], [np.zeros((d, n)), s2, m2], [w2.T, m2.T, q2]])
-    # loss_i = x'R_i x + u_i'Q_i u_i + u_j'S_i u_j + 2 x'W_i u_i + 2 u_j'M_i u_i
-    blocks = (r1, r2, q1, q2, s1, s2, w1, w2, m1, m2)
-    f1, f2, p1, p2 = quantecon.nnash(a, b1, b2, *blocks, beta=beta, tol=1e-13)
-    policies, values = solve_nash(stationary_game(a, [b1, b2], [-loss1, -loss2], beta, steps=400))
-    np.testing.assert_allclose(policies.gains[0], np.concatenate([f1, f2]), atol=1e-9)
-    np.testing.assert_allclose(values.matrices[0, :, :-1, :-1], [-p1, -p2], atol=1e-9)
-
-
 def test_single_player_stationary_limit_is_the_discrete_algebraic_riccati_equation() -> None:
     rng = np.random.default_rng(11)
     n, d, discount = 4, 2, 0.95

@@ -200,11 +200,6 @@ def test_standardisation_constants_by_hand() -> None:
     assert undamped == pytest.approx(math.hypot(0.05, 0.02 * 3.162278 * 5), rel=1e-6)
 
 
-def test_a_scale_of_zero_is_one() -> None:
-    still = replace(RELEASED, sigma=0.0, gamma=0.0, eta=0.0, initial_inventory_var=0.0)
-    assert still.scales == (1.0, 1.0, 1.0, 1.0, 1.0)
-
-
 @pytest.mark.parametrize(("scales", "n_agents"), [(None, 3), (SCALES, 3), (SCALES, 1)])
 def test_observations_agree_with_a_loop(scales: FeatureScales | None, n_agents: int) -> None:
     """Section 6.1: time, price, transient impact, order flow sum_j (q_j - q_{j,0}), own inventory (, own flow).
