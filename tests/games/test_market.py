@@ -239,7 +239,7 @@ def test_observations_agree_with_a_loop(scales: FeatureScales | None, n_agents: 
 
 
 def test_scales_are_told_in_a_specification() -> None:
-    """As a mapping, too; market and specification go by value, so that two with other scales share nothing."""
+    """As a mapping, too; what goes by value in them is not mixed up between two with other scales."""
     spec = ObservationSpec(scales=dict(vars(SCALES)))  # type: ignore[arg-type]
     assert spec == ObservationSpec(scales=SCALES) != ObservationSpec()
     state = GENERAL.reset(shocks_of(GENERAL, 5))
