@@ -29,6 +29,7 @@ MARKET = Market(
     b2=0.13, b3=0.03, discount=0.9, impact="sqrt", price_floor=0.01, initial_inventory_var=50.0, initial_price_sd=0.3,
     initial_impact_sd=0.06,
 )  # fmt: skip
+LINEAR = replace(MARKET, impact="linear", price_floor=None)
 # As small as a market is trained in: inventories and costs of order one.
 SMALL = Market(
     n_agents=3, horizon=1.5, n_steps=3, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.1, rho=0.5, eta=0.05, b1=0.1, b2=0.2,

@@ -14,12 +14,7 @@ from nash_dqn.games.basket import Basket, BasketState
 from nash_dqn.games.lq import Equilibrium, FloatArray, solve_nash
 from nash_dqn.games.market import Market
 from nash_dqn.seeding import generator
-
-MARKET = Market(
-    n_agents=4, horizon=3.0, n_steps=6, kappa=0.4, theta=9.0, sigma=0.3, gamma=0.03, rho=0.7, eta=0.04,
-    b1=0.11, b2=0.23, b3=0.031, discount=0.9, impact="linear", price_floor=None, initial_inventory_var=4.0,
-    initial_price_sd=0.5, initial_impact_sd=0.2,
-)  # fmt: skip
+from tests.common import LINEAR as MARKET
 
 
 def single(market: Market) -> Basket:
@@ -57,7 +52,7 @@ def test_one_asset_is_the_linear_market() -> None:
     state, other = game.reset(ours), MARKET.reset(theirs)
     spec = ObservationSpec(inventories="visible")
     for m in range(MARKET.n_steps):
-        rates = torch.randn(30, 4, 1, generator=generator(m, "basket", "rates"), dtype=torch.float64)
+        rates = torch.randn(30, 3, 1, generator=generator(m, "basket", "rates"), dtype=torch.float64)
         for sd in (None, 7.0):
             away, market_away = game.excursion(state, rates, sd), MARKET.excursion(other, rates, sd)
             torch.testing.assert_close(away, market_away, rtol=1e-12, atol=1e-12)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,17 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from nash_dqn.config import load_yaml
 from nash_dqn.games.derive import expand
 from nash_dqn.games.interbank import Interbank, InterbankState
 from nash_dqn.games.lq import LQGame, LQStep
 from nash_dqn.games.market import Market
 from nash_dqn.games.traders import Traders
-
-SCENARIOS = load_yaml(Path(__file__).resolve().parents[2] / "config" / "config.yaml")["scenarios"]
-LINEAR = Market(**SCENARIOS["lq_code"])
-# Every term present, no two parameters alike.
-GENERAL = replace(LINEAR, n_agents=3, n_steps=4, horizon=3.0, b2=0.2, b3=0.03, discount=0.9, initial_price_sd=0.3)
+from tests.common import LINEAR
 
 
 def market_by_hand(market: Market) -> LQGame:
@@ -57,7 +51,7 @@ def market_by_hand(market: Market) -> LQGame:
     )
 
 
-@pytest.mark.parametrize("market", [GENERAL, replace(GENERAL, impact="none", n_agents=1)])
+@pytest.mark.parametrize("market", [LINEAR, replace(LINEAR, impact="none", n_agents=1)])
 def test_derived_matrices_are_those_written_by_hand(market: Market) -> None:
     derived, written = market.as_lq(), market_by_hand(market)
     for name in ("discount", "initial_mean", "initial_covariance"):

@@ -14,9 +14,9 @@ from nash_dqn.games.base import FeatureScales, ObservationSpec, discounts
 from nash_dqn.games.basket import Basket
 from nash_dqn.games.interbank import Interbank
 from nash_dqn.games.lq import FloatArray, LinearPolicies, evaluate_policies, solve_nash
-from nash_dqn.games.market import Market
 from nash_dqn.games.traders import Traders
 from nash_dqn.seeding import generator
+from tests.common import LINEAR
 
 VISIBLE = ObservationSpec(inventories="visible")
 # Every term present, no two parameters alike.
@@ -38,10 +38,6 @@ BASKET = Basket(
 INTERBANK = Interbank(
     n_agents=3, horizon=0.8, n_steps=4, a=0.7, q=0.9, epsilon=3.0, c=1.3, sigma=0.6, rho=0.3, initial_sd=0.7
 )
-LINEAR = Market(
-    n_agents=3, horizon=3.0, n_steps=4, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.02, rho=0.5, eta=0.05, b1=0.1, b2=0.2,
-    b3=0.03, discount=0.9, impact="linear", price_floor=None, initial_price_sd=0.3, initial_impact_sd=0.2,
-)  # fmt: skip
 GAMES = [LINEAR, TRADERS, BASKET, INTERBANK]
 every_game = pytest.mark.parametrize("game", GAMES, ids=lambda game: type(game).__name__)
 

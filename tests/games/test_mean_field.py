@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from nash_dqn.config import load_yaml
+from nash_dqn.config import game_of
 from nash_dqn.games import lq
+from nash_dqn.games.catalogue import make
 from nash_dqn.games.lq import LQGame, LQStep, NoEquilibriumError, solve_nash
 from nash_dqn.games.market import Market
 from nash_dqn.games.mean_field import (
@@ -23,15 +24,10 @@ from nash_dqn.games.mean_field import (
     symmetric_profile,
 )
 from nash_dqn.seeding import generator
+from tests.common import CONFIG
+from tests.common import LINEAR as GENERAL
 
-SCENARIOS = load_yaml(Path(__file__).resolve().parents[2] / "config" / "config.yaml")["scenarios"]
-RELEASED = Market(**SCENARIOS["lq_code"])
-# Every term present, no two parameters alike.
-GENERAL = Market(
-    n_agents=3, horizon=3.0, n_steps=6, kappa=0.4, theta=9.0, sigma=0.3, gamma=0.05, rho=0.7, eta=0.03, b1=0.11, b2=0.2,
-    b3=0.031, discount=0.9, impact="linear", price_floor=None, initial_inventory_var=4.0, initial_price_sd=0.5,
-    initial_impact_sd=0.2,
-)  # fmt: skip
+RELEASED: Any = make(**game_of(CONFIG, "lq_code"))
 WITHOUT_IMPACT = replace(GENERAL, impact="none")
 
 
@@ -61,7 +57,7 @@ def test_small_problem_is_the_full_game(market: Market, n: int) -> None:
 
 def test_what_a_deviator_gains_is_what_the_full_game_says() -> None:
     """Of any symmetric profile, where noise matters too."""
-    gains = np.random.default_rng(1).normal(scale=0.2, size=(6, 4))
+    gains = np.random.default_rng(1).normal(scale=0.2, size=(4, 4))
     expected = lq.exploitability(GENERAL.as_lq(), joint_policies(gains, GENERAL.n_agents))
     np.testing.assert_allclose(exploitability(GENERAL, gains), expected, rtol=1e-9)
 
