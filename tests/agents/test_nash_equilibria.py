@@ -206,14 +206,13 @@ def test_where_it_settles() -> None:
     assert settled(0.5, 1e6) == pytest.approx(0.5, abs=1e-4)
 
 
-@pytest.mark.parametrize("beta", [0.0, 4.0])
-def test_trained_networks_land_there(beta: float) -> None:
-    """At s = 0.5, to 1.5 % on the mean of 3 seeds; the equilibrium, 0.5, lies 4 to 28 % away."""
+def test_trained_networks_land_there() -> None:
+    """At s = 0.5, to 1.5 % on the mean of 3 seeds; the equilibrium, 0.5, lies far away."""
     changes = {"iterations": 1500, "learning_rate_schedule": "cosine", "exploration": {"start": 0.5, "end": 0.5}}
-    _, rates, state = learned(HIDDEN, **changes, penalty={"norm": "squared", "beta": beta})
-    predicted = settled(0.5, beta)
+    _, rates, state = learned(HIDDEN, **changes)
+    predicted = settled(0.5, 0.0)
     assert slopes(rates, state).mean().item() == pytest.approx(predicted, rel=0.015)
-    assert abs(predicted - EQUILIBRIUM) > 0.035 * EQUILIBRIUM
+    assert abs(predicted - EQUILIBRIUM) > 0.1 * EQUILIBRIUM
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,8 @@ def test_names_that_are_no_module_and_class() -> None:
         ("traders.Trader", {}, "no game Trader, a dataclass derived from Game; allowed here is traders.Traders"),
         ("traders.Game", {}, "no game Game, a dataclass derived from Game; allowed here is traders.Traders"),
         ("lq.LQGame", {}, "nash_dqn.games.lq has no game LQGame"),
-        ("traders.Traders", {"kapa": 1}, "price_floor; did you mean 'kappa'?"),
+        ("traders.Traders", {"kapa": 1}, "did you mean 'kappa'?"),
+        ("traders.Traders", {"b1": [-1, 1]}, "b1[0]: got -1, expected a number > 0"),
         ("market.Market", {"eta": 0.1}, "market.Market needs n_agents, horizon, n_steps, kappa, "),
     ],
 )
