@@ -135,7 +135,7 @@ def test_finds_the_optimum_of_a_lone_trader() -> None:
     )  # fmt: skip
     seeds = [1, 2, 3]
     made = recipe(
-        actor_hidden=[32, 32], critic_hidden=[32, 32], iterations=1, first_epochs=1000, episodes_per_epoch=50,
+        actor_hidden=[32, 32], critic_hidden=[32, 32], iterations=1, first_epochs=1500, episodes_per_epoch=50,
         learning_rate=0.003, weight_decay=0.0, target_rate=0.5, action_bound=5.0, action_scale=None, history_every=500,
         exploration={"start": 0.5, "end": 0.5, "target_sd": None},
     )  # fmt: skip
