@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nash_dqn.agents.ddpg import DDPG
 from nash_dqn.agents.episodes import Episodes
-from nash_dqn.agents.fictitious_play import FictitiousPlayRecipe, train
+from nash_dqn.agents.fictitious_play import FictitiousPlay, FictitiousPlayRecipe, train
 from nash_dqn.artifacts import write_training
 from nash_dqn.games.base import Observation
 from nash_dqn.networks import ObservationNetwork
@@ -37,10 +37,8 @@ def test_history_and_record_of_a_run(tmp_path: Any) -> None:
     assert history["transitions"].tolist() == [60, 120, 180, 240, 300, 360, 420] * 2
     assert np.isfinite(history[["critic_loss", "reward"]].to_numpy()).all()
     members = result.record["members"]
-    assert [(m["seed"], m["iterations"], m["transitions"], m["stopped"]) for m in members] == [
-        (3, 70, 420, "iterations"),
-        (8, 70, 420, "iterations"),
-    ]
+    ends = [(m["seed"], m["iterations"], m["transitions"], m["stopped"]) for m in members]
+    assert ends == [(3, 70, 420, "iterations"), (8, 70, 420, "iterations")]
     assert result.record["config"]["recipe"]["opponents"] == "last"
     write_training(result, *(tmp_path / name for name in FILES))
     policy = load_policy(tmp_path / "weights.safetensors")
@@ -48,6 +46,16 @@ def test_history_and_record_of_a_run(tmp_path: Any) -> None:
     observation = Observation(torch.ones(2, 4, 3, 5), None)
     actor = ObservationNetwork.from_state_dict(result.tensors, "actor")
     assert torch.equal(policy(observation), actor(observation).clamp(-50, 50))
+
+
+def test_it_has_a_policy_in_the_first_best_response_and_at_the_end_of_each_later_one() -> None:
+    """After each of 3 epochs, and of twice 2."""
+    trainer = FictitiousPlay(GAME, recipe(first_epochs=3, epochs=2), [3], torch.device("cpu"))
+    has = []
+    for _ in range(trainer.total):
+        trainer.iterate()
+        has.append(trainer.has_policy)
+    assert has == [True, True, True, False, True, False, True]
 
 
 @pytest.mark.parametrize("mode", ["last", "average"])
