@@ -98,13 +98,14 @@ def expected_stop(losses: Sequence[float], every: int, patience: int) -> tuple[i
 def test_stops_at_the_first_check_after_patience_is_over() -> None:
     """Each member of an ensemble, with a series of its own, against the plain loop.
 
-    In the last an equal loss is no improvement; there and elsewhere lower ones that come too late are not taken.
+    In the last an equal loss is no improvement, and a lower one comes when a patience of 5 is just not over; there and
+    elsewhere lower ones that come too late are not taken.
     """
     series = [
         [100.0 / (i + 1) + 20 * ((i * 7919) % 13 == 0) + (i > 60) * (i - 60) + ((i * s) % 7) for i in range(120)]
         for s in (31, 17, 45, 2)
     ]
-    series.append([5.0, 3.0, 4.0, 1.0, 2.0, 2.0, 1.0, *[2.0] * 43, *[0.0] * 70])
+    series.append([5.0, 3.0, 4.0, 1.0, 2.0, 2.0, 1.0, 2.0, 2.0, 0.5, *[2.0] * 40, *[0.0] * 70])
     for patience, every, way in itertools.product((5, 12, 35), (1, 5, 100), ("best", "last")):
         monitor = run(series, every, patience=patience, returned=way)
         for k, losses in enumerate(series):
