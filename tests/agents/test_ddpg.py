@@ -62,10 +62,14 @@ def optimiser_steps(agent: DDPG) -> list[float]:
 
 @pytest.mark.parametrize(("returned", "optimisers"), [("target", "renewed"), ("online", "kept")])
 def test_the_next_best_response_begins_with_what_the_last_one_returned(returned: str, optimisers: str) -> None:
-    """All four networks, actors and critics; and then each goes its own way."""
+    """All four networks are the target ones, or the online ones; and then each goes its own way."""
     agent = agent_of(recipe(returned=returned, optimisers=optimisers))
     updated(agent, 1)
-    found = [[t.clone() for t in network.parameters] for network in agent.found]
+    by_way = {
+        "target": (agent.target_actor, agent.target_critic),
+        "online": (agent.actor.network, agent.critic.network),
+    }
+    found = [[t.clone() for t in network.parameters] for network in by_way[returned]]
     policy = [t.clone() for t in agent.policy.parameters]
     agent.restart()
     for kept, online, target in zip(
