@@ -19,6 +19,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # as Snakemake sets it for a job of one thr
 import pydantic  # noqa: F401
 import scipy.stats  # noqa: F401
 import seaborn  # noqa: F401
+import smart_open  # noqa: F401
 import torch._dynamo  # noqa: F401  # which the first optimiser imports
 import yaml  # noqa: F401
 from snakemake import cli, notebook, report  # noqa: F401
