@@ -2,8 +2,7 @@
 start. Nothing of any checkout is imported before the fork.
 
 A line of JSON on stdin is a run, ``python -m snakemake ARGUMENTS`` in a folder with changes of the environment, its
-output in a file; the line on stdout is its exit status. Where these changes name what Python reads as it starts, jobs
-start as they do for users.
+output in a file; the line on stdout is its exit status.
 """
 
 import json
@@ -12,17 +11,16 @@ import runpy
 import socketserver
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # as Snakemake sets it for a job of one thread
 
-import pydantic  # noqa: F401
-import scipy.stats  # noqa: F401
-import seaborn  # noqa: F401
-import smart_open  # noqa: F401
-import torch._dynamo  # noqa: F401  # which the first optimiser imports
-import yaml  # noqa: F401
-from snakemake import cli, notebook, report  # noqa: F401
+from snakemake import cli
+
+for module in ("snakemake.notebook", "snakemake.report", "smart_open", "pydantic", "scipy.stats", "seaborn"):
+    import_module(module)
+import_module("torch._dynamo")  # which the first optimiser imports
 
 # In place of Python, for jobs: sends where a script is to run, and has the exit status that comes back.
 ASK = """#!{python} -IS
@@ -68,8 +66,7 @@ def run(arguments: list[str]) -> int:
         process = os.fork()
         if process == 0:
             jobs.socket.close()
-            if "PYTHONHASHSEED" not in os.environ:
-                sys.executable = str(ask)
+            sys.executable = str(ask)
             cli.main(arguments)  # which exits
         while not (ended := os.waitpid(process, os.WNOHANG))[0]:
             jobs.handle_request()
