@@ -221,8 +221,8 @@ OF_DEVIATORS = ("hidden", "iterations", "episodes", "learning_rate", "restarts",
 
 
 def in_game(section, *keys, scenario=None, **more):
-    """What an evaluation depends on besides the policies, as a function of the wildcards: the game, entries of a section of
-    the configuration, and more. ``more`` may be functions of the wildcards; ``scenario`` is theirs where not given.
+    """What an evaluation depends on besides the policies, as a function of the wildcards: the game, entries of a section
+    of the configuration, and more. ``more`` may be functions of the wildcards; ``scenario`` is theirs where not given.
     """
 
     def settings(wildcards):
@@ -234,8 +234,8 @@ def in_game(section, *keys, scenario=None, **more):
 
 
 def deviators_in_game(section, *keys, own=lambda wildcards: {}, **more):
-    """What an evaluation that trains deviators depends on: as ``in_game``, and how they are trained; ``own``, a function of
-    the wildcards, says what of that is other than in the section.
+    """What an evaluation that trains deviators depends on: as ``in_game``, and how they are trained. ``own``, a function
+    of the wildcards, says what of that is other than in the section.
     """
     best_response = {key: config[section][key] for key in OF_DEVIATORS}
     keys = ("paths", "validation_paths", *keys)
