@@ -104,12 +104,22 @@ def test_new_settings_make_again_what_depends_on_them(finished: Checkout, change
     assert finished.planned() == expected
 
 
-def test_what_changes_no_result_makes_nothing_again(finished: Checkout) -> None:
-    """A moved checkout, new time stamps, comments, code that no job runs, and entries that no job reads."""
+def test_what_changes_no_result_makes_nothing_again(finished: Checkout, tmp_path: Path) -> None:
+    """A moved checkout, new time stamps, comments, code that no job runs, and entries that no job reads; values in
+    another order, repeated by a file that is laid over, written otherwise, or spelt out though they are defaults.
+    """
     before = finished.results()
     finished.configure(
         scenarios={"unused": {"base": "table1", "kappa": 0.9}},
         policies={"unused": {"base": "nash-text", "iterations": 77}, "nobodys": {"base": "reference", "hidden": [7]}},
+    )
+    path = finished.run_directory / "config" / "config.yaml"
+    path.write_text(yaml.safe_dump(dict(reversed(yaml.safe_load(path.read_text()).items())), sort_keys=True))
+    overlay = tmp_path / "my.yaml"
+    overlay.write_text(
+        "scenarios: {code: {theta: 10.0, kappa: 0.5}, table1: {initial_price_sd: null, horizon: 5.0}}\n"
+        "seeds: [2, 1]\nbeta_sweep: {betas: [100, 0.0]}\ncross_play: {alpha: 0.05}\n"
+        "policies: {nash-text: {penalty: {beta: 100.0, norm: l1}}}\nrobustness: {policies: [nash-refined-same]}\n"
     )
     (finished.root / "src/nash_dqn/unused.py").write_text("")
     for name in (".test/config/config.yaml", "workflow/rules/draw.smk", "workflow/report/claims.rst"):
@@ -117,23 +127,8 @@ def test_what_changes_no_result_makes_nothing_again(finished: Checkout) -> None:
     for name in finished.copied:
         for path in [finished.root / name, *(finished.root / name).rglob("*")]:
             path.touch()
-    assert finished.run() == {}
+    assert finished.run("--configfile", str(overlay)) == {}
     assert finished.results() == before
-
-
-def test_what_means_the_same_makes_nothing_again(finished: Checkout, tmp_path: Path) -> None:
-    """Values repeated by a file that is laid over, written otherwise, spelt out though they are defaults, or turned."""
-    path = finished.run_directory / "config" / "config.yaml"
-    content = yaml.safe_load(path.read_text())
-    path.write_text(yaml.safe_dump(dict(reversed(content.items())), sort_keys=True))
-    overlay = tmp_path / "my.yaml"
-    overlay.write_text(
-        "scenarios: {code: {theta: 10.0, kappa: 0.5}, table1: {initial_price_sd: null, horizon: 5.0}}\n"
-        "seeds: [2, 1]\nbeta_sweep: {betas: [100, 0.0]}\ncross_play: {alpha: 0.05}\n"
-        "policies: {nash-text: {penalty: {beta: 100.0, norm: l1}}}\nrobustness: {policies: [nash-refined-same]}\n"
-    )
-    assert finished.planned() == {}
-    assert finished.planned("--configfile", str(overlay)) == {}
 
 
 def test_wrong_configuration_is_one_line_and_harms_nothing(finished: Checkout) -> None:
@@ -150,9 +145,9 @@ def test_wrong_configuration_is_one_line_and_harms_nothing(finished: Checkout) -
 def test_failure_is_told_on_the_terminal_and_in_the_log_and_spares_the_rest(finished: Checkout) -> None:
     weights = finished.run_directory / "results/code/fp-code/weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    other = finished.run_directory / "figures/lq_code/lq_policies.png"
+    other = finished.run_directory / "results/deviations.html"
     other.unlink()
-    run = finished.snakemake("results/code/cross_play.csv", "figures/lq_code/lq_policies.png")
+    run = finished.snakemake("results/code/cross_play.csv", "results/deviations.html")
     assert run.returncode != 0
     log = (finished.run_directory / "logs/code/cross_play.log").read_text()
     message = r"ArtifactError: results/code/fp-code/weights\.safetensors: truncated or edited"
