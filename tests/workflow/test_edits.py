@@ -17,21 +17,22 @@ if TYPE_CHECKING:
 IN_SCENARIO = {
     **{"train_fictitious_play": 2, "train_nash_dqn": 3, "train_self_play": 1},
     **dict.fromkeys(("policy_grid", "policy_distance", "cross_play", "cross_play_tests", "reference"), 1),
-    **{"exploitability": 3, "data_efficiency": 2, "ddpg_best_response": 2},
-    **{f"{table}_table": 1 for table in ("exploitability", "data_efficiency", "ddpg_best_response")},
+    **{"exploitability": 3, "data_efficiency": 2, "exploitability_table": 1, "data_efficiency_table": 1},
     **{"plot_policies": 1, "plot_other_policies": 3, "plot_cross_play": 1, "plot_training_curves": 1},
     **dict.fromkeys(("plot_exploitability", "plot_data_efficiency", "plot_data_efficiency_time"), 1),
     **{"claims": 1, "explorer": 1, "all": 1},
 }
 OF_FIG1 = {"train_nash_dqn": 2, "beta_sweep": 1, "plot_beta_sweep": 1}
 IN_LQ_SCENARIO = {"train_fictitious_play": 1, "train_nash_dqn": 1, "lq_error": 1, "plot_lq_policies": 1}
+MARKET = "src/nash_dqn/games/market.py"
+MORE_CODE = "{}\nedited = True\n".format
 EVERYTHING = dict(Counter(IN_SCENARIO) + Counter(OF_FIG1) + Counter(IN_LQ_SCENARIO))
 
 
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        (["src/nash_dqn/games/market.py"], EVERYTHING),
+        ([MARKET], EVERYTHING),
         # Of rules that share a script, those alone whose module it is.
         (
             [
@@ -54,20 +55,18 @@ EVERYTHING = dict(Counter(IN_SCENARIO) + Counter(OF_FIG1) + Counter(IN_LQ_SCENAR
 )
 def test_editing_code_makes_again_what_runs_it(finished: Checkout, names: list[str], expected: dict[str, int]) -> None:
     for name in names:
-        finished.edit(name)
+        finished.edit(name, MORE_CODE)
     assert finished.planned() == expected
 
 
 def test_what_is_missing_is_made_again(finished: Checkout) -> None:
     """Also what nothing that is there would be made from again: files that are kept for their own sake."""
     lost = ["results/code/nash-unstopped+beta=0/weights.safetensors", "results/lq_code/lq_scatter.csv"]
-    lost += ["results/code/nash-text/ddpg_best_response.csv", "results/deviations.html"]
-    lost += ["figures/code/fig3_cross_play.png"]
+    lost += ["results/deviations.html", "figures/code/fig3_cross_play.png"]
     for name in lost:
         (finished.run_directory / name).unlink()
     assert finished.planned() == {
         **{"train_nash_dqn": 1, "beta_sweep": 1, "plot_beta_sweep": 1, "claims": 1, "all": 1},
-        **{"ddpg_best_response": 1, "ddpg_best_response_table": 1},
         **{"lq_error": 1, "plot_lq_policies": 1, "deviations": 1, "plot_cross_play": 1},
     }
 
@@ -122,7 +121,7 @@ def test_what_changes_no_result_makes_nothing_again(finished: Checkout, tmp_path
         "policies: {nash-text: {penalty: {beta: 100.0, norm: l1}}}\nrobustness: {policies: [nash-refined-same]}\n"
     )
     (finished.root / "src/nash_dqn/unused.py").write_text("")
-    for name in (".test/config/config.yaml", "workflow/rules/draw.smk", "workflow/report/claims.rst"):
+    for name in (".test/config/config.yaml", "workflow/rules/draw.smk", "workflow/report/claims.rst", MARKET):
         finished.edit(name)
     for name in finished.copied:
         for path in [finished.root / name, *(finished.root / name).rglob("*")]:

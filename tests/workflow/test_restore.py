@@ -93,7 +93,7 @@ def test_what_was_trained_is_not_restored(recorded: Checkout) -> None:
 
 def test_other_settings_and_other_code_are_trained(fresh: Checkout) -> None:
     fresh.configure(policies={"nash-lq": {"iterations": 21}})
-    fresh.edit("src/nash_dqn/agents/fictitious_play.py")
+    fresh.edit("src/nash_dqn/agents/fictitious_play.py", "{}\nedited = True\n".format)
     run = fresh.snakemake("-n", "train", *RESTORE)
     assert run.returncode == 0, run.stdout
     assert fresh.announced(run) == {"restore": 6, "train_nash_dqn": 1, "train_fictitious_play": 3, "train": 1}

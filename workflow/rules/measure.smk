@@ -49,6 +49,7 @@ job(
     settings={"alpha": config["cross_play"]["alpha"]},
     page="Tests for equal means",
 )
+JOINED = ("exploitability", "data_efficiency")  # tables of what is measured policy by policy
 OF_TRAINING = {
     f"{name}": f"results/{{scenario}}/{{policy}}/{file}"
     for name, file in (("weights", "weights.safetensors"), ("record", "run.json"))
@@ -90,26 +91,8 @@ job(
     settings=deviators_in_game("data_efficiency", "deviator", "visited_episodes"),
     runtime="1h",
 )
-job(
-    "ddpg_best_response",
-    writes="results/{scenario}/{policy}/ddpg_best_response.csv",
-    reads=OF_TRAINING,
-    settings=deviators_in_game(  # those of the exploitability table, but for the seed
-        "exploitability",
-        "deviators",
-        own=lambda wc: {"seed": config["ddpg_best_response"]["seed"]},
-        recipe=recipe_of(config, config["ddpg_best_response"]["policy"]),
-        members=config["ddpg_best_response"]["members"],
-    ),
-    runtime="1h",
-)
-for name, joined, page in (
-    ("ddpg_best_response", "ddpg_best_response", "Best responses: DDPG and gradients"),
-    ("exploitability", "exploitability", None),
-    ("data_efficiency", "data_efficiency", None),
-    ("robustness", "exploitability", None),
-):
-    job(f"{name}_table", reads=of_each(f"{joined}.csv", ENTRANTS[name]), page=page, script="join_tables")
+for name in JOINED:
+    job(f"{name}_table", reads=of_each(f"{name}.csv", ENTRANTS[name]), script="join_tables")
 job(
     "reference",
     reads={
@@ -149,7 +132,6 @@ job(
     page="Decisions where the paper is silent or contradicts itself",
 )
 
-JOINED = ("exploitability", "data_efficiency", "ddpg_best_response")
 TARGETS["tables"] = [
     *made_by("policy_grid", "policy_distance", "cross_play", "cross_play_tests", scenario=OF_RUN),
     *made_by("reference", *(f"{name}_table" for name in JOINED), scenario=OF_RUN),

@@ -32,7 +32,9 @@ figure(
 )
 TARGETS["ablation"] = [
     *trained(ABLATION, OF_ABLATION),
-    *made_by("ablation_table", "plot_ablation", "plot_beta_exploitability", scenario=OF_ABLATION),
+    *made_by("exploitability", scenario=OF_ABLATION, policy=[*ABLATION, *SWEPT]),
+    *made_by("ablation_table", "plot_ablation", scenario=OF_ABLATION),
+    *made_by("beta_exploitability", "plot_beta_exploitability", scenario=OF_ABLATION),
 ]
 
 # Why the penalty of Fig. 1 seems to help, by trainings at two of its weights under several settings.
@@ -68,11 +70,17 @@ job(
 figure("penalty_study", "Why a small penalty fails", "results/{scenario}/penalty_study.csv")
 TARGETS["penalty_study"] = [
     *trained(STUDIED, OF_STUDY),
+    *made_by("penalty_snapshots", "exploitability", scenario=OF_STUDY, policy=STUDIED),
     *made_by("penalty_study_table", "plot_penalty_study", scenario=OF_STUDY),
 ]
 
 # Whether a policy keeps its promise with more seeds and with the paper's observations.
 
+job(
+    "robustness_table",
+    reads=of_each("exploitability.csv", ENTRANTS["robustness"]),
+    script="join_tables",
+)
 figure(
     "robustness",
     "Exploitability of further trainings",
@@ -81,7 +89,8 @@ figure(
 )
 TARGETS["robustness"] = [
     *trained(ENTRANTS["robustness"], OF_RUN),
-    *made_by("plot_robustness", scenario=OF_RUN),
+    *made_by("exploitability", scenario=OF_RUN, policy=ENTRANTS["robustness"]),
+    *made_by("robustness_table", "plot_robustness", scenario=OF_RUN),
 ]
 
 # Where projected policies settle, exactly, beside trainings of the policy.
@@ -108,7 +117,11 @@ figure(
     runtime="10m",
     path="projection",
 )
-TARGETS["projections"] = made_by("plot_projection")
+TARGETS["projections"] = [
+    *made_by("projection", scenario=PROJECTION["scenarios"]),
+    *made_by("exploitability", scenario=PROJECTION["scenarios"], policy=PROJECTION["policy"]),
+    *made_by("plot_projection"),
+]
 
 # Whether fictitious play fails, or its learner: exact best responses, gradients' and DDPG's, round by round.
 
@@ -145,7 +158,37 @@ figure(
     {"table": in_scenarios("fictitious_play_errors", EXACT_PLAY) + in_scenarios("fictitious_play_gains", REAL_PLAY)},
     path="fictitious_play",
 )
-TARGETS["fictitious_play"] = made_by("plot_fictitious_play")
+TARGETS["fictitious_play"] = [
+    *made_by("fictitious_play_errors", scenario=EXACT_PLAY),
+    *made_by("fictitious_play_gains", scenario=REAL_PLAY),
+    *made_by("plot_fictitious_play"),
+]
+
+# Algorithm 2's learner beside the deviators, against the same policies.
+
+job(
+    "ddpg_best_response",
+    writes="results/{scenario}/{policy}/ddpg_best_response.csv",
+    reads=OF_TRAINING,
+    settings=deviators_in_game(  # those of the exploitability table, but for the seed
+        "exploitability",
+        "deviators",
+        own=lambda wc: {"seed": config["ddpg_best_response"]["seed"]},
+        recipe=recipe_of(config, config["ddpg_best_response"]["policy"]),
+        members=config["ddpg_best_response"]["members"],
+    ),
+    runtime="1h",
+)
+job(
+    "ddpg_best_response_table",
+    reads=of_each("ddpg_best_response.csv", ENTRANTS["ddpg_best_response"]),
+    page="Best responses: DDPG and gradients",
+    script="join_tables",
+)
+TARGETS["ddpg_best_responses"] = [
+    *made_by("ddpg_best_response", scenario=OF_RUN, policy=ENTRANTS["ddpg_best_response"]),
+    *made_by("ddpg_best_response_table", scenario=OF_RUN),
+]
 
 # Equilibria followed from one scenario to another: why self-play does not settle at Table 1's values.
 
@@ -169,7 +212,10 @@ figure(
     {"table": expand("results/equilibrium_path/{policy}.csv", policy=FOLLOWED["policies"])},
     path="equilibrium_path",
 )
-TARGETS["equilibrium_paths"] = made_by("plot_equilibrium_path")
+TARGETS["equilibrium_paths"] = [
+    *made_by("equilibrium_path", policy=FOLLOWED["policies"]),
+    *made_by("plot_equilibrium_path"),
+]
 
 # Games beyond the paper's market whose equilibria are known exactly.
 
@@ -191,6 +237,8 @@ figure(
 )
 TARGETS["games"] = [
     *(trained(of, [scenario]) for scenario, of in config["games"].items()),
+    *(made_by("exploitability", scenario=scenario, policy=of) for scenario, of in config["games"].items()),
+    *made_by("lq_error", scenario=config["games"]),
     *made_by("games_table", "plot_games"),
 ]
 
@@ -246,7 +294,7 @@ figure(
 )
 TARGETS["many_agents"] = [
     *trained([PLAYERS["policy"]], OF_PLAYERS),
-    *made_by("plot_many_players", "plot_training_cost"),
+    *made_by("many_players", "training_cost", "plot_many_players", "plot_training_cost"),
 ]
 
 # Best responses by another library's learners beside ours: needs the optional extra `sb3`, which seeds the global
@@ -276,4 +324,7 @@ job(
     page="Best responses: Stable-Baselines3 beside ours",
     script="join_tables",
 )
-TARGETS["outside_learners"] = made_by("outside_learners_table", scenario=OUTSIDE["scenarios"])
+TARGETS["outside_learners"] = [
+    *made_by("outside_learners_of_policy", scenario=OUTSIDE["scenarios"], policy=OUTSIDE["opponents"]),
+    *made_by("outside_learners_table", scenario=OUTSIDE["scenarios"]),
+]
