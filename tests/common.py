@@ -1,4 +1,4 @@
-"""What tests of several files share: small markets, policies whose rates are known, the configuration, files' names."""
+"""What tests of several files share: small markets and trainings, policies of known rates, the configuration."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ MARKET = Market(
     b2=0.13, b3=0.03, discount=0.9, impact="sqrt", price_floor=0.01, initial_inventory_var=50.0, initial_price_sd=0.3,
     initial_impact_sd=0.06,
 )  # fmt: skip
+LINEAR = replace(MARKET, impact="linear", price_floor=None)
 # As small as a market is trained in: inventories and costs of order one.
 SMALL = Market(
     n_agents=3, horizon=1.5, n_steps=3, kappa=0.5, theta=10.0, sigma=0.1, gamma=0.1, rho=0.5, eta=0.05, b1=0.1, b2=0.2,
@@ -44,6 +45,32 @@ SHORT = Market(
 LQ_MARKET = replace(
     SHORT, b3=0.02, discount=0.95, impact="linear", price_floor=None, initial_price_sd=0.3, initial_impact_sd=0.1
 )
+
+# Recipes of small trainings; a test says what it changes.
+NASH_DQN: dict[str, Any] = {
+    "observation": {}, "critic": None, "policy": "nash", "p11": "cholesky", "skip_terms": False, "value_hidden": [4],
+    "advantage_hidden": [5], "phi_hidden": [3], "iterations": 12, "episodes_per_iteration": 2, "minibatch_episodes": 3,
+    "replay_episodes": 6, "learning_rate": 0.01, "learning_rate_schedule": "constant", "adam_beta2": 0.999,
+    "weight_decay": 0.1, "exploration": {"start": 2.0, "end": 0.5}, "explorers": "all", "opponent_gradient": True,
+    "penalty": {"norm": "l1", "beta": 3.0}, "target": None, "gradient_clip": None, "watched": "total_loss",
+    "patience": None, "returned": "last", "divergence_factor": 1e6, "history_every": 4,
+}  # fmt: skip
+EVERYTHING = {"own_flow": True, "inventories": "visible"}
+"""What a centralised critic sees: nothing of the state is hidden."""
+CENTRAL: dict[str, Any] = {
+    "observation": {"own_flow": True}, "critic": EVERYTHING, "skip_terms": True, "learning_rate_schedule": "cosine",
+    "adam_beta2": 0.9, "explorers": "one", "opponent_gradient": False, "minibatch_episodes": 3, "replay_episodes": 3,
+    "episodes_per_iteration": 3,
+}  # fmt: skip
+"""Every switch that is off in NASH_DQN, but a projected policy."""
+PROJECTED: dict[str, Any] = {**CENTRAL, "policy": "projected", "explorers": "half"}
+FICTITIOUS_PLAY: dict[str, Any] = {
+    "observation": {}, "actor_hidden": [5], "critic_hidden": [4], "phi_hidden": [3], "iterations": 3,
+    "first_epochs": 30, "epochs": 20, "episodes_per_epoch": 2, "learning_rate": 0.01, "weight_decay": 0.1,
+    "target_rate": 0.3, "exploration": {"start": 0.6, "end": 0.2, "target_sd": None}, "action_bound": 50.0,
+    "action_scale": 1.5, "returned": "target", "optimisers": "renewed", "opponents": "last", "gradient_clip": None,
+    "largest_loss": None, "history_every": 10,
+}  # fmt: skip
 
 
 def linear(

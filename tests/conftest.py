@@ -21,7 +21,7 @@ if _PACKAGE.resolve() != _OWN and _PACKAGE.parent.name != "site-packages":  # wh
     )
 
 LONGEST = ["test_requests.py", "test_edits.py", "test_repeat.py", "test_run.py"]
-LONGEST += ["test_checkpoint.py", "test_nash_dqn.py"]
+LONGEST += ["test_nash_equilibria.py", "test_released_code.py", "test_checkpoint.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,7 +1,7 @@
 """Trains as the workflow's jobs do, with the process killed at random moments; prints what came of it as JSON.
 
-Run in an empty folder: ``python killed_training.py KILLS``; the training of each algorithm is killed so many times. A
-session of it is a fork of this process, which has imported everything, so that a kill costs no time.
+Run in an empty folder: ``python killed_training.py KILLS``; the training is killed so many times. A session of it is a
+fork of this process, which has imported everything, so that a kill costs no time.
 """
 
 from __future__ import annotations
@@ -31,30 +31,20 @@ SCRIPT = ROOT / "workflow" / "scripts" / "train.py"
 sys.path.insert(0, str(SCRIPT.parent))
 CHECKPOINTS = Path(".checkpoints")
 
-NAMES = {
-    "nash_dqn": "nash-refined",
-    "fictitious_play": "fp-average",
-    "self_play": "reference",
-    "least_squares": "nash-least-squares",
-}
-SIZES: dict[str, dict[str, Any]] = {
-    "nash_dqn": {
-        "episodes_per_iteration": 4, "minibatch_episodes": 4, "replay_episodes": 4, "iterations": 200,
-    },
-    "fictitious_play": {"iterations": 4, "first_epochs": 90, "epochs": 50, "episodes_per_epoch": 3},
-    "self_play": {"iterations": 200, "episodes_per_iteration": 20},
-    "least_squares": {"iterations": 100, "episodes_per_iteration": 40},
+SIZES = {
+    "value_hidden": [4], "advantage_hidden": [5], "episodes_per_iteration": 4, "minibatch_episodes": 4,
+    "replay_episodes": 4, "iterations": 200, "history_every": 10,
 }  # fmt: skip
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 FILES = {"weights": "weights.safetensors", "snapshots": "snapshots.safetensors", "history": "history.csv"}
 
 
-def job_of(algorithm: str) -> Callable[[Path], None]:
-    """What the workflow's script does, for a folder of outputs."""
+def job_of(name: str) -> Callable[[Path], None]:
+    """What the workflow's script does to train the policy of that name, for a folder of outputs."""
     config = validate(load_yaml(ROOT / "config" / "config.yaml"))
-    settings = {**training_settings(config, "code", NAMES[algorithm]), "seeds": [1, 2]}
-    settings["recipe"] |= {**SIZES[algorithm], "history_every": 10}
-    import_module(f"nash_dqn.agents.{algorithm}")
+    settings = {**training_settings(config, "code", name), "seeds": [1, 2]}
+    settings["recipe"] |= SIZES
+    import_module("nash_dqn.agents.nash_dqn")
     script = compile(SCRIPT.read_text(), str(SCRIPT), "exec")
 
     def job(folder: Path) -> None:
@@ -101,10 +91,11 @@ def killed_again_and_again(job: Callable[[Path], None], folder: Path, kills: int
     return resumed
 
 
-def trial(algorithm: str, kills: int) -> dict[str, Any]:
+def main(kills: int) -> None:
     """Train without interruption, then with so many, and compare."""
-    job = job_of(algorithm)
-    whole, killed = Path(algorithm, "whole"), Path(algorithm, "killed")
+    snapshots._FIRST = 1000
+    torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # the first one imports for seconds
+    job, whole, killed = job_of("nash-refined"), Path("whole"), Path("killed")
     started = time.perf_counter()
     os.waitpid(session(job, whole), 0)
     seconds = time.perf_counter() - started
@@ -119,27 +110,20 @@ def trial(algorithm: str, kills: int) -> dict[str, Any]:
             shutil.rmtree(folder, ignore_errors=True)
         seconds /= 2
     else:
-        raise RuntimeError(f"{algorithm}: a session always ended by itself, the last time within {seconds:.2g} s")
+        raise RuntimeError(f"a session always ended by itself, the last time within {seconds:.2g} s")
     started = time.perf_counter()
     os.waitpid(session(job, killed), 0)
     last = time.perf_counter() - started
-    return {
-        "kills": kills,
+    left = [path for top in (kept, killed) for path in top.rglob("*") if path.is_file()]
+    found = {
         "resumed": resumed,
         "same": {name: (whole / name).read_bytes() == (killed / name).read_bytes() for name in FILES.values()}
         | {"record": record(whole) == record(killed)},
-        "left": [str(path) for top in (kept, killed) for path in top.rglob("*")
-                 if path.is_file() and path.name not in (*FILES.values(), "run.json")],
+        "left": [str(path) for path in left if path.name not in (*FILES.values(), "run.json")],
         "wall_seconds": read_json(killed / "run.json")["wall_seconds"],
         "last_session": last,
-    }  # fmt: skip
-
-
-def main(kills: int) -> None:
-    """Try each algorithm."""
-    snapshots._FIRST = 1000
-    torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # the first one imports for seconds
-    print(json.dumps({algorithm: trial(algorithm, kills) for algorithm in NAMES}))
+    }
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

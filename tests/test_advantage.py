@@ -20,7 +20,8 @@ from nash_dqn.advantage import (
 from nash_dqn.seeding import generator
 
 N = 4
-DIMS = (1, 2, 3)
+DIMS = (1, 3)
+"""Sizes of an action: one has code of its own."""
 
 
 def normal(*shape: int, seed: int = 1) -> Tensor:
@@ -55,18 +56,23 @@ def general_by_loop(own: Tensor, others: Tensor, p11: Tensor, p12: Tensor, p22: 
 
 @pytest.mark.parametrize("d", DIMS)
 def test_label_invariant_form_agrees_with_a_loop(d: int) -> None:
-    delta, p = normal(5, N, d), parameters_of(d, 5)
-    advantage = label_invariant_advantage(delta, p)
-    assert advantage.shape == (5, N)
-    for b in range(5):
-        one = AdvantageParameters(*(leaf[b] for leaf in p))
-        for i in range(N):
-            torch.testing.assert_close(advantage[b, i], label_invariant_by_loop(delta[b], i, one))
+    """Of four agents and of one, with delta_i from the one argument and every delta_j from the other."""
+    delta, opponents, p = normal(5, N, d), normal(5, N, d, seed=6), parameters_of(d, 5)
+    for agents in (N, 1):
+        some = AdvantageParameters(*(leaf[:, :agents] for leaf in p))
+        advantage = label_invariant_advantage(delta[:, :agents], some, opponents[:, :agents])
+        assert advantage.shape == (5, agents)
+        for b, i in itertools.product(range(5), range(agents)):
+            joint = opponents[b, :agents].clone()
+            joint[i] = delta[b, i]
+            one = AdvantageParameters(*(leaf[b] for leaf in some))
+            expected = label_invariant_by_loop(joint, i, one)
+            torch.testing.assert_close(advantage[b, i], expected, rtol=1e-7, atol=1e-11)
+    assert torch.equal(label_invariant_advantage(delta, p, delta), label_invariant_advantage(delta, p))
 
 
-@pytest.mark.parametrize("d", DIMS)
-def test_general_form_agrees_with_a_loop(d: int) -> None:
-    size = 5  # the others' actions need not be as many as one's own
+def test_general_form_agrees_with_a_loop() -> None:
+    d, size = 3, 5  # the others' actions need not be as many as one's own
     lower = normal(3, d, d).tril()
     half = normal(3, size, size, seed=3)
     p11, p22 = lower @ lower.mT, half + half.mT
@@ -78,127 +84,30 @@ def test_general_form_agrees_with_a_loop(d: int) -> None:
 
 
 @pytest.mark.parametrize("d", DIMS)
-def test_label_invariance_is_a_special_case_of_the_general_form(d: int) -> None:
-    """(10) holds the cross term twice, as P12 and as P21: its blocks are half of (15)'s P12."""
-    delta, p = normal(6, N, d), parameters_of(d, 6)
-    advantage = label_invariant_advantage(delta, p)
-    for i in range(N):
-        rest = [j for j in range(N) if j != i]
-        p12 = torch.cat([p.p12[:, i] / 2] * len(rest), -1)
-        p22 = torch.stack([torch.block_diag(*[block] * len(rest)) for block in p.p22[:, i]])
-        psi = torch.cat([p.psi[:, i]] * len(rest), -1)
-        others = delta[:, rest].flatten(1)
-        expected = general_advantage(delta[:, i], others, p.p11[:, i], p12, p22, psi)
-        torch.testing.assert_close(advantage[:, i], expected)
-
-
-def test_scalar_actions_agree_with_the_general_code() -> None:
-    """d = 1 has code of its own: the same as d = 2 with a second entry that is always zero."""
-    raw, delta = normal(7, N, output_size(1)), normal(7, N, 1)
-    scalar = unpack(raw, 1)
-    mu, diagonal, p12, p22, psi = raw.unbind(-1)
-    nothing = torch.zeros_like(mu)
-    # The order of d = 2: mu (2), L (3), P12 (4), P22 (3), psi (2).
-    entries = [mu, nothing, diagonal, nothing, nothing, p12, nothing, nothing, nothing, p22, nothing, nothing]
-    plane = unpack(torch.stack([*entries, psi, nothing], -1), 2)
-    for small, large in zip(scalar, plane, strict=True):
-        corner = large[..., :1] if large.dim() == 3 else large[..., :1, :1]
-        torch.testing.assert_close(small, corner)
-    flat = torch.cat((delta, torch.zeros_like(delta)), -1)
-    torch.testing.assert_close(label_invariant_advantage(delta, scalar), label_invariant_advantage(flat, plane))
-
-
-@pytest.mark.parametrize("d", DIMS)
-def test_others_are_interchangeable(d: int) -> None:
-    delta, p = normal(N, d), parameters_of(d)
-    swapped = label_invariant_advantage(delta[[0, 3, 1, 2]], p)[0]
-    torch.testing.assert_close(swapped, label_invariant_advantage(delta, p)[0])
-
-
-@pytest.mark.parametrize("d", DIMS)
-def test_a_lone_agent(d: int) -> None:
-    """N = 1: only -|delta|^2_{P11} is left."""
-    delta, p = normal(1, d), AdvantageParameters(*(leaf[:1] for leaf in parameters_of(d)))
-    expected = -(delta[0] @ p.p11[0] @ delta[0])
-    torch.testing.assert_close(label_invariant_advantage(delta, p)[0], expected, rtol=1e-9, atol=1e-12)
-
-
-# --- the opponents' deviations as constants -----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("d", DIMS)
-def test_own_and_opponents_deviations_have_their_own_places(d: int) -> None:
-    """Equation (15) with delta_i from the one argument and every delta_j from the other, numbers of their own here."""
-    delta, opponents, p = normal(5, N, d), normal(5, N, d, seed=6), parameters_of(d, 5)
-    advantage = label_invariant_advantage(delta, p, opponents)
-    for b in range(5):
-        one = AdvantageParameters(*(leaf[b] for leaf in p))
-        for i in range(N):
-            joint = opponents[b].clone()
-            joint[i] = delta[b, i]
-            torch.testing.assert_close(advantage[b, i], label_invariant_by_loop(joint, i, one))
-    assert torch.equal(label_invariant_advantage(delta, p, delta), label_invariant_advantage(delta, p))
-
-
-@pytest.mark.parametrize("d", DIMS)
-def test_gradients_with_the_opponents_deviations_constant(d: int) -> None:
-    """By hand, A_i in delta_i: -2 P11 delta_i - P12 sum_j delta_j; in delta_j: -P12^T delta_i - 2 P22 delta_j + psi.
-
-    The latter are zero, and the former the same, where delta_j is a constant.
+def test_mu_is_the_nash_point(d: int) -> None:
+    """(12): in an agent's own action, the others at mu, the gradient is zero; the Hessian is -2 P11 < 0 whatever the
+    others do.
     """
-    delta, p = normal(N, d), parameters_of(d)
-    whole = torch.autograd.functional.jacobian(lambda x: label_invariant_advantage(x, p), delta)
-    held = torch.autograd.functional.jacobian(lambda x: label_invariant_advantage(x, p, x.detach()), delta)
-    for i in range(N):
-        for j in range(N):
-            if i == j:
-                rest = sum(delta[k] for k in range(N) if k != i)
-                expected = -2 * p.p11[i] @ delta[i] - p.p12[i] @ rest
-                torch.testing.assert_close(held[i, i], expected)
-            else:
-                expected = -p.p12[i].T @ delta[i] - 2 * p.p22[i] @ delta[j] + p.psi[i]
-                assert not held[i, j].any()
-            torch.testing.assert_close(whole[i, j], expected)
-
-
-# --- the Nash point -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("d", DIMS)
-def test_gradient_vanishes_and_curvature_is_negative_at_mu(d: int) -> None:
-    """(12): in an agent's own action, the others at mu, the gradient is zero and the Hessian is -2 P11 < 0."""
     p = parameters_of(d)
+    elsewhere = normal(N, d)
     for i in range(N):
 
-        def advantage(own: Tensor, i: int = i) -> Tensor:
-            joint = torch.cat((p.mu[:i], own.unsqueeze(0), p.mu[i + 1 :]))
+        def advantage(own: Tensor, others: Tensor, i: int = i) -> Tensor:
+            joint = torch.cat((others[:i], own.unsqueeze(0), others[i + 1 :]))
             return label_invariant_advantage(joint - p.mu, p)[i]
 
-        assert advantage(p.mu[i]) == 0
-        gradient = torch.autograd.functional.jacobian(advantage, p.mu[i])
+        assert advantage(p.mu[i], p.mu) == 0
+        gradient = torch.autograd.functional.jacobian(lambda own: advantage(own, p.mu), p.mu[i])
         torch.testing.assert_close(gradient, torch.zeros(d).double(), rtol=0, atol=1e-14)
-        hessian = torch.autograd.functional.hessian(advantage, p.mu[i])
+        hessian = torch.autograd.functional.hessian(lambda own: advantage(own, elsewhere), p.mu[i])
         torch.testing.assert_close(hessian, -2 * p.p11[i])
         assert torch.linalg.eigvalsh(hessian).max() < 0
-
-
-@pytest.mark.parametrize("d", DIMS)
-def test_curvature_does_not_depend_on_what_the_others_do(d: int) -> None:
-    """Strict concavity in u_i holds everywhere, not at mu alone: A is quadratic in u_i with matrix -P11."""
-    p, step = parameters_of(d), normal(d, seed=5)
-    base = normal(N, d)
-    for i in range(N):
-        up, down = base.clone(), base.clone()
-        up[i] += step
-        down[i] -= step
-        second = sum(label_invariant_advantage(x, p)[i] for x in (up, down)) - 2 * label_invariant_advantage(base, p)[i]
-        torch.testing.assert_close(second, -2 * step @ p.p11[i] @ step)
 
 
 # --- network outputs ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("d", "size"), [(1, 5), (2, 2 + 3 + 4 + 3 + 2), (3, 3 + 6 + 9 + 6 + 3)])
+@pytest.mark.parametrize(("d", "size"), [(1, 5), (3, 3 + 6 + 9 + 6 + 3)])
 def test_unpacked_matrices(d: int, size: int) -> None:
     """mu first; P11 = L L^T, L lower triangular with positive diagonal, so that it is definite; P22 symmetric."""
     assert output_size(d) == size
@@ -253,7 +162,8 @@ def test_p11_as_an_absolute_value_by_hand() -> None:
     assert torch.equal(grouped.p11, p.p11)
 
 
-def test_an_absolute_value_is_of_one_number(d: int = 2) -> None:
+def test_an_absolute_value_is_of_one_number() -> None:
+    d = 2
     allowed = f"^p11 = 'absolute': with actions of {d} numbers allowed is 'cholesky' only$"
     with pytest.raises(ValueError, match=allowed):
         unpack(normal(N, output_size(d)), d, "absolute")
@@ -263,7 +173,7 @@ def test_an_absolute_value_is_of_one_number(d: int = 2) -> None:
 
 # --- groups -------------------------------------------------------------------------------------------------
 
-PARTITIONS = [(1, 3), (1, 1, 2), (1, 1, 1, 1)]
+PARTITIONS = [(4,), (1, 1, 2), (1, 1, 1, 1)]
 
 
 def grouped_parameters_of(d: int, sizes: tuple[int, ...], *batch: int) -> GroupedParameters:
@@ -292,19 +202,22 @@ def general_arguments(i: int, p: GroupedParameters) -> tuple[list[int], Tensor, 
 
 
 @pytest.mark.parametrize("sizes", PARTITIONS)
-@pytest.mark.parametrize("d", DIMS)
-def test_groups_are_a_special_case_of_the_general_form(d: int, sizes: tuple[int, ...]) -> None:
-    """And with one agent per group they are all of it: any symmetric P22 has such blocks."""
-    delta, batch = normal(6, N, d), grouped_parameters_of(d, sizes, 6)
-    advantage = grouped_advantage(delta, batch)
+def test_groups_are_a_special_case_of_the_general_form(sizes: tuple[int, ...]) -> None:
+    """And with one agent per group they are all of it: any symmetric P22 has such blocks.
+
+    delta_i is from the one argument and every delta_j from the other.
+    """
+    delta, opponents, batch = normal(6, N, 2), normal(6, N, 2, seed=6), grouped_parameters_of(2, sizes, 6)
+    advantage = grouped_advantage(delta, batch, opponents)
     assert advantage.shape == (6, N)
     for b in range(6):
         p = batch._replace(**{name: getattr(batch, name)[b] for name in batch._fields if name != "groups"})
         for i in range(N):
             others, p12, p22, psi = general_arguments(i, p)
             assert torch.equal(p22, p22.mT)
-            expected = general_advantage(delta[b, i], delta[b, others].flatten(), p.p11[i], p12, p22, psi)
+            expected = general_advantage(delta[b, i], opponents[b, others].flatten(), p.p11[i], p12, p22, psi)
             torch.testing.assert_close(advantage[b, i], expected)
+    assert torch.equal(grouped_advantage(delta, batch, delta), grouped_advantage(delta, batch))
 
 
 @pytest.mark.parametrize("d", DIMS)
@@ -314,40 +227,3 @@ def test_one_group_is_label_invariance(d: int) -> None:
     assert grouped_output_size(d, 1) == output_size(d)
     expected = label_invariant_advantage(delta, unpack(raw, d))
     torch.testing.assert_close(grouped_advantage(delta, unpack_groups(raw, d, [range(N)])), expected)
-
-
-@pytest.mark.parametrize("d", (1, 2))
-def test_gradients_of_groups_are_those_of_finite_differences(d: int) -> None:
-    """Through L, P12, P22, psi and the cross terms; without the opponents' part mu has the own term's alone."""
-    raw = normal(N, grouped_output_size(d, 2), seed=2).requires_grad_()
-    actions, weights = normal(N, d), normal(N)
-
-    def total(raw: Tensor) -> Tensor:
-        p = unpack_groups(raw, d, [range(1), range(1, N)])
-        return weights @ grouped_advantage(actions - p.mu, p)
-
-    assert torch.autograd.gradcheck(total, raw)
-    mu = normal(N, d, seed=5).requires_grad_()
-    p = grouped_parameters_of(d, (1, 3))
-    advantage = grouped_advantage(actions - mu, p, (actions - mu).detach())
-    (gradient,) = torch.autograd.grad(advantage[1], mu)
-    assert (gradient[[0, 2, 3]] == 0).all()
-    assert (gradient[1] != 0).all()
-
-
-@pytest.mark.parametrize("sizes", PARTITIONS)
-def test_no_deviation_is_the_nash_point_of_groups(sizes: tuple[int, ...]) -> None:
-    """(12): at delta = 0 everybody's advantage is zero, flat in its own action and strictly concave in it."""
-    delta, p = torch.zeros(N, 2, dtype=torch.float64, requires_grad=True), grouped_parameters_of(2, sizes)
-    advantage = grouped_advantage(delta, p)
-    assert (advantage == 0).all()
-    for i in range(N):
-        (gradient,) = torch.autograd.grad(advantage[i], delta, retain_graph=True)
-        assert (gradient[i] == 0).all()
-        bent = torch.autograd.functional.hessian(lambda own, i=i: _with_own(own, i, p), torch.zeros(2).double())
-        assert (torch.linalg.eigvalsh(bent) < 0).all()
-
-
-def _with_own(own: Tensor, i: int, p: GroupedParameters) -> Tensor:
-    """Agent i's advantage where it alone deviates."""
-    return grouped_advantage(torch.stack([own if j == i else torch.zeros_like(own) for j in range(N)]), p)[i]

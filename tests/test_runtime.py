@@ -74,7 +74,6 @@ def test_unit_of_the_peak_is_the_systems(system: str, unit: int, monkeypatch: py
     ("name", "available", "expected"),
     [
         ("cpu", True, "cpu"),
-        ("cpu", False, "cpu"),
         ("auto", True, "cuda"),
         ("auto", False, "cpu"),
         ("cuda", True, "cuda"),
@@ -89,7 +88,6 @@ def test_device(name: str, available: bool, expected: str, monkeypatch: pytest.M
     ("name", "message"),
     [
         ("cuda", "device = 'cuda': torch finds no CUDA device here; allowed are 'auto' and 'cpu'"),
-        ("gpu", "device = 'gpu': allowed are 'auto', 'cpu', 'cuda'"),
         ("cuda:1", "device = 'cuda:1': allowed are 'auto', 'cpu', 'cuda'"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -125,7 +126,6 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("sead", 1, ["sead: unknown key (value 1)", "expected one of device, authors, seeds,", "did you mean 'seeds'?"]),
     (f"{MARKET}.Kappa", 0.1, [f"{MARKET}.Kappa: unknown key", "value 0.1", "did you mean 'kappa'?"]),
     (f"{NASH}.target.resets.below", 1, ["target.resets.below: unknown key", "one of after, good_below, above"]),
-    (f"{NASH}.critic", {"price": "S", "flow": "total"}, ["critic.flow: unknown key", "order_flow"]),
     ("run.a b\n", 1, ['run."a b\\n": unknown key']),
     # missing keys, with what they are to be
     ("seeds", DELETE, ["seeds: missing, expected a list of at least 1, each a whole number >= 0", "no two equal"]),
@@ -154,7 +154,6 @@ BAD: list[tuple[str, object, list[str]]] = [
     # choices
     (f"{NASH}.explorers", True, ['explorers: got true, expected one of "all"', "YAML reads yes, no, on and off as tr"]),
     ("device", "CUDA", ['device: got "CUDA", expected one of "auto", "cpu", "cuda"; did you mean \'cuda\'?']),
-    ("exploitability.deviators", ["memroy"], ['deviators[0]: got "memroy"', "did you mean 'memory'?"]),
     # duplicates
     ("beta_sweep.betas", [0, 1, 1.0], ["betas[2]: got 1.0, expected no duplicates, but beta_sweep.betas[1] is 1"]),
     # names that refer to others
@@ -165,7 +164,6 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("many_players.scenario", "lq", ['many_players.scenario: got "lq", expected a name from scenarios']),
     ("policies.authors-fp", {"base": "fp-code"}, ['policies: got the name "authors-fp", expected another']),
     ("run.comparisons", [["fp-code", "nash-code"]], ["comparisons[0]: got [", "nash_dqn, and one of another"]),
-    ("run.comparisons", [["nash-code"]], ["comparisons[0]: got", "expected a list of 2"]),
     ("games.traders", ["nash-trader"], ['games.traders[0]: got "nash-trader"', "did you mean 'nash-traders'?"]),
     ("lq.policies.lq_cod", ["fp-lq"], ['lq.policies: got "lq_cod", expected a name from scenarios', "'lq_code'?"]),
     ("policies.x", {"iterations": 3}, ["policies.x.algorithm: missing, expected one of nash_dqn, fictitious_play, se"]),
@@ -196,7 +194,6 @@ BAD: list[tuple[str, object, list[str]]] = [
     ("scenarios.traders.game", "../traders.Traders", ['traders.game: got "../traders.Traders", expected a module']),
     ("scenarios.traders.b1", [-1, 1], ["scenarios.traders.b1[0]: got -1, expected a number > 0"]),
     ("scenarios.traders.b1", [1], ["scenarios.traders.b1: got [1.0], expected 2 of them, one per group"]),
-    ("scenarios.basket.kapa", [1], ["scenarios.basket.kapa: unknown key", "did you mean 'kappa'?"]),
     ("scenarios.interbank.epsilon", 0.5, ["interbank.epsilon: got 0.5, expected at least q^2 (1)"]),
     # the ablation, whose policies are put together of others
     ("ablation.switches.noise", DELETE, ["in which nash-text and nash-refined differ, but exploration has no switch"]),
@@ -248,11 +245,10 @@ NAMED += ["ablation.switches", "ablation.variants"]
 NAMED += ["ablation.variants.nash-refined", "ablation.variants.nash-refined.target_network"]
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_no_hostile_name_gets_into_a_path_or_a_shell(name: str) -> None:
+def test_no_hostile_name_gets_into_a_path_or_a_shell() -> None:
     """Whether it is the name of something or refers to it."""
     expected = "expected a name of lower-case letters, digits, - and _"
-    for path in NAMED:
+    for name, path in itertools.product(HOSTILE, NAMED):
         config: Any = copy.deepcopy(REAL)
         node = config
         for key in path.split("."):
@@ -261,13 +257,14 @@ def test_no_hostile_name_gets_into_a_path_or_a_shell(name: str) -> None:
         message = rejection(config)
         assert message.startswith(path.split(".")[0]) and "got the name" in message and expected in message, path
         assert len(message.splitlines()) == 1
-    for path, value in (
-        ("run.scenarios", [name]),
-        ("beta_sweep.policy", name),
-        ("run.comparisons", [["fp-code", name]]),
-    ):
-        message = rejection(changed(path, value))
-        assert message.startswith(f"{path}") and expected in message and len(message.splitlines()) == 1
+    for name in HOSTILE:
+        for path, value in (
+            ("run.scenarios", [name]),
+            ("beta_sweep.policy", name),
+            ("run.comparisons", [["fp-code", name]]),
+        ):
+            message = rejection(changed(path, value))
+            assert message.startswith(path) and expected in message and len(message.splitlines()) == 1
 
 
 # --------------------------------------------------------------------------------------- what settings mean, and bases
@@ -413,19 +410,14 @@ def test_what_files_come_to_is_printed_and_a_wrong_one_named(
 # --------------------------------------------------------------------------------------------- what is trained
 
 
-@pytest.mark.parametrize(
-    ("beta", "text"), [(100.0, "100"), (0.5, "0.5"), (-0.0, "0"), (1e-7, "1e-07"), (1000000, "1000000")]
-)
-def test_beta_in_paths(beta: float, text: str) -> None:
-    assert format_beta(beta) == text
-    assert parse_beta(text) == beta
-    assert re.fullmatch(POLICY_PATTERN, f"+beta={text}")
-
-
-@pytest.mark.parametrize("text", ["", "1e2", "100.0", "0100", "-1", "nan", "inf", "1_0", " 1", "1\n", "٣", "x"])
-def test_malformed_beta_in_a_path(text: str) -> None:
-    with pytest.raises(ConfigError, match="beta: got .*, expected a number >= 0 written as 100 or 0.5"):
-        parse_beta(text)
+def test_beta_in_paths_has_one_spelling() -> None:
+    for beta, text in ((100.0, "100"), (0.5, "0.5"), (-0.0, "0"), (1e-7, "1e-07"), (1000000, "1000000")):
+        assert format_beta(beta) == text
+        assert parse_beta(text) == beta
+        assert re.fullmatch(POLICY_PATTERN, f"+beta={text}")
+    for malformed in ("", "1e2", "100.0", "0100", "-1", "nan", "inf", "1_0", " 1", "1\n", "٣", "x"):
+        with pytest.raises(ConfigError, match="beta: got .*, expected a number >= 0 written as 100 or 0.5"):
+            parse_beta(malformed)
 
 
 def test_settings_of_a_training() -> None:
@@ -456,25 +448,24 @@ def test_a_policy_has_one_name() -> None:
         policy(config, "nash-text+beta=100")
 
 
-@pytest.mark.parametrize("count", [2, 1000])
-def test_a_market_is_shared_among_many(count: int) -> None:
+def test_a_market_is_shared_among_many() -> None:
     config = validate(REAL)
-    many = make(**game_of(config, f"lq_code+players={count}"))
     market = make(**game_of(config, "lq_code"))
-    assert isinstance(market, Market) and many == shared(market, count)
+    assert isinstance(market, Market)
+    for count in (2, 1000):
+        assert make(**game_of(config, f"lq_code+players={count}")) == shared(market, count)
 
 
-@pytest.mark.parametrize(
-    ("of", "name", "message"),
-    [
+def test_names_that_are_nobodys() -> None:
+    cases: list[tuple[Callable[[dict[str, Any], str], object], str, str]] = [
         (scenario, "tabl", r'scenarios: got "tabl", expected a name from scenarios .*mean \'table1\'\?'),
         (scenario, "traders+players=5", r"expected a market before \+players=; traders is of traders.Traders"),
         (policy, "nash-last", r'policies: got "nash-last", expected a name from policies \(nash-text, nash-code'),
         (policy, "nash-refined-nois", r"did you mean 'nash-refined-noise'\?"),
         (policy, "fp-code+beta=1", r"expected a policy of algorithm nash_dqn before \+beta=; fp-code is none"),
         (policy, "nash-text+beta=1e2", 'beta: got "1e2"'),
-    ],
-)
-def test_names_that_are_nobodys(of: Callable[[dict[str, Any], str], object], name: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        of(validate(REAL), name)
+    ]
+    config = validate(REAL)
+    for of, name, message in cases:
+        with pytest.raises(ConfigError, match=message):
+            of(config, name)

@@ -89,6 +89,7 @@ def test_the_configurations_numbers(policy: str, numbers: Settings) -> None:
     for name, value in numbers.items():
         found = functools.reduce(lambda mapping, part: mapping[part], name.split("."), settings)
         assert found == pytest.approx(value, rel=1e-6), name
+    assert policy == "fp-code" or settings["watched"] == "total_loss"
 
 
 # --- the authors' numbers -------------------------------------------------------------------------------------
@@ -438,7 +439,7 @@ def assert_same_weights(result: TrainingResult, k: int, networks: Mapping[str, n
 
 
 def nash_dqn_beside(changes: Settings, seeds: Sequence[int], every: int = 1) -> tuple[TrainingResult, list[Outcome]]:
-    """Train by both; the same losses and weights come out."""
+    """Train by both; the same weights come out, and the same losses where each iteration's are kept."""
     recipe = NashDQNRecipe.from_dict(configured("nash-code", {**changes, "history_every": every}))
     result = nash_dqn.train(GAME, recipe, seeds)
     plain = [plain_nash_dqn(seed, {**NASH_DQN, **changes}) for seed in seeds]
@@ -452,14 +453,9 @@ def nash_dqn_beside(changes: Settings, seeds: Sequence[int], every: int = 1) -> 
 
 
 def test_nash_dqn_as_configured() -> None:
-    """A slow network of its own until it becomes a copy at 50 and 100 iterations, while V moves on in between."""
-    _, (outcome,) = nash_dqn_beside({"iterations": 104}, [1])
-    assert [k for k, _ in outcome.looks] == [50, 100]
-
-
-def test_exploration_is_not_clipped() -> None:
-    _, (outcome,) = nash_dqn_beside({"iterations": 5, "exploration.start": 60, "exploration.end": 20}, [1])
-    assert len(outcome.losses) == 5
+    """A slow network of its own until it becomes a copy at 50 iterations, while V moves on."""
+    _, (outcome,) = nash_dqn_beside({"iterations": 54}, [1])
+    assert [k for k, _ in outcome.looks] == [50]
 
 
 def test_resets() -> None:
@@ -479,20 +475,13 @@ def test_resets() -> None:
     assert configured("nash-code", {})["divergence_factor"] is None  # a loss alone ends no training
 
 
-def test_the_best_iteration_is_that_of_the_total_loss() -> None:
-    """With a penalty that falls all the time and is far above the error, the errors alone have another order."""
-    result, _ = nash_dqn_beside({"iterations": 15, "penalty.beta": 1e6}, [1])
-    assert result.history["total_loss"].idxmin() != result.history["loss"].idxmin()
-
-
-@pytest.mark.parametrize("every", [1, 64])
-def test_stopping_and_the_best_weights(every: int) -> None:
-    """Also where it is seen only at the end who has stopped, after lower losses than those that count."""
-    result, plain = nash_dqn_beside({"iterations": 64, "patience": 6}, [1, 2, 3], every)
+def test_stopping_and_the_best_weights() -> None:
+    """It is seen only at the end who has stopped, after lower losses than those that count."""
+    result, plain = nash_dqn_beside({"iterations": 64, "patience": 6}, [1, 2, 3], every=64)
     for outcome, member in zip(plain, result.record["members"], strict=True):
         assert len(outcome.losses) == outcome.best_at + 7 < 64
         assert member["stopped"] == "early_stopping"
-        assert member["iterations"] == (len(outcome.losses) if every == 1 else 64)
+        assert member["iterations"] == 64
 
 
 def fictitious_play_beside(changes: Settings, seeds: Sequence[int]) -> tuple[TrainingResult, list[Outcome]]:
@@ -509,10 +498,6 @@ def fictitious_play_beside(changes: Settings, seeds: Sequence[int]) -> tuple[Tra
 
 
 SHORT: Settings = {"iterations": 3, "first_epochs": 8, "epochs": 6}
-
-
-def test_fictitious_play_as_configured() -> None:
-    fictitious_play_beside(SHORT, [1, 2])
 
 
 def test_fictitious_play_where_every_limit_is_felt() -> None:

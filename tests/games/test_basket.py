@@ -9,17 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from nash_dqn.games.base import Normals, ObservationSpec
+from nash_dqn.games.base import ObservationSpec
 from nash_dqn.games.basket import Basket, BasketState
 from nash_dqn.games.lq import Equilibrium, FloatArray, solve_nash
 from nash_dqn.games.market import Market
 from nash_dqn.seeding import generator
-
-MARKET = Market(
-    n_agents=4, horizon=3.0, n_steps=6, kappa=0.4, theta=9.0, sigma=0.3, gamma=0.03, rho=0.7, eta=0.04,
-    b1=0.11, b2=0.23, b3=0.031, discount=0.9, impact="linear", price_floor=None, initial_inventory_var=4.0,
-    initial_price_sd=0.5, initial_impact_sd=0.2,
-)  # fmt: skip
+from tests.common import LINEAR as MARKET
 
 
 def single(market: Market) -> Basket:
@@ -57,7 +52,7 @@ def test_one_asset_is_the_linear_market() -> None:
     state, other = game.reset(ours), MARKET.reset(theirs)
     spec = ObservationSpec(inventories="visible")
     for m in range(MARKET.n_steps):
-        rates = torch.randn(30, 4, 1, generator=generator(m, "basket", "rates"), dtype=torch.float64)
+        rates = torch.randn(30, 3, 1, generator=generator(m, "basket", "rates"), dtype=torch.float64)
         for sd in (None, 7.0):
             away, market_away = game.excursion(state, rates, sd), MARKET.excursion(other, rates, sd)
             torch.testing.assert_close(away, market_away, rtol=1e-12, atol=1e-12)
@@ -102,30 +97,6 @@ def test_one_step_asset_by_asset_in_plain_python(step: int) -> None:
         assert rewards[i].item() == pytest.approx(expected, abs=1e-11)
 
 
-def test_uncoupled_assets_are_separate_games() -> None:
-    """With diagonal matrices gains are those of each asset alone and values add up; so do simulated rewards."""
-    change: dict[str, Any] = {}
-    for name in ("correlation", "gamma", "eta", "b1", "b2", "b3"):
-        (first, _), (_, second) = getattr(Basket(), name)
-        change[name] = ((first, 0.0), (0.0, second))
-    game = replace(Basket(), **change)
-    (policies, _), values = solved(game)
-    alone = [solved(of_asset(game, k)) for k in range(2)]
-    np.testing.assert_allclose(values, alone[0][1] + alone[1][1], rtol=1e-12)
-    for k in range(2):
-        mine = policies.gains[:, k::2]
-        np.testing.assert_allclose(mine[:, :, k::2], alone[k][0].policies.gains, atol=1e-13)
-        np.testing.assert_allclose(mine[:, :, 1 - k :: 2], 0.0, atol=1e-13)
-    shocks = game.sample_shocks(5, generator(3, "basket")).map(torch.Tensor.double)
-    rates = torch.randn(5, 3, 2, generator=generator(4, "basket"), dtype=torch.float64)
-    _, together = game.step(game.reset(shocks), rates, shocks)
-    apart = torch.zeros_like(together)
-    for k in range(2):
-        one, part = of_asset(game, k), Normals(shocks.start[..., k::2], shocks.noise[..., k : k + 1])
-        apart += one.step(one.reset(part), rates[..., k : k + 1], part)[1]
-    torch.testing.assert_close(together, apart, rtol=1e-12, atol=1e-12)
-
-
 def test_two_assets_alike_separate_into_their_sum_and_difference() -> None:
     """Where all matrices are [[a, b], [b, a]] the portfolios (1, 1) / sqrt 2 and (1, -1) / sqrt 2 do not interact:
 
@@ -153,33 +124,3 @@ def test_two_assets_alike_separate_into_their_sum_and_difference() -> None:
         # The twins' initial impacts are uncorrelated, so that both portfolios' have the same variance.
         worth += value
     np.testing.assert_allclose(values, worth, rtol=1e-12)
-
-
-def test_correlation_moves_values_but_not_policies() -> None:
-    """Certainty equivalence: only b3, which stands for aversion to risk, could carry it into the policies."""
-    game = Basket()
-    uncorrelated = replace(game, correlation=((1.0, 0.0), (0.0, 1.0)))
-    (policies, _), values = solved(game)
-    (others, _), other_values = solved(uncorrelated)
-    np.testing.assert_allclose(policies.gains, others.gains, rtol=1e-12, atol=1e-14)
-    assert (np.abs(values - other_values) > 1e-3).all()
-
-
-def test_a_position_in_one_asset_is_hedged_with_the_other() -> None:
-    """Aversion to the risk of correlated assets: who is long the first sells both at first, if short of none."""
-    game = Basket(
-        eta=((0.0, 0.0), (0.0, 0.0)), gamma=((0.0, 0.0), (0.0, 0.0)), kappa=(0.0, 0.0),
-        b1=((0.1, 0.0), (0.0, 0.1)), b2=((0.0, 0.0), (0.0, 0.0)),
-        b3=((0.2, 0.12), (0.12, 0.2)),
-    )  # fmt: skip
-    gains = solved(game)[0].policies.gains
-    assert gains[0, 0, 4] > 0.1 and gains[0, 1, 4] > 0.02  # rates of agent 0 against its position in asset 0
-    (plain, _), _ = solved(replace(game, b3=((0.2, 0.0), (0.0, 0.2))))
-    np.testing.assert_allclose(plain.gains[:, 1, 4], 0.0, atol=1e-14)
-
-
-def test_defaults_equilibrium() -> None:
-    (policies, _), values = solved(Basket())
-    np.testing.assert_allclose(values, -4.139, atol=5e-4)
-    # Own inventories: cross gains are positive, as correlation, cross-impact and cross-cost all are.
-    assert (policies.gains[:, 0, 5] > 0.0).all() and (policies.gains[:, 1, 4] > 0.0).all()

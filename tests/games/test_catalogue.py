@@ -25,10 +25,10 @@ def test_settings_replace_defaults_and_lists_become_tuples() -> None:
     assert make("traders.Traders", {"sizes": [1, 4]}) == Traders(sizes=(1, 4))
 
 
-@pytest.mark.parametrize("game", ["traders", "os.path.Join", "../x.Y", "x.Y\n"])
-def test_names_that_are_no_module_and_class(game: str) -> None:
-    with pytest.raises(ValueError, match=r"allowed is module\.Class of nash_dqn\.games"):
-        module_of(game)
+def test_names_that_are_no_module_and_class() -> None:
+    for game in ("traders", "os.path.Join", "../x.Y", "x.Y\n"):
+        with pytest.raises(ValueError, match=r"allowed is module\.Class of nash_dqn\.games"):
+            module_of(game)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,6 @@ def test_names_that_are_no_module_and_class(game: str) -> None:
         ("traders.Trader", {}, "no game Trader, a dataclass derived from Game; allowed here is traders.Traders"),
         ("traders.Game", {}, "no game Game, a dataclass derived from Game; allowed here is traders.Traders"),
         ("lq.LQGame", {}, "nash_dqn.games.lq has no game LQGame"),
-        ("traders.Traders", {"kapa": 1}, "kapa = 1: traders.Traders has no such setting, but sizes, b1"),
         ("traders.Traders", {"kapa": 1}, "did you mean 'kappa'?"),
         ("traders.Traders", {"b1": [-1, 1]}, "b1[0]: got -1, expected a number > 0"),
         ("market.Market", {"eta": 0.1}, "market.Market needs n_agents, horizon, n_steps, kappa, "),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from nash_dqn.config import load_yaml
+from nash_dqn.config import game_of
 from nash_dqn.games import lq
+from nash_dqn.games.catalogue import make
 from nash_dqn.games.lq import LQGame, LQStep, NoEquilibriumError, solve_nash
 from nash_dqn.games.market import Market
 from nash_dqn.games.mean_field import (
@@ -23,17 +24,11 @@ from nash_dqn.games.mean_field import (
     symmetric_profile,
 )
 from nash_dqn.seeding import generator
+from tests.common import CONFIG
+from tests.common import LINEAR as GENERAL
 
-SCENARIOS = load_yaml(Path(__file__).resolve().parents[2] / "config" / "config.yaml")["scenarios"]
-TABLE1, RELEASED = (Market(**SCENARIOS[name]) for name in ("lq_table1", "lq_code"))
-# Every term present, no two parameters alike.
-GENERAL = Market(
-    n_agents=3, horizon=3.0, n_steps=6, kappa=0.4, theta=9.0, sigma=0.3, gamma=0.05, rho=0.7, eta=0.03, b1=0.11, b2=0.2,
-    b3=0.031, discount=0.9, impact="linear", price_floor=None, initial_inventory_var=4.0, initial_price_sd=0.5,
-    initial_impact_sd=0.2,
-)  # fmt: skip
-MARKETS = [TABLE1, RELEASED, GENERAL, replace(GENERAL, impact="none")]
-SIZES = (2, 5, 1000)
+RELEASED: Any = make(**game_of(CONFIG, "lq_code"))
+WITHOUT_IMPACT = replace(GENERAL, impact="none")
 
 
 def test_sharing_keeps_the_total_impact() -> None:
@@ -50,8 +45,7 @@ def test_sharing_keeps_the_total_impact() -> None:
     assert shared(RELEASED, 5) == RELEASED
 
 
-@pytest.mark.parametrize("market", MARKETS)
-@pytest.mark.parametrize("n", [2, 5])
+@pytest.mark.parametrize(("market", "n"), [(GENERAL, 5), (WITHOUT_IMPACT, 2)])
 def test_small_problem_is_the_full_game(market: Market, n: int) -> None:
     market = shared(market, n)
     game = market.as_lq()
@@ -63,18 +57,9 @@ def test_small_problem_is_the_full_game(market: Market, n: int) -> None:
 
 def test_what_a_deviator_gains_is_what_the_full_game_says() -> None:
     """Of any symmetric profile, where noise matters too."""
-    gains = np.random.default_rng(1).normal(scale=0.2, size=(6, 4))
+    gains = np.random.default_rng(1).normal(scale=0.2, size=(4, 4))
     expected = lq.exploitability(GENERAL.as_lq(), joint_policies(gains, GENERAL.n_agents))
     np.testing.assert_allclose(exploitability(GENERAL, gains), expected, rtol=1e-9)
-
-
-@pytest.mark.parametrize("market", [TABLE1, RELEASED])
-@pytest.mark.parametrize("n", SIZES)
-def test_shared_impact_has_an_equilibrium_for_every_number_of_agents(market: Market, n: int) -> None:
-    market = shared(market, n)
-    gains = symmetric_equilibrium(market).gains
-    assert exploitability(market, gains) == pytest.approx(0.0, abs=1e-12)
-    assert exploitability(market, 1.05 * gains) > 1e-4
 
 
 def test_unshared_impact_has_none_at_eight_agents() -> None:
@@ -98,7 +83,7 @@ def test_conditions_that_are_singular_together_are_named() -> None:
         mean_field_equilibrium(replace(one_step, eta=0.12))
 
 
-@pytest.mark.parametrize("market", MARKETS)
+@pytest.mark.parametrize("market", [GENERAL, WITHOUT_IMPACT])
 def test_in_the_limit_the_best_answer_to_the_mean_is_the_mean(market: Market) -> None:
     """One trader's control problem against a mean that moves on its own, (p, Y, m, q), solved as any other.
 
@@ -136,17 +121,9 @@ def test_limit_is_the_same_however_many_share_the_impact() -> None:
         assert again.value == pytest.approx(limit.value, rel=1e-12)
 
 
-@pytest.mark.parametrize("market", [TABLE1, RELEASED])
-def test_in_the_limit_own_inventory_is_liquidated_at_a_constant_rate(market: Market) -> None:
-    """Almgren and Chriss (2000): q b2 / (b1 + b2 time left), as nobody moves the price."""
-    left = market.dt * np.arange(market.n_steps, 0, -1)
-    own = mean_field_equilibrium(market).gains[:, 2]
-    np.testing.assert_allclose(own, market.b2 / (market.b1 + market.b2 * left), rtol=1e-12)
-
-
-@pytest.mark.parametrize("market", [RELEASED, GENERAL])
-def test_distance_to_the_limit_falls_as_1_over_n(market: Market) -> None:
+def test_distance_to_the_limit_falls_as_1_over_n() -> None:
     """Gains and values at rate 1/N; what the limit's policy leaves to a deviator, of second order in that, 1/N^2."""
+    market = GENERAL
     limit, sizes = mean_field_equilibrium(market), np.array([100, 200, 400, 800])
     finite = [symmetric_equilibrium(shared(market, int(n))) for n in sizes]
     gains = [np.linalg.norm(e.gains - limit.gains) for e in finite]
@@ -173,9 +150,9 @@ def test_value_of_a_thousand_agents_is_their_mean_return() -> None:
     assert total.std().item() / math.sqrt(episodes) < 0.02 * abs(value)
 
 
-@pytest.mark.parametrize("market", MARKETS)
-def test_symmetric_profile_acts_as_the_matrices_of_the_full_game(market: Market) -> None:
+def test_symmetric_profile_acts_as_the_matrices_of_the_full_game() -> None:
     """u = -K z of each agent, against gains over the state of all of them."""
+    market = GENERAL
     policies = solve_nash(market.as_lq()).policies
     act = symmetric_profile(market, symmetric_equilibrium(market).gains)
     shocks = market.sample_shocks(20, generator(4, "states"))

@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-from collections.abc import Callable
 from itertools import combinations
 from typing import Any
 
@@ -20,11 +19,9 @@ pytest.importorskip("pettingzoo", reason="the optional extra [pettingzoo]")
 from nash_dqn.games.parallel_env import GameEnv, Stream, bounded_action  # noqa: E402
 from tests.common import SHORT as GAME
 
-ALL = ObservationSpec(own_flow=True, inventories="visible")
-PLAYED: list[tuple[Any, ObservationSpec]] = [
-    *((GAME, spec) for spec in (ObservationSpec(), ALL)),
-    (Basket(n_steps=3), ObservationSpec(inventories="visible")),
-]
+played = pytest.mark.parametrize(
+    ("game", "observation"), [(GAME, ObservationSpec()), (Basket(n_steps=3), ObservationSpec(inventories="visible"))]
+)
 
 
 def actions(env: GameEnv, step: int, size: float = 3.0) -> dict[str, Any]:
@@ -43,14 +40,14 @@ def episode(env: GameEnv, seed: int | None) -> list[Any]:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # the test prints its remarks as warnings
-@pytest.mark.parametrize(("game", "observation"), PLAYED)
+@played
 def test_it_conforms(game: Any, observation: ObservationSpec) -> None:
     from pettingzoo.test import parallel_api_test
 
     parallel_api_test(GameEnv(game, observation), num_cycles=50)
 
 
-@pytest.mark.parametrize(("game", "observation"), PLAYED)
+@played
 def test_it_is_the_same_game(game: Any, observation: ObservationSpec) -> None:
     """Step by step what the batched game gives on the same shocks, clipped actions included."""
     env = GameEnv(game, observation, action_bound=0.5)
@@ -113,16 +110,14 @@ def test_misuse_is_refused() -> None:
         env.step({})
 
 
-COPIES: list[Callable[[Stream], Stream]] = [copy.copy, copy.deepcopy, lambda stream: pickle.loads(pickle.dumps(stream))]
-
-
 def draw(stream: Stream, seed: int | None = None) -> float:
     return float(torch.rand(1, generator=stream.begin(seed)))
 
 
 def test_without_a_seed_all_differ() -> None:
     streams = [Stream("a"), Stream("a")]
-    streams += [copied(stream) for stream in streams for copied in COPIES]
+    for stream in streams[:2]:
+        streams += [copy.copy(stream), copy.deepcopy(stream), pickle.loads(pickle.dumps(stream))]
     assert len({draw(stream) for stream in streams for _ in range(2)}) == 2 * len(streams)
 
 
@@ -138,38 +133,31 @@ def test_without_a_seed_a_forked_process_differs(monkeypatch: pytest.MonkeyPatch
     assert same == [False, True] and draw(streams[0]) != draw(streams[0])
 
 
-@pytest.mark.parametrize("copied", COPIES[1:])
-def test_with_a_seed_all_repeat_and_go_on(copied: Callable[[Stream], Stream]) -> None:
+def test_with_a_seed_all_repeat_and_go_on() -> None:
     drawn = torch.rand(3, generator=generator(5, "a")).tolist()
     stream = Stream("a")
     draw(stream)
     assert draw(stream, 5) == draw(Stream("a"), np.int64(5)) == drawn[0]  # type: ignore[arg-type]
-    again = copied(stream)
+    again = pickle.loads(pickle.dumps(stream))
     assert [draw(again), draw(again)] == [draw(stream), draw(stream)] == drawn[1:]
 
 
-@pytest.mark.parametrize("seed", [-1, 1.5, "3", True])
-def test_no_seed(seed: Any) -> None:
-    with pytest.raises(ValueError, match=r"^seed = .*: allowed is a whole number >= 0, or None$"):
-        Stream("a").begin(seed)
+def test_no_seed() -> None:
+    wrong: list[Any] = [-1, 1.5, "3", True]
+    for seed in wrong:
+        with pytest.raises(ValueError, match=r"^seed = .*: allowed is a whole number >= 0, or None$"):
+            Stream("a").begin(seed)
 
 
-def test_actions_are_clipped_in_single_precision() -> None:
+def test_actions_are_finite_numbers_clipped_in_single_precision() -> None:
     action = bounded_action("action", [3, -70.0, 1e300], 3, 50.0)
     assert (action.tolist(), action.dtype) == ([3.0, -50.0, 50.0], torch.float32)
-
-
-@pytest.mark.parametrize(
-    ("action", "wrong"),
-    [
+    wrong: list[tuple[Any, str]] = [
         ([np.nan, 0], r"got \[nan, 0.0\], allowed are finite numbers"),
-        (np.zeros(3), r"got an array of shape \(3,\), allowed are 2 finite numbers \[2\]"),
-        (np.zeros((1, 2)), r"got an array of shape \(1, 2\), allowed are"),
+        (np.zeros((1, 2)), r"got an array of shape \(1, 2\), allowed are 2 finite numbers \[2\]"),
         (["1", "2"], r"got \['1', '2'\], allowed are 2 finite numbers \[2\]"),
         (["up", "down"], r"got \['up', 'down'\], allowed are 2 finite numbers \[2\]"),
-    ],
-)
-def test_wrong_actions_are_named(action: Any, wrong: str) -> None:
-    with pytest.raises(ValueError, match=f"^action: {wrong}") as caught:
-        bounded_action("action", action, 2, 50.0)
-    assert "\n" not in str(caught.value)
+    ]
+    for given, message in wrong:
+        with pytest.raises(ValueError, match=f"^action: {message}[^\n]*$"):
+            bounded_action("action", given, 2, 50.0)

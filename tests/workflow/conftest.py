@@ -28,10 +28,11 @@ MADE = ("results", "figures", "logs", "benchmarks", ".snakemake")
 
 
 @functools.cache
-def snakemakes() -> subprocess.Popen[str]:
-    """The process that starts Snakemake for the tests of this one."""
+def snakemakes(**environment: str) -> subprocess.Popen[str]:
+    """The process that starts Snakemake for the tests of this one, with these changes of the environment."""
     command = [sys.executable, str(Path(__file__).with_name("forked_snakemake.py"))]
-    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, **environment}
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True)
     atexit.register(server.communicate)
     return server
 
@@ -81,7 +82,8 @@ class Checkout:
         """``--cores 2`` unless the arguments, of which the last one counts, name another number."""
         command = ["--directory", ".test", "--cores", "2", *arguments]
         own = {"PYTHONPATH": str(self.root / "src"), "XDG_CACHE_HOME": str(self.root / "cache")}
-        server = snakemakes()
+        # What Python reads as it starts is given to a process of its own.
+        server = snakemakes(**{key: environment[key] for key in ("TZ", "PYTHONHASHSEED") if key in environment})
         assert server.stdin is not None and server.stdout is not None
         with tempfile.NamedTemporaryFile() as output:
             run = [str(self.root), command, {**own, **environment}, output.name]

@@ -24,25 +24,21 @@ def checkout() -> ModuleType:
     return load(ROOT / "workflow" / "checkout.py")
 
 
-@pytest.mark.parametrize("name", ["a b", "it's", "größe", "{x}", "a}"])
-def test_a_checkout_may_lie_anywhere_without_braces(checkout: ModuleType, name: str) -> None:
-    if {"{", "}"} & set(name):
+def test_a_checkout_may_lie_anywhere_without_braces(checkout: ModuleType) -> None:
+    for name in ("a b", "it's", "größe"):
+        checkout.check_paths(Path("/home") / name, PYTHON)
+    for name in ("{x}", "a}"):
         with pytest.raises(ValueError, match="braces") as caught:
             checkout.check_paths(Path("/home") / name, PYTHON)
         assert str(caught.value).startswith(f"'/home/{name}': ") and "\n" not in str(caught.value)
-    else:
-        checkout.check_paths(Path("/home") / name, PYTHON)
 
 
-@pytest.mark.parametrize("name", ["a b", "it's", "a$b", "a;b", "(a)", "a\tb", "a*", "a\\b"])
-def test_a_python_that_a_shell_cannot_start_is_refused(checkout: ModuleType, name: str) -> None:
-    with pytest.raises(ValueError, match="cannot start jobs") as caught:
-        checkout.check_paths(Path("/home/me"), Path(f"/opt/{name}/bin/python"))
-    assert "\n" not in str(caught.value)
-
-
-def test_a_python_that_a_shell_can_start_is_not(checkout: ModuleType) -> None:
-    python = "/opt/größe-3.11_a+b%a=b,b@c~:x/bin/python"
+def test_a_python_that_a_shell_cannot_start_is_refused(checkout: ModuleType) -> None:
+    for name in ("a b", "it's", "a$b", "a;b", "(a)", "a\tb", "a*", "a\\b"):
+        with pytest.raises(ValueError, match="cannot start jobs") as caught:
+            checkout.check_paths(Path("/home/me"), Path(f"/opt/{name}/bin/python"))
+        assert "\n" not in str(caught.value)
+    python = "/opt/größe-3.11_a+b%a=b,b@c~:x/bin/python"  # which a shell can start
     checkout.check_paths(Path("/home/me"), Path(python))
     assert subprocess.run(["bash", "-c", f"echo {python}"], capture_output=True, text=True).stdout == f"{python}\n"
 

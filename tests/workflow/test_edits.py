@@ -17,21 +17,22 @@ if TYPE_CHECKING:
 IN_SCENARIO = {
     **{"train_fictitious_play": 2, "train_nash_dqn": 3, "train_self_play": 1},
     **dict.fromkeys(("policy_grid", "policy_distance", "cross_play", "cross_play_tests", "reference"), 1),
-    **{"exploitability": 3, "data_efficiency": 2, "ddpg_best_response": 2},
-    **{f"{table}_table": 1 for table in ("exploitability", "data_efficiency", "ddpg_best_response")},
+    **{"exploitability": 3, "data_efficiency": 2, "exploitability_table": 1, "data_efficiency_table": 1},
     **{"plot_policies": 1, "plot_other_policies": 3, "plot_cross_play": 1, "plot_training_curves": 1},
     **dict.fromkeys(("plot_exploitability", "plot_data_efficiency", "plot_data_efficiency_time"), 1),
     **{"claims": 1, "explorer": 1, "all": 1},
 }
 OF_FIG1 = {"train_nash_dqn": 2, "beta_sweep": 1, "plot_beta_sweep": 1}
 IN_LQ_SCENARIO = {"train_fictitious_play": 1, "train_nash_dqn": 1, "lq_error": 1, "plot_lq_policies": 1}
+MARKET = "src/nash_dqn/games/market.py"
+MORE_CODE = "{}\nedited = True\n".format
 EVERYTHING = dict(Counter(IN_SCENARIO) + Counter(OF_FIG1) + Counter(IN_LQ_SCENARIO))
 
 
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        (["src/nash_dqn/games/market.py"], EVERYTHING),
+        ([MARKET], EVERYTHING),
         # Of rules that share a script, those alone whose module it is.
         (
             [
@@ -54,20 +55,18 @@ EVERYTHING = dict(Counter(IN_SCENARIO) + Counter(OF_FIG1) + Counter(IN_LQ_SCENAR
 )
 def test_editing_code_makes_again_what_runs_it(finished: Checkout, names: list[str], expected: dict[str, int]) -> None:
     for name in names:
-        finished.edit(name)
+        finished.edit(name, MORE_CODE)
     assert finished.planned() == expected
 
 
 def test_what_is_missing_is_made_again(finished: Checkout) -> None:
     """Also what nothing that is there would be made from again: files that are kept for their own sake."""
     lost = ["results/code/nash-unstopped+beta=0/weights.safetensors", "results/lq_code/lq_scatter.csv"]
-    lost += ["results/code/nash-text/ddpg_best_response.csv", "results/deviations.html"]
-    lost += ["figures/code/fig3_cross_play.png"]
+    lost += ["results/deviations.html", "figures/code/fig3_cross_play.png"]
     for name in lost:
         (finished.run_directory / name).unlink()
     assert finished.planned() == {
         **{"train_nash_dqn": 1, "beta_sweep": 1, "plot_beta_sweep": 1, "claims": 1, "all": 1},
-        **{"ddpg_best_response": 1, "ddpg_best_response_table": 1},
         **{"lq_error": 1, "plot_lq_policies": 1, "deviations": 1, "plot_cross_play": 1},
     }
 
@@ -104,36 +103,31 @@ def test_new_settings_make_again_what_depends_on_them(finished: Checkout, change
     assert finished.planned() == expected
 
 
-def test_what_changes_no_result_makes_nothing_again(finished: Checkout) -> None:
-    """A moved checkout, new time stamps, comments, code that no job runs, and entries that no job reads."""
+def test_what_changes_no_result_makes_nothing_again(finished: Checkout, tmp_path: Path) -> None:
+    """A moved checkout, new time stamps, comments, code that no job runs, and entries that no job reads; values in
+    another order, repeated by a file that is laid over, written otherwise, or spelt out though they are defaults.
+    """
     before = finished.results()
     finished.configure(
         scenarios={"unused": {"base": "table1", "kappa": 0.9}},
         policies={"unused": {"base": "nash-text", "iterations": 77}, "nobodys": {"base": "reference", "hidden": [7]}},
     )
-    (finished.root / "src/nash_dqn/unused.py").write_text("")
-    for name in (".test/config/config.yaml", "workflow/rules/draw.smk", "workflow/report/claims.rst"):
-        finished.edit(name)
-    for name in finished.copied:
-        for path in [finished.root / name, *(finished.root / name).rglob("*")]:
-            path.touch()
-    assert finished.run() == {}
-    assert finished.results() == before
-
-
-def test_what_means_the_same_makes_nothing_again(finished: Checkout, tmp_path: Path) -> None:
-    """Values repeated by a file that is laid over, written otherwise, spelt out though they are defaults, or turned."""
     path = finished.run_directory / "config" / "config.yaml"
-    content = yaml.safe_load(path.read_text())
-    path.write_text(yaml.safe_dump(dict(reversed(content.items())), sort_keys=True))
+    path.write_text(yaml.safe_dump(dict(reversed(yaml.safe_load(path.read_text()).items())), sort_keys=True))
     overlay = tmp_path / "my.yaml"
     overlay.write_text(
         "scenarios: {code: {theta: 10.0, kappa: 0.5}, table1: {initial_price_sd: null, horizon: 5.0}}\n"
         "seeds: [2, 1]\nbeta_sweep: {betas: [100, 0.0]}\ncross_play: {alpha: 0.05}\n"
         "policies: {nash-text: {penalty: {beta: 100.0, norm: l1}}}\nrobustness: {policies: [nash-refined-same]}\n"
     )
-    assert finished.planned() == {}
-    assert finished.planned("--configfile", str(overlay)) == {}
+    (finished.root / "src/nash_dqn/unused.py").write_text("")
+    for name in (".test/config/config.yaml", "workflow/rules/draw.smk", "workflow/report/claims.rst", MARKET):
+        finished.edit(name)
+    for name in finished.copied:
+        for path in [finished.root / name, *(finished.root / name).rglob("*")]:
+            path.touch()
+    assert finished.run("--configfile", str(overlay)) == {}
+    assert finished.results() == before
 
 
 def test_wrong_configuration_is_one_line_and_harms_nothing(finished: Checkout) -> None:
@@ -150,9 +144,9 @@ def test_wrong_configuration_is_one_line_and_harms_nothing(finished: Checkout) -
 def test_failure_is_told_on_the_terminal_and_in_the_log_and_spares_the_rest(finished: Checkout) -> None:
     weights = finished.run_directory / "results/code/fp-code/weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    other = finished.run_directory / "figures/lq_code/lq_policies.png"
+    other = finished.run_directory / "results/deviations.html"
     other.unlink()
-    run = finished.snakemake("results/code/cross_play.csv", "figures/lq_code/lq_policies.png")
+    run = finished.snakemake("results/code/cross_play.csv", "results/deviations.html")
     assert run.returncode != 0
     log = (finished.run_directory / "logs/code/cross_play.log").read_text()
     message = r"ArtifactError: results/code/fp-code/weights\.safetensors: truncated or edited"

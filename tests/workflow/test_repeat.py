@@ -81,7 +81,7 @@ def test_cache_between_workflows_knows_the_code(smoke_run: Checkout, tmp_path: P
     def train(name: str, edited: bool) -> str:
         checkout = smoke_run.copy_repository(tmp_path / name)
         if edited:
-            checkout.edit("src/nash_dqn/agents/nash_dqn.py")
+            checkout.edit("src/nash_dqn/agents/nash_dqn.py", "{}\nedited = True\n".format)
         run = checkout.snakemake("--cache", "--", target, SNAKEMAKE_OUTPUT_CACHE=str(cache))
         assert run.returncode == 0, run.stdout
         weights = smoke_run.run_directory / target

@@ -15,7 +15,8 @@ from nash_dqn.artifacts import read_table
 if TYPE_CHECKING:
     from tests.workflow.conftest import Checkout
 
-TARGETS = ("ablation", "penalty_study", "robustness", "projections", "fictitious_play", "games", "many_agents")
+TARGETS = ["ablation", "penalty_study", "robustness", "projections", "fictitious_play", "ddpg_best_responses"]
+TARGETS += ["games", "many_agents"]
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,7 @@ def requested(smoke_run: Checkout, tmp_path_factory: pytest.TempPathFactory) -> 
         **dict.fromkeys(("penalty_study_table", "plot_penalty_study"), 1),
         **dict.fromkeys(("projection", "plot_projection", "lq_error", "many_players", "training_cost"), 1),
         **dict.fromkeys(("fictitious_play_errors", "fictitious_play_gains", "plot_fictitious_play"), 1),
+        **{"ddpg_best_response": 2, "ddpg_best_response_table": 1},
         **dict.fromkeys(("plot_games", "plot_many_players", "plot_training_cost", *TARGETS), 1),
     }
     after = checkout.results()
@@ -95,6 +97,11 @@ def test_robustness_projections_and_games(requested: Checkout) -> None:
     ):
         rows = read_table(results / f"{path}.csv", ["learner", "opponents", "seed", "round", "value"])
         assert set(rows["learner"]) == learners and set(rows["opponents"]) == {"last", "average"}
+    rows = read_table(results / "code/ddpg_best_response.csv", ["learner", "deviator", "opponents", "gain"])
+    opponents = ("nash-text, seed 1", "fp-code, seed 1")
+    responses = (("ddpg", "same"), ("gradient", "same"), ("gradient", "memory"))
+    found = rows[["opponents", "learner", "deviator"]].to_numpy().tolist()
+    assert found == [[name, *response] for name in opponents for response in responses]
     errors = read_table(results / "traders/lq_error.csv", ["scenario", "policy", "algorithm", "group", "seed"])
     assert set(errors["scenario"]) == {"traders"} and set(errors["group"]) == {1, 2}
     seeds = errors.groupby("policy")["seed"].apply(set).to_dict()
@@ -104,11 +111,24 @@ def test_robustness_projections_and_games(requested: Checkout) -> None:
     assert set(read_table(results / "many_players.csv", ["agents"])["agents"]) == {2, 3}
 
 
+def test_what_is_missing_of_a_study_is_made_again(requested: Checkout, tmp_path: Path) -> None:
+    """Also what its figure, which is there, would not be made from again."""
+    damaged = requested.copy(tmp_path / "checkout")
+    for name in ("lq_code/projection.csv", "many_players.csv", "traders/lq_scatter.csv"):
+        (damaged.run_directory / "results" / name).unlink()
+    (damaged.run_directory / "results/code/nash-refined-same/exploitability.csv").unlink()
+    assert damaged.planned("projections", "many_agents", "games", "robustness") == {
+        **{"projection": 1, "plot_projection": 1, "projections": 1, "many_players": 1, "plot_many_players": 1},
+        **{"many_agents": 1, "lq_error": 1, "plot_games": 1, "games": 1},
+        **{"exploitability": 1, "robustness_table": 1, "plot_robustness": 1, "robustness": 1},
+    }
+
+
 def test_settings_of_what_is_made_on_request(requested: Checkout, tmp_path: Path) -> None:
     """A variant more is trained alone; an edit of a game's module concerns that game; a wrong setting stops its run."""
     edited = requested.copy(tmp_path / "checkout")
     edited.configure(ablation={"variants": {"nash-text": {"small": {"value_hidden": [4]}}}})
-    edited.edit("src/nash_dqn/games/traders.py")
+    edited.edit("src/nash_dqn/games/traders.py", "{}\nedited = True\n".format)
     assert edited.planned("results/code/nash-text+small/exploitability.csv", "games") == {
         **{"train_nash_dqn": 1 + 1, "train_fictitious_play": 1, "exploitability": 1 + 2, "lq_error": 1},
         **{"games_table": 1, "plot_games": 1, "games": 1},

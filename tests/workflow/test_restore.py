@@ -52,10 +52,10 @@ def fresh(recorded: Checkout, tmp_path: Path) -> Checkout:
 
 def test_a_restored_run_has_the_tables_of_the_training_one(fresh: Checkout, smoke_run: Checkout) -> None:
     """And says that it is restored, until a run without `restore` trains."""
-    planned = fresh.planned("train", "tables", *RESTORE)
-    assert planned["restore"] == 10 and not TRAININGS.keys() & planned.keys()
     run = fresh.snakemake("train", "tables", *RESTORE)
     assert run.returncode == 0, run.stdout
+    planned = fresh.announced(run)
+    assert planned["restore"] == 10 and not TRAININGS.keys() & planned.keys()
     assert "record/ holds 10 trainings, 10 of which are restored where they are needed." in run.stdout
     made, theirs = ({name: of[0] for name, of in checkout.results().items()} for checkout in (fresh, smoke_run))
     assert made.keys() == {name for name in theirs if name.startswith("results")}
@@ -85,25 +85,20 @@ def test_a_restored_run_has_the_tables_of_the_training_one(fresh: Checkout, smok
 
 
 def test_what_was_trained_is_not_restored(recorded: Checkout) -> None:
-    assert recorded.planned(*RESTORE) == {}
-    told = recorded.snakemake("-n", *RESTORE).stdout
-    assert "0 of which are restored where they are needed; not restored: code/fp-average, " in told
-    assert "and 7 more (trained by this run)." in told
+    run = recorded.snakemake("-n", *RESTORE)
+    assert run.returncode == 0 and recorded.announced(run) == {}
+    assert "0 of which are restored where they are needed; not restored: code/fp-average, " in run.stdout
+    assert "and 7 more (trained by this run)." in run.stdout
 
 
 def test_other_settings_and_other_code_are_trained(fresh: Checkout) -> None:
     fresh.configure(policies={"nash-lq": {"iterations": 21}})
-    fresh.edit("src/nash_dqn/agents/fictitious_play.py")
-    planned = fresh.planned("train", *RESTORE)
-    assert planned == {
-        "restore": 6,
-        "train_nash_dqn": 1,
-        "train_fictitious_play": 3,
-        "train": 1,
-    }
-    told = fresh.snakemake("-n", "train", *RESTORE).stdout
-    assert "lq_code/nash-lq (other recipe.iterations)" in told
-    assert "code/fp-average, code/fp-code, lq_code/fp-lq (the code that trains has changed)" in told
+    fresh.edit("src/nash_dqn/agents/fictitious_play.py", "{}\nedited = True\n".format)
+    run = fresh.snakemake("-n", "train", *RESTORE)
+    assert run.returncode == 0, run.stdout
+    assert fresh.announced(run) == {"restore": 6, "train_nash_dqn": 1, "train_fictitious_play": 3, "train": 1}
+    assert "lq_code/nash-lq (other recipe.iterations)" in run.stdout
+    assert "code/fp-average, code/fp-code, lq_code/fp-lq (the code that trains has changed)" in run.stdout
 
 
 def test_what_the_record_cannot_give_is_one_line(fresh: Checkout) -> None:

@@ -61,17 +61,13 @@ def read_config():
         sys.exit(f"Error in the configuration: {error}")
 
 
-def deviations():
-    """What was decided where the paper is silent or contradicts itself, from the replication record."""
-    return read_deviations((Path(workflow.basedir).parent / "docs" / "results.md").read_text(encoding="utf-8"))
-
-
 def one_of(names):
     """Constraint of a wildcard to these names, so that a misspelt target is refused at once."""
     return f"(?:{'|'.join(map(re.escape, names))})"
 
 
 AUTHORS_WEIGHTS = read_config()
+OF_RUN = config["run"]["scenarios"]
 
 # ---------------------------------------------------------------------------------------------- trainings
 
@@ -82,11 +78,6 @@ ON_RETURN = ("weights.safetensors", SNAPSHOTS, "history.csv", "run.json")  # wha
 def algorithm_of(policy):
     """The algorithm that trains a policy."""
     return policy_settings(config, policy)["algorithm"]
-
-
-def trained_by(algorithm):
-    """The policies that an algorithm trains; those of the ablation are of Nash-DQN."""
-    return [name for name in [*config["policies"], *ABLATION] if algorithm_of(name) == algorithm]
 
 
 def settings_of_training(wildcards):
@@ -145,7 +136,7 @@ def asked_of(training):
         settings = training_settings(config, scenario, policy)
     except ConfigError:
         return None
-    measured = policy in ENTRANTS["data_efficiency"] and scenario in config["run"]["scenarios"]
+    measured = policy in ENTRANTS["data_efficiency"] and scenario in OF_RUN
     return {"settings": settings, "code": code_of_training(settings), "without": [] if measured else [SNAPSHOTS]}
 
 
@@ -165,11 +156,6 @@ def to_restore():
     if workflow.is_main_process:
         logger.info(str(planned))
     return planned.restored
-
-
-def training_of(path):
-    """Name of the training that a file below results/ is of."""
-    return Path(path).parent.relative_to("results").as_posix()
 
 
 def snapshots(scenario, policies):
@@ -234,122 +220,31 @@ def reference_of(section):
 OF_DEVIATORS = ("hidden", "iterations", "episodes", "learning_rate", "restarts", "seed")  # how they are trained
 
 
-def evaluation_settings(scenario, section, *keys, **more):
-    """What an evaluation depends on besides the policies: the game, and entries of a section of the configuration."""
-    return {
-        "scenario": scenario,
-        "game": game_of(config, scenario),
-        **{key: config[section][key] for key in keys},
-        **more,
-    }
+def in_game(section, *keys, scenario=None, **more):
+    """What an evaluation depends on besides the policies, as a function of the wildcards: the game, entries of a section
+    of the configuration, and more. ``more`` may be functions of the wildcards; ``scenario`` is theirs where not given.
+    """
+
+    def settings(wildcards):
+        of = scenario or wildcards.scenario
+        found = {"scenario": of, "game": game_of(config, of), **{key: config[section][key] for key in keys}}
+        return found | {key: value(wildcards) if callable(value) else value for key, value in more.items()}
+
+    return settings
 
 
-def deviator_settings(scenario, section, *keys, **more):
-    """What an evaluation that trains deviators depends on: as ``evaluation_settings``, and how they are trained."""
+def deviators_in_game(section, *keys, own=lambda wildcards: {}, **more):
+    """What an evaluation that trains deviators depends on: as ``in_game``, and how they are trained. ``own``, a function
+    of the wildcards, says what of that is other than in the section.
+    """
     best_response = {key: config[section][key] for key in OF_DEVIATORS}
     keys = ("paths", "validation_paths", *keys)
-    return evaluation_settings(scenario, section, *keys, best_response=best_response, **more)
+    return in_game(section, *keys, best_response=lambda wildcards: best_response | own(wildcards), **more)
 
 
-def exploitability_settings(wildcards):
-    """Of the deviators from one training; where next to nothing is to be gained, they search longer. In games beyond the
-    market agents remember nothing.
-    """
-    more = {"deviators": config["exploitability"]["deviators"]}
-    if game_of(config, wildcards.scenario)["game"] != MARKET:
-        more["deviators"] = ["same"]
-    settings = deviator_settings(wildcards.scenario, "exploitability", **more)
-    if wildcards.policy not in AUTHORS and algorithm_of(wildcards.policy) in ("self_play", "least_squares"):
-        for key in ("iterations", "learning_rate"):
-            settings["best_response"][key] = config["exploitability"][f"certificate_{key}"]
-    return settings
-
-
-def lq_settings(wildcards):
-    """Of the comparison with exact equilibria, in a game for each of its groups of agents."""
-    settings = evaluation_settings(wildcards.scenario, "lq", "episodes", "seed")
-    return {**settings, "by_group": settings["game"]["game"] != MARKET}
-
-
-def ddpg_settings(scenario):
-    """Of the comparison with DDPG: the deviators are those of the exploitability table, but for the seed."""
-    section = config["ddpg_best_response"]
-    recipe = recipe_of(config, section["policy"])
-    settings = deviator_settings(scenario, "exploitability", "deviators", recipe=recipe, members=section["members"])
-    settings["best_response"]["seed"] = section["seed"]
-    return settings
-
-
-def outside_settings(scenario):
-    """Of the comparison with another library's learners: the gradient learner's are those of the exploitability table,
-    but for what the common budget says.
-    """
-    section = config["outside_learners"]
-    keys = ("learners", "transitions", "trainings", "environments", "action_bound", "noise", "seed")
-    recipe = recipe_of(config, section["policy"])
-    return evaluation_settings(
-        scenario,
-        "exploitability",
-        *("hidden", "episodes", "learning_rate", "paths", "deviators"),
-        recipe=recipe,
-        outside={key: section[key] for key in keys},
-    )
-
-
-def beta_sweep_settings(scenario):
-    """Of Fig. 1: losses of returned weights are measured at the exploration with which trainings end."""
-    recipe = recipe_of(config, config["beta_sweep"]["policy"])
-    return evaluation_settings(
-        scenario,
-        "beta_sweep",
-        *("iterations", "window", "episodes", "seed"),
-        observation=recipe["observation"],
-        p11=recipe["p11"],
-        exploration=recipe["exploration"]["end"],
-    )
-
-
-def projection_settings(scenario):
-    """Of the exact projection: the game, what agents see, and how its fixed points are found."""
-    section = {key: value for key, value in config["projection"].items() if key != "scenarios"}
-    observation = recipe_of(config, section.pop("policy"))["observation"]
-    game = game_of(config, scenario)
-    return {"scenario": scenario, "game": game, "observation": observation, "projection": section}
-
-
-def fictitious_play_settings(scenario):
-    """Of the study of fictitious play: gradient responses, and deviators, which are those of the data efficiency."""
-    section = config["fictitious_play"]
-    settings = deviator_settings(scenario, "data_efficiency", "deviator", trainings=section["trainings"])
-    own = {key: section[key] for key in ("iterations", "learning_rate", "seed")}
-    return {
-        **settings,
-        **{key: section[key] for key in ("rounds", "exact_rounds")},
-        "observation": recipe_of(config, section["policies"][scenario][0])["observation"],
-        "response": {**settings["best_response"], **own},
-        "deviators": config["exploitability"]["deviators"],
-        "visited": {key: config["lq"][key] for key in ("episodes", "seed")},
-    }
-
-
-def equilibrium_path_settings(policy):
-    """Of the path of an equilibrium: the games at its ends, what agents see, and how it is followed."""
-    section = config["equilibrium_path"]
-    return {
-        "policy": policy,
-        "observation": recipe_of(config, policy)["observation"],
-        **{end: game_of(config, section[end]) for end in ("start", "end")},
-        "path": {key: value for key, value in section.items() if key not in ("start", "end", "policies")},
-    }
-
-
-def authors_settings(scenario):
-    """Of the authors' policies in a scenario. Digests, as a file's date may be older than what was made of another."""
-    return {
-        "scenario": scenario,
-        "game": game_of(config, scenario),
-        "sha256": {name: hashlib.sha256(Path(path).read_bytes()).hexdigest() for name, path in AUTHORS_WEIGHTS.items()},
-    }
+def observation_of(policy):
+    """What agents of a policy see."""
+    return recipe_of(config, policy)["observation"]
 
 
 def shown(wildcards):
@@ -388,14 +283,8 @@ def job(name, reads=None, settings=None, *, writes=None, page=None, script=None,
         }
     path = f"workflow/scripts/{script or name}.py"
     settings_of = settings if callable(settings) else lambda wc: settings or {}
-    made = Path(next(iter(writes.values())))
-    made = made.relative_to(made.parts[0])
-    wildcards = dict.fromkeys(re.findall(r"{\w+}", str(made)))
-    if "{scenario}" in wildcards:
-        others = "_".join(wildcard for wildcard in wildcards if wildcard != "{scenario}")
-        place = Path("{scenario}", name, others)
-    else:
-        place = made.with_suffix("") if wildcards else made.with_name(name)
+    wildcards = list(dict.fromkeys(re.findall(r"{\w+}", next(iter(writes.values())))))
+    first = wildcards.count("{scenario}")  # where there is one, it comes first
     JOBS.append(
         SimpleNamespace(
             name=name,
@@ -407,25 +296,26 @@ def job(name, reads=None, settings=None, *, writes=None, page=None, script=None,
             code=lambda wc: code_digest(path, *modules, *sorted(game_code(settings_of(wc)))),
             where=where or {},
             resources={"mem_mb": 1000, "runtime": "2m", **resources},
-            place=place,
+            place="/".join([*wildcards[:first], name, *wildcards[first:]]),
         )
     )
 
 
-def figure(name, path, label, reads, *, source=None, function="plot", settings=None, **more):
+def figure(name, label, reads, *, path=None, source=None, function="plot", settings=None, **more):
     """Declare a rule that draws a figure, as PDF and PNG; the PNG goes into the report.
 
     Args:
         name: of the rule, after ``plot_``.
-        path: of the figure below figures/, without suffix.
         label: its name in the report.
         reads: tables by the name of their columns in the module (``error``: ERROR_COLUMNS; ``table``: COLUMNS), in the
             order in which the function takes them; ``records`` and ``histories`` are of trainings.
+        path: of the figure below figures/, without suffix; by default the scenario's figure of the rule's name.
         source: module of nash_dqn.plots, where its name is not that of the file, as the caption's is.
         function: of the module, which draws it.
         settings: keyword arguments of the function, or a function of the wildcards.
         more: as of ``job``.
     """
+    path = f"{{scenario}}/{name}" if path is None else path
     stem = Path(path).name.removesuffix("_{comparison}")
     source = f"nash_dqn.plots.{source or stem}"
     arguments = settings if callable(settings) else lambda wc: settings or {}
@@ -458,7 +348,7 @@ OF_PAPER += ("plot_beta_sweep", "plot_policies", "plot_cross_play")
 
 def is_headline(wildcards):
     """Whether Figs. 1 to 3 of the run's first scenario are made of a training."""
-    scenario = config["run"]["scenarios"][0]
+    scenario = OF_RUN[0]
     swept = SWEPT if scenario in config["beta_sweep"]["scenarios"] else []
     return wildcards.scenario == scenario and wildcards.policy in ENTRANTS["comparison"] + swept
 
@@ -467,71 +357,23 @@ def priority_of(name):
     """Priority of a rule's job: Figs. 1 to 3 of the run's first scenario come out before all else, the others' before what
     is no training.
     """
-    first = config["run"]["scenarios"][0]
+    first = OF_RUN[0]
     return lambda wc: (200 if wc.get("scenario") == first else 1) if name in OF_PAPER else 0
 
 
 # ------------------------------------------------------------------------------------------------- targets
 
-
-def pictures(*paths):
-    """Both files of these figures."""
-    return [f"figures/{path}.{suffix}" for path in paths for suffix in ("pdf", "png")]
+TARGETS = {}
+"""Files by the name of the rule that asks for them; rules/jobs.smk makes a rule of each."""
 
 
-def trained_targets():
-    """All files of every training the run needs."""
-    scenarios = config["run"]["scenarios"]
-    policies = [*ENTRANTS["training_curves"], *config["exploitability"]["policies"], *ENTRANTS["ddpg_best_response"]]
-    targets = trained(policies, scenarios) + trained(SWEPT, config["beta_sweep"]["scenarios"])
-    targets += [path for scenario, of in config["lq"]["policies"].items() for path in trained(of, [scenario])]
-    return list(dict.fromkeys(targets))
+def made_by(*names, **values):
+    """All files that the rules of these names make, for each of these values of their wildcards."""
+    return expand(
+        [str(path) for declared in JOBS if declared.name in names for path in declared.writes.values()], **values
+    )
 
 
-def records_of_run():
-    """The record of every training in the run's scenarios."""
-    records = [path for path in trained_targets() if Path(path).name == "run.json"]
-    return [path for path in records if Path(path).parts[1] in config["run"]["scenarios"]]
-
-
-def training_targets():
-    """Those, and the authors' weights where they are given."""
-    scenarios = config["run"]["scenarios"]
-    theirs = [path for scenario in scenarios for name in ON_RETURN[::3] for path in of_each(name, AUTHORS, scenario)]
-    return trained_targets() + theirs
-
-
-def in_scenarios(table, scenarios=None):
-    """That table of each of these scenarios, by default the run's."""
-    return [f"results/{scenario}/{table}.csv" for scenario in scenarios or config["run"]["scenarios"]]
-
-
-def table_targets():
-    """Every table of the run, also those that are joined to others, and the pages of those that have one."""
-    pages = ["results/claims.csv", "results/deviations.csv"]
-    pages += [path for name in ("cross_play_tests", "ddpg_best_response") for path in in_scenarios(name)]
-    names = ("policy_grid", "policy_distance", "cross_play", "exploitability", "data_efficiency", "reference")
-    tables = pages + [path.replace(".csv", ".html") for path in pages]
-    tables += [path for name in names for path in in_scenarios(name)]
-    for name in ("exploitability", "data_efficiency", "ddpg_best_response"):
-        for scenario in config["run"]["scenarios"]:
-            tables += of_each(f"{name}.csv", ENTRANTS[name], scenario)
-    tables += in_scenarios("beta_sweep", config["beta_sweep"]["scenarios"])
-    return tables + [
-        path for name in ("lq_error", "lq_scatter") for path in in_scenarios(name, config["lq"]["policies"])
-    ]
-
-
-def paper_targets():
-    """Figs. 1 to 3, which take their tables along."""
-    names = ["fig2_policies", "fig3_cross_play", *(f"fig2_policies_{name}" for name in list(COMPARISONS)[1:])]
-    figures = expand("{scenario}/{name}", scenario=config["run"]["scenarios"], name=names)
-    return pictures(*figures, *expand("{scenario}/fig1_beta_sweep", scenario=config["beta_sweep"]["scenarios"]))
-
-
-def figure_targets():
-    """Every figure of the run."""
-    names = ["training_curves", "exploitability", "data_efficiency", "data_efficiency_time"]
-    figures = expand("{scenario}/{name}", scenario=config["run"]["scenarios"], name=names)
-    figures += expand("{scenario}/lq_policies", scenario=config["lq"]["policies"])
-    return paper_targets() + pictures(*figures) + ["figures/explorer.html"]
+def in_scenarios(table, scenarios=OF_RUN):
+    """That table of each of these scenarios."""
+    return [f"results/{scenario}/{table}.csv" for scenario in scenarios]

@@ -1,4 +1,4 @@
-"""The rules that the other files declare."""
+"""The rules that the other files declare, and those that ask for files."""
 
 for declared in JOBS:
 
@@ -28,3 +28,12 @@ for declared in JOBS:
             f"{declared.name}: {{output[0]}}"
         script:
             "../scripts/{params.script}.py"
+
+
+for target, files in TARGETS.items():
+
+    rule:
+        name:
+            target
+        input:
+            files,

@@ -39,7 +39,9 @@ rule trainings:
         "logs/trainings.log",
     localrule: True
     params:
-        trainings=lambda wc: {name: asked_of(name) for name in map(training_of, trained_targets())},
+        trainings=lambda wc: {
+            name: asked_of(name) for name in (str(Path(path).parent.relative_to("results")) for path in TRAINED)
+        },
         code=code_digest("workflow/scripts/trainings.py"),
     message:
         "trainings: {output}"

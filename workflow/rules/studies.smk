@@ -17,7 +17,6 @@ job(
 )
 figure(
     "ablation",
-    "{scenario}/ablation",
     "Ablation",
     {"table": "results/{scenario}/ablation.csv", "seed": "results/{scenario}/ablation_seeds.csv"},
 )
@@ -28,19 +27,15 @@ job(
 )
 figure(
     "beta_exploitability",
-    "{scenario}/beta_exploitability",
     "Exploitability against beta",
     {"table": "results/{scenario}/beta_exploitability.csv", "loss": "results/{scenario}/beta_sweep.csv"},
 )
-
-
-rule ablation:
-    input:
-        trained(ABLATION, OF_ABLATION),
-        in_scenarios("ablation_seeds", OF_ABLATION),
-        expand("results/{scenario}/ablation.html", scenario=OF_ABLATION),
-        pictures(*expand("{scenario}/{name}", scenario=OF_ABLATION, name=("ablation", "beta_exploitability"))),
-
+TARGETS["ablation"] = [
+    *trained(ABLATION, OF_ABLATION),
+    *made_by("exploitability", scenario=OF_ABLATION, policy=[*ABLATION, *SWEPT]),
+    *made_by("ablation_table", "plot_ablation", scenario=OF_ABLATION),
+    *made_by("beta_exploitability", "plot_beta_exploitability", scenario=OF_ABLATION),
+]
 
 # Why the penalty of Fig. 1 seems to help, by trainings at two of its weights under several settings.
 
@@ -52,9 +47,7 @@ job(
         "snapshots": lambda wc: snapshots(wc.scenario, [wc.policy])[0],
         "record": "results/{scenario}/{policy}/run.json",
     },
-    settings=lambda wc: deviator_settings(
-        wc.scenario, "exploitability", iterations=config["penalty_study"]["iterations"]
-    ),
+    settings=deviators_in_game("exploitability", iterations=config["penalty_study"]["iterations"]),
     runtime="1h",
 )
 job(
@@ -74,44 +67,46 @@ job(
     script="penalty_study",
     runtime="5m",
 )
-figure("penalty_study", "{scenario}/penalty_study", "Why a small penalty fails", "results/{scenario}/penalty_study.csv")
-
-
-rule penalty_study:
-    input:
-        trained(STUDIED, OF_STUDY),
-        expand("results/{scenario}/penalty_study_tests.html", scenario=OF_STUDY),
-        pictures(*expand("{scenario}/penalty_study", scenario=OF_STUDY)),
-
+figure("penalty_study", "Why a small penalty fails", "results/{scenario}/penalty_study.csv")
+TARGETS["penalty_study"] = [
+    *trained(STUDIED, OF_STUDY),
+    *made_by("penalty_snapshots", "exploitability", scenario=OF_STUDY, policy=STUDIED),
+    *made_by("penalty_study_table", "plot_penalty_study", scenario=OF_STUDY),
+]
 
 # Whether a policy keeps its promise with more seeds and with the paper's observations.
 
+job(
+    "robustness_table",
+    reads=of_each("exploitability.csv", ENTRANTS["robustness"]),
+    script="join_tables",
+)
 figure(
     "robustness",
-    "{scenario}/robustness",
     "Exploitability of further trainings",
     "results/{scenario}/robustness.csv",
     source="exploitability",
 )
-
-
-rule robustness:
-    input:
-        trained(ENTRANTS["robustness"], config["run"]["scenarios"]),
-        pictures(*expand("{scenario}/robustness", scenario=config["run"]["scenarios"])),
-
+TARGETS["robustness"] = [
+    *trained(ENTRANTS["robustness"], OF_RUN),
+    *made_by("exploitability", scenario=OF_RUN, policy=ENTRANTS["robustness"]),
+    *made_by("robustness_table", "plot_robustness", scenario=OF_RUN),
+]
 
 # Where projected policies settle, exactly, beside trainings of the policy.
 
 PROJECTION = config["projection"]
 job(
     "projection",
-    settings=lambda wc: projection_settings(wc.scenario),
+    settings=in_game(
+        "projection",
+        observation=observation_of(PROJECTION["policy"]),
+        projection={key: value for key, value in PROJECTION.items() if key not in ("scenarios", "policy")},
+    ),
     where={"scenario": one_of(PROJECTION["scenarios"])},
     runtime="1h",
 )
 figure(
-    "projection",
     "projection",
     "Where projected policies settle",
     {
@@ -120,17 +115,18 @@ figure(
     },
     settings={"exploration": config["policies"][PROJECTION["policy"]]["exploration"]["end"]},
     runtime="10m",
+    path="projection",
 )
-
-
-rule projections:
-    input:
-        pictures("projection"),
-
+TARGETS["projections"] = [
+    *made_by("projection", scenario=PROJECTION["scenarios"]),
+    *made_by("exploitability", scenario=PROJECTION["scenarios"], policy=PROJECTION["policy"]),
+    *made_by("plot_projection"),
+]
 
 # Whether fictitious play fails, or its learner: exact best responses, gradients' and DDPG's, round by round.
 
-OF_PLAY = config["fictitious_play"]["policies"]
+PLAY = config["fictitious_play"]
+OF_PLAY = PLAY["policies"]
 EXACT_PLAY = [name for name in OF_PLAY if is_linear(config["scenarios"][name])]
 REAL_PLAY = [name for name in OF_PLAY if name not in EXACT_PLAY]
 for name, kept, scenarios in (
@@ -143,46 +139,83 @@ for name, kept, scenarios in (
             "kept": lambda wc, kept=kept: kept(wc.scenario, OF_PLAY[wc.scenario]),
             "records": lambda wc: of_each("run.json", OF_PLAY[wc.scenario], wc.scenario),
         },
-        settings=lambda wc: fictitious_play_settings(wc.scenario),
+        settings=deviators_in_game(  # who are those of the data efficiency
+            "data_efficiency",
+            "deviator",
+            **{key: PLAY[key] for key in ("trainings", "rounds", "exact_rounds")},
+            observation=lambda wc: observation_of(OF_PLAY[wc.scenario][0]),
+            response={key: (PLAY if key in PLAY else config["data_efficiency"])[key] for key in OF_DEVIATORS},
+            deviators=config["exploitability"]["deviators"],
+            visited={key: config["lq"][key] for key in ("episodes", "seed")},
+        ),
         where={"scenario": one_of(scenarios)},
         mem_mb=2000,
         runtime="2h",
     )
 figure(
     "fictitious_play",
-    "fictitious_play",
     "Fictitious play by three learners",
     {"table": in_scenarios("fictitious_play_errors", EXACT_PLAY) + in_scenarios("fictitious_play_gains", REAL_PLAY)},
+    path="fictitious_play",
 )
+TARGETS["fictitious_play"] = [
+    *made_by("fictitious_play_errors", scenario=EXACT_PLAY),
+    *made_by("fictitious_play_gains", scenario=REAL_PLAY),
+    *made_by("plot_fictitious_play"),
+]
 
+# Algorithm 2's learner beside the deviators, against the same policies.
 
-rule fictitious_play:
-    input:
-        pictures("fictitious_play"),
-
+job(
+    "ddpg_best_response",
+    writes="results/{scenario}/{policy}/ddpg_best_response.csv",
+    reads=OF_TRAINING,
+    settings=deviators_in_game(  # those of the exploitability table, but for the seed
+        "exploitability",
+        "deviators",
+        own=lambda wc: {"seed": config["ddpg_best_response"]["seed"]},
+        recipe=recipe_of(config, config["ddpg_best_response"]["policy"]),
+        members=config["ddpg_best_response"]["members"],
+    ),
+    runtime="1h",
+)
+job(
+    "ddpg_best_response_table",
+    reads=of_each("ddpg_best_response.csv", ENTRANTS["ddpg_best_response"]),
+    page="Best responses: DDPG and gradients",
+    script="join_tables",
+)
+TARGETS["ddpg_best_responses"] = [
+    *made_by("ddpg_best_response", scenario=OF_RUN, policy=ENTRANTS["ddpg_best_response"]),
+    *made_by("ddpg_best_response_table", scenario=OF_RUN),
+]
 
 # Equilibria followed from one scenario to another: why self-play does not settle at Table 1's values.
 
+FOLLOWED = config["equilibrium_path"]
 job(
     "equilibrium_path",
     writes="results/equilibrium_path/{policy}.csv",
-    settings=lambda wc: equilibrium_path_settings(wc.policy),
-    where={"policy": one_of(config["equilibrium_path"]["policies"])},
+    settings=lambda wc: {
+        "policy": wc.policy,
+        "observation": observation_of(wc.policy),
+        **{end: game_of(config, FOLLOWED[end]) for end in ("start", "end")},
+        "path": {key: value for key, value in FOLLOWED.items() if key not in ("start", "end", "policies")},
+    },
+    where={"policy": one_of(FOLLOWED["policies"])},
     mem_mb=3000,
     runtime="2h",
 )
 figure(
     "equilibrium_path",
-    "equilibrium_path",
     "Equilibria from one scenario to another",
-    {"table": expand("results/equilibrium_path/{policy}.csv", policy=config["equilibrium_path"]["policies"])},
+    {"table": expand("results/equilibrium_path/{policy}.csv", policy=FOLLOWED["policies"])},
+    path="equilibrium_path",
 )
-
-
-rule equilibrium_paths:
-    input:
-        pictures("equilibrium_path"),
-
+TARGETS["equilibrium_paths"] = [
+    *made_by("equilibrium_path", policy=FOLLOWED["policies"]),
+    *made_by("plot_equilibrium_path"),
+]
 
 # Games beyond the paper's market whose equilibria are known exactly.
 
@@ -194,22 +227,20 @@ job(
 )
 figure(
     "games",
-    "games",
     "Games with known answers",
     {
         "error": in_scenarios("lq_error", config["games"]),
         "scatter": in_scenarios("lq_scatter", config["games"]),
     },
     runtime="10m",
+    path="games",
 )
-
-
-rule games:
-    input:
-        [trained(of, [scenario]) for scenario, of in config["games"].items()],
-        pictures("games"),
-        "results/games.csv",
-
+TARGETS["games"] = [
+    *(trained(of, [scenario]) for scenario, of in config["games"].items()),
+    *(made_by("exploitability", scenario=scenario, policy=of) for scenario, of in config["games"].items()),
+    *made_by("lq_error", scenario=config["games"]),
+    *made_by("games_table", "plot_games"),
+]
 
 # A market with more and more agents.
 
@@ -223,11 +254,10 @@ job(
             path for scenario in OF_PLAYERS for path in of_each("weights.safetensors", [PLAYERS["policy"]], scenario)
         ]
     },
-    settings=evaluation_settings(
-        PLAYERS["scenario"],
+    settings=in_game(
         "lq",
-        "episodes",
-        "seed",
+        *("episodes", "seed"),
+        scenario=PLAYERS["scenario"],
         agents=PLAYERS["agents"],
         limit_agents=sorted(PLAYERS["cost_agents"]),
     ),
@@ -248,31 +278,29 @@ job(
 )
 figure(
     "many_players",
-    "many_players",
     "More and more agents",
     {"error": "results/many_players.csv", "limit": "results/mean_field_limit.csv"},
     runtime="10m",
+    path="many_players",
 )
 figure(
-    "training_cost",
     "training_cost",
     "What more agents cost",
     {"record": "results/training_cost.json"},
     source="many_players",
     function="plot_cost",
     runtime="10m",
+    path="training_cost",
 )
-
-
-rule many_agents:
-    input:
-        trained([PLAYERS["policy"]], OF_PLAYERS),
-        pictures("many_players", "training_cost"),
-
+TARGETS["many_agents"] = [
+    *trained([PLAYERS["policy"]], OF_PLAYERS),
+    *made_by("many_players", "training_cost", "plot_many_players", "plot_training_cost"),
+]
 
 # Best responses by another library's learners beside ours: needs the optional extra `sb3`, which seeds the global
 # generators of its process.
 
+OUTSIDE = config["outside_learners"]
 job(
     "outside_learners_of_policy",
     writes={
@@ -280,7 +308,12 @@ job(
         "times": "results/{scenario}/{policy}/outside_learners.json",
     },
     reads=OF_TRAINING,
-    settings=lambda wc: outside_settings(wc.scenario),
+    settings=in_game(  # the gradient learner is a deviator of the exploitability table, but for the common budget
+        "exploitability",
+        *("hidden", "episodes", "learning_rate", "paths", "deviators"),
+        recipe=recipe_of(config, OUTSIDE["policy"]),
+        outside={key: value for key, value in OUTSIDE.items() if key not in ("scenarios", "opponents", "policy")},
+    ),
     script="outside_learners",
     mem_mb=1500,
     runtime="2h",
@@ -289,10 +322,9 @@ job(
     "outside_learners_table",
     reads=of_each("outside_learners.csv", ENTRANTS["outside_learners"]),
     page="Best responses: Stable-Baselines3 beside ours",
-    script="join_with_page",
+    script="join_tables",
 )
-
-
-rule outside_learners:
-    input:
-        expand("results/{scenario}/outside_learners.html", scenario=config["outside_learners"]["scenarios"]),
+TARGETS["outside_learners"] = [
+    *made_by("outside_learners_of_policy", scenario=OUTSIDE["scenarios"], policy=OUTSIDE["opponents"]),
+    *made_by("outside_learners_table", scenario=OUTSIDE["scenarios"]),
+]

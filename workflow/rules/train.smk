@@ -23,13 +23,14 @@ for algorithm, priority, runtime in (
         log:
             "logs/{scenario}/{policy}.log",
         wildcard_constraints:
-            policy=one_of(trained_by(algorithm)) + POLICY_PATTERN * (algorithm == "nash_dqn"),
+            policy=one_of(name for name in [*config["policies"], *ABLATION] if algorithm_of(name) == algorithm)
+            + POLICY_PATTERN * (algorithm == "nash_dqn"),
         cache: True
         priority: lambda wc, usual=priority: usual + 100 * is_headline(wc)
         threads: 1
         resources:
-            mem_mb=lambda wc: 1000 if wc.scenario in config["run"]["scenarios"] else 2000,
-            runtime=lambda wc, usual=runtime: usual if wc.scenario in config["run"]["scenarios"] else "2h",
+            mem_mb=lambda wc: 1000 if wc.scenario in OF_RUN else 2000,
+            runtime=lambda wc, usual=runtime: usual if wc.scenario in OF_RUN else "2h",
             gpu=int(config["device"] == "cuda"),  # `auto` takes what it is given
         params:
             settings=settings_of_training,
@@ -49,10 +50,17 @@ if AUTHORS_WEIGHTS:
             for name, file in (("weights", "weights.safetensors"), ("run", "run.json"))
         },
         reads=AUTHORS_WEIGHTS,
-        settings=lambda wc: authors_settings(wc.scenario),
+        # Digests, as a file's date may be older than what was made of another.
+        settings=in_game(
+            "authors",
+            sha256={
+                name: hashlib.sha256(Path(path).read_bytes()).hexdigest() for name, path in AUTHORS_WEIGHTS.items()
+            },
+        ),
     )
 
-
-rule train:
-    input:
-        training_targets(),
+OF_TABLES = ENTRANTS["training_curves"] + config["exploitability"]["policies"] + ENTRANTS["ddpg_best_response"]
+TRAINED = trained(OF_TABLES, OF_RUN) + trained(SWEPT, config["beta_sweep"]["scenarios"])
+TRAINED += [path for scenario, of in config["lq"]["policies"].items() for path in trained(of, [scenario])]
+"""All files of every training that the run needs."""
+TARGETS["train"] = [*dict.fromkeys(TRAINED), *made_by("authors_policies", scenario=OF_RUN)]
