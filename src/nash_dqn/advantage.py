@@ -4,8 +4,8 @@ All are functions of delta = u - mu(x) and of the matrices at x, which a network
 agent's own delta_i alone, and all are strictly concave in it, so delta = 0, i.e. u = mu(x), is the Nash point of
 Q = V + A: equation (12).
 
-Between them stands Remark 4.1, label invariance within groups of agents (:func:`grouped_advantage`): with one group it
-is (15), with one agent per group (10). The three count cross terms differently. (10) multiplies delta_i and delta_j
+Between them stands Remark 4.1, label invariance within groups of agents (:func:`grouped_advantage`): with one group of
+at most five it is (15), with one agent per group (10). The three count cross terms differently. (10) multiplies delta_i and delta_j
 twice, by P12 and by its transpose P21, and so every pair of others in P22; (15) multiplies each once, and so does the
 grouped form: its P12 is twice (10)'s block, and its cross term of two groups twice (10)'s off-diagonal block of P22.
 """
@@ -194,7 +194,7 @@ def unpack_groups(raw: Tensor, d: int, groups: Sequence[range], form: P11Form = 
 def grouped_advantage(delta: Tensor, parameters: GroupedParameters, opponents: Tensor | None = None) -> Tensor:
     """Every agent's advantage where agents are interchangeable within groups (Remark 4.1), in O(N) for given groups.
 
-    With s_h the sum of delta_j over the agents j != i of group h,
+    With s_h the sum of delta_j over the agents j != i of group h, however many,
     A_i = -|delta_i|^2_{P11} - sum_h delta_i . P12^h s_h - sum_h sum_{j in h, j != i} |delta_j|^2_{P22^h}
     - sum_{h < h'} s_h . C^{hh'} s_h' + sum_h s_h . psi^h, all matrices at agent i's view.
 

@@ -1,6 +1,6 @@
 r"""Many traders: the linear market shared among N, and its limit as N grows, a mean-field game with common noise.
 
-:func:`shared` splits the impact of a market among N agents, eta and gamma in proportion to 1/N, so that all of them
+:func:`shared` splits the impact of a market among more agents, eta and gamma in proportion to 1/N, so that all of them
 together move the price as before. In what follows h = eta N and g = gamma N are these totals, and v the mean rate.
 
 N agents (:func:`symmetric_equilibrium`)
@@ -71,13 +71,15 @@ class SharedEquilibrium(NamedTuple):
 def shared(market: Market, n_agents: int) -> Market:
     """The market's total impact shared among ``n_agents``: eta and gamma times market.n_agents / n_agents.
 
+    Among fewer agents than the market has each keeps its impact: with more of it the equilibrium comes near a pole.
+
     Raises:
         ValueError: the market is not linear, or ``n_agents`` is no integer >= 1.
     """
     _check(market)
     if n_agents < 1:
         raise ValueError(f"n_agents = {n_agents}: allowed is an integer >= 1")
-    factor = market.n_agents / n_agents
+    factor = min(1.0, market.n_agents / n_agents)
     return replace(market, n_agents=n_agents, eta=market.eta * factor, gamma=market.gamma * factor)
 
 
@@ -115,7 +117,7 @@ def symmetric_equilibrium(market: Market) -> SharedEquilibrium:
 def mean_field_equilibrium(market: Market) -> SharedEquilibrium:
     """The equilibrium of infinitely many traders who have the market's total impact N eta and N gamma together.
 
-    Any ``shared(market, n)`` gives the same. The mean inventory is zero at first, and then what common price moves
+    Any ``shared(market, n)`` with more agents gives the same. The mean inventory is zero at first, and then what common price moves
     make of it.
 
     Raises:
