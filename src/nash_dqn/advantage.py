@@ -5,9 +5,10 @@ agent's own delta_i alone, and all are strictly concave in it, so delta = 0, i.e
 Q = V + A: equation (12).
 
 Between them stands Remark 4.1, label invariance within groups of agents (:func:`grouped_advantage`): with one group of
-at most five it is (15), with one agent per group (10). The three count cross terms differently. (10) multiplies delta_i and delta_j
-twice, by P12 and by its transpose P21, and so every pair of others in P22; (15) multiplies each once, and so does the
-grouped form: its P12 is twice (10)'s block, and its cross term of two groups twice (10)'s off-diagonal block of P22.
+at most five it is (15), with one agent per group (10). The three count cross terms differently. (10) multiplies delta_i
+and delta_j twice, by P12 and by its transpose P21, and so every pair of others in P22; (15) multiplies each once, and
+so does the grouped form: its P12 is twice (10)'s block, and its cross term of two groups twice (10)'s off-diagonal
+block of P22.
 """
 
 from __future__ import annotations

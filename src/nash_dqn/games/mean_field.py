@@ -117,8 +117,8 @@ def symmetric_equilibrium(market: Market) -> SharedEquilibrium:
 def mean_field_equilibrium(market: Market) -> SharedEquilibrium:
     """The equilibrium of infinitely many traders who have the market's total impact N eta and N gamma together.
 
-    Any ``shared(market, n)`` with more agents gives the same. The mean inventory is zero at first, and then what common price moves
-    make of it.
+    Any ``shared(market, n)`` with more agents gives the same. The mean inventory is zero at first, and then what common
+    price moves make of it.
 
     Raises:
         NoEquilibriumError: at some step no mean rate is consistent, or all are.
