@@ -83,12 +83,11 @@ class LeastSquares(training.Algorithm):
         mean_gains: of the policies that are returned.
         values: moments ``[K, M, P, .]`` of transitions' features with themselves, with those of what pi does next, and
             with rewards.
-        replies: moments ``[K, M, C, .]`` of what agent 1 sees with itself and with its replies.
     """
 
     name = "least_squares"
     statistics = ("loss", "step")
-    state_names = ("done", "gains", "mean_gains", "values", "replies", "noise")
+    state_names = ("done", "gains", "mean_gains", "values", "noise")
 
     def __init__(self, game: Market, recipe: LeastSquaresRecipe, seeds: Sequence[int], device: torch.device) -> None:
         if not isinstance(game, Market):
@@ -98,7 +97,6 @@ class LeastSquares(training.Algorithm):
         self.gains = liquidation(game, recipe.observation).repeat(len(seeds), 1, 1, 1).to(device)
         self.mean_gains = self.gains
         self.values: Moments = ()
-        self.replies: Moments = ()
         episodes = recipe.episodes_per_iteration
         self._leaves: Leaves = {
             "environment": (torch.randn, (episodes, game.normals_per_episode)),
@@ -178,8 +176,8 @@ class LeastSquares(training.Algorithm):
         step[..., 0, :] = _DIFFERENCE * game.action_scale
         below, at, above = (of_step(features(game, state, policy + by * step, first), theta, None) for by in (-1, 0, 1))
         target = policy[..., first, :] + best(below, at, above, float(step.max()), _FURTHEST * game.action_scale)
-        self.replies = self._remember(self.replies, _samples(own), (_samples(target),))
-        return _solve(*self.replies)
+        own, target = _samples(own), _samples(target)
+        return _solve(own.mT @ own, own.mT @ target)
 
     def _remember(self, old: Moments, samples: Tensor, targets: Sequence[Tensor]) -> Moments:
         """Moments with those of new samples ``[K, M, B, F]``, the older the less."""

@@ -34,7 +34,7 @@ class LeastSquaresRecipe(Settings):
     iterations: Whole = knob("Evaluations, each with a step towards the reply", "iterations", ge=1)
     episodes_per_iteration: Whole = knob("Fresh episodes played per iteration", "episodes", ge=2)
     exploration: Fall
-    forgetting: Number = knob("Weight of what is older by an iteration in both least squares", "1", ge=0, lt=1)
+    forgetting: Number = knob("Weight of what is older by an iteration in the fit of Q", "1", ge=0, lt=1)
     damping: Number = knob("Share of the way to the reply that the policy goes in an iteration", "1", gt=0, le=1)
     averaged: Number = knob("Share of the run, its last, whose mean policy is returned", "1", gt=0, le=1)
     history_every: Whole = knob("Iterations per row of history.csv", "iterations", default=10, ge=1)
