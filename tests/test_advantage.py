@@ -28,20 +28,17 @@ def normal(*shape: int, seed: int = 1) -> Tensor:
     return torch.randn(shape, generator=generator(seed, "test_advantage"), dtype=torch.float64)
 
 
-def parameters_of(d: int, *batch: int, seed: int = 2, agents: int = N) -> AdvantageParameters:
+def parameters_of(d: int, *batch: int, seed: int = 2) -> AdvantageParameters:
     """Of random network outputs at every agent's view."""
-    return unpack(normal(*batch, agents, output_size(d), seed=seed), d)
+    return unpack(normal(*batch, N, output_size(d), seed=seed), d)
 
 
 def label_invariant_by_loop(delta: Tensor, i: int, p: AdvantageParameters) -> Tensor:
-    """Equation (15) term by term, for agent i of one joint deviation [N, d]; of more than four others their mean counts
-    four times.
-    """
-    total, others = -delta[i] @ p.p11[i] @ delta[i], len(delta) - 1
+    """Equation (15) term by term, for agent i of one joint deviation [N, d]."""
+    total = -delta[i] @ p.p11[i] @ delta[i]
     for j in range(len(delta)):
         if j != i:
-            term = delta[j] @ p.psi[i] - delta[i] @ p.p12[i] @ delta[j] - delta[j] @ p.p22[i] @ delta[j]
-            total = total + term * (4 / others if others > 4 else 1)
+            total = total - delta[i] @ p.p12[i] @ delta[j] - delta[j] @ p.p22[i] @ delta[j] + delta[j] @ p.psi[i]
     return total
 
 
@@ -59,9 +56,9 @@ def general_by_loop(own: Tensor, others: Tensor, p11: Tensor, p12: Tensor, p22: 
 
 @pytest.mark.parametrize("d", DIMS)
 def test_label_invariant_form_agrees_with_a_loop(d: int) -> None:
-    """Of several agents and of one, with delta_i from the one argument and every delta_j from the other."""
-    delta, opponents, p = normal(5, 9, d), normal(5, 9, d, seed=6), parameters_of(d, 5, agents=9)
-    for agents in (9, 5, N, 1):
+    """Of four agents and of one, with delta_i from the one argument and every delta_j from the other."""
+    delta, opponents, p = normal(5, N, d), normal(5, N, d, seed=6), parameters_of(d, 5)
+    for agents in (N, 1):
         some = AdvantageParameters(*(leaf[:, :agents] for leaf in p))
         advantage = label_invariant_advantage(delta[:, :agents], some, opponents[:, :agents])
         assert advantage.shape == (5, agents)

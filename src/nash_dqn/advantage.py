@@ -4,11 +4,10 @@ All are functions of delta = u - mu(x) and of the matrices at x, which a network
 agent's own delta_i alone, and all are strictly concave in it, so delta = 0, i.e. u = mu(x), is the Nash point of
 Q = V + A: equation (12).
 
-Between them stands Remark 4.1, label invariance within groups of agents (:func:`grouped_advantage`): with one group of
-at most five it is (15), with one agent per group (10). The three count cross terms differently. (10) multiplies delta_i
-and delta_j twice, by P12 and by its transpose P21, and so every pair of others in P22; (15) multiplies each once, and
-so does the grouped form: its P12 is twice (10)'s block, and its cross term of two groups twice (10)'s off-diagonal
-block of P22.
+Between them stands Remark 4.1, label invariance within groups of agents (:func:`grouped_advantage`): with one group it
+is (15), with one agent per group (10). The three count cross terms differently. (10) multiplies delta_i and delta_j
+twice, by P12 and by its transpose P21, and so every pair of others in P22; (15) multiplies each once, and so does the
+grouped form: its P12 is twice (10)'s block, and its cross term of two groups twice (10)'s off-diagonal block of P22.
 """
 
 from __future__ import annotations
@@ -24,8 +23,6 @@ from torch.nn import functional
 from nash_dqn.games.base import Observation
 from nash_dqn.networks import GroupedNetwork, Network
 from nash_dqn.settings.nash_dqn import P11Form as P11Form
-
-_OTHERS = 4  # agents besides one, in the paper's game
 
 
 class AdvantageParameters(NamedTuple):
@@ -98,8 +95,7 @@ def label_invariant_advantage(
     """Equation (15): every agent's advantage, the others interchangeable, in O(N).
 
     A_i = -|delta_i|^2_{P11} - sum_j delta_i . P12 delta_j - sum_j |delta_j|^2_{P22} + sum_j delta_j . psi, sums over
-    j != i, all matrices at agent i's view. Sums over more than the paper's four others are four times their means: what
-    one of many does to an agent shrinks with N, while P12, P22 and psi, which a network gives, stay of order one.
+    j != i, all matrices at agent i's view.
 
     Args:
         delta: ``[..., N, d]`` actions less the Nash point.
@@ -111,16 +107,15 @@ def label_invariant_advantage(
     """
     _, p11, p12, p22, psi = parameters
     opponents = delta if opponents is None else opponents
-    weight = min(1.0, _OTHERS / max(delta.shape[-2] - 1, 1))
-    others = (opponents.sum(-2, keepdim=True) - opponents) * weight
+    others = opponents.sum(-2, keepdim=True) - opponents
     if delta.shape[-1] == 1:  # the same in scalars, a third of the operations
         own, rest = delta.squeeze(-1), others.squeeze(-1)
         curvature, cross, quadratic = p11[..., 0, 0], p12[..., 0, 0], p22[..., 0, 0]
         squares = opponents.squeeze(-1).square()
-        rest_squares = (squares.sum(-1, keepdim=True) - squares) * weight
+        rest_squares = squares.sum(-1, keepdim=True) - squares
         return psi[..., 0] * rest - curvature * own.square() - cross * own * rest - quadratic * rest_squares
     outer = opponents.unsqueeze(-1) * opponents.unsqueeze(-2)
-    second_moment = (outer.sum(-3, keepdim=True) - outer) * weight
+    second_moment = outer.sum(-3, keepdim=True) - outer
     own_term = torch.einsum("...a,...ab,...b->...", delta, p11, delta)
     cross_term = torch.einsum("...a,...ab,...b->...", delta, p12, others)
     others_term = (p22 * second_moment).sum((-2, -1))
@@ -195,7 +190,7 @@ def unpack_groups(raw: Tensor, d: int, groups: Sequence[range], form: P11Form = 
 def grouped_advantage(delta: Tensor, parameters: GroupedParameters, opponents: Tensor | None = None) -> Tensor:
     """Every agent's advantage where agents are interchangeable within groups (Remark 4.1), in O(N) for given groups.
 
-    With s_h the sum of delta_j over the agents j != i of group h, however many,
+    With s_h the sum of delta_j over the agents j != i of group h,
     A_i = -|delta_i|^2_{P11} - sum_h delta_i . P12^h s_h - sum_h sum_{j in h, j != i} |delta_j|^2_{P22^h}
     - sum_{h < h'} s_h . C^{hh'} s_h' + sum_h s_h . psi^h, all matrices at agent i's view.
 

@@ -40,10 +40,8 @@ from nash_dqn.trees import tensor_map
 
 Recipe = NashDQNRecipe
 
-LOSS_EPISODES, LOSS_AGENTS = 10, 5
-"""Losses are summed over the samples of this many episodes, and of no more agents: the normalisation of the published
-loss axis, with which gradients, and the norm at which they are clipped, do not grow with the number of agents.
-"""
+LOSS_EPISODES = 10
+"""Losses are summed over the samples of this many episodes: the normalisation of the published loss axis."""
 
 
 def relative_rate(recipe: NashDQNRecipe, fraction: float) -> float:
@@ -67,10 +65,8 @@ def bellman_residuals(
 
 
 def member_sum(samples: Tensor) -> Tensor:
-    """Sum of ``[K, E, M, n]`` over a member's samples, scaled to :data:`LOSS_EPISODES` episodes, and to
-    :data:`LOSS_AGENTS` agents if there are more: ``[K]``.
-    """
-    return samples.flatten(1).sum(1) * (LOSS_EPISODES / samples.shape[1] * min(1.0, LOSS_AGENTS / samples.shape[-1]))
+    """Sum of ``[K, E, M, n]`` over a member's samples, scaled to :data:`LOSS_EPISODES` episodes: ``[K]``."""
+    return samples.flatten(1).sum(1) * (LOSS_EPISODES / samples.shape[1])
 
 
 class NashDQN(training.Algorithm):
