@@ -1,8 +1,9 @@
 """What each training is, by the name of its scenario and of its policy; the authors' files."""
 
 import copy
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ __all__ = [
     "ConfigError",
     "at_beta",
     "authors_files",
+    "differences",
     "format_beta",
     "game_of",
     "load_yaml",
@@ -26,6 +28,7 @@ __all__ = [
     "policy",
     "recipe",
     "scenario",
+    "trained_otherwise",
     "training_settings",
     "validate",
     "versus",
@@ -203,3 +206,28 @@ def training_settings(config: Mapping[str, Any], scenario: str, name: str) -> di
         "seeds": found["seeds"],
         "device": config["device"],
     }
+
+
+def differences(one: Any, other: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Dotted keys of values that differ, with both; None is the same as none."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for name in sorted(one.keys() | other.keys()):
+            yield from differences(one.get(name), other.get(name), f"{key}.{name}" if key else name)
+    elif one != other:
+        yield key, one, other
+
+
+def trained_otherwise(config: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
+    """What of a training's settings is other in the configuration, such as ``learning_rate: 0.003, now 0.001``.
+
+    Args:
+        config: a validated configuration.
+        record: the training's, of ``run.json``; whatever else it is, nothing is other.
+    """
+    try:
+        now = json.loads(json.dumps(training_settings(config, record["scenario"], record["policy"])))
+        then = {**record["config"]["game"], **record["config"]["recipe"], "seeds": record["seeds"]}
+    except (ConfigError, KeyError, TypeError):
+        return []
+    found = differences(then, {**now["game"]["settings"], **now["recipe"], "seeds": now["seeds"]})
+    return [f"{key}: {show(before)}, now {show(after)}" for key, before, after in found]

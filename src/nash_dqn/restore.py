@@ -14,7 +14,7 @@ import io
 import json
 import lzma
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +31,7 @@ from nash_dqn.artifacts import (
     write_json,
     write_tensors,
 )
+from nash_dqn.config import differences
 
 __all__ = ["INDEX", "SUFFIX", "Entry", "Plan", "archives", "is_restored", "pack", "plan", "read_index", "restore"]
 
@@ -221,22 +222,13 @@ def plan(record: Path, results: Path, asked_of: Callable[[str], Mapping[str, Any
 def _why_not(entry: Entry, asked: Mapping[str, Any] | None) -> str | None:
     if asked is None:
         return "no longer in the configuration"
-    keys = list(_differences(entry.settings, json.loads(json.dumps(asked["settings"]))))
+    keys = [key for key, *_ in differences(entry.settings, json.loads(json.dumps(asked["settings"])))]
     if keys:
         return f"other {_some(keys, 2)}"
     if entry.code != asked["code"]:
         return "the code that trains has changed"
     lacking = [name for name in entry.without if name not in asked["without"]]
     return f"{_some(lacking, 2)} not recorded" if lacking else None
-
-
-def _differences(one: Any, other: Any, key: str = "") -> Iterator[str]:
-    """Dotted keys of the values that differ."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for name in sorted(one.keys() | other.keys()):
-            yield from _differences(one.get(name), other.get(name), f"{key}.{name}" if key else name)
-    elif json.dumps(one) != json.dumps(other):
-        yield key
 
 
 def _some(names: Sequence[str], count: int) -> str:

@@ -71,6 +71,17 @@ def test_what_is_missing_is_made_again(finished: Checkout) -> None:
     }
 
 
+def test_changed_settings_are_named(finished: Checkout) -> None:
+    """In a line for all trainings that they concern, also those of the linear twin, which is based on the market."""
+    finished.configure(policies={"fp-code": {"target_rate": 0.4}}, scenarios={"code": {"kappa": 0.4}})
+    said = finished.snakemake("-n", "train").stdout
+    found = dict(re.findall(r"^Trained with (.+): (results/\S+(?: and \d+ more)?)\.$", said, re.M))
+    assert found == {
+        "kappa: 0.5, now 0.4": "results/code/nash-code and 6 more",
+        "kappa: 0.5, now 0.4; target_rate: 0.5, now 0.4": "results/code/fp-average and 2 more",
+    }
+
+
 AT_THE_END = {"claims": 1, "all": 1}
 
 

@@ -1,6 +1,7 @@
 """Functions the rules share: who enters which measurement, settings of jobs, declarations."""
 
 import hashlib
+import json
 import os
 import re
 import sys
@@ -18,6 +19,7 @@ from nash_dqn.config import (
     load_yaml,
     policy as policy_settings,
     recipe as recipe_of,
+    trained_otherwise,
     training_settings,
     validate,
     versus,
@@ -156,6 +158,24 @@ def to_restore():
     if workflow.is_main_process:
         logger.info(str(planned))
     return planned.restored
+
+
+def say_what_changed():
+    """Name the settings for which trainings that are there would be made again: Snakemake prints whole mappings."""
+    found = {}
+    for path in sorted(Path("results").glob("*/*/run.json")):
+        try:
+            changed = trained_otherwise(config, json.loads(path.read_text(encoding="utf-8")))
+        except ValueError:
+            continue  # what needs it says so
+        if changed:
+            found.setdefault("; ".join(changed), []).append(str(path.parent))
+    for changed, (first, *more) in found.items():
+        logger.info(f"Trained with {changed}: {first}{f' and {len(more)} more' if more else ''}.")
+
+
+if workflow.is_main_process:
+    say_what_changed()
 
 
 def snapshots(scenario, policies):
