@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from nash_dqn.agents.least_squares import linear_network
+from nash_dqn.agents.nash_dqn import NashDQNRecipe
 from nash_dqn.config import load_yaml, validate
 from nash_dqn.games.base import VISIBLE, ObservationSpec
 from nash_dqn.games.lq import FloatArray
@@ -55,6 +56,8 @@ NASH_DQN: dict[str, Any] = {
     "penalty": {"norm": "l1", "beta": 3.0}, "target": None, "gradient_clip": None, "watched": "total_loss",
     "patience": None, "returned": "last", "divergence_factor": 1e6, "history_every": 4,
 }  # fmt: skip
+RESETS = {"after": 5, "good_below": 80.0, "above": 120.0}
+"""Losses between which those of NASH_DQN lie, so that weights are both kept and taken back."""
 EVERYTHING = {"own_flow": True, "inventories": "visible"}
 """What a centralised critic sees: nothing of the state is hidden."""
 CENTRAL: dict[str, Any] = {
@@ -92,6 +95,16 @@ def linear(
     network = ObservationNetwork(None, MLP([weight], [bias]))
     seeds = list(range(1, len(weights) + 1))
     return Policy(network, spec or ObservationSpec(), seeds, algorithm, bound, meta)
+
+
+def nash_dqn(**changes: Any) -> NashDQNRecipe:
+    """The small training of Nash-DQN with these changes."""
+    return NashDQNRecipe.from_dict({**NASH_DQN, **changes})
+
+
+def target(refresh: int, start: str = "copy", resets: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A slow copy of V."""
+    return {"refresh": refresh, "start": start, "resets": resets}
 
 
 def playing(market: Market, gains: Sequence[FloatArray], offsets: Sequence[Any] | None = None, **meta: Any) -> Policy:

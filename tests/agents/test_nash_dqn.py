@@ -28,20 +28,11 @@ from nash_dqn.networks import Network, ObservationNetwork
 from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
 from nash_dqn.trees import select, tensor_map
-from tests.common import CENTRAL, EVERYTHING, NASH_DQN, PROJECTED, SMALL
+from tests.common import CENTRAL, EVERYTHING, PROJECTED, RESETS, SMALL, target
+from tests.common import nash_dqn as recipe
 
 GAME = replace(SMALL, n_agents=2)
-RESETS = {"after": 5, "good_below": 80.0, "above": 120.0}
-"""Losses between which the toy's lie, so that weights are both kept and taken back."""
 CPU = torch.device("cpu")
-
-
-def recipe(**changes: Any) -> NashDQNRecipe:
-    return NashDQNRecipe.from_dict({**NASH_DQN, **changes})
-
-
-def target(refresh: int, start: str = "copy", resets: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {"refresh": refresh, "start": start, "resets": resets}
 
 
 def shocks_of(game: Market, members: int, episodes: int, seed: int = 1) -> Shocks:

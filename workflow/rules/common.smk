@@ -166,7 +166,7 @@ def say_what_changed():
     for path in sorted(Path("results").glob("*/*/run.json")):
         try:
             changed = trained_otherwise(config, json.loads(path.read_text(encoding="utf-8")))
-        except ValueError:
+        except (OSError, ValueError):
             continue  # what needs it says so
         if changed:
             found.setdefault("; ".join(changed), []).append(str(path.parent))
