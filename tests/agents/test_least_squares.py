@@ -24,7 +24,6 @@ from nash_dqn.games.market import MarketState
 from nash_dqn.games.traders import Traders
 from nash_dqn.policy import Policy, load_policy
 from nash_dqn.seeding import generator
-from nash_dqn.settings.fields import ConfigError
 from nash_dqn.studies import projection
 from tests.common import LQ_MARKET
 
@@ -33,8 +32,7 @@ MARKET = dataclasses.replace(LQ_MARKET, initial_inventory_var=4.0)
 MEMORY = ObservationSpec(own_flow=True)
 SETTINGS: dict[str, Any] = {
     "observation": {"own_flow": True}, "iterations": 12, "episodes_per_iteration": 200,
-    "exploration": {"start": 2.0, "end": 1.0, "share": 0.5}, "forgetting": 0.8, "damping": 0.3, "averaged": 0.5,
-    "history_every": 5,
+    "exploration": {"all": 2.0, "one": 1.0}, "damping": 0.3, "averaged": 0.5, "history_every": 5,
 }  # fmt: skip
 
 
@@ -73,8 +71,12 @@ def test_action_values_are_exact_in_a_linear_quadratic_market() -> None:
     unsettled = 0.3 * torch.randn(trainer.gains.shape, generator=generator(1, "test")).double()
     unsettled[:, :, 0] = 0  # the exact analysis knows policies without a constant
     trainer.gains = trainer.gains + unsettled
-    theta, loss = trainer.evaluate(explored(trainer, 400))
-    assert float(loss) < 1e-10
+    everyone, thetas = explored(trainer, 400), {}
+    after = torch.zeros_like(everyone.rewards[:, :, 0])
+    for m in reversed(range(market.n_steps)):
+        thetas[m], loss = trainer.evaluate(everyone, m, after)
+        assert float(loss) < 1e-10
+        after = trainer.value(everyone, m, trainer.gains, thetas[m])
 
     game, seen = projection.market_with_flows(market), projection.views(market, MEMORY)
     values = evaluate_policies(game, projection.profile(seen, plain(trainer))).matrices
@@ -95,7 +97,7 @@ def test_action_values_are_exact_in_a_linear_quadratic_market() -> None:
         y = torch.cat((x[0, :, m], torch.ones(20, 1), fresh.actions[0, :, m, :, 0]), -1).numpy()
         for i in range(market.n_agents):
             exact = np.einsum("ea,ab,eb->e", y, action_value(game, m, i, values[m + 1, i]), y)
-            np.testing.assert_allclose((found[0, :, m, i] @ theta[0, m])[:, 0], exact, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose((found[0, :, m, i] @ thetas[m][0])[:, 0], exact, rtol=1e-5, atol=1e-5)
 
 
 def test_roots_make_a_step_of_square_root_impact_exact() -> None:
@@ -103,7 +105,7 @@ def test_roots_make_a_step_of_square_root_impact_exact() -> None:
     market = dataclasses.replace(MARKET, sigma=0.0, gamma=0.5, impact="sqrt", n_steps=1, horizon=1.0)
     trainer = LeastSquares(market, recipe(), [3], CPU)
     fresh = explored(trainer, 400)
-    assert float(trainer.evaluate(fresh)[1]) < 1e-6
+    assert float(trainer.evaluate(fresh, 0, torch.zeros_like(fresh.rewards[:, :, 0]))[1]) < 1e-6
     products = features(market, fresh.seen_by_critic, fresh.actions)[..., :-10].flatten(0, -2)  # all but the roots
     rewards = fresh.rewards.flatten().unsqueeze(-1)
     without = products @ torch.linalg.lstsq(products, rewards, driver="gelsd").solution - rewards
@@ -133,7 +135,7 @@ def test_begins_with_liquidation() -> None:
 
 def test_settles_where_the_exact_iteration_does() -> None:
     """The fixed point of :mod:`nash_dqn.studies.projection` at the same exploration, in actions that are played."""
-    settings = recipe(iterations=40, episodes_per_iteration=1000, exploration={"start": 2.0, "end": 1.0, "share": 0.1})
+    settings = recipe(iterations=40, episodes_per_iteration=1000)
     trainer = LeastSquares(MARKET, settings, [3], CPU)
     start = plain(trainer)
     for _ in range(settings.iterations):
@@ -173,7 +175,7 @@ def test_history_record_and_files_of_a_run(tmp_path: Path) -> None:
     write_training(result, *paths)
     policy = load_policy(paths[0])
     assert (policy.algorithm, policy.seeds, policy.observation) == ("least_squares", [3, 8], MEMORY)
-    assert read_json(paths[3])["config"]["recipe"]["exploration"] == {"start": 2.0, "end": 1.0, "share": 0.5}
+    assert read_json(paths[3])["config"]["recipe"]["exploration"] == {"all": 2.0, "one": 1.0}
 
     state = MARKET.reset(MARKET.sample_shocks(10, generator(1, "test")).map(lambda leaf: leaf.expand(2, *leaf.shape)))
     own = MARKET.observe(state, MEMORY).own.double()
@@ -221,5 +223,3 @@ def test_improves_on_liquidation_with_square_root_impact() -> None:
 def test_what_cannot_be_trained_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^algorithm = 'least_squares': allowed in the market only, not in Traders$"):
         train(Traders(), recipe(), [3])  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=r"exploration.start: got 0.5, expected at least end \(1\)"):
-        recipe(exploration={"start": 0.5, "end": 1.0, "share": 0.5})

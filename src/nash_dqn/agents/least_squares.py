@@ -6,16 +6,22 @@ of everybody's policy pi from then on,
 
     Q_m = E[r + gamma Q_{m+1}(x'; pi(o'))],    Q_m(x; u) = theta_m . f(x, u),
 
-with theta from least squares, backwards from the end of the horizon, over transitions of all agents (LSTD-Q; M. G.
-Lagoudakis and R. Parr, Least-Squares Policy Iteration, JMLR 4, 2003). Agents are alike, and the others enter label
-invariant as in (15): f holds the products of all that agent i and the others' mean have and do, and the others' mean of
-the products of their own. In a market with linear impact Q is exactly of this form. For square-root impact f also holds
-the signed root of the total rate, its products with all these, and its square. Agent 1's reply to the others,
+with theta from least squares over transitions of all agents (LSTD-Q; M. G. Lagoudakis and R. Parr, Least-Squares Policy
+Iteration, JMLR 4, 2003). Agents are alike, and the others enter label invariant as in (15): f holds the products of all
+that agent i and the others' mean have and do, and the others' mean of the products of their own. In a market with
+linear impact Q is exactly of this form. For square-root impact f also holds the signed root of the total rate, its
+products with all these, and its square. Agent 1's reply to the others,
 
     a = pi - (dQ_1/du_1) / (d2Q_1/du_1^2)    at u = pi(o),
 
-is fitted, linear in what an agent sees, where agent 1 explores alone, and everybody's policy goes a step there. Given
-all the data in the world this is the iteration of :mod:`nash_dqn.studies.projection` for the target "reply".
+is fitted, linear in what an agent sees, where agent 1 explores alone, and everybody's policy goes a step there. An
+iteration sweeps backwards from the end of the horizon: earlier decision points are evaluated with the later ones'
+policies of the same iteration. Its fixed points, given all the data in the world, are those of
+:mod:`nash_dqn.studies.projection` for the target "reply".
+
+Agent 1 has to explore little. Exploration tells the others nothing, but they take it for news about what it holds; the
+more of it there is, the further the fixed point is from an equilibrium, and where prices hardly move by themselves the
+iteration does not settle.
 """
 
 from __future__ import annotations
@@ -41,9 +47,6 @@ Recipe = LeastSquaresRecipe
 
 STATE = ObservationSpec(own_flow=True, inventories="visible")
 """What Q sees: all of the state."""
-
-Moments = tuple[Tensor, ...]
-"""Sums over samples of features times features, and of features times targets; none before the first iteration."""
 
 _OWN = [0, 1, 2, 4, 5]  # without the total flow, which the agents' own add up to
 _RIDGE = 1e-9  # of the moments of features of unit size, some of which are always zero, as flows at the first step
@@ -76,18 +79,16 @@ def seen(observation: Observation, agents: slice = slice(None)) -> Tensor:
 
 
 class LeastSquares(training.Algorithm):
-    """The policies of K members and the moments of what they have played, in double precision.
+    """The policies of K members, in double precision.
 
     Attributes:
         gains: of the policies that are played, ``[K, M, C, 1]``, shares/hour.
         mean_gains: of the policies that are returned.
-        values: moments ``[K, M, P, .]`` of transitions' features with themselves, with those of what pi does next, and
-            with rewards.
     """
 
     name = "least_squares"
     statistics = ("loss", "step")
-    state_names = ("done", "gains", "mean_gains", "values", "noise")
+    state_names = ("done", "gains", "mean_gains", "noise")
 
     def __init__(self, game: Market, recipe: LeastSquaresRecipe, seeds: Sequence[int], device: torch.device) -> None:
         if not isinstance(game, Market):
@@ -96,7 +97,6 @@ class LeastSquares(training.Algorithm):
         self.recipe, self._device = recipe, device
         self.gains = liquidation(game, recipe.observation).repeat(len(seeds), 1, 1, 1).to(device)
         self.mean_gains = self.gains
-        self.values: Moments = ()
         episodes = recipe.episodes_per_iteration
         self._leaves: Leaves = {
             "environment": (torch.randn, (episodes, game.normals_per_episode)),
@@ -119,72 +119,77 @@ class LeastSquares(training.Algorithm):
         return self.policy.state_dict("actor")
 
     def iterate(self) -> Tensor:
-        """An evaluation and a step towards the reply; its statistics ``[2, K]``.
+        """A sweep of evaluations and steps towards the reply; its statistics ``[2, K]``.
 
         They are Q's mean squared Bellman residual in an action, $^2, and the root mean square of the distance from the
         policy to its fitted reply, shares/hour.
         """
         recipe = self.recipe
+        everyone, alone = self.play()
+        gains = self.gains.clone()
+        after = torch.zeros_like(everyone.rewards[:, :, 0])
+        losses, changes = [], []
+        for m in reversed(range(self.game.n_steps)):
+            theta, loss = self.evaluate(everyone, m, after)
+            losses.append(loss)
+            own, reply = self.reply(alone, m, theta)
+            change = solve(own.mT @ own, own.mT @ reply)
+            changes.append((own @ change).square().mean((1, 2)))
+            gains[:, m] += recipe.damping * change
+            after = self.value(everyone, m, gains, theta)
+        self.gains = gains
+        self.done += 1
+        averaged = self.done - int((1 - recipe.averaged) * self.total)
+        self.mean_gains = self.mean_gains + (self.gains - self.mean_gains) / max(averaged, 1)
+        return torch.stack((torch.stack(losses).mean(0), torch.stack(changes).mean(0).sqrt()))
+
+    def play(self) -> tuple[Episodes, Episodes]:
+        """Fresh episodes of this iteration in which all agents explore, and as many in which agent 1 alone does."""
         normals, noise = (leaf.double() for leaf in self.noise.draw(self._leaves, self.done, self._device))
-        half = recipe.episodes_per_iteration // 2
-        noise[:, :half] *= recipe.exploration.start
-        noise[:, half:, :, :1] *= recipe.exploration.at(self.done / self.total)
+        half = self.recipe.episodes_per_iteration // 2
+        noise[:, :half] *= self.recipe.exploration.all
+        noise[:, half:, :, :1] *= self.recipe.exploration.one
         noise[:, half:, :, 1:] = 0
 
         def act(state: Any, observation: Observation) -> Tensor:
             return of_step(seen(observation), self.gains, state.step) + noise[:, :, state.step]
 
         shocks = self.game.shocks_from_normals(normals)
-        episodes = play_episodes(self.game, recipe.observation, act, shocks, STATE)
+        episodes = play_episodes(self.game, self.recipe.observation, act, shocks, STATE)
         everyone, alone = (
             tensor_map(lambda leaf, part=part: leaf[:, part], episodes) for part in (slice(half), slice(half, None))
         )
-        theta, loss = self.evaluate(everyone)
-        reply = self.reply(alone, theta)
-        change = reply - self.gains
-        taken = of_step(seen(alone.observation, slice(0, 1)), change, None)
-        self.gains = self.gains + recipe.damping * change
-        self.done += 1
-        averaged = self.done - int((1 - recipe.averaged) * self.total)
-        self.mean_gains = self.mean_gains + (self.gains - self.mean_gains) / max(averaged, 1)
-        return torch.stack((loss, taken.square().flatten(1).mean(1).sqrt()))
+        return everyone, alone
 
-    def evaluate(self, episodes: Episodes) -> tuple[Tensor, Tensor]:
-        """Coefficients ``[K, M, P, 1]`` of Q of the policy, and the mean squares ``[K]`` of its residuals."""
-        game = self.game
-        state, policy = episodes.seen_by_critic, of_step(seen(episodes.observation), self.gains, None)
-        now, by_policy = (_samples(features(game, state, u)) for u in (episodes.actions, policy))
-        after = torch.cat((by_policy[:, 1:], torch.zeros_like(by_policy[:, :1])), 1)
-        rewards = _samples(episodes.rewards.unsqueeze(-1))
-        self.values = self._remember(self.values, now, (after, rewards))
-        theta = torch.zeros_like(self.values[2])
-        following = theta[:, 0]
-        for m in reversed(range(game.n_steps)):
-            itself, with_next, with_reward = (moments[:, m] for moments in self.values)
-            following = _solve(itself, with_reward + game.discount * with_next @ following)
-            theta[:, m] = following
-        later = torch.cat((theta[:, 1:], torch.zeros_like(theta[:, :1])), 1)
-        residual = now @ theta - rewards - game.discount * after @ later
-        return theta, residual.square().flatten(1).mean(1)
+    def evaluate(self, episodes: Episodes, m: int, after: Tensor) -> tuple[Tensor, Tensor]:
+        """Coefficients ``[K, P, 1]`` of Q at decision point m, and the mean squares ``[K]`` of its residuals.
 
-    def reply(self, episodes: Episodes, theta: Tensor) -> Tensor:
-        """Gains ``[K, M, C, 1]`` of agent 1's reply, linear in what it sees, to the others' policy."""
+        ``after`` ``[K, E, N]`` is what everybody's policy is worth from the next decision point on.
+        """
+        actions = episodes.actions[:, :, m]
+        x = features(self.game, at_step(episodes.seen_by_critic, m), actions).flatten(1, 2)
+        target = (episodes.rewards[:, :, m] + self.game.discount * after).flatten(1, 2).unsqueeze(-1)
+        theta = solve(x.mT @ x, x.mT @ target)
+        return theta, (x @ theta - target).square().mean((1, 2))
+
+    def value(self, episodes: Episodes, m: int, gains: Tensor, theta: Tensor) -> Tensor:
+        """What the policy of these gains is worth from decision point m on, ``[K, E, N]``."""
+        policy = of_step(seen(at_step(episodes.observation, m)), gains, m)
+        x = features(self.game, at_step(episodes.seen_by_critic, m), policy)
+        return (x.flatten(1, 2) @ theta).reshape(x.shape[:-1])
+
+    def reply(self, episodes: Episodes, m: int, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """What agent 1 sees at decision point m, ``[K, E, C]``, and how far its reply is from its policy, ``[K, E, 1]``
+        shares/hour.
+        """
         game, first = self.game, slice(0, 1)
-        state, own = episodes.seen_by_critic, seen(episodes.observation, first)
-        policy = of_step(seen(episodes.observation), self.gains, None)
-        step = torch.zeros_like(policy[:1, :1, :1])
+        state, own = (at_step(of, m) for of in (episodes.seen_by_critic, episodes.observation))
+        policy = of_step(seen(own), self.gains, m)
+        step = torch.zeros_like(policy[:1, :1])
         step[..., 0, :] = _DIFFERENCE * game.action_scale
-        below, at, above = (of_step(features(game, state, policy + by * step, first), theta, None) for by in (-1, 0, 1))
-        target = policy[..., first, :] + best(below, at, above, float(step.max()), _FURTHEST * game.action_scale)
-        own, target = _samples(own), _samples(target)
-        return _solve(own.mT @ own, own.mT @ target)
-
-    def _remember(self, old: Moments, samples: Tensor, targets: Sequence[Tensor]) -> Moments:
-        """Moments with those of new samples ``[K, M, B, F]``, the older the less."""
-        new = tuple(samples.mT @ leaf for leaf in (samples, *targets))
-        if not old:
-            return new
-        return tuple(torch.add(fresh, kept, alpha=self.recipe.forgetting) for kept, fresh in zip(old, new, strict=True))
+        below, at, above = (features(game, state, policy + by * step, first).squeeze(2) @ theta for by in (-1, 0, 1))
+        furthest = _FURTHEST * game.action_scale
+        return seen(own, first).squeeze(2), best(below, at, above, float(step.max()), furthest)
 
 
 def linear_network(gains: Tensor) -> ObservationNetwork:
@@ -222,12 +227,13 @@ def _products(leaf: Tensor) -> Tensor:
     return torch.cat([leaf[..., i : i + 1] * leaf[..., i:] for i in range(leaf.shape[-1])], -1)
 
 
-def _samples(leaf: Tensor) -> Tensor:
-    """A decision point's samples one after another: ``[K, E, M, n, F] -> [K, M, E n, F]``."""
-    return leaf.transpose(1, 2).flatten(2, 3)
+def at_step(observation: Observation, m: int) -> Observation:
+    """What is seen at decision point m, of what is seen at all, ``[K, E, M, ...]``."""
+    items = observation.items
+    return Observation(observation.own[:, :, m], None if items is None else items[:, :, m], m)
 
 
-def _solve(moments: Tensor, with_target: Tensor) -> Tensor:
+def solve(moments: Tensor, with_target: Tensor) -> Tensor:
     """Coefficients of least squares ``[..., F, 1]``, the smallest ones where standardised features are collinear."""
     size = moments.diagonal(dim1=-2, dim2=-1).sqrt().unsqueeze(-1)
     scale = torch.where(size > 0, size.reciprocal(), 0.0)

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from nash_dqn.settings.fields import Number, Settings, Whole, at_least, knob, settings
+from nash_dqn.settings.fields import Number, Settings, Whole, knob, settings
 from nash_dqn.settings.game import ObservationSpec
 
 
 @settings
-class Fall(Settings):
-    """Standard deviation of the Gaussian exploration: that of all agents stays, that of agent 1 alone falls."""
+class Explorers(Settings):
+    """Standard deviations of the Gaussian exploration, of the two halves of the episodes."""
 
-    start: Number = knob("Of all agents, and of agent 1 alone at the first iteration", "shares/hour", gt=0)
-    end: Number = knob("What that of agent 1 alone falls to, geometrically; at most start", "shares/hour", gt=0)
-    share: Number = knob("Share of the run over which it falls", "1", gt=0, le=1)
-
-    def __post_init__(self) -> None:
-        at_least(self, "start", "end")
-
-    def at(self, fraction: float) -> float:
-        """That of agent 1 alone after a fraction in [0, 1] of the run."""
-        return self.start * (self.end / self.start) ** min(1.0, fraction / self.share)
+    all: Number = knob("Of all agents, where all explore", "shares/hour", gt=0)
+    one: Number = knob("Of agent 1, where it explores alone", "shares/hour", gt=0)
 
 
 @settings
@@ -33,8 +25,7 @@ class LeastSquaresRecipe(Settings):
     observation: ObservationSpec = knob("What agents see; a decision point's action is linear in it")
     iterations: Whole = knob("Evaluations, each with a step towards the reply", "iterations", ge=1)
     episodes_per_iteration: Whole = knob("Fresh episodes played per iteration", "episodes", ge=2)
-    exploration: Fall
-    forgetting: Number = knob("Weight of what is older by an iteration in the fit of Q", "1", ge=0, lt=1)
+    exploration: Explorers
     damping: Number = knob("Share of the way to the reply that the policy goes in an iteration", "1", gt=0, le=1)
     averaged: Number = knob("Share of the run, its last, whose mean policy is returned", "1", gt=0, le=1)
     history_every: Whole = knob("Iterations per row of history.csv", "iterations", default=10, ge=1)
