@@ -32,7 +32,8 @@ MARKET = dataclasses.replace(LQ_MARKET, initial_inventory_var=4.0)
 MEMORY = ObservationSpec(own_flow=True)
 SETTINGS: dict[str, Any] = {
     "observation": {"own_flow": True}, "iterations": 12, "episodes_per_iteration": 200,
-    "exploration": {"all": 2.0, "one": 1.0}, "damping": 0.3, "averaged": 0.5, "history_every": 5,
+    "exploration": {"first": 2.0, "all": 2.0, "one": 1.0}, "damping": {"start": 0.3, "end": 0.6}, "averaged": 0.5,
+    "history_every": 5,
 }  # fmt: skip
 
 
@@ -175,7 +176,7 @@ def test_history_record_and_files_of_a_run(tmp_path: Path) -> None:
     write_training(result, *paths)
     policy = load_policy(paths[0])
     assert (policy.algorithm, policy.seeds, policy.observation) == ("least_squares", [3, 8], MEMORY)
-    assert read_json(paths[3])["config"]["recipe"]["exploration"] == {"all": 2.0, "one": 1.0}
+    assert read_json(paths[3])["config"]["recipe"]["exploration"] == {"first": 2.0, "all": 2.0, "one": 1.0}
 
     state = MARKET.reset(MARKET.sample_shocks(10, generator(1, "test")).map(lambda leaf: leaf.expand(2, *leaf.shape)))
     own = MARKET.observe(state, MEMORY).own.double()

@@ -14,14 +14,20 @@ products with all these, and its square. Agent 1's reply to the others,
 
     a = pi - (dQ_1/du_1) / (d2Q_1/du_1^2)    at u = pi(o),
 
-is fitted, linear in what an agent sees, where agent 1 explores alone, and everybody's policy goes a step there. An
+is looked for, linear in what an agent sees, where agent 1 explores alone, and everybody's policy goes a step there. An
 iteration sweeps backwards from the end of the horizon: earlier decision points are evaluated with the later ones'
 policies of the same iteration. Its fixed points, given all the data in the world, are those of
 :mod:`nash_dqn.studies.projection` for the target "reply".
 
 Agent 1 has to explore little. Exploration tells the others nothing, but they take it for news about what it holds; the
 more of it there is, the further the fixed point is from an equilibrium, and where prices hardly move by themselves the
-iteration does not settle.
+iteration does not settle. What agents see is then nearly collinear, and a plain fit of the reply would leap along
+directions of which the episodes tell next to nothing, where a deviator could exploit it. So a step is
+
+    change = (C + C_0)^-1 E[o (a - pi)],
+
+with C the second moments of what agent 1 sees, and C_0 those of what agents saw at first, when all explored widely:
+along a direction that varies as much as then it goes half of the way, along others as much less as they vary less.
 """
 
 from __future__ import annotations
@@ -84,11 +90,13 @@ class LeastSquares(training.Algorithm):
     Attributes:
         gains: of the policies that are played, ``[K, M, C, 1]``, shares/hour.
         mean_gains: of the policies that are returned.
+        wide: second moments of what agents see where all explore widely, ``[K, M, C, C]``, per sample; none before the
+            first iteration.
     """
 
     name = "least_squares"
     statistics = ("loss", "step")
-    state_names = ("done", "gains", "mean_gains", "noise")
+    state_names = ("done", "gains", "mean_gains", "wide", "noise")
 
     def __init__(self, game: Market, recipe: LeastSquaresRecipe, seeds: Sequence[int], device: torch.device) -> None:
         if not isinstance(game, Market):
@@ -97,6 +105,7 @@ class LeastSquares(training.Algorithm):
         self.recipe, self._device = recipe, device
         self.gains = liquidation(game, recipe.observation).repeat(len(seeds), 1, 1, 1).to(device)
         self.mean_gains = self.gains
+        self.wide: tuple[Tensor, ...] = ()
         episodes = recipe.episodes_per_iteration
         self._leaves: Leaves = {
             "environment": (torch.randn, (episodes, game.normals_per_episode)),
@@ -125,7 +134,11 @@ class LeastSquares(training.Algorithm):
         policy to its fitted reply, shares/hour.
         """
         recipe = self.recipe
-        everyone, alone = self.play()
+        everyone, alone = self.play(recipe.exploration.all if self.done else recipe.exploration.first)
+        if not self.done:
+            seen_by_all = seen(everyone.observation).transpose(1, 2).flatten(2, 3)
+            self.wide = (seen_by_all.mT @ seen_by_all / seen_by_all.shape[2],)
+        damping = recipe.damping.at(self.done / self.total)
         gains = self.gains.clone()
         after = torch.zeros_like(everyone.rewards[:, :, 0])
         losses, changes = [], []
@@ -133,9 +146,9 @@ class LeastSquares(training.Algorithm):
             theta, loss = self.evaluate(everyone, m, after)
             losses.append(loss)
             own, reply = self.reply(alone, m, theta)
-            change = solve(own.mT @ own, own.mT @ reply)
+            change = solve(own.mT @ own / own.shape[1] + self.wide[0][:, m], own.mT @ reply / own.shape[1])
             changes.append((own @ change).square().mean((1, 2)))
-            gains[:, m] += recipe.damping * change
+            gains[:, m] += damping * change
             after = self.value(everyone, m, gains, theta)
         self.gains = gains
         self.done += 1
@@ -143,11 +156,11 @@ class LeastSquares(training.Algorithm):
         self.mean_gains = self.mean_gains + (self.gains - self.mean_gains) / max(averaged, 1)
         return torch.stack((torch.stack(losses).mean(0), torch.stack(changes).mean(0).sqrt()))
 
-    def play(self) -> tuple[Episodes, Episodes]:
+    def play(self, exploration: float) -> tuple[Episodes, Episodes]:
         """Fresh episodes of this iteration in which all agents explore, and as many in which agent 1 alone does."""
         normals, noise = (leaf.double() for leaf in self.noise.draw(self._leaves, self.done, self._device))
         half = self.recipe.episodes_per_iteration // 2
-        noise[:, :half] *= self.recipe.exploration.all
+        noise[:, :half] *= exploration
         noise[:, half:, :, :1] *= self.recipe.exploration.one
         noise[:, half:, :, 1:] = 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nash_dqn.settings.fields import Number, Settings, Whole, knob, settings
+from nash_dqn.settings.fields import Number, Settings, Whole, at_least, knob, settings
 from nash_dqn.settings.game import ObservationSpec
 
 
@@ -10,8 +10,26 @@ from nash_dqn.settings.game import ObservationSpec
 class Explorers(Settings):
     """Standard deviations of the Gaussian exploration, of the two halves of the episodes."""
 
-    all: Number = knob("Of all agents, where all explore", "shares/hour", gt=0)
+    first: Number = knob(
+        "Of all agents in the first iteration, which says what is a wide variation", "shares/hour", gt=0
+    )
+    all: Number = knob("Of all agents later on, where all explore", "shares/hour", gt=0)
     one: Number = knob("Of agent 1, where it explores alone", "shares/hour", gt=0)
+
+
+@settings
+class Damping(Settings):
+    """Factor of an iteration's step towards the reply, which rises geometrically."""
+
+    start: Number = knob("At the first iteration", "1", gt=0, le=1)
+    end: Number = knob("From half of the run on; at least start", "1", gt=0, le=1)
+
+    def __post_init__(self) -> None:
+        at_least(self, "end", "start")
+
+    def at(self, fraction: float) -> float:
+        """That after a fraction in [0, 1] of the run."""
+        return self.start * (self.end / self.start) ** min(1.0, 2 * fraction)
 
 
 @settings
@@ -26,6 +44,6 @@ class LeastSquaresRecipe(Settings):
     iterations: Whole = knob("Evaluations, each with a step towards the reply", "iterations", ge=1)
     episodes_per_iteration: Whole = knob("Fresh episodes played per iteration", "episodes", ge=2)
     exploration: Explorers
-    damping: Number = knob("Share of the way to the reply that the policy goes in an iteration", "1", gt=0, le=1)
+    damping: Damping
     averaged: Number = knob("Share of the run, its last, whose mean policy is returned", "1", gt=0, le=1)
     history_every: Whole = knob("Iterations per row of history.csv", "iterations", default=10, ge=1)
