@@ -24,6 +24,7 @@ from nash_dqn.games.market import MarketState
 from nash_dqn.games.traders import Traders
 from nash_dqn.policy import Policy, load_policy
 from nash_dqn.seeding import generator
+from nash_dqn.settings.fields import ConfigError
 from nash_dqn.studies import projection
 from tests.common import LQ_MARKET
 
@@ -120,6 +121,20 @@ def test_best_is_the_vertex_of_a_parabola_within_reach() -> None:
     for slope, curvature, expected in ((3, -2, 1.5), (-3, -0.1, -10), (3, 0, 10), (-3, 4, -10), (0, 0, 0)):
         below, at, above = (torch.tensor([slope * a + 0.5 * curvature * a**2]).double() for a in (-0.5, 0.0, 0.5))
         assert float(least_squares.best(below, at, above, 0.5, 10.0)) == pytest.approx(expected)
+
+
+def test_a_step_is_short_along_what_hardly_varies() -> None:
+    """(C + C_0)^-1 E[o reply] at the last decision point, by plain sums over the first iteration's episodes."""
+    trainer, twin = (LeastSquares(MARKET, recipe(), [3], CPU) for _ in range(2))
+    before, last = trainer.gains.clone(), MARKET.n_steps - 1
+    trainer.iterate()
+    everyone, alone = twin.play(2.0)
+    theta, _ = twin.evaluate(everyone, last, torch.zeros_like(everyone.rewards[:, :, 0]))
+    own, reply = (leaf[0].numpy() for leaf in twin.reply(alone, last, theta))
+    wide = least_squares.seen(everyone.observation)[0, :, last].flatten(0, 1).numpy()
+    moments = sum(np.outer(o, o) for o in own) / len(own) + sum(np.outer(o, o) for o in wide) / len(wide)
+    expected = 0.3 * np.linalg.solve(moments, (own * reply).mean(0))
+    np.testing.assert_allclose((trainer.gains - before)[0, last, :, 0], expected, rtol=1e-5, atol=1e-7)
 
 
 def test_begins_with_liquidation() -> None:
@@ -224,3 +239,5 @@ def test_improves_on_liquidation_with_square_root_impact() -> None:
 def test_what_cannot_be_trained_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^algorithm = 'least_squares': allowed in the market only, not in Traders$"):
         train(Traders(), recipe(), [3])  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"damping.end: got 0.3, expected at least start \(0.6\)"):
+        recipe(damping={"start": 0.6, "end": 0.3})
