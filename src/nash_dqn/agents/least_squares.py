@@ -58,7 +58,7 @@ _OWN = [0, 1, 2, 4, 5]  # without the total flow, which the agents' own add up t
 _RIDGE = 1e-9  # of the moments of features of unit size, some of which are always zero, as flows at the first step
 _ROOT = 1e-3  # shares/hour, below which the root of the total rate is smoothed
 _DIFFERENCE = 0.7  # action scales, step of the differences that give Q's slope and curvature
-_DIVERGED = 1000.0  # times the best loss
+_DIVERGED = 1e6  # times the best loss: on the way replies may overshoot by far and come back
 _FURTHEST = 10.0  # action scales, of a reply from the policy: that of a form that is flat or convex is anywhere
 
 
