@@ -130,8 +130,8 @@ class LeastSquares(training.Algorithm):
     def iterate(self) -> Tensor:
         """A sweep of evaluations and steps towards the reply; its statistics ``[2, K]``.
 
-        They are Q's mean squared Bellman residual in an action, $^2, and the root mean square of the distance from the
-        policy to its fitted reply, shares/hour.
+        They are Q's mean squared Bellman residual in an action, $^2, and the root mean square of a whole step, that is, one
+        not yet damped, where agent 1 explores alone, shares/hour.
         """
         recipe = self.recipe
         everyone, alone = self.play(recipe.exploration.all if self.done else recipe.exploration.first)
@@ -264,7 +264,7 @@ def train(
 ) -> TrainingResult:
     """Policy iteration for an ensemble, a member per seed.
 
-    A member whose loss is a thousand times its best, or whose loss or weights are not finite, has diverged and leaves
+    A member whose loss is a million times its best, or whose loss or weights are not finite, has diverged and leaves
     the ensemble with its weights of the last check that found it sound; the record says so. ``meta`` (scenario, policy,
     ...) goes into the record and the weights' metadata. An interrupted training goes on from its ``checkpoint``.
 
