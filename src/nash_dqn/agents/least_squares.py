@@ -130,8 +130,8 @@ class LeastSquares(training.Algorithm):
     def iterate(self) -> Tensor:
         """A sweep of evaluations and steps towards the reply; its statistics ``[2, K]``.
 
-        They are Q's mean squared Bellman residual in an action, $^2, and the root mean square of a whole step, that is, one
-        not yet damped, where agent 1 explores alone, shares/hour.
+        They are Q's mean squared Bellman residual in an action, $^2, and the root mean square of the step before it is
+        damped, where agent 1 explores alone, shares/hour.
         """
         recipe = self.recipe
         everyone, alone = self.play(recipe.exploration.all if self.done else recipe.exploration.first)
