@@ -90,8 +90,7 @@ class LeastSquares(training.Algorithm):
     Attributes:
         gains: of the policies that are played, ``[K, M, C, 1]``, shares/hour.
         mean_gains: of the policies that are returned.
-        wide: second moments of what agents see where all explore widely, ``[K, M, C, C]``, per sample; none before the
-            first iteration.
+        wide: C_0, second moments ``[K, M, C, C]`` of what agents saw in the first iteration; zero before it.
     """
 
     name = "least_squares"
@@ -105,7 +104,7 @@ class LeastSquares(training.Algorithm):
         self.recipe, self._device = recipe, device
         self.gains = liquidation(game, recipe.observation).repeat(len(seeds), 1, 1, 1).to(device)
         self.mean_gains = self.gains
-        self.wide: tuple[Tensor, ...] = ()
+        self.wide = torch.zeros_like(self.gains @ self.gains.mT)
         episodes = recipe.episodes_per_iteration
         self._leaves: Leaves = {
             "environment": (torch.randn, (episodes, game.normals_per_episode)),
@@ -137,7 +136,7 @@ class LeastSquares(training.Algorithm):
         everyone, alone = self.play(recipe.exploration.all if self.done else recipe.exploration.first)
         if not self.done:
             seen_by_all = seen(everyone.observation).transpose(1, 2).flatten(2, 3)
-            self.wide = (seen_by_all.mT @ seen_by_all / seen_by_all.shape[2],)
+            self.wide = seen_by_all.mT @ seen_by_all / seen_by_all.shape[2]
         damping = recipe.damping.at(self.done / self.total)
         gains = self.gains.clone()
         after = torch.zeros_like(everyone.rewards[:, :, 0])
@@ -146,7 +145,7 @@ class LeastSquares(training.Algorithm):
             theta, loss = self.evaluate(everyone, m, after)
             losses.append(loss)
             own, reply = self.reply(alone, m, theta)
-            change = solve(own.mT @ own / own.shape[1] + self.wide[0][:, m], own.mT @ reply / own.shape[1])
+            change = _solve(own.mT @ own / own.shape[1] + self.wide[:, m], own.mT @ reply / own.shape[1])
             changes.append((own @ change).square().mean((1, 2)))
             gains[:, m] += damping * change
             after = self.value(everyone, m, gains, theta)
@@ -180,15 +179,15 @@ class LeastSquares(training.Algorithm):
         ``after`` ``[K, E, N]`` is what everybody's policy is worth from the next decision point on.
         """
         actions = episodes.actions[:, :, m]
-        x = features(self.game, at_step(episodes.seen_by_critic, m), actions).flatten(1, 2)
+        x = features(self.game, _at_step(episodes.seen_by_critic, m), actions).flatten(1, 2)
         target = (episodes.rewards[:, :, m] + self.game.discount * after).flatten(1, 2).unsqueeze(-1)
-        theta = solve(x.mT @ x, x.mT @ target)
+        theta = _solve(x.mT @ x, x.mT @ target)
         return theta, (x @ theta - target).square().mean((1, 2))
 
     def value(self, episodes: Episodes, m: int, gains: Tensor, theta: Tensor) -> Tensor:
         """What the policy of these gains is worth from decision point m on, ``[K, E, N]``."""
-        policy = of_step(seen(at_step(episodes.observation, m)), gains, m)
-        x = features(self.game, at_step(episodes.seen_by_critic, m), policy)
+        policy = of_step(seen(_at_step(episodes.observation, m)), gains, m)
+        x = features(self.game, _at_step(episodes.seen_by_critic, m), policy)
         return (x.flatten(1, 2) @ theta).reshape(x.shape[:-1])
 
     def reply(self, episodes: Episodes, m: int, theta: Tensor) -> tuple[Tensor, Tensor]:
@@ -196,7 +195,7 @@ class LeastSquares(training.Algorithm):
         shares/hour.
         """
         game, first = self.game, slice(0, 1)
-        state, own = (at_step(of, m) for of in (episodes.seen_by_critic, episodes.observation))
+        state, own = (_at_step(of, m) for of in (episodes.seen_by_critic, episodes.observation))
         policy = of_step(seen(own), self.gains, m)
         step = torch.zeros_like(policy[:1, :1])
         step[..., 0, :] = _DIFFERENCE * game.action_scale
@@ -240,13 +239,13 @@ def _products(leaf: Tensor) -> Tensor:
     return torch.cat([leaf[..., i : i + 1] * leaf[..., i:] for i in range(leaf.shape[-1])], -1)
 
 
-def at_step(observation: Observation, m: int) -> Observation:
+def _at_step(observation: Observation, m: int) -> Observation:
     """What is seen at decision point m, of what is seen at all, ``[K, E, M, ...]``."""
     items = observation.items
     return Observation(observation.own[:, :, m], None if items is None else items[:, :, m], m)
 
 
-def solve(moments: Tensor, with_target: Tensor) -> Tensor:
+def _solve(moments: Tensor, with_target: Tensor) -> Tensor:
     """Coefficients of least squares ``[..., F, 1]``, the smallest ones where standardised features are collinear."""
     size = moments.diagonal(dim1=-2, dim2=-1).sqrt().unsqueeze(-1)
     scale = torch.where(size > 0, size.reciprocal(), 0.0)
