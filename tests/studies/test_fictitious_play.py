@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from nash_dqn.agents.fictitious_play import EpsilonGreedy, FictitiousPlayRecipe
@@ -16,7 +17,10 @@ from nash_dqn.games.base import VISIBLE, ObservationSpec
 from nash_dqn.games.lq import FloatArray, solve_nash
 from nash_dqn.games.market import Market
 from nash_dqn.games.mean_field import symmetric_equilibrium
+from nash_dqn.policy import Policy
 from nash_dqn.seeding import generator
+from nash_dqn.settings.measures import OutsideSettings
+from nash_dqn.studies import outside_learners
 from nash_dqn.studies.fictitious_play import (
     COLUMNS,
     OPPONENTS,
@@ -28,6 +32,7 @@ from nash_dqn.studies.fictitious_play import (
     of_ddpg,
     of_exact,
     of_gradients,
+    of_td3,
     round_of,
 )
 
@@ -143,6 +148,31 @@ def test_measures_stand_with_their_round_and_training() -> None:
     for _, rows in table.groupby(["sees", "opponents"]):
         wanted = [(n, k, 2 * (n - 1) + k - 1) for n in (1, 2, 3) for k in (1, 2)]
         assert [*rows[["round", "seed", "value"]].itertuples(index=False, name=None)] == wanted
+
+
+def test_each_response_of_td3_meets_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody trades at first; no two responses share an environment's stream, which are those of seed, seed + 1, ..."""
+    calls = []
+
+    def answer(game: Market, others: Policy, learner: str, settings: OutsideSettings, seed: int) -> Policy:
+        calls.append((others, seed))
+        return linear_policy(game, [np.full((game.n_steps, 4), float(seed))])
+
+    monkeypatch.setattr(outside_learners, "train", answer)
+    settings = OutsideSettings(
+        learners=["td3"], transitions=80, trainings=2, environments=4, action_bound=10.0, noise=1.0, seed=5
+    )
+    answered = iter(range(6))
+    table = of_td3(SMALL, VISIBLE, 3, settings, "error", lambda policy: [float(next(answered))])
+    rows = [*table[["seed", "round", "value"]].itertuples(index=False, name=None)]
+    assert rows == [(1, 1, 0.0), (1, 2, 1.0), (1, 3, 2.0), (2, 1, 3.0), (2, 2, 4.0), (2, 3, 5.0)]
+    assert list(table.columns) == list(COLUMNS) and set(table["learner"]) == {"td3"}
+    assert [seed for _, seed in calls] == [5, 9, 13, 17, 21, 25]
+    state = SMALL.reset(SMALL.sample_shocks(5, generator(1, "td3")).map(lambda leaf: leaf.unsqueeze(0)))
+    plays = [others.act(SMALL, state) for others, _ in calls]
+    for n, (actions, seed) in enumerate(zip(plays, [0, 5, 9, 0, 17, 21], strict=True)):
+        wanted = linear_policy(SMALL, [np.full((SMALL.n_steps, 4), float(seed))]).act(SMALL, state)
+        torch.testing.assert_close(actions, wanted, msg=f"response {n}")
 
 
 def test_ddpg_by_round() -> None:

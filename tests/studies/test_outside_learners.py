@@ -154,7 +154,7 @@ def test_the_same_seed_learns_the_same_and_leaves_global_generators_alone(drifti
     assert (rows_of(first) != rows_of(other)).any()
     assert random.getstate() == before  # NumPy's and torch's are watched in every test
     assert abs(rows_of(first)).max() <= SETTINGS.action_bound
-    assert first.observation == drifting.observation and first.algorithm == "sb3_td3"
+    assert first.observation == drifting.observation and first.name == "sb3_td3"
 
 
 def test_without_the_library_one_line_says_how_to_get_it(drifting: Policy, monkeypatch: pytest.MonkeyPatch) -> None:

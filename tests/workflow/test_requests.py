@@ -139,19 +139,27 @@ def test_settings_of_what_is_made_on_request(requested: Checkout, tmp_path: Path
     assert "Error in the configuration: scenarios.traders.b1[0]: got -1, expected a number > 0" in run.stdout
 
 
-def test_outside_learners(requested: Checkout) -> None:
+def test_outside_learners(requested: Checkout, tmp_path: Path) -> None:
     """The same policies answered by another library and by ours, as a table and a page; without it one line says so."""
-    run = requested.snakemake("outside_learners")
-    jobs = {"outside_learners_of_policy": 2, "outside_learners_table": 1}
-    assert requested.announced(run) == {**jobs, "outside_learners": 1}
+    checkout = requested.copy(tmp_path / "checkout")
+    checkout.configure(fictitious_play={"td3_rounds": 2})
+    run = checkout.snakemake("outside_learners", "fictitious_play")
+    jobs = {"outside_learners_of_policy": 2, "outside_learners_table": 1, "outside_learners": 1}
+    jobs |= {"fictitious_play_td3": 1, "plot_fictitious_play": 1, "fictitious_play": 1}
+    assert checkout.announced(run) == jobs
     if importlib.util.find_spec("stable_baselines3") is None:
         assert run.returncode != 0
         wanted = "ModuleNotFoundError: stable_baselines3 is not installed; the optional extra [sb3] brings it: "
         assert any(line.startswith(wanted) for line in run.stdout.splitlines()), run.stdout
         return
     assert run.returncode == 0, run.stdout
-    table = requested.run_directory / "results/code/outside_learners.csv"
-    rows = read_table(table, ["learner", "seed", "opponents", "deviator", "transitions"])
+    results = checkout.run_directory / "results"
+    rows = read_table(
+        results / "code/outside_learners.csv", ["learner", "seed", "opponents", "deviator", "transitions"]
+    )
     assert set(rows["opponents"]) == {"nash-text, seed 1", "fp-code, seed 1"}
     assert set(rows["learner"]) == {"ddpg", "gradient", "sb3_td3", "sb3_ddpg"} and set(rows["transitions"]) == {400}
     assert len(rows) == 2 * 2 * 5 and set(rows["seed"]) == {9009, 9019}
+    rounds = read_table(results / "lq_code/fictitious_play_td3.csv", ["seed", "round", "value"])
+    assert [*zip(rounds["seed"], rounds["round"], strict=True)] == [(1, 1), (1, 2), (2, 1), (2, 2)]
+    assert rounds["value"].notna().all()

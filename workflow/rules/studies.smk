@@ -123,12 +123,22 @@ TARGETS["projections"] = [
     *made_by("plot_projection"),
 ]
 
-# Whether fictitious play fails, or its learner: exact best responses, gradients' and DDPG's, round by round.
+# Whether fictitious play fails, or its learner: exact best responses, gradients', DDPG's and TD3's, round by round.
 
 PLAY = config["fictitious_play"]
 OF_PLAY = PLAY["policies"]
 EXACT_PLAY = [name for name in OF_PLAY if is_linear(config["scenarios"][name])]
 REAL_PLAY = [name for name in OF_PLAY if name not in EXACT_PLAY]
+OUTSIDE = config["outside_learners"]
+OF_OUTSIDE = {key: value for key, value in OUTSIDE.items() if key not in ("scenarios", "opponents", "policy")}
+
+
+def ddpg_transitions(scenario):
+    """Of each best response by DDPG after the first."""
+    policy = config["policies"][OF_PLAY[scenario][0]]
+    return policy["epochs"] * policy["episodes_per_epoch"] * config["scenarios"][scenario]["n_steps"]
+
+
 for name, kept, scenarios in (
     ("fictitious_play_errors", snapshots, EXACT_PLAY),
     ("fictitious_play_gains", lambda scenario, policies: of_each("data_efficiency.csv", policies, scenario), REAL_PLAY),
@@ -152,10 +162,27 @@ for name, kept, scenarios in (
         mem_mb=2000,
         runtime="2h",
     )
+job(
+    "fictitious_play_td3",
+    settings=in_game(
+        "lq",
+        *("episodes", "seed"),
+        observation=lambda wc: observation_of(OF_PLAY[wc.scenario][0]),
+        rounds=PLAY["td3_rounds"],
+        outside=lambda wc: OF_OUTSIDE | {"transitions": ddpg_transitions(wc.scenario)},
+    ),
+    where={"scenario": one_of(EXACT_PLAY)},
+    mem_mb=1500,
+    runtime="4h",
+)
 figure(
     "fictitious_play",
-    "Fictitious play by three learners",
-    {"table": in_scenarios("fictitious_play_errors", EXACT_PLAY) + in_scenarios("fictitious_play_gains", REAL_PLAY)},
+    "Fictitious play by each learner",
+    {
+        "table": in_scenarios("fictitious_play_errors", EXACT_PLAY)
+        + in_scenarios("fictitious_play_gains", REAL_PLAY)
+        + (in_scenarios("fictitious_play_td3", EXACT_PLAY) if PLAY["td3_rounds"] else [])
+    },
     path="fictitious_play",
 )
 TARGETS["fictitious_play"] = [
@@ -300,7 +327,6 @@ TARGETS["many_agents"] = [
 # Best responses by another library's learners beside ours: needs the optional extra `sb3`, which seeds the global
 # generators of its process.
 
-OUTSIDE = config["outside_learners"]
 job(
     "outside_learners_of_policy",
     writes={
@@ -312,7 +338,7 @@ job(
         "exploitability",
         *("hidden", "episodes", "learning_rate", "paths", "deviators"),
         recipe=recipe_of(config, OUTSIDE["policy"]),
-        outside={key: value for key, value in OUTSIDE.items() if key not in ("scenarios", "opponents", "policy")},
+        outside=OF_OUTSIDE,
     ),
     script="outside_learners",
     mem_mb=1500,

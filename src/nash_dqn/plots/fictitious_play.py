@@ -1,4 +1,4 @@
-"""Is it fictitious play that fails, or its learner: best responses of three learners, round by round."""
+"""Is it fictitious play that fails, or its learner: best responses of each learner, round by round."""
 
 from __future__ import annotations
 
@@ -8,7 +8,18 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from nash_dqn.evaluation.statistics import FLOOR, geometric_mean
-from nash_dqn.plots.style import BLUE, GREEN, GREY, ORANGE, averaging, drawing, log_scale, mark_edge, title_panels
+from nash_dqn.plots.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    averaging,
+    drawing,
+    log_scale,
+    mark_edge,
+    title_panels,
+)
 from nash_dqn.plots.tables import check, only
 
 TABLE = "fictitious_play"
@@ -20,8 +31,9 @@ _LOOKS = {
     ("gradient", "same"): (GREEN, "by gradients, class same"),
     ("gradient", "memory"): (BLUE, "by gradients, class memory"),
     ("ddpg", "same"): (ORANGE, "by DDPG"),
+    ("td3", "same"): (PURPLE, "by TD3"),
 }
-_MARKERS = {"exact": None, "gradient": "o", "ddpg": "s"}
+_MARKERS = {"exact": None, "gradient": "o", "ddpg": "s", "td3": "D"}
 _LABELS = {"error": "relative RMS error", "gain": "gain of agent 1 ($)"}
 _LEAST_ERROR = 1e-4  # where axes of errors end: exact responses go on, learned ones do not get there
 

@@ -222,6 +222,12 @@ class FictitiousPlay(Section):
     learning_rate: Number = knob("Adam's at the first of them; it falls to zero along a half cosine", "1", gt=0)
     trainings: Whole = knob("Sequences of best responses by gradients, each on its own random numbers", ge=1)
     seed: Seed = knob("Seed of these; that of round n is n further")
+    td3_rounds: Whole = knob(
+        "Best responses by TD3 of `outside_learners` against the last one, one after the other, where exact ones are; "
+        "each of as many transitions as DDPG's after its first, of the first policy. Above 0 needs the extra sb3",
+        "best responses",
+        ge=0,
+    )
 
 
 class Robustness(Section):

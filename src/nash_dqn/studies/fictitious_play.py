@@ -1,4 +1,4 @@
-r"""Is it fictitious play that fails, or its learner? Algorithm 2 with best responses of three kinds.
+r"""Is it fictitious play that fails, or its learner? Algorithm 2 with best responses of four kinds.
 
 =========  ============================================================================================================
 learner    the best response
@@ -6,6 +6,7 @@ learner    the best response
 exact      Riccati's recursion (:func:`nash_dqn.games.mean_field.best_reply`), in linear markets where all is visible
 gradient   a deviator (:mod:`nash_dqn.evaluation.best_response`) that starts anew from not trading in each round
 ddpg       Algorithm 2's own: policies kept along trainings at the ends of best responses
+td3        Stable-Baselines3's (:mod:`nash_dqn.studies.outside_learners`), anew in each round, against the last
 =========  ============================================================================================================
 
 In round n everybody but one agent plays the last best response (``last``, Algorithm 2), or the average of those of
@@ -14,7 +15,8 @@ mean of the past policies' actions, DDPG's one of them a time, drawn anew in eac
 response itself, as all agents' policy: its root mean square error against the exact equilibrium, or what a deviator
 gains against it.
 
-Random streams of gradient responses: a deviator's of seed ``seed + n`` in round n, restart k for training k.
+Random streams of gradient responses: a deviator's of seed ``seed + n`` in round n, restart k for training k. Those of
+TD3's: as a training's there, of a seed of its own for each training and round.
 """
 
 from __future__ import annotations
@@ -40,10 +42,12 @@ from nash_dqn.games.market import Market
 from nash_dqn.games.mean_field import best_reply, symmetric_equilibrium
 from nash_dqn.networks import ActionMap
 from nash_dqn.policy import Policy
+from nash_dqn.settings.measures import OutsideSettings
+from nash_dqn.studies import outside_learners
 from nash_dqn.trees import tensor_map
 
 __all__ = ["COLUMNS", "OPPONENTS", "error_of", "exact", "gain_of", "gradient", "linear_policy", "of_ddpg", "of_exact"]
-__all__ += ["of_gradients", "round_of"]
+__all__ += ["of_gradients", "of_td3", "round_of", "td3"]
 
 Opponents = Literal["last", "average"]
 OPPONENTS: tuple[Opponents, ...] = ("last", "average")
@@ -133,6 +137,30 @@ def gradient(
     return [policy(network) for network in past[1:]]
 
 
+def td3(
+    game: Game, observation: ObservationSpec, rounds: int, settings: OutsideSettings, training: int
+) -> list[Policy]:
+    """TD3's best responses of each round to the last one, policies of one member.
+
+    Args:
+        game: whose agents are one group.
+        observation: what a response sees.
+        rounds: number of best responses, one after the other.
+        settings: of a response; its ``seed`` is that of round 1 of training 0.
+        training: number of the sequence, from 0.
+
+    Raises:
+        ModuleNotFoundError: the extra ``sb3`` is not installed.
+        ValueError: ``environments`` does not divide ``transitions``.
+    """
+    last, found = Policy(Still(game.action_dim), observation, [training], "td3"), []
+    for n in range(rounds):  # as many seeds further as a response uses
+        seed = settings.seed + (training * rounds + n) * settings.environments
+        last = outside_learners.train(game, last, "td3", settings, seed)
+        found.append(last)
+    return found
+
+
 def round_of(recipe: FictitiousPlayRecipe, transitions: int, n_steps: int) -> int | None:
     """The round, from 1, that ended at that number of joint transitions; None where none did."""
     epochs, rest = divmod(transitions, recipe.episodes_per_epoch * n_steps)
@@ -218,6 +246,24 @@ def of_gradients(
             names = {"learner": "gradient", "sees": deviator, "opponents": opponents, "measure": name}
             tables.append(places.to_frame(index=False).assign(**names, value=list(measure(whole))))
     return pd.concat(tables, ignore_index=True)[list(COLUMNS)]
+
+
+def of_td3(
+    game: Game, observation: ObservationSpec, rounds: int, settings: OutsideSettings, name: str, measure: Measure
+) -> pd.DataFrame:
+    """A measure of this name of TD3's responses, by round and training, ``settings.trainings`` of them.
+
+    Other arguments and errors are those of :func:`td3`.
+
+    Returns:
+        Table with :data:`COLUMNS`.
+    """
+    rows = [
+        ("td3", "same", "last", k + 1, n, name, *measure(policy))
+        for k in range(settings.trainings)
+        for n, policy in enumerate(td3(game, observation, rounds, settings, k), start=1)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def of_ddpg(

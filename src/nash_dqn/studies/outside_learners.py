@@ -170,7 +170,7 @@ def compare(
             response = train(game, policy, learner, settings, seed)
             seconds = time.perf_counter() - started
             interval = mean_interval(_gain(game, policy, response, shocks)[0].numpy())
-            row = (response.algorithm, seed, "same", name_of(policy, 0), budget, *interval[:3], seconds)
+            row = (response.name, seed, "same", name_of(policy, 0), budget, *interval[:3], seconds)
             tables.append(pd.DataFrame([row], columns=[*COLUMNS, SECONDS]))
     return pd.concat(tables, ignore_index=True)[[*COLUMNS, SECONDS]]
 
