@@ -9,13 +9,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 
 from nash_dqn.agents.least_squares import linear_network
 from nash_dqn.agents.nash_dqn import NashDQNRecipe
 from nash_dqn.config import load_yaml, validate
 from nash_dqn.games.base import VISIBLE, ObservationSpec
-from nash_dqn.games.lq import FloatArray
+from nash_dqn.games.lq import FloatArray, LinearPolicies
 from nash_dqn.games.market import Market
 from nash_dqn.networks import MLP, ObservationNetwork
 from nash_dqn.policy import Policy
@@ -134,3 +135,17 @@ def load(path: Path) -> ModuleType:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def joint_policies(gains: FloatArray, n_agents: int) -> LinearPolicies:
+    """The profile over (S - theta, Y, q_1, ..., q_N) where all follow u = -K (S - theta, Y, q_i, others' mean q).
+
+    Args:
+        gains: K [M, 4].
+        n_agents: N, at least 2.
+    """
+    full = np.empty((len(gains), n_agents, n_agents + 2))
+    full[:, :, :2] = gains[:, None, :2]
+    full[:, :, 2:] = gains[:, 3, None, None] / (n_agents - 1)
+    full[:, range(n_agents), range(2, n_agents + 2)] = gains[:, [2]]
+    return LinearPolicies(full, np.zeros((len(gains), n_agents)))

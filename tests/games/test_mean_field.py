@@ -17,14 +17,13 @@ from nash_dqn.games.lq import LQGame, LQStep, NoEquilibriumError, solve_nash
 from nash_dqn.games.market import Market
 from nash_dqn.games.mean_field import (
     exploitability,
-    joint_policies,
     mean_field_equilibrium,
     shared,
     symmetric_equilibrium,
     symmetric_profile,
 )
 from nash_dqn.seeding import generator
-from tests.common import CONFIG
+from tests.common import CONFIG, joint_policies
 from tests.common import LINEAR as GENERAL
 
 RELEASED: Any = make(**game_of(CONFIG, "lq_code"))

@@ -12,8 +12,9 @@ from nash_dqn.agents.nash_dqn import NashDQNRecipe
 from nash_dqn.config import load_yaml, training_settings, validate
 from nash_dqn.games.lq import LinearPolicies, evaluate_policies, exploitability, solve_nash
 from nash_dqn.games.market import Market
-from nash_dqn.games.mean_field import joint_policies, mean_field_equilibrium, shared
+from nash_dqn.games.mean_field import mean_field_equilibrium, shared
 from nash_dqn.studies.many_players import LIMIT_COLUMNS, limit, training_cost
+from tests.common import joint_policies
 
 CONFIG = validate(load_yaml(Path(__file__).resolve().parents[2] / "config" / "config.yaml"))
 TRAINING = training_settings(CONFIG, "lq_code", "nash-many")

@@ -176,20 +176,6 @@ def exploitability(market: Market, gains: FloatArray) -> float:
     return _worth(game, best) - _worth(game, gains)
 
 
-def joint_policies(gains: FloatArray, n_agents: int) -> LinearPolicies:
-    """The profile over (S - theta, Y, q_1, ..., q_N) where all follow u = -K (S - theta, Y, q_i, others' mean q).
-
-    Args:
-        gains: K [M, 4].
-        n_agents: N, at least 2.
-    """
-    full = np.empty((len(gains), n_agents, n_agents + 2))
-    full[:, :, :2] = gains[:, None, :2]
-    full[:, :, 2:] = gains[:, _M, None, None] / (n_agents - 1)
-    full[:, range(n_agents), range(2, n_agents + 2)] = gains[:, [_Q]]
-    return LinearPolicies(full, np.zeros((len(gains), n_agents)))
-
-
 def symmetric_profile(market: Market, gains: FloatArray) -> Callable[[MarketState], Tensor]:
     """The joint action ``[..., N, 1]``, float64, of all who follow u = -K (S - theta, Y, q_i, others' mean q), in O(N).
 

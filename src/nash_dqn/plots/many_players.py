@@ -46,7 +46,7 @@ def plot(errors: DataFrame, limit: DataFrame) -> Figure:
     of_all = errors.assign(step=errors["step"].astype(str), percent=100 * errors["relative"])
     learned = select(of_all, ERRORS, step="all", visited_by="learned", algorithm="nash_dqn")
     limit = limit.sort_values("agents")
-    with drawing(80) as figure:
+    with drawing(80, ncols=2) as figure:  # a column for each panel
         left, right = figure.subplots(1, 2)
         sound = learned[np.isfinite(learned["percent"])]
         draw_marks(left, sound["agents"], sound["percent"], ms=3, color=BLUE, label="one seed")
