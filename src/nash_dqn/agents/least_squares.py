@@ -24,10 +24,10 @@ more of it there is, the further the fixed point is from an equilibrium, and whe
 iteration does not settle. What agents see is then nearly collinear, and a plain fit of the reply would leap along
 directions of which the episodes tell next to nothing, where a deviator could exploit it. So a step is
 
-    change = (C + C_0)^-1 E[o (a - pi)],
+    change = d (C + C_0)^-1 E[o (a - pi)],
 
-with C the second moments of what agent 1 sees, and C_0 those of what agents saw at first, when all explored widely:
-along a direction that varies as much as then it goes half of the way, along others as much less as they vary less.
+with C the second moments of what agent 1 sees, and C_0 those of what agents saw at first, when all explored widely: at
+d = 2 all of the way along a direction that varies as much as then, and along others as much less as they vary less.
 """
 
 from __future__ import annotations

@@ -19,10 +19,10 @@ class Explorers(Settings):
 
 @settings
 class Damping(Settings):
-    """Factor of an iteration's step towards the reply, which rises geometrically."""
+    """Factor of an iteration's step towards the reply, which rises geometrically; at 2 it goes all the way at most."""
 
-    start: Number = knob("At the first iteration", "1", gt=0, le=1)
-    end: Number = knob("From half of the run on; at least start", "1", gt=0, le=1)
+    start: Number = knob("At the first iteration", "1", gt=0, le=2)
+    end: Number = knob("From half of the run on; at least start", "1", gt=0, le=2)
 
     def __post_init__(self) -> None:
         at_least(self, "end", "start")
