@@ -19,7 +19,10 @@ class Explorers(Settings):
 
 @settings
 class Damping(Settings):
-    """Factor of an iteration's step towards the reply, which rises geometrically; at 2 it goes all the way at most."""
+    """Factor d of an iteration's step towards the reply, which rises geometrically.
+
+    Along what varies as much as in the first iteration a step goes d/2 of the way.
+    """
 
     start: Number = knob("At the first iteration", "1", gt=0, le=2)
     end: Number = knob("From half of the run on; at least start", "1", gt=0, le=2)
