@@ -163,3 +163,7 @@ def test_outside_learners(requested: Checkout, tmp_path: Path) -> None:
     rounds = read_table(results / "lq_code/fictitious_play_td3.csv", ["seed", "round", "value"])
     assert [*zip(rounds["seed"], rounds["round"], strict=True)] == [(1, 1), (1, 2), (2, 1), (2, 2)]
     assert rounds["value"].notna().all()
+    (results / "lq_code/fictitious_play_td3.csv").unlink()
+    assert checkout.planned("fictitious_play") == {
+        name: 1 for name in ("fictitious_play_td3", "plot_fictitious_play", "fictitious_play")
+    }

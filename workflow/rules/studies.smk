@@ -129,6 +129,7 @@ PLAY = config["fictitious_play"]
 OF_PLAY = PLAY["policies"]
 EXACT_PLAY = [name for name in OF_PLAY if is_linear(config["scenarios"][name])]
 REAL_PLAY = [name for name in OF_PLAY if name not in EXACT_PLAY]
+TD3_PLAY = EXACT_PLAY if PLAY["td3_rounds"] else []
 OUTSIDE = config["outside_learners"]
 OF_OUTSIDE = {key: value for key, value in OUTSIDE.items() if key not in ("scenarios", "opponents", "policy")}
 
@@ -171,7 +172,7 @@ job(
         rounds=PLAY["td3_rounds"],
         outside=lambda wc: OF_OUTSIDE | {"transitions": ddpg_transitions(wc.scenario)},
     ),
-    where={"scenario": one_of(EXACT_PLAY if PLAY["td3_rounds"] else [])},
+    where={"scenario": one_of(TD3_PLAY)},
     mem_mb=1500,
     runtime="4h",
 )
@@ -181,13 +182,14 @@ figure(
     {
         "table": in_scenarios("fictitious_play_errors", EXACT_PLAY)
         + in_scenarios("fictitious_play_gains", REAL_PLAY)
-        + (in_scenarios("fictitious_play_td3", EXACT_PLAY) if PLAY["td3_rounds"] else [])
+        + in_scenarios("fictitious_play_td3", TD3_PLAY)
     },
     path="fictitious_play",
 )
 TARGETS["fictitious_play"] = [
     *made_by("fictitious_play_errors", scenario=EXACT_PLAY),
     *made_by("fictitious_play_gains", scenario=REAL_PLAY),
+    *made_by("fictitious_play_td3", scenario=TD3_PLAY),
     *made_by("plot_fictitious_play"),
 ]
 
